@@ -1,0 +1,16 @@
+"""What holds for every test: nothing reaches a real IMDS, and nothing of the caller's environment gets in."""
+
+from __future__ import annotations
+
+import sys
+
+import hypothesis
+
+import guard
+
+guard.scrub()
+sys.addaudithook(guard.refuse_real_imds)
+
+# A shared machine is slow at times: a time limit on one example says nothing about the code.
+hypothesis.settings.register_profile("rolewatch", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("rolewatch")

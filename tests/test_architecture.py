@@ -1,0 +1,191 @@
+"""One way through the house: who may import whom, who may read a clock, who may speak. Read from the source."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "agent" / "rolewatch"
+
+NOUNS = {"errors", "faults", "model", "settings"}
+
+MAY_IMPORT = {
+    # The nouns.
+    "fault_table": set(),
+    "faults": {"fault_table"},
+    "model": {"faults"},
+    "errors": {"model"},
+    "settings": set(),
+    "memory": {"faults", "model"},
+    # observe asks and never judges.
+    "imds": {"errors", "model", "settings", "wire"},
+    "wire": {"model"},
+    "documents": {"errors", "model"},
+    "observe": {"documents", "imds"} | NOUNS,
+    # classify judges and never asks.
+    "classify": {"faults", "model", "settings"},
+    # track remembers. `Known` is what it hands to classify.
+    "cadence": {"memory", "model", "settings"},
+    "track": {"cadence", "classify", "explain", "memory", "tell"} | NOUNS,
+    "state_file": {"documents", "memory"} | NOUNS,
+    # The words for people, made of the table of faults.
+    "explain": {"faults", "model"},
+    "tell": {"explain", "faults", "model"},
+    "catalog": {"catalog_events", "explain", "faults", "model", "publish"},
+    "catalog_events": {"faults", "model"},
+    # publish tells and never decides.
+    "publish": {"explain", "tell"} | NOUNS,
+    # watch turns it.
+    "schedule": {"memory", "model", "settings"},
+    "watch": {"classify", "imds", "memory", "observe", "publish", "schedule", "state_file", "tell", "track"} | NOUNS,
+    # The settings as people write them.
+    "config": {"errors", "model", "settings"},
+    # An IMDS of its own, which shares no code with the client that it proves.
+    "simulator": {"errors", "faults", "model"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+"""Which of our modules and subpackages each of them may import, besides itself. `cli` builds everything, from all."""
+
+ONLY_IN = {
+    "requests": {"imds", "wire"},
+    "urllib3": {"wire"},
+    "structlog": {"publish"},
+    "prometheus_client": {"publish"},
+    "systemd": {"publish", "cli"},
+    "boto3": {"aws"},
+    "botocore": {"aws"},
+    "rich": {"cli"},
+    "time": {"watch", "cli"},
+}
+"""The only homes of what is heavy, dangerous, or a clock."""
+
+CLOCKS = {"now", "utcnow", "today"}
+"""What reads a clock in `datetime`."""
+
+
+class Import(NamedTuple):
+    """One imported module, ours or not, and the line that asks for it."""
+
+    name: str
+    line: str
+
+
+def modules() -> Iterator[Path]:
+    """Yield every module of the package."""
+    return iter(sorted(PACKAGE.rglob("*.py")))
+
+
+def home(path: Path) -> str:
+    """Return the top-level module or subpackage that *path* belongs to."""
+    return path.relative_to(PACKAGE).parts[0].partition(".")[0]
+
+
+def where(path: Path, node: ast.AST) -> str:
+    """Return the place of *node*, as an editor understands it."""
+    return f"{path.relative_to(PACKAGE.parent)}:{getattr(node, 'lineno', 0)}"
+
+
+@cache
+def tree(path: Path) -> ast.AST:
+    """Return the syntax tree of *path*."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Yield what *path* imports, anywhere in it; ``from rolewatch import x`` counts as ``rolewatch.x``."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, where(path, node)) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            names = [f"{base}.{alias.name}" for alias in node.names] if base == "rolewatch" else [base]
+            yield from (Import(name, where(path, node)) for name in names)
+
+
+def ours() -> Iterator[tuple[str, str, str]]:
+    """Yield who imports which of our modules, and where."""
+    for path in modules():
+        for name, line in imports(path):
+            first, _, rest = name.partition(".")
+            if first == "rolewatch" and rest:
+                yield home(path), rest.partition(".")[0], line
+
+
+def test_every_module_has_its_row_in_the_table() -> None:
+    """A new module says whom it may import; a row without a module is gone with it."""
+    assert {home(path) for path in modules()} - {"cli", "aws"} == set(MAY_IMPORT)
+
+
+def test_nobody_imports_what_the_table_does_not_grant() -> None:
+    """There is one way, observe → classify → track → publish, and nothing takes a short cut."""
+    wrong = [
+        f"{line}: {importer} may not import {imported}"
+        for importer, imported, line in ours()
+        if importer not in {"cli", "aws", imported} and imported not in MAY_IMPORT[importer]
+    ]
+
+    assert wrong == []
+
+
+def test_nobody_imports_cli_but_the_entry_point() -> None:
+    """The composition root composes, and nothing depends on how."""
+    assert {importer for importer, imported, _ in ours() if imported == "cli"} <= {"cli", "__main__"}
+
+
+def test_imports_are_absolute() -> None:
+    """A relative import hides from the table above."""
+    assert [line for path in modules() for name, line in imports(path) if name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
+    """One door to the outside for each: requests in imds and wire, clocks in watch and cli, boto3 in aws."""
+    wrong = [
+        line
+        for path in modules()
+        for name, line in imports(path)
+        if name.partition(".")[0] == library and home(path) not in ONLY_IN[library]
+    ]
+
+    assert wrong == []
+
+
+def test_nobody_asks_datetime_for_the_time_but_watch_and_cli() -> None:
+    """Everywhere else `now` is a value, so that every test can say what time it is."""
+    wrong = [
+        where(path, node)
+        for path in modules()
+        if home(path) not in {"watch", "cli"}
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in CLOCKS
+        and isinstance(node.value, (ast.Name, ast.Attribute))
+        and ast.unparse(node.value).rpartition(".")[2] in {"datetime", "date"}
+    ]
+
+    assert wrong == []
+
+
+def test_nothing_is_asserted_in_the_product() -> None:
+    """`python -O` takes assertions away, and control flow must not go with them."""
+    wrong = [where(path, node) for path in modules() for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+
+    assert wrong == []
+
+
+def test_only_commands_print() -> None:
+    """Everything else tells through publish: a stray line on standard output would end up in the journal."""
+    wrong = [
+        where(path, node)
+        for path in modules()
+        if home(path) != "cli"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+
+    assert wrong == []

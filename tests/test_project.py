@@ -1,0 +1,274 @@
+"""The frame around the code: the guard of the tests, the locks, the Makefile, the launcher."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+import rolewatch
+from guard import RealImdsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+LOCKS = ROOT / "packaging" / "python"
+LAUNCHER = ROOT / "packaging" / "launcher" / "rolewatch"
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+
+
+def pyproject() -> Any:  # noqa: ANN401 - a document
+    """Return pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run *command* in the root of the project and return what it said."""
+    return subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        timeout=50,
+    )
+
+
+def normal(name: str) -> str:
+    """Return *name* as indexes compare names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def names(path: Path) -> Iterator[str]:
+    """Yield the name of every requirement of the .in or .txt file *path*."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line):
+            yield normal(found.group())
+
+
+# The guard
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "169.254.170.2", "0xa9fea9fe", "2852039166", "fd00:ec2::254", "::ffff:169.254.169.254"],
+)
+def test_no_test_can_reach_a_real_imds(address: str) -> None:
+    """Whatever the spelling, a connection is refused before it begins. A datagram socket connects without a packet."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    with socket.socket(family, socket.SOCK_DGRAM) as sock, pytest.raises(RealImdsError, match="loopback endpoint"):
+        sock.connect((address, 80))
+
+
+@pytest.mark.parametrize("event", ["socket.sendto", "socket.sendmsg"])
+def test_no_datagram_leaves_for_a_real_imds(event: str) -> None:
+    """Sending without a connection is refused, too: asked through the audit event itself, so that nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, pytest.raises(RealImdsError):
+        sys.audit(event, sock, ("169.254.169.254", 80))
+
+
+def test_loopback_is_open() -> None:
+    """The guard lets the simulator through."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        assert client.getpeername() == server.getsockname()
+
+
+def test_nothing_of_the_caller_s_environment_gets_in() -> None:
+    """A child process finds IMDS switched off, no proxy, no profile, and nobody to notify."""
+    found = {name for name in os.environ if name.startswith(("AWS_", "ROLEWATCH_")) or name.lower().endswith("_proxy")}
+
+    assert found == {"AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
+    assert "NOTIFY_SOCKET" not in os.environ
+
+
+# The locks
+
+
+@pytest.mark.parametrize("lock", sorted(LOCKS.glob("*.txt")), ids=lambda path: path.name)
+def test_a_lock_names_no_host_and_no_place(lock: Path) -> None:
+    """It holds for every index and every machine: no URL, no index, no directory but the project's own."""
+    text = lock.read_text(encoding="utf-8")
+
+    assert re.findall(r"\S*://\S*|.*index-url.*|.*find-links.*|.*trusted-host.*|.*\s/\S+|.* @ .*", text) == []
+
+
+@pytest.mark.parametrize("lock", sorted(LOCKS.glob("*.txt")), ids=lambda path: path.name)
+def test_a_lock_has_a_version_and_a_hash_for_all_that_was_asked_for(lock: Path) -> None:
+    """Every line is one exact version with its SHA-256, and nothing of the .in file is left out: run `make lock`."""
+    requirements = re.split(r"\n(?=[A-Za-z0-9])", "\n" + lock.read_text(encoding="utf-8"))[1:]
+
+    assert [line for line in requirements if not re.match(r"\S+==\S+.*\n\s+--hash=sha256:[0-9a-f]{64}", line)] == []
+    assert set(names(lock.with_suffix(".in"))) <= set(names(lock))
+
+
+def test_the_development_set_has_the_dependencies_of_the_product() -> None:
+    """What pyproject.toml asks for is what the tests run with."""
+    project = pyproject()["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["aws"], *extras["cli"]]
+
+    assert {normal(re.split(r"[^A-Za-z0-9._-]", line)[0]) for line in wanted} <= set(names(LOCKS / "dev.txt"))
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """`rolewatch.__version__` is looked up, and finds what pyproject.toml says."""
+    if rolewatch.__version__ == "0+unknown":
+        pytest.skip("rolewatch is not installed in this environment; `make test` installs it")
+
+    assert rolewatch.__version__ == pyproject()["project"]["version"]
+
+
+# The commands
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/developing.md", "CHANGELOG.md", ".ci/run"])
+def test_every_make_command_that_is_written_down_exists(page: str) -> None:
+    """A page that says `make something` does not lie."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    written = set(re.findall(r"(?:`|^ *|time )make ([a-z-]+)", text, flags=re.MULTILINE))
+
+    assert written - targets == set()
+
+
+def test_a_machine_without_python_is_told_what_to_install() -> None:
+    """The set-up fails with the remedy, not with a trace."""
+    said = run(LOCKS / "make-venv", "no-such-python", "build/never", LOCKS / "dev.txt")
+
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "there is no no-such-python. Install Python 3.9 or newer" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("refuses", "remedy"),
+    [
+        pytest.param("version_info", "is Python 3.8.18, and rolewatch needs 3.9 or newer", id="too-old"),
+        pytest.param("ensurepip", "apt-get install python3-venv", id="debian-without-venv"),
+    ],
+)
+def test_a_python_that_will_not_do_is_refused_with_the_remedy(tmp_path: Path, refuses: str, remedy: str) -> None:
+    """An old Python, and Debian's without its venv package, are found out before anything is made."""
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\n[ "$1" = -V ] && echo Python 3.8.18\ncase "$2" in *{refuses}*) exit 1;; esac\n')
+    python.chmod(0o755)
+
+    said = run(LOCKS / "make-venv", python, tmp_path / "venv", LOCKS / "dev.txt")
+
+    assert said.returncode == 1
+    assert remedy in said.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_other_pythons_are_what_they_are_said_to_be() -> None:
+    """Each line is arguments for make; 3.9 goes with the floors, and the Python at hand is not named again."""
+    said = run(LOCKS / "other-pythons", sys.executable)
+    lines = [dict(word.split("=", 1) for word in line.split()) for line in said.stdout.splitlines()]
+    versions = [run(line["PYTHON"], "-c", "import sys; print(*sys.version_info[:2])").stdout.split() for line in lines]
+
+    assert said.returncode == 0
+    assert [line["LOCK"] for line in lines] == ["floors" if version == ["3", "9"] else "dev" for version in versions]
+    assert [str(part) for part in sys.version_info[:2]] not in [v for v in versions if v != ["3", "9"]]
+
+
+# The launcher
+
+
+@pytest.fixture(name="private")
+def private_tree(tmp_path: Path) -> Path:
+    """Return a private directory as the packages install it, linked together from what is at hand."""
+    if not SYSTEM_PYTHON.exists():
+        pytest.skip(f"there is no {SYSTEM_PYTHON}")
+    asked = "import sys, requests; print(*sys.version_info[:2], sep='.')"
+    said = subprocess.run([SYSTEM_PYTHON, "-I", "-c", asked], capture_output=True, text=True, check=False)
+    if said.returncode != 0:
+        pytest.skip("python3-requests is not installed")
+    if said.stdout.strip() != f"{sys.version_info[0]}.{sys.version_info[1]}":
+        pytest.skip("the libraries at hand are those of another Python than the system's")
+    for directory, modules in {
+        "vendor": ["prometheus_client", "structlog", "typing_extensions"],
+        "vendor-cli": ["rich"],
+        ".": ["rolewatch"],
+    }.items():
+        (tmp_path / directory).mkdir(exist_ok=True)
+        for module in modules:
+            spec = find_spec(module)
+            if spec is None or spec.origin is None:
+                pytest.skip(f"{module} is not installed")
+            origin = Path(spec.origin)
+            source = origin.parent if origin.name == "__init__.py" else origin
+            (tmp_path / directory / source.name).symlink_to(source)
+    (tmp_path / "bin").mkdir()
+    shutil.copy(LAUNCHER, tmp_path / "bin")
+    return tmp_path
+
+
+def under_the_launcher(private: Path, command: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Run *code* in an interpreter whose paths the launcher has set for *command*."""
+    launcher = private / "bin" / "rolewatch"
+    start = (
+        "import runpy; from pathlib import Path; "
+        f"house = runpy.run_path({str(launcher)!r}); house['set_paths'](Path({str(launcher)!r}), {command!r}); "
+    )
+    return run(SYSTEM_PYTHON, "-ISB", "-c", start + code)
+
+
+def test_the_launcher_starts_rolewatch(private: Path) -> None:
+    """`rolewatch --version` works from the private directory, on the system's Python."""
+    said = run(private / "bin" / "rolewatch", "--version")
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("rolewatch ")
+
+
+def test_the_daemon_finds_its_libraries_and_no_others(private: Path) -> None:
+    """The distribution's requests and our own libraries are there, in silence; rich and a second detector are not."""
+    code = (
+        "import sys, requests, structlog, prometheus_client; "
+        "print(structlog.dev.rich, {'chardet', 'charset_normalizer'} <= set(sys.modules), requests.__file__)"
+    )
+    said = under_the_launcher(private, "run", code)
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("None False /usr/lib")
+
+
+def test_a_command_for_people_finds_rich(private: Path) -> None:
+    """Tables and colour are there for every command but the daemon."""
+    said = under_the_launcher(private, "history", "import sys; print(any(p.endswith('vendor-cli') for p in sys.path))")
+
+    assert (said.returncode, said.stdout.strip()) == (0, "True")
+
+
+def test_the_environment_cannot_lead_the_launcher_astray(private: Path, tmp_path: Path) -> None:
+    """PYTHONPATH, PYTHONSTARTUP and a module in the working directory are not looked at."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "rolewatch.py").write_text("raise SystemExit('astray')")
+
+    said = run(private / "bin" / "rolewatch", "--version", PYTHONPATH=str(tmp_path / "elsewhere"))
+
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+def test_a_launcher_without_its_tree_says_what_to_do(private: Path) -> None:
+    """Half a package gives one sentence instead of a trace."""
+    if Path("/usr/lib/rolewatch").exists():
+        pytest.skip("rolewatch is installed on this machine")
+    (private / "rolewatch").unlink()
+
+    said = run(private / "bin" / "rolewatch", "check")
+
+    assert said.returncode == 1
+    assert said.stderr == "rolewatch: /usr/lib/rolewatch/rolewatch is missing. Install the package rolewatch again.\n"
