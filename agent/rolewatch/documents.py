@@ -1,0 +1,178 @@
+"""From IMDS's bytes to values. The only place that sees a secret, and none leaves it.
+
+Every function is total over arbitrary bytes: it returns a value of `model` or raises `ImdsError`, whose failure tells
+which document and why, and nothing of what the document held.
+
+What may leave is decided by shape: names, ids and codes that look like AWS's pass, anything else is dropped, so that a
+secret in the wrong field stays here too. JSON keys are compared without regard to case (the Rust SDK does; seen from
+emulators). Content-Type is never asked: IMDS serves JSON as ``text/plain`` (recordings of 2021, AWS Rust SDK).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import datetime, timedelta, timezone
+from typing import Dict, Optional
+
+from rolewatch.errors import ImdsError
+from rolewatch.model import Credentials, Failure, Identity, Phase, ProfileInfo, Reason, RoleListing
+
+_NAME = re.compile(r"(?!\.{1,2}\Z)[\w+=,.@-]{1,128}", re.ASCII)
+"""Names of roles (64 characters at most) and instance profiles (128). IAM API reference, 2026. Not ``.`` and ``..``:
+they are names to IAM, and folders in the path that is asked next."""
+_PATTERN = re.compile(r"[\w+=,.@*?\[\]!-]{1,128}", re.ASCII)
+_KEY_ID = re.compile(r"A(?:BI|CC|KI|SI)A[A-Z0-9]{12,}")
+"""The shape of an access key id (IAM user guide, unique identifiers, 2026). What looks like it is not shown."""
+_CODE = re.compile(r"[A-Za-z]{3,39}")
+"""A word. The longest on record has 27 letters; a secret access key has 40, and one may be of letters only."""
+_PROFILE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:instance-profile/(?:[!-~]{0,511}/)?([\w+=,.@-]+)", re.ASCII)
+"""A path may hold any printable character (IAM API reference, CreateInstanceProfile, 2026)."""
+_PROFILE_ID = re.compile(r"\bAIPA[A-Z0-9]{8,124}\b")
+_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
+_REGION = re.compile(r"[a-z]{2,5}(-[a-z]{2,10}){1,3}-\d{1,2}", re.ASCII)
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|([+-])(\d\d):?(\d\d))", re.ASCII)
+_WITHOUT_ROLE = re.compile(r"does not contain a role", re.IGNORECASE)
+"""AWS's wording on "Troubleshoot IAM and Amazon EC2"; no verbatim recording of the whole message is public."""
+
+_NEEDED = ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
+"""The fields without which botocore refuses the document (`botocore/utils.py`, 2026-08)."""
+
+
+def profile_info(body: bytes) -> ProfileInfo:
+    """Read ``iam/info``. Raise `ImdsError` where it is empty, not JSON, or says nothing of a profile."""
+    fields = _json_object(body, "meta-data/iam/info")
+    message = fields.get("message") or ""
+    arn = _PROFILE_ARN.fullmatch(fields.get("instanceprofilearn", ""))
+    profile = name(arn.group(1)) if arn else None
+    found = _PROFILE_ID.search(fields.get("instanceprofileid") or message)
+    code = _shown(_CODE, fields.get("code"))
+    if not (code or profile or found):
+        raise _unreadable("meta-data/iam/info")
+    return ProfileInfo(
+        code=code,
+        without_role=bool(_WITHOUT_ROLE.search(message)),
+        name=profile,
+        arn=arn.group() if arn and profile else None,
+        id=found.group() if found else None,
+        last_updated=timestamp(fields.get("lastupdated")),
+    )
+
+
+def role_listing(body: bytes) -> RoleListing:
+    """Read ``iam/security-credentials/``. Raise `ImdsError` where it is empty or its first line is no role's name."""
+    document = "meta-data/iam/security-credentials/"
+    lines = [line.rstrip("\r") for line in _text(body, document).split("\n")]
+    first = name(lines[0])
+    if first is None:
+        raise _unreadable(document)
+    return RoleListing(role=first, roles=sum(bool(line) for line in lines))
+
+
+def credentials(role: str, body: bytes) -> Credentials:
+    """Read *role*'s credentials document and forget its secrets.
+
+    A document that is no credentials document at all raises `ImdsError`; one with an error Code, or without some of its
+    fields, is a value that says so.
+    """
+    fields = _json_object(body, "meta-data/iam/security-credentials/<role>")
+    code = fields.get("code")
+    if not code and not any(key.lower() in fields for key in _NEEDED):
+        raise _unreadable("meta-data/iam/security-credentials/<role>")
+    expiration = timestamp(fields.get("expiration"))
+    key_id = fields.get("accesskeyid")
+    missing = [key for key in _NEEDED if not (fields.get(key.lower()) or "").strip()]
+    if expiration is None and "Expiration" not in missing:
+        missing.append("Expiration")
+    return Credentials(
+        role=role,
+        code=(_shown(_CODE, code) or "unreadable") if code else None,
+        last_updated=timestamp(fields.get("lastupdated")),
+        expiration=expiration,
+        fingerprint=hashlib.sha256(key_id.encode("utf-8", "replace")).hexdigest()[:8] if key_id else None,
+        missing=tuple(missing),
+    )
+
+
+def identity(body: bytes) -> Identity:
+    """Read the instance identity document. Raise `ImdsError` where it names no instance."""
+    document = "dynamic/instance-identity/document"
+    fields = _json_object(body, document)
+    instance_id = _shown(_INSTANCE_ID, fields.get("instanceid"))
+    if instance_id is None:
+        raise _unreadable(document)
+    return Identity(
+        instance_id=instance_id,
+        region=_shown(_REGION, fields.get("region")),
+        account_id=_shown(_ACCOUNT, fields.get("accountid")),
+        pending_time=timestamp(fields.get("pendingtime")),
+    )
+
+
+def name_pattern(body: bytes) -> Optional[str]:
+    """Read the value of an instance tag that names a role or an instance profile; None where it cannot be one.
+
+    Wildcards are allowed. An ARN is cut to its last segment.
+    """
+    try:
+        text = body.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        return None
+    return _shown(_PATTERN, text.rsplit("/", 1)[-1] if text.startswith("arn:") else text)
+
+
+def name(text: str) -> Optional[str]:
+    """Return *text* where it can be the name of a role or instance profile, else None."""
+    return _shown(_NAME, text)
+
+
+def timestamp(text: Optional[str]) -> Optional[datetime]:
+    """Read an ISO 8601 time with its zone; None where it is not one. `datetime.fromisoformat` of 3.9 knows no ``Z``."""
+    match = _TIME.fullmatch(text) if text else None
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, sign, off_hours, off_minutes = match.groups()
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
+        offset = timedelta(hours=int(off_hours or 0), minutes=int(off_minutes or 0))
+        return moment + offset if sign == "-" else moment - offset
+    except (ValueError, OverflowError):
+        return None
+
+
+def _json_object(body: bytes, document: str) -> Dict[str, str]:
+    """Return the JSON object's fields that are strings, keys in lower case. Numbers are never converted: they are long.
+
+    Here and in `_text` the error is raised outside of the handlers: `JSONDecodeError.doc` and
+    `UnicodeDecodeError.object` hold the whole document, and ``from None`` would leave them in ``__context__``.
+    """
+    text = _text(body, document)
+    try:
+        loaded = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise _unreadable(document)
+    return {key.lower(): value for key, value in loaded.items() if isinstance(value, str)}
+
+
+def _text(body: bytes, document: str) -> str:
+    try:
+        text = body.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise _unreadable(document)
+    if not text:
+        raise ImdsError(Failure(Phase.DOCUMENT, Reason.EMPTY, document, status=200))
+    return text
+
+
+def _unreadable(document: str) -> ImdsError:
+    return ImdsError(Failure(Phase.DOCUMENT, Reason.MALFORMED, document, status=200))
+
+
+def _shown(pattern: re.Pattern[str], text: Optional[str]) -> Optional[str]:
+    return text if text and pattern.fullmatch(text) and not _KEY_ID.fullmatch(text) else None

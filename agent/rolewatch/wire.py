@@ -1,0 +1,197 @@
+"""One request's wire: `requests` with everything off that would carry a secret elsewhere or wait without end.
+
+Proxies and .netrc of the environment, redirects, cookies, content encodings, pools. Its time-outs hold for one read
+each, so that a server that drips one byte a second could stretch a request for ever; `BoundedSocket` puts the deadline
+of the whole poll, and a bound on the bytes, on the socket itself, below every parser.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Callable, Optional, Type
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from rolewatch.model import Failure, Phase, Reason
+
+MAX_BODY = 64 * 1024
+"""Bytes. The largest document that we read, a credentials document, has 1.6 kB (recordings of 2021)."""
+MAX_ANSWER = MAX_BODY + 32 * 1024
+"""Bytes of one whole answer, status line and headers included."""
+
+_CONNECT_REASONS = {
+    errno.ECONNREFUSED: Reason.REFUSED,
+    errno.ENETUNREACH: Reason.NO_ROUTE,
+    errno.EHOSTUNREACH: Reason.HOST_UNREACHABLE,
+    errno.EACCES: Reason.PROHIBITED,
+    errno.EINVAL: Reason.BLACKHOLE,
+    errno.EPERM: Reason.FILTERED,
+    errno.ETIMEDOUT: Reason.CONNECT_TIMEOUT,
+}
+"""What a failed connect means, by errno: measured on Linux with routes and nftables rules of each kind."""
+
+logging.getLogger("urllib3").propagate = False
+# urllib3 logs the header lines that it cannot parse. Where a server loses the blank line, those are the credentials.
+
+Monotonic = Callable[[], float]
+"""A clock in seconds that never goes backwards, handed in: nobody but `watch` and the CLI reads one."""
+
+
+class Wire:
+    """What happened on the wire of the current request, noted where it happens.
+
+    urllib3 and requests wrap errors differently from version to version; the socket knows.
+    """
+
+    def __init__(self, monotonic: Monotonic) -> None:
+        """Have no time left until somebody sets `deadline`, by the clock *monotonic*."""
+        self._monotonic = monotonic
+        self.deadline = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Forget the last request."""
+        self.connected = False
+        self.begun = False
+        self.closed = False
+        self.received = 0
+        self.error: Optional[OSError] = None
+
+    def left(self) -> float:
+        """Return the seconds that the poll still has. Raise `TimeoutError` where there are none."""
+        left = self.deadline - self._monotonic()
+        if left <= 0:
+            raise self.note(socket.timeout("the poll's deadline has passed"))
+        return left
+
+    def note(self, error: OSError) -> OSError:
+        """Keep *error* as what ended the request, and return it."""
+        self.error = error
+        return error
+
+    def headers_end(self) -> None:
+        """Note that status line and headers were read. Raise `ConnectionError` where it was the peer that ended them.
+
+        `http.client` takes a close for the blank line: half a 404 would be an answer.
+        """
+        if self.closed:
+            raise self.note(ConnectionError())
+        self.begun = True
+
+    def failure(self, phase: Phase, path: str) -> Failure:
+        """Say how the request ended, which did not end well."""
+        error = self.error
+        # The kernel's own ETIMEDOUT is another class than socket.timeout before Python 3.10, and has an errno.
+        timed_out = isinstance(error, (socket.timeout, TimeoutError))
+        number = None if error is None else error.errno
+        if not self.connected:
+            if timed_out and phase is Phase.DOCUMENT and self._monotonic() >= self.deadline:
+                return Failure(phase, Reason.SLOW, path)  # IMDS had used up the poll's time before.
+            reason = Reason.CONNECT_TIMEOUT if timed_out else _CONNECT_REASONS.get(number or 0, Reason.CONNECT_ERROR)
+            return Failure(Phase.CONNECT, reason, path, errno=number)
+        if timed_out:
+            return Failure(phase, Reason.SLOW if self.received else Reason.NO_ANSWER, path, errno=number)
+        if isinstance(error, TooLargeError):
+            return Failure(phase, Reason.TOO_LARGE, path)
+        if error is not None or not self.received or (self.closed and not self.begun):
+            return Failure(phase, Reason.RESET, path, errno=number)
+        # Nothing is wrong with the socket: the peer closed too early, or http.client did not like what it read.
+        return Failure(phase, Reason.TRUNCATED if self.closed else Reason.MALFORMED, path)
+
+
+class TooLargeError(OSError):
+    """The peer sent more than any answer of IMDS has."""
+
+
+class BoundedSocket(socket.socket):
+    """A connected socket that obeys the poll's deadline and a bound on what it receives."""
+
+    wire: Wire
+    patience: float
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        """Receive, within the poll's deadline."""
+        self.settimeout(min(self.patience, self.wire.left()))
+        try:
+            count = super().recv_into(*args, **kwargs)
+        except OSError as error:
+            raise self.wire.note(error) from None
+        self.wire.received += count
+        self.wire.closed = count == 0
+        if self.wire.received > MAX_ANSWER:
+            raise self.wire.note(TooLargeError())
+        return count
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        """Send, within the poll's deadline."""
+        self.settimeout(min(self.patience, self.wire.left()))
+        try:
+            super().sendall(*args, **kwargs)
+        except OSError as error:
+            raise self.wire.note(error) from None
+
+
+class _Connection(HTTPConnection):
+    """A connection whose socket is bounded. `wire` is set on the subclass that `_Adapter` makes."""
+
+    wire: Wire
+
+    def _new_conn(self) -> socket.socket:
+        """Connect. The one hook that urllib3 1.25 to 2.x have in common (read in 1.25.10, 1.26, 2.8)."""
+        wire = self.wire
+        patience = float(self.timeout) if isinstance(self.timeout, (int, float)) else 1.0
+        try:
+            plain = socket.create_connection((self.host.strip("[]"), self.port), min(patience, wire.left()))
+        except OSError as error:
+            raise wire.note(error) from None
+        bounded = BoundedSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+        bounded.wire, bounded.patience = wire, patience
+        wire.connected = True
+        return bounded
+
+
+class _Pool(HTTPConnectionPool):
+    """A pool that keeps nothing: IMDS closes after every answer, and a kept connection would hide a new refusal."""
+
+    def _put_conn(self, conn: Any) -> None:  # noqa: ANN401 - its type has another name in each urllib3
+        """Close *conn* instead of keeping it (the same hook in urllib3 1.25.10, 1.26 and 2.8)."""
+        if conn is not None:
+            conn.close()
+
+
+class _Adapter(HTTPAdapter):
+    """Let requests use `_Connection`, never a retry of its own, never a proxy."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._connection: Type[_Connection] = type("_WiredConnection", (_Connection,), {"wire": wire})
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pool manager as requests does, with our kind of connection."""
+        super().init_poolmanager(*args, **kwargs)
+        pool = type("_WiredPool", (_Pool,), {"ConnectionCls": self._connection})
+        manager: PoolManager = self.poolmanager
+        manager.pool_classes_by_scheme = {"http": pool}
+
+
+class BoundedRequests(requests.Session):
+    """A session of requests that goes to IMDS and nowhere else, within bounds."""
+
+    def __init__(self, wire: Wire) -> None:
+        """Note what happens on *wire*, and keep to its deadline. Nothing is sent yet."""
+        super().__init__()
+        self.trust_env = False
+        self.mount("http://", _Adapter(wire))
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        self.headers.clear()
+        self.headers.update({"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "rolewatch"})
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that no answer is a redirect. Asked not to follow one, requests reads its body nevertheless, unpacked."""

@@ -1,0 +1,148 @@
+"""The errno table, for real: what the kernel says about IMDS's address behind each kind of wall.
+
+Each row is made in a network namespace of its own, which is empty but for what the row puts there: no packet can leave
+it, and so the well-known address may be asked. Needs root, `unshare` and `ip`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Optional
+
+import pytest
+
+AGENT = Path(__file__).resolve().parents[2] / "agent"
+ADDRESS = "169.254.169.254"
+LOOPBACK = "ip link set lo up"
+ASK = """
+import json, sys, time
+from rolewatch.imds import Client
+from rolewatch.observe import Questions, observe
+from rolewatch.settings import ExpectSettings, ImdsSettings
+settings = ImdsSettings(timeout=float(sys.argv[2]), deadline=8.0)
+client = Client(sys.argv[1], settings, monotonic=time.monotonic)
+print(json.dumps(dict(observe(client, ExpectSettings(), Questions()).failure.evidence)))
+"""
+
+NOT_PERMITTED = """
+import ctypes, platform, struct
+connect = {"x86_64": 42, "aarch64": 203}[platform.machine()]
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, connect), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]
+steps = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in code))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(steps))
+assert libc.prctl(22, 2, ctypes.create_string_buffer(program), 0, 0) == 0
+"""
+"""Let seccomp answer every connect of this process with EPERM: load, compare, ERRNO|EPERM, ALLOW."""
+
+WIRE = "ip link add wall type veth peer name gap && ip link set wall up && ip link set gap up"
+"""A cable whose other end takes packets and throws them away: nobody there has the address."""
+NEIGHBOUR = f"ip neigh replace {ADDRESS} lladdr 02:00:00:00:00:01 dev wall nud permanent"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One wall, and what the client makes of it."""
+
+    wall: str
+    """The shell command that builds it."""
+    reason: str
+    errno: Optional[int]
+    timeout: float = 0.5
+    needs: str = "ip"
+    """The program without which there is no such wall."""
+    endpoint: str = f"http://{ADDRESS}"
+
+
+LISTENERLESS = f"ip addr add {ADDRESS}/32 dev lo"
+DROPPED = f"{WIRE} && ip addr add 192.0.2.1/24 dev wall && ip route add {ADDRESS} dev wall && {NEIGHBOUR}"
+CHAIN = "nft add table t && nft add chain t o '{ type filter hook output priority 0; }'"
+FILTER = f"{CHAIN} && nft add rule t o ip daddr {ADDRESS} meta skuid 0"
+"""By user, as in AWS's own example for iptables (EC2 user guide, limit access to IMDS, 2026)."""
+ROWS = {
+    "no-route": Row(LOOPBACK, "no_route", 101),
+    "no-network-at-all": Row("ip link set lo down", "no_route", 101),
+    "prohibit-route": Row(f"ip route add prohibit {ADDRESS}", "prohibited", 13),
+    "unreachable-route": Row(f"ip route add unreachable {ADDRESS}", "host_unreachable", 113),
+    "blackhole-route": Row(f"ip route add blackhole {ADDRESS}", "blackhole", 22),
+    "nothing-listens": Row(LISTENERLESS, "refused", 111),
+    "dropped": Row(DROPPED, "connect_timeout", None),
+    "dropped-until-the-kernel-gives-up": Row(
+        f"{DROPPED} && echo 1 > /proc/sys/net/ipv4/tcp_syn_retries", "connect_timeout", 110, timeout=7.0
+    ),
+    "no-neighbour": Row(
+        f"{WIRE} && ip addr add 169.254.0.1/16 dev wall && echo 1 > /proc/sys/net/ipv4/neigh/wall/mcast_solicit",
+        "host_unreachable",
+        113,
+        timeout=7.0,
+    ),
+    "nft-reject": Row(f"{DROPPED} && {FILTER} reject", "refused", 111, needs="nft"),
+    "nft-reject-with-reset": Row(
+        f"{DROPPED} && {FILTER} tcp dport 80 reject with tcp reset", "refused", 111, needs="nft"
+    ),
+    "nft-reject-as-prohibited": Row(
+        f"{DROPPED} && {FILTER} reject with icmp type admin-prohibited", "host_unreachable", 113, needs="nft"
+    ),
+    "nft-drop": Row(f"{DROPPED} && {FILTER} drop", "connect_timeout", None, needs="nft"),
+    "ipv6-no-route": Row(LOOPBACK, "no_route", 101, endpoint="http://[fd00:ec2::254]"),
+    "ipv6-prohibit-route": Row(
+        "ip -6 route add prohibit fd00:ec2::254 dev lo", "prohibited", 13, endpoint="http://[fd00:ec2::254]"
+    ),
+}
+
+
+def in_a_namespace(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the shell *command* in an empty network namespace of its own. *arguments* are its ``$@``."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(AGENT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        ["unshare", "--net", "sh", "-c", f"{LOOPBACK} 2>&1 || true\n{command}", "sh", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env=environment,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _namespaces() -> None:
+    """Skip, and say why, where no network namespace can be made."""
+    missing = [program for program in ("unshare", "ip") if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"no {' and no '.join(missing)} here")
+    tried = in_a_namespace("true")
+    if tried.returncode:
+        pytest.skip(f"no network namespace can be made here: {tried.stderr.strip()}")
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])
+def test_the_kernel_says_what_the_table_says(row: Row) -> None:
+    """Each wall around IMDS has its reason and its errno, as the evidence of a poll."""
+    if shutil.which(row.needs) is None:
+        pytest.skip(f"no {row.needs} here")
+    built = in_a_namespace(row.wall)
+    if built.returncode:
+        pytest.skip(f"this kernel cannot build that wall: {built.stderr.strip()}")
+
+    told = in_a_namespace(f'{row.wall} && exec "$@"', sys.executable, "-c", ASK, row.endpoint, str(row.timeout))
+
+    expected: Dict[str, object] = {"phase": "connect", "reason": row.reason, "document": "api/token"}
+    assert told.stderr == ""
+    assert json.loads(told.stdout) == {**expected, **({} if row.errno is None else {"errno": row.errno})}
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "aarch64"}, reason="the number of connect is not known here")
+def test_a_connect_that_is_not_permitted_is_filtered() -> None:
+    """EPERM, as from the service manager's system call filter or a control group's BPF program."""
+    told = in_a_namespace('exec "$@"', sys.executable, "-c", NOT_PERMITTED + ASK, f"http://{ADDRESS}", "0.5")
+
+    assert told.stderr == ""
+    assert json.loads(told.stdout) == {"phase": "connect", "reason": "filtered", "errno": 1, "document": "api/token"}
