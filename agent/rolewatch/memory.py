@@ -1,0 +1,98 @@
+"""What is remembered from poll to poll. Values only; `track` makes the next one from the last.
+
+No secret is in it: a set of credentials is known by 8 hex digits of a hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Mapping, Optional, Tuple
+
+from rolewatch.faults import Fault
+from rolewatch.model import Evidence, FailureLabel, Identity, State, Tags
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One fault that was seen lately, on its way to being raised or cleared."""
+
+    since: datetime
+    """When it was first seen in this run."""
+    evidence: Evidence
+    """As seen last."""
+    active: bool = False
+    seen: int = 0
+    """Polls in a row in which it held, while it is not yet active."""
+    unseen: int = 0
+    """Polls in a row in which it did not hold, while it is still active."""
+    told_at: Optional[float] = None
+    """Uptime at which the journal was told last; None where this process has not told it yet."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The set of credentials that IMDS served last, without its secrets."""
+
+    role: str
+    fingerprint: Optional[str]
+    last_updated: Optional[datetime]
+    expiration: Optional[datetime]
+    seen: datetime
+    """When it was last seen, by IMDS's clock where that is known."""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """Which role and instance profile the instance has."""
+
+    role: Optional[str] = None
+    instance_profile: Optional[str] = None
+    instance_profile_id: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """All that is remembered. The first group survives a restart, the second does not."""
+
+    instance_id: Optional[str] = None
+    boot_id: str = ""
+    faults: Mapping[Fault, Watched] = field(default_factory=dict)
+    served: Optional[Served] = None
+    newest: Optional[datetime] = None
+    """The newest LastUpdated ever seen: two documents that alternate are no rotations."""
+    settled: Attached = field(default_factory=Attached)
+    """Role and profile that were seen twice in a row, for events of change."""
+    intervals: Tuple[float, ...] = ()
+    """The last observed intervals between rotations, in seconds, oldest first."""
+    credentials_seen: bool = False
+    """Whether usable credentials were seen since boot."""
+
+    identity: Optional[Identity] = None
+    tags: Tags = field(default_factory=Tags)
+    state: State = State.STARTING
+    state_since: Optional[datetime] = None
+    usable: Optional[bool] = None
+    denied: int = 0
+    """Looks in a row that said that there are no usable credentials."""
+    current: bool = False
+    """Whether `served` is what IMDS serves, as far as is known."""
+    attached: Attached = field(default_factory=Attached)
+    """As told last."""
+    candidate: Optional[Attached] = None
+    """Role and profile that differ from `settled` and were seen once."""
+    clock_offset: Optional[float] = None
+    polls: int = 0
+    failures: Mapping[FailureLabel, int] = field(default_factory=dict)
+    rotations: int = 0
+    last_success: Optional[datetime] = None
+    failed_polls: int = 0
+    """Failed polls since the last calm hour, to thin out `poll_failed`."""
+    failed_at: Optional[float] = None
+    """Uptime of the last failed poll."""
+    throttled: int = 0
+    """Polls in a row that IMDS throttled."""
+    asked_at: Optional[float] = None
+    """Uptime at which IMDS was asked for identity or tags last, whatever it answered."""
+    tags_at: Optional[float] = None
+    """Uptime at which the tags were told last."""

@@ -1,0 +1,148 @@
+"""The loop: observe, classify, track, publish, wait. With the CLI the only one that reads a clock."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+from rolewatch import track
+from rolewatch.classify import classify
+from rolewatch.imds import Client
+from rolewatch.memory import Memory
+from rolewatch.model import Answered, Event, EventKind, Level, Moment, Report
+from rolewatch.observe import Questions, observe
+from rolewatch.publish import Publisher
+from rolewatch.schedule import Schedule, next_poll
+from rolewatch.settings import Settings
+
+Clock = Callable[[], Moment]
+Remember = Callable[[Memory, Moment], None]
+
+
+def clock() -> Moment:
+    """Read the clocks: the wall's, and the one that counts since boot and suspended time too."""
+    return Moment(utc=datetime.now(timezone.utc), uptime=time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+class Wake(Enum):
+    """Why a pause ended."""
+
+    TIMER = "timer"
+    STOP = "stop"
+    RELOAD = "reload"
+    POLL = "poll"
+
+
+Pause = Callable[[float], Wake]
+"""Wait for so many seconds, or less; say why it ended."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a reload replaces: the settings, and the client that they describe."""
+
+    settings: Settings
+    client: Client
+
+
+Reload = Callable[[], Tuple[Optional[Setup], Event]]
+"""Read the settings again. None where they cannot be used: the old ones stay. The event tells either way."""
+
+
+@dataclass
+class Watch:
+    """One daemon's loop and what it holds from turn to turn."""
+
+    setup: Setup
+    memory: Memory
+    publishers: Sequence[Publisher]
+    remember: Optional[Remember] = None
+    clock: Clock = clock
+    beat: Callable[[], None] = lambda: None
+    """Called at least every `beat_interval` seconds while waiting: the watchdog, entries that wait to be written."""
+    beat_interval: float = 30.0
+    publisher_failures: Dict[str, int] = field(default_factory=dict)
+    """How often each publisher failed. Shared with the metrics."""
+
+    def __post_init__(self) -> None:
+        """Start with what every publisher has: no failure."""
+        self._schedule = Schedule(seed=self.memory.boot_id)
+        self._events: List[Event] = []
+        for publisher in self.publishers:
+            self.publisher_failures.setdefault(publisher.name, 0)
+        if self.remember is not None:
+            self.publisher_failures.setdefault("state_file", 0)
+
+    def run(self, pause: Pause, reload: Reload) -> None:
+        """Watch until *pause* says to stop. The first poll is at once."""
+        while True:
+            wake = self._wait(self.turn(), pause)
+            if wake is Wake.STOP:
+                return
+            if wake is Wake.RELOAD:
+                setup, event = reload()
+                self.setup = setup or self.setup
+                self.memory = replace(self.memory, asked_at=None, tags_at=None)  # the new settings may name other tags
+                self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        """Let *event* be told with the next report."""
+        self._events.append(event)
+
+    def turn(self) -> float:
+        """Look once, judge, remember and publish; return the seconds to the next look."""
+        settings, client = self.setup.settings, self.setup.client
+        begun = self.clock()
+        questions = Questions(
+            identity=track.identity_due(self.memory, begun),
+            tags=track.tags_due(self.memory, settings.expect, begun),
+        )
+        seen = observe(client, settings.expect, questions)
+        now = self.clock()
+        memory = self.memory
+        if isinstance(seen, Answered) and (questions.identity or questions.tags):
+            memory = replace(memory, asked_at=now.uptime)
+        memory, recognised = track.recognise(memory, seen, now)
+        verdict = classify(seen, track.known(memory, seen, settings, now), settings.limits, now)
+        self.memory, events = track.advance(memory, seen, verdict, settings, now)
+        snapshot = track.snapshot_of(self.memory, settings, now, duration=now.uptime - begun.uptime)
+        told, self._events = (*self._events, *recognised, *events), []
+        self._publish(Report(snapshot, told), now)
+        if self.memory.instance_id:
+            self._schedule = Schedule(self.memory.instance_id, self._schedule.credit)
+        self._schedule, wait = next_poll(self._schedule, self.memory, settings.poll, self.clock().uptime)
+        return wait
+
+    def _publish(self, report: Report, now: Moment) -> None:
+        """Hand *report* to every publisher. One that fails is counted and told; the watching goes on."""
+        for publisher in self.publishers:
+            self._attempt(publisher.name, lambda publisher=publisher: publisher.publish(report))  # type: ignore[misc]
+        if self.remember is not None:
+            remember = self.remember
+            self._attempt("state_file", lambda: remember(self.memory, now))
+
+    def _attempt(self, name: str, publish: Callable[[], None]) -> None:
+        try:
+            publish()
+        except Exception as error:  # noqa: BLE001 - a publisher may fail in any way, and must not stop the watching
+            count = self.publisher_failures[name] = self.publisher_failures[name] + 1
+            if str(count).strip("0") == "1":  # the first, the tenth, the hundredth…
+                problem = getattr(error, "strerror", None) or type(error).__name__
+                message = f"The publisher {name} failed ({problem}; {count} times so far). The watching goes on."
+                fields = {"publisher": name, "problem": problem, "consecutive_failures": count}
+                self.tell(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))
+
+    def _wait(self, seconds: float, pause: Pause) -> Wake:
+        """Wait for the next look in pieces, with a beat after each."""
+        end = self.clock().uptime + seconds
+        while True:
+            self.beat()
+            left = end - self.clock().uptime
+            if left <= 0:
+                return Wake.TIMER
+            wake = pause(min(left, self.beat_interval))
+            if wake is not Wake.TIMER:
+                return wake

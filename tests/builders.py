@@ -1,0 +1,237 @@
+"""Observations as IMDS would give rise to them, and simulated time to see them in. No I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, Callable, List, Optional, Tuple
+
+from rolewatch import track
+from rolewatch.classify import Known, classify
+from rolewatch.faults import Fault
+from rolewatch.memory import Memory
+from rolewatch.model import (
+    Absent,
+    Answered,
+    Credentials,
+    Event,
+    EventKind,
+    Failure,
+    Identity,
+    Moment,
+    Observation,
+    Phase,
+    ProfileInfo,
+    Reason,
+    RoleListing,
+    Snapshot,
+    Unanswered,
+    Verdict,
+)
+from rolewatch.settings import LimitSettings, Settings
+
+START = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
+"""The true time at which every test begins."""
+UPTIME = 3 * 86400.0
+"""The uptime at that moment: the boot grace is long over."""
+LIFE = timedelta(hours=6, minutes=2)
+ROLE = "web-server"
+PROFILE = "web-server-profile"
+PROFILE_ID = "AIPAEXAMPLE000000001"
+INSTANCE_ID = "i-0123456789abcdef0"
+
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def moment(elapsed: float = 0.0, *, clock_error: float = 0.0, uptime: float = UPTIME) -> Moment:
+    """Return what the clocks say *elapsed* seconds after `START`, by a wall clock that is off by *clock_error*."""
+    return Moment(utc=START + timedelta(seconds=elapsed + clock_error), uptime=uptime + elapsed)
+
+
+def info(**changes: Any) -> ProfileInfo:
+    """Return ``iam/info`` with nothing wrong, but for *changes*."""
+    healthy = ProfileInfo(
+        code="Success",
+        without_role=False,
+        name=PROFILE,
+        arn=f"arn:aws:iam::123456789012:instance-profile/{PROFILE}",
+        id=PROFILE_ID,
+        last_updated=START - timedelta(minutes=10),
+    )
+    return replace(healthy, **changes)
+
+
+def without_role(**changes: Any) -> ProfileInfo:
+    """Return ``iam/info`` of a profile whose role was removed. Its Code is Success."""
+    return info(**{"without_role": True, **changes})
+
+
+def not_found() -> ProfileInfo:
+    """Return ``iam/info`` of a profile that was deleted: neither name nor ARN."""
+    return info(code="InstanceProfileNotFound", name=None, arn=None)
+
+
+def credentials(
+    *, updated: datetime = START - timedelta(minutes=10), life: timedelta = LIFE, serial: int = 0, **changes: Any
+) -> Credentials:
+    """Return a complete set of credentials, but for *changes*; *serial* tells it from others."""
+    healthy = Credentials(
+        role=ROLE,
+        code="Success",
+        last_updated=updated,
+        expiration=updated + life,
+        fingerprint=f"{serial:08x}",
+        missing=(),
+    )
+    return replace(healthy, **changes)
+
+
+def refused(**changes: Any) -> Credentials:
+    """Return the document that says that EC2 cannot assume the role. Its LastUpdated is fresh."""
+    document = Credentials(
+        role=ROLE,
+        code="AssumeRoleUnauthorizedAccess",
+        last_updated=START - SECOND,
+        expiration=None,
+        fingerprint=None,
+        missing=("AccessKeyId", "SecretAccessKey", "Token", "Expiration"),
+    )
+    return replace(document, **changes)
+
+
+def answered(**changes: Any) -> Answered:
+    """Return a healthy look at `START`, but for *changes*."""
+    healthy = Answered(info=info(), listing=RoleListing(ROLE), credentials=credentials(), date=START)
+    return replace(healthy, **changes)
+
+
+def detached(**changes: Any) -> Answered:
+    """Return a look at an instance without an instance profile."""
+    return answered(**{"info": Absent(), "listing": Absent(), "credentials": None, **changes})
+
+
+def unanswered(
+    reason: Reason = Reason.CONNECT_TIMEOUT, phase: Phase = Phase.CONNECT, date: Optional[datetime] = None
+) -> Unanswered:
+    """Return a look that got no token."""
+    return Unanswered(Failure(phase, reason, "api/token"), date)
+
+
+def failure(reason: Reason = Reason.SERVER_ERROR, **changes: Any) -> Failure:
+    """Return a document that gave no usable answer."""
+    return replace(Failure(Phase.DOCUMENT, reason, "meta-data/iam/info", status=500), **changes)
+
+
+def judge(seen: Observation, known: Optional[Known] = None, now: Optional[Moment] = None) -> Verdict:
+    """Classify *seen* with the default limits, at `START` where *now* is not given."""
+    return classify(seen, known or Known(), LimitSettings(), now or moment())
+
+
+def faults(verdict: Verdict) -> Tuple[Fault, ...]:
+    """Return which faults hold."""
+    return tuple(finding.fault for finding in verdict.findings)
+
+
+@dataclass
+class Lookout:
+    """Judgement and memory over simulated time: what `watch` does, without the world."""
+
+    settings: Settings = field(default_factory=Settings)
+    memory: Memory = field(default_factory=lambda: Memory(boot_id="boot", instance_id=INSTANCE_ID))
+    now: Moment = field(default_factory=moment)
+    told: List[Tuple[Moment, Event]] = field(default_factory=list)
+    """Every event, with the moment at which it was told."""
+
+    def see(self, seen: Observation, now: Optional[Moment] = None) -> Snapshot:
+        """Take *seen* in as of *now*.
+
+        Where that is not given: half a minute after the last, and IMDS's clock, if any, has moved on from `START`, too.
+        """
+        if now is None:
+            self.now = Moment(self.now.utc + timedelta(seconds=30), self.now.uptime + 30)
+            seen = replace(seen, date=seen.date and seen.date + (self.now.utc - START))
+        else:
+            self.now = now
+        memory, recognised = track.recognise(self.memory, seen, self.now)
+        known = track.known(memory, seen, self.settings, self.now)
+        verdict = classify(seen, known, self.settings.limits, self.now)
+        self.memory, events = track.advance(memory, seen, verdict, self.settings, self.now)
+        self.told += [(self.now, event) for event in (*recognised, *events)]
+        return self.snapshot()
+
+    def see_each(self, *looks: Observation) -> Snapshot:
+        """Take some looks in, half a minute apart."""
+        for look in looks:
+            self.see(look)
+        return self.snapshot()
+
+    def snapshot(self) -> Snapshot:
+        """Return what may be told now."""
+        return track.snapshot_of(self.memory, self.settings, self.now)
+
+    def standing(self) -> Tuple[Fault, ...]:
+        """Return the faults that stand."""
+        return tuple(active.fault for active in self.snapshot().faults)
+
+    def events(self, kind: EventKind, fault: Optional[Fault] = None) -> List[Event]:
+        """Return the events of one kind, of one fault where one is given."""
+        return [event for _, event in self.told if event.kind is kind and fault in (None, event.fault)]
+
+    def times(self, kind: EventKind, fault: Optional[Fault] = None) -> List[float]:
+        """Return when the events of one kind were told, in seconds of uptime."""
+        return [now.uptime for now, event in self.told if event.kind is kind and fault in (None, event.fault)]
+
+
+@dataclass
+class Platform:
+    """An IMDS that renews a set of credentials again and again, `elapsed` seconds after `START`."""
+
+    period: float = 3600.0
+    """Seconds from one rotation to the next."""
+    life: float = LIFE.total_seconds()
+    stuck: Tuple[Tuple[float, float], ...] = ()
+    """Spans in which nothing is renewed: from the first, until before the second, in seconds."""
+    extra: Tuple[float, ...] = ()
+    """When somebody associated the profile anew by hand: the set is renewed then, and the period begins anew."""
+    identity: Optional[Identity] = None
+
+    def updated(self, elapsed: float) -> float:
+        """Return when the set that is served at *elapsed* was made."""
+        made = 0.0
+        while True:
+            following = min([made + self.period, *(when for when in self.extra if when > made)])
+            for begin, end in self.stuck:
+                if begin <= following < end:
+                    following = end
+            if following > elapsed:
+                return made
+            made = following
+
+    def at(self, elapsed: float) -> Answered:
+        """Return the look at *elapsed*."""
+        made = self.updated(elapsed)
+        return answered(
+            credentials=credentials(
+                updated=START + timedelta(seconds=made), life=timedelta(seconds=self.life), serial=int(made)
+            ),
+            date=START + timedelta(seconds=elapsed),
+            identity=self.identity,
+        )
+
+
+def simulate(  # noqa: PLR0913 - a span of time, and how it is looked at
+    lookout: Lookout,
+    look: Callable[[float], Observation],
+    begin: float,
+    end: float,
+    *,
+    step: float = 30.0,
+    clock_error: float = 0.0,
+) -> None:
+    """Let *lookout* look every *step* seconds from *begin* until before *end*, in seconds after `START`."""
+    elapsed = begin
+    while elapsed < end:
+        lookout.see(look(elapsed), moment(elapsed, clock_error=clock_error))
+        elapsed += step

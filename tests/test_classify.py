@@ -1,0 +1,578 @@
+"""Judgement: every arm of an observation at every edge of time, each trap by its name, what holds of all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Optional, Set, Tuple, Union
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import (
+    DAY,
+    HOUR,
+    LIFE,
+    PROFILE,
+    PROFILE_ID,
+    ROLE,
+    SECOND,
+    START,
+    answered,
+    credentials,
+    detached,
+    failure,
+    faults,
+    info,
+    judge,
+    moment,
+    not_found,
+    refused,
+    unanswered,
+    without_role,
+)
+from looks import observations
+from rolewatch import documents
+from rolewatch.classify import Known, classify
+from rolewatch.errors import ImdsError
+from rolewatch.faults import FAULTS, Fault
+from rolewatch.model import (
+    EVIDENCE_KEYS,
+    Absent,
+    Answered,
+    Credentials,
+    Failure,
+    Observation,
+    Phase,
+    ProfileInfo,
+    Reason,
+    RoleListing,
+    Told,
+)
+from rolewatch.settings import LimitSettings
+
+USABLE, UNUSABLE, UNTOLD, PENDING = Told.USABLE, Told.UNUSABLE, Told.UNTOLD, Told.PENDING
+GRACE = Known(grace=True)
+HOURLY = Known(rotation_interval=3600.0)
+EMPTY = failure(Reason.EMPTY, status=200)
+
+Row = Tuple[str, Observation, Known, Tuple[Fault, ...], Told]
+
+
+def aged(age: timedelta, *, life: timedelta = LIFE) -> Answered:
+    """Return a look at a set of credentials of that age."""
+    return answered(credentials=credentials(updated=START - age, life=life))
+
+
+TABLE: Tuple[Row, ...] = (
+    ("well", answered(), Known(), (), USABLE),
+    ("well without a Date", answered(date=None), Known(), (), USABLE),
+    # no token
+    ("refused", unanswered(Reason.REFUSED), Known(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
+    ("switched off", unanswered(Reason.SWITCHED_OFF), Known(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
+    ("connect times out", unanswered(Reason.CONNECT_TIMEOUT), Known(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
+    ("token unanswered", unanswered(Reason.NO_ANSWER, Phase.TOKEN), Known(), (Fault.IMDS_HOP_LIMIT,), UNTOLD),
+    ("token forbidden", unanswered(Reason.FORBIDDEN, Phase.TOKEN), Known(), (Fault.IMDS_DISABLED,), UNTOLD),
+    ("token slow", unanswered(Reason.SLOW, Phase.TOKEN), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("token throttled", unanswered(Reason.THROTTLED, Phase.TOKEN), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("token malformed", unanswered(Reason.MALFORMED, Phase.TOKEN), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    # documents that could not be read
+    ("info failed", answered(info=failure()), Known(), (Fault.IMDS_ERROR,), USABLE),
+    ("listing failed", answered(listing=failure(), credentials=None), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("listing empty", answered(listing=EMPTY, credentials=None), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("credentials failed", answered(credentials=failure()), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("document forbidden", answered(credentials=failure(Reason.FORBIDDEN)), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("document unanswered", answered(credentials=failure(Reason.NO_ANSWER)), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("connection lost amid a poll", answered(credentials=replace(failure(), phase=Phase.CONNECT)), Known(),
+     (Fault.IMDS_ERROR,), UNTOLD),
+    ("two roles", answered(listing=RoleListing(ROLE, roles=2)), Known(), (Fault.IMDS_ERROR,), USABLE),
+    ("info failed, none listed", answered(info=failure(), listing=Absent(), credentials=None), Known(),
+     (Fault.IMDS_ERROR,), UNTOLD),
+    ("info away, listing failed", answered(info=Absent(), listing=failure(), credentials=None), Known(),
+     (Fault.IMDS_ERROR,), UNTOLD),
+    # iam/info
+    ("detached", detached(), Known(), (Fault.INSTANCE_PROFILE_DETACHED,), UNUSABLE),
+    ("detached in the boot grace", detached(), GRACE, (), PENDING),
+    ("profile not found", answered(info=not_found(), listing=Absent(), credentials=None), Known(),
+     (Fault.INSTANCE_PROFILE_NOT_FOUND,), UNUSABLE),
+    ("profile not found, nothing listed", answered(info=not_found(), listing=EMPTY, credentials=None), Known(),
+     (Fault.INSTANCE_PROFILE_NOT_FOUND,), UNUSABLE),
+    ("profile not found, listing failed", answered(info=not_found(), listing=failure(), credentials=None), Known(),
+     (Fault.IMDS_ERROR, Fault.INSTANCE_PROFILE_NOT_FOUND), UNTOLD),
+    ("profile not found, in lower case", answered(info=info(code="instanceprofilenotfound")), Known(),
+     (Fault.INSTANCE_PROFILE_NOT_FOUND,), USABLE),
+    ("profile not found in the boot grace", answered(info=not_found(), listing=Absent(), credentials=None), GRACE,
+     (Fault.INSTANCE_PROFILE_NOT_FOUND,), UNUSABLE),
+    ("profile not found, old credentials served", answered(info=not_found()), Known(),
+     (Fault.INSTANCE_PROFILE_NOT_FOUND,), USABLE),
+    ("no role", answered(info=without_role(), listing=Absent(), credentials=None), Known(),
+     (Fault.INSTANCE_PROFILE_WITHOUT_ROLE,), UNUSABLE),
+    ("no role, nothing listed", answered(info=without_role(), listing=EMPTY, credentials=None), Known(),
+     (Fault.INSTANCE_PROFILE_WITHOUT_ROLE,), UNUSABLE),
+    ("no role, listing failed", answered(info=without_role(), listing=failure(), credentials=None), Known(),
+     (Fault.IMDS_ERROR, Fault.INSTANCE_PROFILE_WITHOUT_ROLE), UNTOLD),
+    ("no role, its document gone", answered(info=without_role(), credentials=Absent()), Known(),
+     (Fault.INSTANCE_PROFILE_WITHOUT_ROLE,), UNUSABLE),
+    ("unknown Code of iam/info", answered(info=info(code="Pondering")), Known(), (Fault.CREDENTIALS_ERROR,), USABLE),
+    ("iam/info without a Code", answered(info=info(code=None)), Known(), (), USABLE),
+    # the credentials document
+    ("listed, no document", answered(credentials=Absent()), Known(), (Fault.CREDENTIALS_MISSING,), UNUSABLE),
+    ("listed, no document, in the boot grace", answered(credentials=Absent()), GRACE, (), PENDING),
+    ("none listed", answered(listing=Absent(), credentials=None), Known(), (Fault.CREDENTIALS_MISSING,), UNUSABLE),
+    ("none listed in the boot grace", answered(listing=Absent(), credentials=None), GRACE, (), PENDING),
+    ("info away, document gone", answered(info=Absent(), credentials=Absent()), Known(),
+     (Fault.CREDENTIALS_MISSING,), UNUSABLE),
+    ("info away, credentials served", answered(info=Absent()), Known(), (), USABLE),
+    ("info failed, document gone", answered(info=failure(), credentials=Absent()), Known(),
+     (Fault.IMDS_ERROR, Fault.CREDENTIALS_MISSING), UNUSABLE),
+    ("EC2 cannot assume the role", answered(credentials=refused()), Known(), (Fault.ASSUME_ROLE_UNAUTHORIZED,),
+     UNUSABLE),
+    ("EC2 cannot assume the role, in the boot grace", answered(credentials=refused()), GRACE,
+     (Fault.ASSUME_ROLE_UNAUTHORIZED,), UNUSABLE),
+    ("unknown Code", answered(credentials=credentials(code="Failed")), Known(), (Fault.CREDENTIALS_ERROR,), UNUSABLE),
+    ("a field is missing", answered(credentials=credentials(missing=("Token",))), Known(),
+     (Fault.CREDENTIALS_ERROR,), UNUSABLE),
+    ("no Code", answered(credentials=credentials(code=None)), Known(), (), USABLE),
+    ("no Code and a field is missing", answered(credentials=credentials(code=None, missing=("Token",))), Known(),
+     (Fault.CREDENTIALS_ERROR,), UNUSABLE),
+    ("Code in lower case", answered(credentials=credentials(code="success")), Known(), (), USABLE),
+    ("no LastUpdated", answered(credentials=credentials(last_updated=None)), Known(), (), USABLE),
+    # edges of time
+    ("expires in a second", aged(LIFE - SECOND), Known(), (Fault.ROTATION_OVERDUE,), USABLE),
+    ("expires this very second", aged(LIFE), Known(), (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE), UNUSABLE),
+    ("expired a second ago", aged(LIFE + SECOND), Known(), (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE),
+     UNUSABLE),
+    ("half its life old", aged(LIFE / 2), Known(), (), USABLE),
+    ("over half its life old", aged(LIFE / 2 + SECOND), Known(), (Fault.ROTATION_OVERDUE,), USABLE),
+    ("two hours old, lives for three", aged(2 * HOUR, life=3 * HOUR), Known(), (), USABLE),
+    ("over two hours old, lives for three", aged(2 * HOUR + SECOND, life=3 * HOUR), Known(),
+     (Fault.ROTATION_OVERDUE,), USABLE),
+    ("two cadences old", aged(2 * HOUR), HOURLY, (), USABLE),
+    ("over two cadences old", aged(2 * HOUR + SECOND), HOURLY, (Fault.ROTATION_OVERDUE,), USABLE),
+    ("a quarter of its life old, cadence of a minute", aged(LIFE / 4), Known(rotation_interval=60.0), (), USABLE),
+    ("over a quarter of its life old, cadence of a minute", aged(LIFE / 4 + SECOND), Known(rotation_interval=60.0),
+     (Fault.ROTATION_OVERDUE,), USABLE),
+    ("expired, on a platform that rotates late", aged(LIFE + SECOND), Known(rotation_interval=21600.0),
+     (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE), UNUSABLE),
+    ("made a minute from now", aged(timedelta(minutes=-1)), HOURLY, (), USABLE),
+    ("expired before it was made", answered(credentials=credentials(life=-18 * HOUR)), Known(),
+     (Fault.CREDENTIALS_EXPIRED,), UNUSABLE),
+    ("clock at the limit", answered(date=START - 60 * SECOND), Known(), (), USABLE),
+    ("clock ahead of the limit", answered(date=START - 61 * SECOND), Known(), (Fault.CLOCK_SKEW,), USABLE),
+    ("clock behind the limit", answered(date=START + 61 * SECOND), Known(), (Fault.CLOCK_SKEW,), USABLE),
+    ("clock ahead, no token", unanswered(Reason.FORBIDDEN, Phase.TOKEN, START - HOUR), Known(),
+     (Fault.IMDS_DISABLED, Fault.CLOCK_SKEW), UNTOLD),
+    # expectations
+    ("another role", answered(), Known(expected_role=("app-*",)), (Fault.ROLE_MISMATCH,), USABLE),
+    ("the role, in capitals", answered(), Known(expected_role=("WEB-*",)), (), USABLE),
+    ("one of some roles", answered(), Known(expected_role=("app", "web-serve?")), (), USABLE),
+    ("another profile", answered(), Known(expected_instance_profile=("app",)), (Fault.ROLE_MISMATCH,), USABLE),
+    ("the profile", answered(), Known(expected_instance_profile=("web-*",)), (), USABLE),
+    ("another role, and refused", answered(credentials=refused()), Known(expected_role=("app",)),
+     (Fault.ASSUME_ROLE_UNAUTHORIZED, Fault.ROLE_MISMATCH), UNUSABLE),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "expected", "told"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+def test_an_observation_means_exactly_these_faults(
+    seen: Observation, known: Known, expected: Tuple[Fault, ...], told: Told
+) -> None:
+    """Each arm of an observation, at each edge of time, gives exactly the faults and the word of the table."""
+    verdict = judge(seen, known)
+
+    assert (faults(verdict), verdict.credentials) == (expected, told)
+
+
+def test_every_fault_that_imds_can_tell_is_reachable() -> None:
+    """Walk all members of the vocabulary: the table reaches each but those that only the AWS API can tell."""
+    reached = {fault for row in TABLE for fault in row[3]}
+
+    assert reached == {fault for fault in Fault if not FAULTS[fault].confirmation_only}
+
+
+# What an observation is silent about
+
+
+@pytest.mark.parametrize(
+    ("seen", "silent"),
+    [
+        (
+            answered(info=failure()),
+            {
+                Fault.INSTANCE_PROFILE_DETACHED,
+                Fault.INSTANCE_PROFILE_NOT_FOUND,
+                Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
+                Fault.CREDENTIALS_ERROR,
+            },
+        ),
+        (
+            answered(credentials=failure()),
+            {
+                Fault.CREDENTIALS_MISSING,
+                Fault.ASSUME_ROLE_UNAUTHORIZED,
+                Fault.CREDENTIALS_ERROR,
+                Fault.CREDENTIALS_EXPIRED,
+                Fault.ROTATION_OVERDUE,
+            },
+        ),
+        (
+            answered(listing=failure(), credentials=None),
+            {
+                Fault.INSTANCE_PROFILE_DETACHED,
+                Fault.CREDENTIALS_MISSING,
+                Fault.ASSUME_ROLE_UNAUTHORIZED,
+                Fault.CREDENTIALS_ERROR,
+                Fault.CREDENTIALS_EXPIRED,
+                Fault.ROTATION_OVERDUE,
+                Fault.ROLE_MISMATCH,
+            },
+        ),
+        (
+            answered(info=failure(), listing=Absent(), credentials=None),
+            {
+                Fault.INSTANCE_PROFILE_DETACHED,
+                Fault.INSTANCE_PROFILE_NOT_FOUND,
+                Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
+                Fault.CREDENTIALS_MISSING,
+                Fault.ASSUME_ROLE_UNAUTHORIZED,
+                Fault.CREDENTIALS_ERROR,
+                Fault.CREDENTIALS_EXPIRED,
+                Fault.ROTATION_OVERDUE,
+                Fault.ROLE_MISMATCH,
+            },
+        ),
+        (answered(date=None), {Fault.CLOCK_SKEW}),
+        (answered(), set()),
+    ],
+    ids=["info", "credentials", "listing", "info, and none listed", "no Date", "well"],
+)
+def test_a_document_that_could_not_be_read_silences_what_hangs_on_it(seen: Observation, silent: Set[Fault]) -> None:
+    """What could not be read is neither held nor denied; everything else is told."""
+    told = {fault for fault in judge(seen).untold if not FAULTS[fault].confirmation_only}
+
+    assert told == silent
+
+
+def test_without_a_token_everything_behind_it_is_untold() -> None:
+    """An IMDS that gives no token is silent on the role, and on what a poll meets later than it came."""
+    verdict = judge(unanswered(Reason.CONNECT_TIMEOUT))
+
+    assert set(verdict.untold) == set(Fault) - {Fault.IMDS_UNREACHABLE}
+
+
+@pytest.mark.parametrize(
+    ("seen", "silent"),
+    [
+        (unanswered(Reason.REFUSED), {Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fault.IMDS_ERROR}),
+        (unanswered(Reason.NO_ANSWER, Phase.TOKEN), {Fault.IMDS_DISABLED, Fault.IMDS_ERROR}),
+        (unanswered(Reason.FORBIDDEN, Phase.TOKEN), {Fault.IMDS_ERROR}),
+        (unanswered(Reason.SLOW, Phase.TOKEN), set()),
+        (answered(credentials=failure()), set()),
+    ],
+    ids=["connect", "token unanswered", "token forbidden", "token", "document"],
+)
+def test_a_poll_is_silent_on_the_faults_of_imds_that_it_did_not_come_to(seen: Observation, silent: Set[Fault]) -> None:
+    """Where no connection came about, nothing is said of the hop limit; where no token, nothing of later errors.
+
+    Else an IMDS that fails now here, now there would never be dark often enough in one way to be called dark.
+    """
+    of_imds = {Fault.IMDS_UNREACHABLE, Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fault.IMDS_ERROR}
+
+    assert of_imds & set(judge(seen).untold) == silent
+
+
+def test_a_date_tells_of_the_clock_even_without_a_token() -> None:
+    """A 403 carries a `Date`: that the local clock is right again is told."""
+    verdict = judge(unanswered(Reason.FORBIDDEN, Phase.TOKEN, START))
+
+    assert Fault.CLOCK_SKEW not in verdict.untold
+
+
+def test_an_error_document_leaves_open_whether_the_profile_is_the_expected_one() -> None:
+    """`InstanceProfileNotFound` has no ARN: a mismatch of the profile is neither held nor denied."""
+    verdict = judge(answered(info=not_found()), Known(expected_instance_profile=("app",)))
+
+    assert Fault.ROLE_MISMATCH in verdict.untold
+
+
+# The traps that others fell into, by name (facts: peers, section 7)
+
+
+def test_trap_code_success_taken_as_healthy() -> None:
+    """`Success` with "does not contain a role" is a fault, although Code, ARN and id are as ever."""
+    body = json.dumps(
+        {
+            "Code": "Success",
+            "Message": "Instance Profile does not contain a role.  Please see documentation at https://docs.aws",
+            "LastUpdated": "2026-11-23T11:59:59Z",
+            "InstanceProfileArn": f"arn:aws:iam::123456789012:instance-profile/{PROFILE}",
+            "InstanceProfileId": PROFILE_ID,
+        }
+    ).encode()
+    seen = answered(info=documents.profile_info(body), listing=Absent(), credentials=None)
+
+    assert faults(judge(seen)) == (Fault.INSTANCE_PROFILE_WITHOUT_ROLE,)
+
+
+def test_trap_age_looks_fresh_on_an_error_document() -> None:
+    """An `AssumeRoleUnauthorizedAccess` document with a LastUpdated of this second is not healthy, and not young."""
+    body = b"""{
+      "Code" : "AssumeRoleUnauthorizedAccess",
+      "Message" : "EC2 cannot assume the role web-server.  Please see documentation at https://docs.aws",
+      "LastUpdated" : "2026-11-23T12:00:00Z"
+    }"""
+    verdict = judge(answered(credentials=documents.credentials(ROLE, body)))
+
+    assert faults(verdict) == (Fault.ASSUME_ROLE_UNAUTHORIZED,)
+    assert verdict.credentials is Told.UNUSABLE
+
+
+def test_trap_silence_when_token_or_profile_is_missing() -> None:
+    """No token and no profile are findings, not an absence of findings."""
+    assert faults(judge(unanswered(Reason.FORBIDDEN, Phase.TOKEN)))
+    assert faults(judge(detached()))
+
+
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=10), timedelta(minutes=14, seconds=59)])
+@pytest.mark.parametrize("interval", [None, 600.0])
+def test_trap_short_lived_credentials_raise_nothing(age: timedelta, interval: Optional[float]) -> None:
+    """Credentials of 15 minutes (kube2iam and its like) are well until they expire, learned or not."""
+    seen = aged(age, life=timedelta(minutes=15))
+
+    assert faults(judge(seen, Known(rotation_interval=interval))) == ()
+
+
+def test_trap_a_platform_that_rotates_five_minutes_before_expiry_raises_nothing() -> None:
+    """AWS promises no more than five minutes (EC2 guide): where that is the learned cadence, it is no fault."""
+    late = LIFE - timedelta(minutes=5)
+
+    assert faults(judge(aged(late), Known(rotation_interval=late.total_seconds()))) == ()
+
+
+def test_trap_profile_name_taken_for_the_role_name() -> None:
+    """A profile and its role may have different names, and that alone is no fault."""
+    seen = answered(listing=RoleListing("IAC-ProvisioningFullAccess"), info=info(name="iac_admin"))
+
+    assert faults(judge(seen)) == ()
+
+
+def test_trap_two_roles_in_the_listing() -> None:
+    """Two roles are told, with how many there were; the first one's credentials are judged nevertheless."""
+    (finding,) = judge(answered(listing=documents.role_listing(b"web-server\nother\n"))).findings
+
+    assert finding.fault is Fault.IMDS_ERROR
+    assert (finding.evidence["reason"], finding.evidence["roles"]) == ("ambiguous", 2)
+
+
+def test_trap_lower_case_keys_and_a_missing_code() -> None:
+    """Keys in lower case, no Code, a trailing newline: all fields are there, so the set is usable."""
+    body = b"""{"accesskeyid": "ASIAEXAMPLE", "secretaccesskey": "x", "token": "y",
+        "lastupdated": "2026-11-23T11:50:00Z", "expiration": "2026-11-23T17:50:00Z"}\n"""
+    verdict = judge(answered(credentials=documents.credentials(ROLE, body)))
+
+    assert (faults(verdict), verdict.credentials) == ((), Told.USABLE)
+
+
+def test_trap_mock_defaults_that_expire_before_they_were_issued() -> None:
+    """A set whose Expiration lies before its LastUpdated is expired, whatever cadence was learned."""
+    seen = answered(credentials=credentials(life=-18 * HOUR))
+
+    assert Fault.CREDENTIALS_EXPIRED in faults(judge(seen, HOURLY))
+
+
+# What is shown
+
+
+def test_evidence_has_only_known_keys_and_names_what_was_seen() -> None:
+    """Every piece of evidence in the whole table is of the closed set, and a scalar."""
+    for name, seen, known, _, _ in TABLE:
+        for finding in judge(seen, known).findings:
+            assert set(finding.evidence) <= set(EVIDENCE_KEYS), name
+            assert all(isinstance(value, (str, int, float)) for value in finding.evidence.values()), name
+
+
+def test_the_evidence_of_an_overdue_rotation_says_how_old_and_how_old_it_may_be() -> None:
+    """Age, what is allowed, and the cadence it was judged by."""
+    (finding,) = judge(aged(3 * HOUR), HOURLY).findings
+
+    assert finding.evidence == {
+        "role": ROLE,
+        "last_updated": "2026-11-23T09:00:00Z",
+        "expiration": "2026-11-23T15:02:00Z",
+        "age_seconds": 10800,
+        "allowed_age_seconds": 7200,
+        "rotation_interval_seconds": 3600,
+    }
+
+
+def test_a_detached_profile_is_named_from_memory() -> None:
+    """IMDS names no profile any more; what it was is what it should get back."""
+    (finding,) = judge(detached(), Known(profile_name=PROFILE)).findings
+
+    assert finding.evidence == {"instance_profile": PROFILE}
+
+
+def test_a_missing_field_is_named() -> None:
+    """The evidence says which fields SDKs will miss."""
+    (finding,) = judge(answered(credentials=credentials(missing=("SecretAccessKey", "Token")))).findings
+
+    assert finding.evidence["missing_fields"] == "SecretAccessKey, Token"
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "[", "[]", "[!]", "a--b", "[[a]", "[a&&b]", "*" * 128, "[!-!]"])
+def test_an_odd_pattern_matches_or_not_and_never_raises(pattern: str) -> None:
+    """A tag may hold any pattern. Python before 3.9.13 made an invalid regular expression of ``[z-a]``."""
+    known = Known(expected_role=(pattern,), expected_instance_profile=(pattern,))
+
+    assert set(faults(judge(answered(), known))) <= {Fault.ROLE_MISMATCH}
+
+
+# What holds of all observations
+
+KNOWN = st.builds(
+    Known,
+    expected_role=st.sampled_from([(), (ROLE,), ("app-*",)]),
+    expected_instance_profile=st.sampled_from([(), (PROFILE,), ("app-*",)]),
+    rotation_interval=st.one_of(st.none(), st.floats(min_value=1, max_value=1e9)),
+    grace=st.booleans(),
+    profile_name=st.sampled_from([None, PROFILE]),
+)
+
+
+@given(seen=observations(), known=KNOWN, elapsed=st.integers(min_value=-(10**9), max_value=10**9))
+def test_it_is_total_over_observations(seen: Observation, known: Known, elapsed: int) -> None:
+    """Whatever was seen and remembered, and whenever: a verdict, never an exception."""
+    verdict = classify(seen, known, LimitSettings(), moment(elapsed))
+
+    assert not set(verdict.untold) & set(faults(verdict))
+    assert list(faults(verdict)) == sorted(faults(verdict), key=list(Fault).index)
+    assert all(set(finding.evidence) <= set(EVIDENCE_KEYS) for finding in verdict.findings)
+    assert not any(FAULTS[fault].confirmation_only for fault in faults(verdict))
+
+
+FIELDS = (
+    "Code", "Message", "LastUpdated", "Expiration", "AccessKeyId", "SecretAccessKey", "Token", "InstanceProfileArn",
+    "InstanceProfileId", "code", "expiration",
+)  # fmt: skip
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "Success", "success", "AssumeRoleUnauthorizedAccess", "InstanceProfileNotFound", "does not contain a role",
+            "2026-11-23T12:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "2026-02-30T00:00:00Z", "",
+            f"arn:aws:iam::123456789012:instance-profile/{PROFILE}", PROFILE_ID,
+        ]
+    ),
+    st.lists(st.integers(), max_size=2),
+)  # fmt: skip
+BODIES = st.one_of(
+    st.binary(max_size=60),
+    st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=8).map(lambda fields: json.dumps(fields).encode()),
+    st.recursive(st.one_of(st.none(), st.text(max_size=5), st.integers()), lambda inner: st.lists(inner, max_size=3))
+    .map(json.dumps)
+    .map(str.encode),
+    st.sampled_from([b"web-server", b"web-server\n", b"a\nb", b"<html>", b"", b"{", b"[" * 5000, b"{}"]),
+)
+
+
+@given(info_body=BODIES, listing_body=BODIES, body=BODIES, known=KNOWN, date=st.booleans())
+@settings(max_examples=300)
+def test_it_is_total_over_arbitrary_bytes(
+    info_body: bytes,
+    listing_body: bytes,
+    body: bytes,
+    known: Known,
+    date: bool,  # noqa: FBT001 - hypothesis fills it in
+) -> None:
+    """Whatever IMDS sends, JSON or not, the way from bytes to verdict ends in a verdict."""
+    listing: Union[RoleListing, Failure]
+    told_info: Union[ProfileInfo, Failure]
+    document: Union[Credentials, Failure, None] = None
+    try:
+        told_info = documents.profile_info(info_body)
+    except ImdsError as error:
+        told_info = error.failure
+    try:
+        listing = documents.role_listing(listing_body)
+    except ImdsError as error:
+        listing = error.failure
+    else:
+        try:
+            document = documents.credentials(listing.role, body)
+        except ImdsError as error:
+            document = error.failure
+
+    verdict = judge(Answered(told_info, listing, document, date=START if date else None), known)
+
+    complete = isinstance(document, Credentials) and not document.missing
+    assert verdict.credentials is not Told.USABLE or complete
+
+
+@given(
+    seen=observations(),
+    known=KNOWN,
+    elapsed=st.integers(min_value=-(10**6), max_value=10**6),
+    later=st.integers(min_value=0, max_value=10**6),
+)
+def test_as_time_passes_over_the_same_documents_the_verdict_never_improves(
+    seen: Observation, known: Known, elapsed: int, later: int
+) -> None:
+    """The findings of a look only grow while nothing but time changes, and unusable credentials stay unusable."""
+    then = judge(seen, known, moment(elapsed))
+    date = seen.date
+    if date is not None:
+        with contextlib.suppress(OverflowError):
+            date += timedelta(seconds=later)
+    now = judge(replace(seen, date=date), known, moment(elapsed + later))
+
+    if date is None or date != seen.date or not later:
+        assert set(faults(then)) <= set(faults(now))
+    assert (then.credentials, now.credentials) != (Told.UNUSABLE, Told.USABLE)
+
+
+@given(
+    age=st.integers(min_value=-60, max_value=8 * 3600),
+    error=st.integers(min_value=int(-3650 * DAY.total_seconds()), max_value=int(3650 * DAY.total_seconds())),
+)
+def test_a_wrong_local_clock_neither_invents_nor_hides_an_expiry(age: int, error: int) -> None:
+    """A set is expired, or overdue, by IMDS's `Date`, though the local clock be off by up to ten years."""
+    told = faults(judge(aged(timedelta(seconds=age)), HOURLY, moment(error)))
+
+    assert (Fault.CREDENTIALS_EXPIRED in told) is (age >= LIFE.total_seconds())
+    assert (Fault.ROTATION_OVERDUE in told) is (age > 7200)
+
+
+@pytest.mark.parametrize("age", [LIFE - SECOND, LIFE], ids=["expires in a second", "expires now"])
+def test_without_a_date_the_local_clock_has_to_do(age: timedelta) -> None:
+    """An emulator may have none."""
+    seen = replace(answered(), date=None)
+
+    told = faults(judge(seen, now=moment((age - timedelta(minutes=10)).total_seconds())))
+    assert (Fault.CREDENTIALS_EXPIRED in told) is (age == LIFE)
+
+
+@given(
+    seen=observations(dated=True),
+    known=KNOWN,
+    error=st.integers(min_value=int(-3650 * DAY.total_seconds()), max_value=int(3650 * DAY.total_seconds())),
+)
+def test_a_wrong_local_clock_neither_invents_nor_hides_anything_but_itself(
+    seen: Observation, known: Known, error: int
+) -> None:
+    """With IMDS's `Date` at hand, a local clock that is off by up to ten years changes nothing but `clock_skew`."""
+    assert seen.date is not None
+    right = classify(seen, known, LimitSettings(), replace(moment(), utc=seen.date))
+    wrong = classify(seen, known, LimitSettings(), replace(moment(), utc=seen.date + timedelta(seconds=error)))
+
+    assert wrong.credentials is right.credentials
+    assert [each for each in wrong.findings if each.fault is not Fault.CLOCK_SKEW] == list(right.findings)
+    assert (Fault.CLOCK_SKEW in faults(wrong)) is (abs(error) > LimitSettings().clock_skew)

@@ -1,0 +1,879 @@
+"""Memory: debouncing, states, events, boot grace, changes of role, rotation and its cadence, over simulated time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Dict, List, Optional, Tuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import (
+    DAY,
+    HOUR,
+    INSTANCE_ID,
+    LIFE,
+    ROLE,
+    SECOND,
+    START,
+    UPTIME,
+    Lookout,
+    Platform,
+    answered,
+    credentials,
+    detached,
+    failure,
+    info,
+    moment,
+    not_found,
+    refused,
+    simulate,
+    unanswered,
+    without_role,
+)
+from looks import observations
+from rolewatch import track
+from rolewatch.cadence import KEPT
+from rolewatch.classify import classify
+from rolewatch.faults import FAULTS, IMDS_FAULTS, Fault
+from rolewatch.memory import Memory
+from rolewatch.model import (
+    EVENT_FIELDS,
+    Absent,
+    Answered,
+    EventKind,
+    FailureLabel,
+    Identity,
+    Observation,
+    Phase,
+    Reason,
+    RoleListing,
+    State,
+    Tags,
+)
+from rolewatch.settings import ExpectSettings, LimitSettings, Settings
+
+EXPECTING = Settings(expect=ExpectSettings(role=(ROLE,)))
+BLIND = unanswered()
+HOP_LIMIT = unanswered(Reason.NO_ANSWER, Phase.TOKEN)
+DISABLED = unanswered(Reason.FORBIDDEN, Phase.TOKEN)
+GARBLED = answered(credentials=failure(Reason.MALFORMED))
+MISSING = answered(credentials=Absent())
+WITHOUT_ROLE = answered(info=without_role(), listing=Absent(), credentials=None)
+
+SHOWN: Dict[Fault, Observation] = {
+    Fault.IMDS_UNREACHABLE: BLIND,
+    Fault.IMDS_HOP_LIMIT: HOP_LIMIT,
+    Fault.IMDS_DISABLED: DISABLED,
+    Fault.IMDS_ERROR: GARBLED,
+    Fault.INSTANCE_PROFILE_DETACHED: detached(),
+    Fault.INSTANCE_PROFILE_NOT_FOUND: answered(info=not_found()),
+    Fault.INSTANCE_PROFILE_WITHOUT_ROLE: WITHOUT_ROLE,
+    Fault.CREDENTIALS_MISSING: MISSING,
+    Fault.ASSUME_ROLE_UNAUTHORIZED: answered(credentials=refused()),
+    Fault.CREDENTIALS_ERROR: answered(credentials=credentials(code="Failed")),
+    Fault.CREDENTIALS_EXPIRED: answered(credentials=credentials(updated=START - HOUR, life=HOUR)),
+    Fault.ROTATION_OVERDUE: answered(credentials=credentials(updated=START - 4 * HOUR)),
+    Fault.ROLE_MISMATCH: answered(listing=RoleListing("other"), credentials=credentials(role="other")),
+    Fault.CLOCK_SKEW: answered(date=START - HOUR, credentials=credentials(updated=START - HOUR)),
+}
+"""A look that shows one fault, and no other, under `EXPECTING`."""
+EACH = pytest.mark.parametrize("fault", list(SHOWN), ids=lambda fault: fault.value)
+
+
+def healthy_lookout() -> Lookout:
+    """Return a lookout that has seen a healthy instance, and expects its role."""
+    lookout = Lookout(EXPECTING)
+    lookout.see_each(answered(), answered())
+    return lookout
+
+
+# Debouncing
+
+
+def test_there_is_a_look_for_every_fault_that_imds_can_tell() -> None:
+    """The tests below walk all of them."""
+    assert set(SHOWN) == {fault for fault in Fault if not FAULTS[fault].confirmation_only}
+
+
+@EACH
+def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> None:
+    """Not by one less; `since` is when it was first seen."""
+    lookout = healthy_lookout()
+    for _ in range(FAULTS[fault].debounce - 1):
+        lookout.see(SHOWN[fault])
+        assert lookout.standing() == ()
+    lookout.see(SHOWN[fault])
+
+    assert lookout.standing() == (fault,)
+    (active,) = lookout.snapshot().faults
+    assert (lookout.now.utc - active.since).total_seconds() == 30 * (FAULTS[fault].debounce - 1)
+    (event,) = lookout.events(EventKind.FAULT_RAISED)
+    assert (event.fault, event.level.value) == (fault, FAULTS[fault].severity.value)
+
+
+@EACH
+def test_a_fault_is_cleared_by_two_looks_without_it(fault: Fault) -> None:
+    """Not by one: hysteresis, the same for metric and journal."""
+    lookout = healthy_lookout()
+    lookout.see_each(*[SHOWN[fault]] * 3)
+    lookout.see(answered())
+    assert lookout.standing() == (fault,)
+    lookout.see(answered())
+
+    assert lookout.standing() == ()
+    assert lookout.snapshot().state is State.OK
+    (event,) = lookout.events(EventKind.FAULT_CLEARED)
+    assert event.fault is fault
+
+
+@pytest.mark.parametrize(
+    "fault", [fault for fault in SHOWN if FAULTS[fault].debounce > 1], ids=lambda fault: fault.value
+)
+def test_a_flicker_never_raises(fault: Fault) -> None:
+    """One look less than it takes, then a healthy one, fifty times: nothing."""
+    lookout = healthy_lookout()
+    for _ in range(50):
+        lookout.see_each(*[SHOWN[fault]] * (FAULTS[fault].debounce - 1))
+        lookout.see(answered())
+
+    assert not lookout.events(EventKind.FAULT_RAISED)
+    assert {event.fields["state"] for event in lookout.events(EventKind.STATE_CHANGED)} == {"ok"}
+
+
+def test_one_look_without_it_between_two_with_it_does_not_clear() -> None:
+    """A fault that comes and goes stands: seen, not, seen, not… is one fault, told once."""
+    lookout = healthy_lookout()
+    lookout.see_each(MISSING, MISSING)
+    for _ in range(20):
+        lookout.see_each(answered(), MISSING)
+
+    assert lookout.standing() == (Fault.CREDENTIALS_MISSING,)
+    assert not lookout.events(EventKind.FAULT_CLEARED)
+
+
+@pytest.mark.parametrize("fault", [fault for fault in SHOWN if fault not in IMDS_FAULTS], ids=lambda fault: fault.value)
+def test_a_blind_imds_leaves_faults_standing(fault: Fault) -> None:
+    """What IMDS does not tell is neither so nor not so: the fault stands, with its `since`, until two looks deny it."""
+    lookout = healthy_lookout()
+    lookout.see_each(*[SHOWN[fault]] * 3)
+    since = lookout.memory.faults[fault].since
+    lookout.see_each(*[BLIND] * 100)
+
+    assert lookout.standing() == (Fault.IMDS_UNREACHABLE, fault)
+    assert lookout.memory.faults[fault].since == since
+    lookout.see_each(answered(), answered())
+    assert lookout.standing() == ()
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [BLIND, HOP_LIMIT],
+        [HOP_LIMIT, GARBLED],
+        [BLIND, GARBLED],
+        [BLIND, DISABLED],
+        [BLIND, HOP_LIMIT, GARBLED],
+    ],
+    ids=["connect, token", "token, document", "connect, document", "connect, forbidden", "all"],
+)
+def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(looks: List[Observation]) -> None:
+    """Dropped packets hit the SYN, then the token, then a document: IMDS is dark, and that is told within ten looks."""
+    lookout = healthy_lookout()
+    for look in (looks * 10)[:10]:
+        lookout.see(look)
+
+    assert set(lookout.standing()) & set(IMDS_FAULTS)
+    assert lookout.snapshot().state is State.UNKNOWN
+
+
+@given(looks=st.lists(st.sampled_from([BLIND, HOP_LIMIT, DISABLED, GARBLED]), min_size=54, max_size=54))
+@settings(max_examples=50)
+def test_no_order_of_failures_hides_that_imds_is_dark(looks: List[Observation]) -> None:
+    """However its failures follow each other, a dark IMDS is told, at the 54th look at the latest."""
+    lookout = healthy_lookout()
+    lookout.see_each(*looks)
+
+    assert lookout.events(EventKind.FAULT_RAISED)
+    assert lookout.snapshot().state is State.UNKNOWN
+
+
+# Reminders
+
+
+def test_a_lasting_fault_is_told_every_hour() -> None:
+    """For a day: raised once, then repeated once an hour; the metric never leaves."""
+    lookout = healthy_lookout()
+    simulate(lookout, lambda elapsed: answered(credentials=refused(), date=moment(elapsed).utc), 60, 86400)
+    told = [
+        *lookout.times(EventKind.FAULT_RAISED, Fault.ASSUME_ROLE_UNAUTHORIZED),
+        *lookout.times(EventKind.FAULT_PERSISTS, Fault.ASSUME_ROLE_UNAUTHORIZED),
+    ]
+
+    assert len(lookout.events(EventKind.FAULT_RAISED)) == 1
+    assert len(told) == 24
+    assert {after - before for before, after in zip(told, told[1:])} == {3600.0}
+    assert lookout.standing() == (Fault.ASSUME_ROLE_UNAUTHORIZED,)
+
+
+def test_the_reminder_is_a_setting() -> None:
+    """`limits.reminder` seconds."""
+    lookout = Lookout(Settings(limits=LimitSettings(reminder=600.0)))
+    simulate(lookout, lambda elapsed: replace(WITHOUT_ROLE, date=moment(elapsed).utc), 0, 3600)
+
+    assert len(lookout.times(EventKind.FAULT_PERSISTS)) == 5
+
+
+def test_trap_exit_or_silence_after_a_day_of_503() -> None:
+    """24 hours of 503: the fault stands, the state stays visible, failed polls are told at 1, 10, 100, 1000."""
+    throttled = unanswered(Reason.THROTTLED, Phase.TOKEN)
+    lookout = healthy_lookout()
+    simulate(lookout, lambda _: throttled, 60, 86400)
+
+    assert lookout.standing() == (Fault.IMDS_ERROR,)
+    assert lookout.snapshot().state is State.UNKNOWN
+    failed = [event.fields["consecutive_failures"] for event in lookout.events(EventKind.POLL_FAILED)]
+    assert failed == [1, 10, 100, 1000]
+    assert len(lookout.events(EventKind.FAULT_PERSISTS)) == 23
+    assert lookout.snapshot().failures == {FailureLabel.THROTTLED: 2878}
+
+
+def test_throttled_polls_are_counted_in_a_row() -> None:
+    """For the schedule to back off by; anything else ends it."""
+    throttled = unanswered(Reason.THROTTLED, Phase.TOKEN)
+    lookout = Lookout()
+    counts = []
+    for look in (throttled, throttled, throttled, BLIND, throttled, answered()):
+        lookout.see(look)
+        counts.append(lookout.memory.throttled)
+
+    assert counts == [1, 2, 3, 0, 1, 0]
+
+
+def test_failed_polls_are_counted_anew_after_a_calm_hour() -> None:
+    """The first failure of another day is told again; within the hour it is not."""
+    lookout = healthy_lookout()
+    lookout.see(BLIND)
+    simulate(lookout, Platform().at, 120, 1800)
+    lookout.see(BLIND)
+    assert len(lookout.events(EventKind.POLL_FAILED)) == 1
+    simulate(lookout, Platform().at, 1830, 5700)
+    lookout.see(BLIND)
+
+    assert len(lookout.events(EventKind.POLL_FAILED)) == 2
+
+
+# States
+
+
+def test_the_first_healthy_look_is_ok() -> None:
+    """Nothing is known before it, and nothing has to be confirmed in it."""
+    lookout = Lookout()
+    assert lookout.snapshot().state is State.STARTING
+    lookout.see(answered())
+
+    assert lookout.snapshot().state is State.OK
+    (event,) = lookout.events(EventKind.STATE_CHANGED)
+    assert (event.fields["previous_state"], event.fields["state"]) == ("starting", "ok")
+
+
+@EACH
+def test_the_state_follows_from_the_fault(fault: Fault) -> None:
+    """`unknown` where IMDS does not tell, `failed` without usable credentials, `degraded` with them."""
+    lookout = healthy_lookout()
+    lookout.see_each(*[SHOWN[fault]] * 3)
+    expected = State.FAILED
+    if fault in IMDS_FAULTS:
+        expected = State.UNKNOWN
+    elif fault in (
+        Fault.INSTANCE_PROFILE_NOT_FOUND,  # shown with the old credentials still served
+        Fault.ROTATION_OVERDUE,
+        Fault.ROLE_MISMATCH,
+        Fault.CLOCK_SKEW,
+    ):
+        expected = State.DEGRADED
+
+    assert lookout.snapshot().state is expected
+    assert lookout.snapshot().usable is (expected is not State.FAILED)
+
+
+def test_credentials_that_are_withdrawn_for_one_look_are_no_failure() -> None:
+    """The profile's role is gone and the old credentials are served: one 404 is a flicker here as anywhere."""
+    early = answered(info=without_role())
+    lookout = healthy_lookout()
+    lookout.see_each(early, early, WITHOUT_ROLE)
+    assert lookout.snapshot().state is State.DEGRADED
+    lookout.see_each(early, WITHOUT_ROLE, early)
+    assert lookout.snapshot().state is State.DEGRADED
+    lookout.see_each(WITHOUT_ROLE, WITHOUT_ROLE)
+
+    assert lookout.snapshot().state is State.FAILED
+    assert lookout.snapshot().expiration is None
+
+
+def test_there_are_none_whatever_the_reason_of_the_moment() -> None:
+    """Now the document is missing, now EC2 cannot assume the role: neither is confirmed, that there are none is."""
+    lookout = healthy_lookout()
+    for _ in range(5):
+        lookout.see_each(MISSING, answered(credentials=refused()))
+
+    assert lookout.snapshot().state is State.FAILED
+    assert lookout.snapshot().usable is False
+
+
+def test_credentials_that_expire_fail_at_once() -> None:
+    """Time is no flicker."""
+    lookout = healthy_lookout()
+    lookout.see(SHOWN[Fault.CREDENTIALS_EXPIRED])
+
+    assert lookout.snapshot().state is State.FAILED
+
+
+def test_credentials_that_expire_while_imds_is_blind_are_not_usable_any_more() -> None:
+    """The last word on them was until when they work."""
+    lookout = Lookout()
+    lookout.see(answered(credentials=credentials(updated=START, life=HOUR)), moment(0))
+    simulate(lookout, lambda _: BLIND, 30, 3600)
+    assert lookout.snapshot().usable is True
+    simulate(lookout, lambda _: BLIND, 3600, 3700)
+
+    assert lookout.snapshot().usable is False
+    assert lookout.snapshot().state is State.UNKNOWN
+
+
+def test_a_wrong_clock_does_not_end_credentials_while_imds_is_blind() -> None:
+    """A day ahead: the clock is corrected by what `Date` said last."""
+    lookout = Lookout()
+    document = answered(credentials=credentials(updated=START, life=HOUR))
+    lookout.see(document, moment(0, clock_error=86400))
+    simulate(lookout, lambda _: BLIND, 30, 3600, clock_error=86400)
+    assert lookout.snapshot().usable is True
+    simulate(lookout, lambda _: BLIND, 3600, 3700, clock_error=86400)
+
+    assert lookout.snapshot().usable is False
+
+
+def test_a_state_of_ok_never_has_a_fault_beside_it() -> None:
+    """A wrong clock is confirmed by a look that tells nothing of the credentials: the last word on those stands."""
+    lookout = healthy_lookout()
+    lookout.see_each(answered(date=START - HOUR), answered(date=START - HOUR))
+    lookout.see(replace(GARBLED, date=START - HOUR))
+
+    assert lookout.standing() == (Fault.CLOCK_SKEW,)
+    assert lookout.snapshot().state is State.DEGRADED
+
+
+def test_a_daemon_that_is_started_again_knows_the_state_at_the_first_look() -> None:
+    """The fault that stood still stands, so there is nothing left to confirm; it is told as lasting, not as new."""
+    before = healthy_lookout()
+    before.see_each(WITHOUT_ROLE, WITHOUT_ROLE)
+    kept = Memory(
+        boot_id="boot",
+        instance_id=INSTANCE_ID,
+        faults={fault: replace(each, told_at=None) for fault, each in before.memory.faults.items()},
+        credentials_seen=True,
+    )
+    lookout = Lookout(EXPECTING, memory=kept, now=before.now)
+    lookout.see(WITHOUT_ROLE)
+
+    assert lookout.snapshot().state is State.FAILED
+    assert not lookout.events(EventKind.FAULT_RAISED)
+    assert len(lookout.events(EventKind.FAULT_PERSISTS)) == 1
+
+
+# The boot grace
+
+BOOTED = START - timedelta(minutes=1)
+
+
+def booting(pending: Optional[datetime] = BOOTED, **changes: object) -> Answered:
+    """Return a look at an instance without an ``iam`` subtree yet."""
+    return detached(identity=Identity(INSTANCE_ID, pending_time=pending), **changes)
+
+
+@pytest.mark.parametrize(
+    "look", [booting(), replace(booting(), info=info(), listing=Absent())], ids=["no iam", "no role"]
+)
+def test_no_alarm_at_boot(look: Answered) -> None:
+    """Credentials that are not there yet, five minutes after `pendingTime`, are no fault; a second later they are."""
+    lookout = Lookout(memory=Memory())
+    for elapsed in range(0, 240, 30):
+        lookout.see(replace(look, date=moment(elapsed).utc), moment(elapsed))
+        assert (lookout.snapshot().state, lookout.standing()) == (State.STARTING, ())
+    lookout.see(replace(look, date=moment(240).utc), moment(240))
+    lookout.see(replace(look, date=moment(270).utc), moment(270))
+
+    assert lookout.snapshot().state is State.FAILED
+
+
+def test_the_grace_is_by_imds_clock_and_not_by_a_wrong_local_one() -> None:
+    """A day ahead at boot, before NTP: no alarm nevertheless."""
+    lookout = Lookout(memory=Memory())
+    for elapsed in range(0, 240, 30):
+        lookout.see(booting(date=moment(elapsed).utc), moment(elapsed, clock_error=86400))
+
+    assert Fault.INSTANCE_PROFILE_DETACHED not in lookout.standing()
+
+
+@pytest.mark.parametrize("pending", [None, START + DAY], ids=["no pendingTime", "pendingTime in the future"])
+def test_the_grace_is_by_uptime_where_pending_time_is_not_there(pending: Optional[datetime]) -> None:
+    """60 s after the kernel's start it holds, 10 minutes after it does not."""
+    young, old = Lookout(memory=Memory()), Lookout(memory=Memory())
+    for elapsed in (0, 30, 60):
+        young.see(booting(pending, date=START), moment(elapsed, uptime=60))
+        old.see(booting(pending, date=START), moment(elapsed, uptime=600))
+
+    assert young.standing() == ()
+    assert old.standing() == (Fault.INSTANCE_PROFILE_DETACHED,)
+
+
+def test_a_reboot_gives_no_new_grace() -> None:
+    """`pendingTime` is that of the start, and a reboot takes no credentials away."""
+    lookout = Lookout(memory=Memory())
+    lookout.see_each(*[booting(START - DAY, date=START)] * 2)
+
+    assert lookout.standing() == (Fault.INSTANCE_PROFILE_DETACHED,)
+
+
+def test_the_grace_ends_with_the_first_credentials() -> None:
+    """Who had credentials and loses them in the fifth minute has a fault."""
+    lookout = Lookout(memory=Memory())
+    lookout.see_each(answered(identity=Identity(INSTANCE_ID, pending_time=BOOTED)), detached(), detached())
+
+    assert lookout.standing() == (Fault.INSTANCE_PROFILE_DETACHED,)
+
+
+def test_an_imds_that_comes_up_late_leaves_no_unknown_behind() -> None:
+    """At boot IMDS is out of reach, then it answers and has no credentials yet: starting, then ok."""
+    lookout = Lookout(memory=Memory())
+    lookout.see_each(BLIND, BLIND, BLIND)
+    assert lookout.snapshot().state is State.UNKNOWN
+    lookout.see_each(booting(date=START), booting(date=START))
+    assert (lookout.snapshot().state, lookout.standing()) == (State.STARTING, ())
+    lookout.see(answered())
+
+    assert lookout.snapshot().state is State.OK
+
+
+def test_unknown_ends_when_imds_tells_again_though_nothing_is_confirmed() -> None:
+    """Dark, then no iam subtree yet, then no such profile: one look each is no verdict, but IMDS does tell."""
+    lookout = Lookout(memory=Memory())
+    lookout.see_each(BLIND, BLIND, BLIND, booting(date=START), replace(booting(date=START), info=not_found()))
+
+    assert (lookout.snapshot().state, lookout.standing()) == (State.STARTING, ())
+
+
+def test_a_fault_of_the_first_minute_leaves_no_failure_behind() -> None:
+    """At boot IMDS says that there is no such profile, then, still in the grace, nothing: that is starting again."""
+    lookout = Lookout(memory=Memory())
+    absent = replace(booting(date=START), info=not_found())
+    lookout.see_each(absent, absent)
+    assert lookout.snapshot().state is State.FAILED
+    lookout.see_each(booting(date=START), booting(date=START))
+
+    assert (lookout.snapshot().state, lookout.standing()) == (State.STARTING, ())
+
+
+# The instance
+
+
+def test_a_memory_of_another_instance_is_dropped_with_an_event() -> None:
+    """An image that was made of a running instance: its role, cadence and faults are not ours."""
+    kept = replace(healthy_lookout().memory, intervals=(600.0, 600.0), tags_at=0.0)
+    lookout = Lookout(memory=kept)
+    lookout.see(answered(identity=Identity("i-0fedcba9876543210"), listing=RoleListing("app-server")))
+
+    (event,) = lookout.events(EventKind.STATE_FILE_IGNORED)
+    assert event.fields["problem"] == "another instance"
+    assert lookout.memory.instance_id == "i-0fedcba9876543210"
+    assert lookout.memory.intervals == ()
+    assert not lookout.events(EventKind.ROLE_CHANGED)
+
+
+def test_a_memory_of_this_instance_is_kept_without_an_event() -> None:
+    """The identity document only confirms it."""
+    lookout = Lookout(memory=Memory(instance_id=INSTANCE_ID, intervals=(600.0, 600.0)))
+    lookout.see(answered(identity=Identity(INSTANCE_ID, region="eu-central-1")))
+
+    assert not lookout.events(EventKind.STATE_FILE_IGNORED)
+    assert lookout.snapshot().rotation_interval == 600.0
+    assert lookout.snapshot().identity == Identity(INSTANCE_ID, region="eu-central-1")
+
+
+# Expectations
+
+
+@pytest.mark.parametrize(
+    ("expect", "expected"),
+    [
+        (ExpectSettings(), ()),
+        (ExpectSettings(role_tag="ExpectedRole"), ("app-*",)),
+        (ExpectSettings(role=("web-*",), role_tag="ExpectedRole"), ("web-*",)),
+    ],
+    ids=["none", "by tag", "by settings first"],
+)
+def test_the_expected_role_comes_from_the_settings_or_else_from_the_tag(
+    expect: ExpectSettings, expected: Tuple[str, ...]
+) -> None:
+    """A tag that nobody asked for expects nothing."""
+    lookout = Lookout(Settings(expect=expect))
+    lookout.see_each(*[answered(tags=Tags(role="app-*"))] * 2)
+
+    assert lookout.snapshot().expected_role == expected
+    assert (lookout.standing() == (Fault.ROLE_MISMATCH,)) is (expected == ("app-*",))
+
+
+def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:
+    """Every ten minutes, at the first look, and again after a look that did not tell."""
+    wanted = ExpectSettings(role_tag="ExpectedRole")
+    fresh = Memory()
+    told, _ = track.recognise(fresh, answered(tags=Tags()), moment())
+
+    assert not track.tags_due(fresh, ExpectSettings(), moment())
+    assert track.tags_due(fresh, wanted, moment())
+    assert not track.tags_due(told, wanted, moment(599))
+    assert track.tags_due(told, wanted, moment(600))
+
+
+def test_what_was_not_told_is_asked_for_again_in_two_minutes() -> None:
+    """Identity and tags: not at every poll, and for ever until they are told."""
+    wanted = ExpectSettings(role_tag="ExpectedRole")
+    asked = Memory(asked_at=moment().uptime)
+
+    assert track.identity_due(Memory(), moment())
+    assert not track.identity_due(asked, moment(119))
+    assert not track.tags_due(asked, wanted, moment(119))
+    assert track.identity_due(asked, moment(120))
+    assert track.tags_due(asked, wanted, moment(120))
+    assert not track.identity_due(replace(asked, identity=Identity(INSTANCE_ID)), moment(3600))
+
+
+# Changes of role and profile
+
+OTHER = answered(listing=RoleListing("app-server"), credentials=credentials(role="app-server", serial=9))
+
+
+def test_trap_role_name_cached_for_ever() -> None:
+    """A role that is swapped while we run is an event, after two looks, and no fault; the next look is judged by it."""
+    lookout = Lookout()
+    lookout.see_each(answered(), OTHER)
+    assert not lookout.events(EventKind.ROLE_CHANGED)
+    lookout.see_each(OTHER, OTHER)
+
+    (event,) = lookout.events(EventKind.ROLE_CHANGED)
+    assert (event.fields["previous_role"], event.fields["role"]) == (ROLE, "app-server")
+    assert lookout.standing() == ()
+    assert not lookout.events(EventKind.CREDENTIALS_ROTATED)
+
+
+def test_a_role_that_flickers_did_not_change() -> None:
+    """Now one, now the other: neither is told twice in a row."""
+    lookout = Lookout()
+    for _ in range(20):
+        lookout.see_each(answered(), OTHER)
+
+    assert not lookout.events(EventKind.ROLE_CHANGED)
+
+
+def test_a_profile_that_is_replaced_by_another_is_an_event() -> None:
+    """The role may be the same."""
+    lookout = Lookout()
+    other = answered(info=info(name="app-server-profile"))
+    lookout.see_each(answered(), other, other)
+
+    (event,) = lookout.events(EventKind.ROLE_CHANGED)
+    assert event.fields["instance_profile"] == "app-server-profile"
+
+
+@pytest.mark.parametrize(
+    "look", [answered(info=not_found()), BLIND, GARBLED, detached(), WITHOUT_ROLE, answered(info=failure())]
+)
+def test_a_fault_is_no_change_of_role(look: Observation) -> None:
+    """What is not named has not changed; when it is back, it is what it was."""
+    lookout = Lookout()
+    lookout.see_each(answered(), look, look, look, answered(), answered())
+
+    assert not lookout.events(EventKind.ROLE_CHANGED)
+
+
+# Rotation
+
+
+def set_of(minutes: int, serial: int = 0) -> Answered:
+    """Return a look at a set that was made so many minutes after `START`."""
+    return answered(
+        credentials=credentials(updated=START + timedelta(minutes=minutes), serial=serial or minutes),
+        date=START + timedelta(minutes=minutes, seconds=10),
+    )
+
+
+def test_a_new_set_is_an_event() -> None:
+    """With the cadence, once that is learned."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 3 * 3600 + 60)
+
+    rotated = lookout.events(EventKind.CREDENTIALS_ROTATED)
+    assert len(rotated) == lookout.snapshot().rotations == 3
+    assert "rotation_interval_seconds" not in rotated[0].fields
+    assert rotated[2].fields["rotation_interval_seconds"] == 3600
+
+
+def test_documents_that_alternate_are_no_rotations() -> None:
+    """Two hosts of IMDS that serve an older and a newer set in turn: one rotation, not one a minute."""
+    lookout = Lookout()
+    for _ in range(20):
+        lookout.see_each(set_of(0, 1), set_of(60, 2))
+
+    assert lookout.snapshot().rotations == 1
+    assert len(lookout.memory.intervals) <= 1
+
+
+def test_a_set_that_was_only_dated_anew_is_no_rotation() -> None:
+    """The access key id tells two sets apart, not what the document says of its time."""
+    lookout = Lookout()
+    lookout.see_each(set_of(0, 1), set_of(5, 1), set_of(10, 1))
+
+    assert lookout.snapshot().rotations == 0
+
+
+def test_one_document_from_the_future_does_not_end_the_learning() -> None:
+    """A LastUpdated that lies years ahead of IMDS's own clock is nonsense, and no newer one will ever come."""
+    lookout = Lookout()
+    platform = Platform()
+    simulate(lookout, platform.at, 0, 1800)
+    nonsense = credentials(updated=datetime(9998, 1, 1, tzinfo=timezone.utc), serial=99)
+    lookout.see(replace(platform.at(1800), credentials=nonsense), moment(1800))
+    simulate(lookout, platform.at, 1830, 6 * 3600)
+
+    assert lookout.snapshot().rotation_interval == 3600.0
+
+
+def test_an_error_document_with_keys_in_it_is_no_set() -> None:
+    """`Failed` with everything else in place: there are no credentials, so none were rotated."""
+    lookout = Lookout()
+    failed = answered(credentials=credentials(code="Failed", updated=START + HOUR, serial=7), date=START + HOUR)
+    lookout.see_each(answered(), failed, failed)
+
+    assert lookout.snapshot().rotations == 0
+    assert lookout.snapshot().expiration is None
+
+
+# The learned cadence, over simulated days
+
+
+def test_early_a_stuck_rotation_is_told_four_hours_before_the_credentials_expire() -> None:
+    """An hourly instance: overdue about two hours after the last rotation."""
+    lookout = Lookout()
+    simulate(lookout, Platform(stuck=((24 * 3600, 48 * 3600),)).at, 0, 30 * 3600)
+
+    last = UPTIME + 23 * 3600
+    (raised,) = lookout.times(EventKind.FAULT_RAISED, Fault.ROTATION_OVERDUE)
+    assert 2 * 3600 < raised - last <= 2 * 3600 + 60
+    assert last + LIFE.total_seconds() - raised > 4 * 3600 - 120
+    (expired,) = lookout.times(EventKind.FAULT_RAISED, Fault.CREDENTIALS_EXPIRED)
+    assert 0 <= expired - last - LIFE.total_seconds() <= 60
+
+
+def test_quiet_when_well_for_a_day() -> None:
+    """24 hours of polls every 30 s on an hourly instance: no fault, one state change, one event a rotation."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 86400)
+
+    assert [event.kind for _, event in lookout.told if event.kind is not EventKind.CREDENTIALS_ROTATED] == [
+        EventKind.STATE_CHANGED
+    ]
+    assert lookout.snapshot().rotations == 23
+    assert lookout.snapshot().rotation_interval == 3600.0
+
+
+def test_late_rotating_credentials_raise_nothing_once_learned() -> None:
+    """A platform that renews five minutes before expiry: the cautious rule speaks until the cadence is known."""
+    platform = Platform(period=LIFE.total_seconds() - 300)
+    lookout = Lookout()
+    simulate(lookout, platform.at, 0, 3 * platform.period, step=60)
+    assert lookout.snapshot().rotation_interval == platform.period
+    lookout.told.clear()
+    simulate(lookout, platform.at, 3 * platform.period, 9 * platform.period, step=60)
+
+    assert not lookout.events(EventKind.FAULT_RAISED)
+    assert lookout.standing() == ()
+
+
+def test_short_lived_credentials_raise_nothing() -> None:
+    """15 minutes, renewed every ten: from the first look on."""
+    lookout = Lookout()
+    simulate(lookout, Platform(period=600, life=900).at, 0, 6 * 3600)
+
+    assert not lookout.events(EventKind.FAULT_RAISED)
+
+
+@pytest.mark.parametrize("when", [1.2, 2.7, 8.3])
+def test_one_re_association_by_hand_does_not_break_it(when: float) -> None:
+    """Early or late: nothing is raised by it, and a stuck rotation is still told in two hours."""
+    lookout = Lookout()
+    platform = Platform(extra=(when * 3600,), stuck=((16 * 3600, 40 * 3600),))
+    simulate(lookout, platform.at, 0, 16 * 3600, step=60)
+    assert not lookout.events(EventKind.FAULT_RAISED)
+    simulate(lookout, platform.at, 16 * 3600, 20 * 3600, step=60)
+
+    (raised,) = lookout.times(EventKind.FAULT_RAISED, Fault.ROTATION_OVERDUE)
+    assert 2 * 3600 < raised - UPTIME - platform.updated(16 * 3600) <= 2 * 3600 + 60
+
+
+def test_after_a_stuck_rotation_the_threshold_is_not_spoilt() -> None:
+    """Five hours stuck, then hourly again, then stuck again: two hours, as before."""
+    lookout = Lookout()
+    platform = Platform(stuck=((4 * 3600, 8.5 * 3600), (20 * 3600, 40 * 3600)))
+    simulate(lookout, platform.at, 0, 24 * 3600, step=60)
+
+    first, second = lookout.times(EventKind.FAULT_RAISED, Fault.ROTATION_OVERDUE)
+    assert 2 * 3600 < first - UPTIME - platform.updated(8 * 3600) <= 2 * 3600 + 60
+    assert 2 * 3600 < second - UPTIME - platform.updated(20 * 3600) <= 2 * 3600 + 60
+    assert len(lookout.events(EventKind.FAULT_CLEARED, Fault.ROTATION_OVERDUE)) == 1
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["daemon down", "IMDS blind"])
+def test_rotations_that_nobody_saw_do_not_poison_the_cadence(blind: bool) -> None:  # noqa: FBT001 - a parameter
+    """Down or blind over several rotations, again and again: the cadence stays an hour."""
+    lookout = Lookout()
+    for day in range(5):
+        begin = day * 10 * 3600.0
+        simulate(lookout, Platform().at, begin, begin + 2.5 * 3600, step=60)
+        if blind:
+            simulate(lookout, lambda _: BLIND, begin + 2.5 * 3600, begin + 9.5 * 3600, step=60)
+        simulate(lookout, Platform().at, begin + 9.5 * 3600, begin + 10 * 3600, step=60)
+
+    assert set(lookout.memory.intervals) == {3600.0}
+    assert lookout.snapshot().rotation_interval == 3600.0
+
+
+def test_missed_polls_do_not_keep_it_from_learning() -> None:
+    """Every third poll fails: the cadence is learned all the same."""
+    lookout = Lookout()
+    simulate(lookout, lambda elapsed: Platform().at(elapsed) if elapsed % 90 else BLIND, 0, 6 * 3600)
+
+    assert lookout.snapshot().rotation_interval == 3600.0
+    assert lookout.standing() == ()
+
+
+def test_swapping_the_role_every_now_and_then_teaches_no_cadence() -> None:
+    """A set of another role is no successor."""
+    lookout = Lookout()
+    for minutes in range(0, 200, 20):
+        role = f"role-{minutes}"
+        document = credentials(role=role, updated=START + timedelta(minutes=minutes), serial=minutes)
+        lookout.see_each(*[answered(listing=RoleListing(role), credentials=document, date=document.last_updated)] * 3)
+
+    assert lookout.memory.intervals == ()
+
+
+# Clocks
+
+
+@pytest.mark.parametrize("error", [86400, -86400, 3650 * 86400, -3650 * 86400], ids=["day", "-day", "years", "-years"])
+def test_a_step_of_the_local_clock_invents_nothing(error: float) -> None:
+    """A day or ten years, there and back, in the middle of a healthy day: `clock_skew`, and nothing else."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 4 * 3600, step=60)
+    simulate(lookout, Platform().at, 4 * 3600, 7 * 3600, step=60, clock_error=error)
+    simulate(lookout, lambda _: BLIND, 7 * 3600, 7 * 3600 + 600, step=60, clock_error=-error)
+    simulate(lookout, Platform().at, 7 * 3600 + 600, 10 * 3600, step=60)
+
+    raised = {event.fault for event in lookout.events(EventKind.FAULT_RAISED)}
+    assert raised == {Fault.CLOCK_SKEW, Fault.IMDS_UNREACHABLE}
+    assert lookout.standing() == ()
+    assert lookout.snapshot().rotation_interval == 3600.0
+
+
+def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
+    """`Date` and Expiration in the last second of the year 9999, then silence: there is no next second."""
+    end = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc)
+    lookout = Lookout()
+    lookout.see(answered(date=end, credentials=credentials(expiration=end + SECOND)), moment())
+    assert lookout.snapshot().usable is True
+    lookout.see_each(BLIND, BLIND, BLIND)
+
+    assert lookout.snapshot().state is State.UNKNOWN
+
+
+# What holds of every history
+
+
+@given(
+    looks=st.lists(
+        st.tuples(
+            observations(),
+            st.sampled_from([10.0, 30.0, 120.0, 4000.0]),
+            st.sampled_from([0.0, 0.0, 0.0, 86400.0, -86400.0, 3650 * 86400.0, -3650 * 86400.0]),
+        ),
+        max_size=25,
+    )
+)
+@settings(max_examples=150)
+def test_whatever_is_seen_states_faults_and_events_agree(looks: List[Tuple[Observation, float, float]]) -> None:
+    """Random histories, clock steps included: no exception, and what is told never contradicts itself."""
+    lookout = Lookout(EXPECTING)
+    elapsed = 0.0
+    since: Dict[Fault, datetime] = {}
+    told: Dict[Fault, float] = {}
+    state = State.STARTING
+    for seen, step, error in looks:
+        elapsed += step
+        already, instance = len(lookout.told), lookout.memory.instance_id
+        snapshot = lookout.see(seen, moment(elapsed, clock_error=error))
+        if instance not in (None, lookout.memory.instance_id):
+            since, told, state = {}, {}, State.STARTING
+        _agree(lookout)
+        for now, event in lookout.told[already:]:
+            assert set(event.fields) <= set(EVENT_FIELDS)
+            assert event.message.isprintable()
+            if event.kind is EventKind.STATE_CHANGED:
+                assert event.fields["previous_state"] == state.value
+                state = snapshot.state
+            if event.fault is None:
+                continue
+            if event.kind is EventKind.FAULT_RAISED:
+                assert event.fault not in told
+            elif event.kind is EventKind.FAULT_PERSISTS:
+                assert now.uptime - told[event.fault] >= 3600
+            if event.kind is EventKind.FAULT_CLEARED:
+                del told[event.fault], since[event.fault]
+            else:
+                told[event.fault] = now.uptime
+        assert set(told) == set(lookout.standing())
+        assert all(elapsed + UPTIME - when < 3600 for when in told.values())
+        assert state is snapshot.state
+        for active in snapshot.faults:
+            assert since.setdefault(active.fault, active.since) == active.since
+
+
+def _agree(lookout: Lookout) -> None:
+    """Hold the state against the faults, and the memory to its bounds."""
+    snapshot, memory = lookout.snapshot(), lookout.memory
+    if snapshot.state is State.OK:
+        assert not lookout.standing()
+        assert snapshot.usable is not None
+    if snapshot.state is State.DEGRADED:
+        assert lookout.standing()
+    if snapshot.state is State.FAILED:
+        assert snapshot.usable is False
+    if snapshot.state is State.UNKNOWN:
+        assert set(memory.faults) & set(IMDS_FAULTS)
+    assert len(memory.intervals) <= KEPT
+    assert all(interval > 0 for interval in memory.intervals)
+    assert len(memory.faults) <= len(Fault)
+
+
+@given(seen=observations())
+def test_a_single_look_reports_what_it_sees(seen: Observation) -> None:
+    """`check` cannot debounce: every finding stands at once, and the state follows."""
+    lookout = Lookout()
+    memory, _ = track.recognise(Memory(), seen, moment())
+    known = track.known(memory, seen, lookout.settings, moment())
+    verdict = classify(seen, known, lookout.settings.limits, moment())
+    snapshot = track.look(memory, seen, verdict, lookout.settings, moment())
+
+    assert [active.fault for active in snapshot.faults] == [finding.fault for finding in verdict.findings]
+    assert snapshot.state is track.look_state(verdict)
