@@ -1,0 +1,172 @@
+"""``rolewatch simulate``: be an IMDS with every fault, for tests and for seeing one's own alerts fire."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import json
+import signal
+from datetime import datetime, timezone
+from typing import Any, Iterator, Optional, Tuple
+
+from rolewatch.errors import UsageError
+from rolewatch.simulator import Exchange, Simulator
+from rolewatch.simulator.control import catalogue
+from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+
+LISTEN = "127.0.0.1:1338"
+"""1338 is where amazon-ec2-metadata-mock listens, too: scripts that know it find us."""
+CONTROL = "127.0.0.1:1339"
+STOPS = (signal.SIGINT, signal.SIGTERM)
+IMDS_IPV6 = ipaddress.IPv6Address("fd00:ec2::254")
+MAX_PORT = 65535
+_LONGEST_PATH = 200
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Add ``simulate``."""
+    parser = commands.add_parser(
+        "simulate",
+        help="be an IMDS with every fault, to test with",
+        description="Be an IMDS on loopback, with a scenario for each fault and each kind of harm, switched while it "
+        "runs. Its credentials are made up and valid nowhere. Each request is printed. Ends with SIGINT or SIGTERM.",
+    )
+    parser.add_argument(
+        "scenario", nargs="?", metavar="SCENARIO", default="healthy", help="where to begin (default: healthy)"
+    )
+    parser.add_argument("--list", action="store_true", help="list the scenarios and exit")
+    parser.add_argument(
+        "--format", choices=("text", "markdown", "json"), default="text", help="of --list (default: text)"
+    )
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", default=LISTEN, help=f"address of the IMDS (default: {LISTEN})"
+    )
+    parser.add_argument(
+        "--control",
+        metavar="HOST:PORT",
+        default=CONTROL,
+        help=f"address of the control port, or none (default: {CONTROL})",
+    )
+    parser.add_argument(
+        "--speed",
+        metavar="N",
+        type=float,
+        default=1.0,
+        help="let credentials live and rotate N times as fast (default: 1)",
+    )
+    parser.add_argument("--role", metavar="NAME", default="", help="name of the role (default: web-server)")
+    parser.add_argument(
+        "--instance-profile", metavar="NAME", default="", help="name of the instance profile (default: as the role)"
+    )
+    parser.add_argument(
+        "--allow-non-loopback",
+        action="store_true",
+        help="listen on addresses that are neither loopback nor link-local, too",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate until a signal comes; return 0. Raise `UsageError` where that cannot be done."""
+    if arguments.list:
+        print("\n".join(listing(arguments.format)))
+        return 0
+    anywhere = arguments.allow_non_loopback
+    host, port = address(arguments.listen, "--listen", anywhere=anywhere)
+    control: Tuple[str, Optional[int]] = ("127.0.0.1", None)
+    if arguments.control != "none":
+        control = address(arguments.control, "--control", anywhere=anywhere)
+    # Before the simulator's thread starts: it inherits the mask, and the signals wait for `sigwait`.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        simulator = Simulator(
+            now=utc_now,
+            scenario_name=arguments.scenario,
+            host=host,
+            port=port,
+            control_host=control[0],
+            control_port=control[1],
+            speed=arguments.speed,
+            role=arguments.role,
+            instance_profile=arguments.instance_profile,
+            on_exchange=show,
+        )
+        with simulator:
+            print("\n".join(greeting(simulator)), flush=True)
+            signal.sigwait(STOPS)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return 0
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(timezone.utc)
+
+
+def address(text: str, option: str, *, anywhere: bool) -> Tuple[str, int]:
+    """Read ``HOST:PORT`` or ``[IPV6]:PORT``, the value of *option*.
+
+    Raise `UsageError` where it is neither, or is not loopback or link-local and *anywhere* does not allow it.
+    """
+    host, colon, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        ip = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        ip = None
+    fits = port.isascii() and port.isdigit() and int(port[:6]) <= MAX_PORT
+    if not colon or not fits or ip is None or bracketed != (ip.version == 6):  # noqa: PLR2004 - the IP version
+        message = (
+            f"{option} {text!r} is no address: write HOST:PORT with an IP address, such as {LISTEN} or [::1]:1338."
+        )
+        raise UsageError(message)
+    if not (anywhere or ip.is_loopback or ip.is_link_local or ip == IMDS_IPV6):
+        message = (
+            f"{option} {text} could be reached by other hosts. Take a loopback or link-local address, or add "
+            "--allow-non-loopback: the credentials served are made up, but clients may believe them."
+        )
+        raise UsageError(message)
+    return str(ip), int(port)
+
+
+def greeting(simulator: Simulator) -> Iterator[str]:
+    """Yield the lines that say how to use *simulator*, which runs."""
+    yield f"The simulated IMDS answers on {simulator.endpoint}, in the scenario {simulator.scenario}. To ask it:"
+    yield f"  export AWS_EC2_METADATA_SERVICE_ENDPOINT={simulator.endpoint}"
+    yield "  rolewatch check"
+    if simulator.control:
+        yield "To switch it while it runs:"
+        yield f"  curl -X PUT -d assume_role_unauthorized {simulator.control}/scenario"
+        yield f"  curl -X POST {simulator.control}/rotate"
+        yield f"  curl {simulator.control}/scenarios"
+    yield "Ctrl-C ends it. Requests:"
+
+
+def show(exchange: Exchange) -> None:
+    """Print one request. Whoever reads the output may have gone: the simulator stays."""
+    path = exchange.path[:_LONGEST_PATH].encode("ascii", "backslashreplace").decode("ascii")
+    with contextlib.suppress(OSError):
+        print(f"{utc_now():%H:%M:%S} {exchange.method} {path} {exchange.outcome}", flush=True)
+
+
+def listing(form: str) -> Iterator[str]:
+    """Yield the lines of the list of scenarios, as ``text``, ``markdown`` or ``json``."""
+    if form == "json":
+        yield json.dumps({"schema": 1, "scenarios": catalogue()}, indent=2)
+    elif form == "markdown":
+        yield "| scenario | what is the case | state | faults |"
+        yield "|---|---|---|---|"
+        for each in SCENARIOS:
+            faults = ", ".join(f"`{fault.value}`" for fault in each.expect.faults)
+            yield f"| `{each.name}` | {_told(each)} | {each.expect.state.value} | {faults or 'none'} |"
+    else:
+        width = max(len(each.name) for each in SCENARIOS)
+        for each in SCENARIOS:
+            yield f"{each.name:<{width}}  {each.expect.state.value:<8}  {each.title}"
+
+
+def _told(each: Scenario) -> str:
+    return f"{each.title}. {each.note}" if each.note else f"{each.title}."

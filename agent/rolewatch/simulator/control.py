@@ -1,0 +1,99 @@
+"""The control port: switch scenarios and rotate while the simulator runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Awaitable, Callable, Dict, List, Optional
+
+from rolewatch.errors import UsageError
+from rolewatch.simulator.messages import Reply, Request
+from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+
+HELP = """\
+GET  /            this page
+GET  /scenarios   every scenario, as JSON
+GET  /scenario    the name of the scenario in force
+PUT  /scenario    switch: the body is the name
+POST /rotate      renew the credentials now
+"""
+
+_METHODS = {"/": "GET", "/scenarios": "GET", "/scenario": "GET, PUT", "/rotate": "POST"}
+
+
+class Control:
+    """Answers the control port."""
+
+    def __init__(
+        self, current: Callable[[], str], switch: Callable[[str], Awaitable[None]], rotate: Callable[[], None]
+    ) -> None:
+        """Act through *current*, *switch* and *rotate*, which run in the same event loop."""
+        self._current = current
+        self._switch = switch
+        self._rotate = rotate
+
+    async def handle(
+        self, request: Optional[Request], _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer *request*."""
+        reply = (
+            _text(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
+            if request is None
+            else await self.answer(request)
+        )
+        head_only = request is not None and request.method == "HEAD"
+        writer.write(reply.head() + (b"" if head_only else reply.body))
+        await writer.drain()
+
+    async def answer(self, request: Request) -> Reply:
+        """Do what *request* asks for, and return the answer."""
+        path = request.plain_path
+        allowed = _METHODS.get(path)
+        if allowed is None:
+            return _text(HTTPStatus.NOT_FOUND, f"There is nothing here. There is:\n\n{HELP}")
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in allowed.split(", "):
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, f"Use {allowed} here.\n", Allow=allowed)
+        if path == "/rotate":
+            self._rotate()
+            return _text(HTTPStatus.OK, "Rotated.\n")
+        if path == "/scenarios":
+            body = json.dumps(catalogue(), indent=2) + "\n"
+            return _text(HTTPStatus.OK, body, **{"Content-Type": "application/json"})
+        if method == "PUT":
+            return await self._put(request.body)
+        return _text(HTTPStatus.OK, HELP if path == "/" else self._current() + "\n")
+
+    async def _put(self, body: bytes) -> Reply:
+        try:
+            await self._switch(body.decode("utf-8", "replace"))
+        except UsageError as error:
+            return _text(HTTPStatus.BAD_REQUEST, f"{error}\n")
+        return _text(HTTPStatus.OK, self._current() + "\n")
+
+
+def catalogue() -> List[Dict[str, object]]:
+    """Return every scenario as JSON can hold it."""
+    return [described(each) for each in SCENARIOS]
+
+
+def described(each: Scenario) -> Dict[str, object]:
+    """Return one scenario as JSON can hold it."""
+    expect = each.expect
+    return {
+        "name": each.name,
+        "title": each.title,
+        "group": each.group.value,
+        "state": expect.state.value,
+        "faults": [fault.value for fault in expect.faults],
+        "reason": expect.reason.value if expect.reason else None,
+        "expect_role": list(expect.expect_role),
+        "note": each.note,
+    }
+
+
+def _text(status: HTTPStatus, text: str, **headers: str) -> Reply:
+    body = text.encode()
+    about = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close", **headers}
+    return Reply(int(status), (*about.items(), ("Content-Length", str(len(body)))), body)

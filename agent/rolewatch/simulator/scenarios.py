@@ -1,0 +1,544 @@
+"""The one list of scenarios: simulator, tests, demo and documentation take it from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from difflib import get_close_matches
+from enum import Enum
+from typing import Optional, Tuple
+
+from rolewatch.errors import UsageError
+from rolewatch.faults import Fault
+from rolewatch.model import FailureLabel, Reason, State
+from rolewatch.simulator.conditions import HEALTHY, Association, Conditions, Harm, Listing, Style, Where, Wire
+
+
+class Group(str, Enum):
+    """What a scenario is there to show."""
+
+    WELL = "well"
+    """Nothing is wrong."""
+    FAULT = "fault"
+    """A fault of the chain, or of IMDS."""
+    TRAP = "trap"
+    """Looks odd, and is judged wrongly by the careless."""
+    HOSTILE = "hostile"
+    """IMDS answers as no IMDS should."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What rolewatch has to say of a scenario: in a single look, and as a daemon started in it, after debouncing."""
+
+    state: State = State.OK
+    faults: Tuple[Fault, ...] = ()
+    """Exactly the faults that stand, in the order of `Fault`."""
+    reason: Optional[Reason] = None
+    """Why IMDS gave no usable answer; it stands in the evidence of the fault of IMDS."""
+    expect_role: Tuple[str, ...] = ()
+    """The setting ``expect.role`` under which this holds."""
+
+    @property
+    def failure(self) -> Optional[FailureLabel]:
+        """The label under which the poll is counted in ``rolewatch_poll_failures_total``; None: it is not."""
+        return None if self.reason is None else self.reason.label
+
+    @property
+    def exit_code(self) -> int:
+        """Exit status of ``rolewatch check``."""
+        return self.state.exit_code
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One named state of the world, and what is to be said of it."""
+
+    name: str
+    title: str
+    """What is the case, in a few words: no full stop."""
+    group: Group
+    conditions: Conditions
+    expect: Expectation
+    note: str = ""
+    """What else is worth knowing, in full sentences."""
+
+
+def scenario(name: str) -> Scenario:
+    """Return the scenario called *name*; dashes will do for underscores. Raise `UsageError` with the nearest names."""
+    wanted = name.strip().lower().replace("-", "_")
+    if wanted in _BY_NAME:
+        return _BY_NAME[wanted]
+    nearest = get_close_matches(wanted, _BY_NAME, n=3) or [each for each in _BY_NAME if wanted and wanted in each][:3]
+    hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+    message = f"there is no scenario {name[:80]!r}.{hint} `rolewatch simulate --list` lists them."
+    raise UsageError(message)
+
+
+def _wire(*wire: Wire) -> Conditions:
+    return replace(HEALTHY, wire=wire)
+
+
+def _failed(*faults: Fault) -> Expectation:
+    return Expectation(State.FAILED, faults)
+
+
+def _degraded(*faults: Fault) -> Expectation:
+    return Expectation(State.DEGRADED, faults)
+
+
+def _untold(reason: Reason, fault: Fault = Fault.IMDS_ERROR) -> Expectation:
+    return Expectation(State.UNKNOWN, (fault,), reason)
+
+
+WELL = Expectation()
+_STILL_BOOTING = timedelta(seconds=30)
+_TROUBLESHOOTING = (
+    "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc"
+)
+_CANNOT_ASSUME = "EC2 cannot assume the role {role}.  Please see documentation at " + _TROUBLESHOOTING + "."
+"""As recorded, two blanks and all (imds: five recordings 2016-2024)."""
+
+_WELL = (Scenario("healthy", "The role's credentials are served and rotated every hour", Group.WELL, HEALTHY, WELL),)
+
+_CHAIN = (
+    Scenario(
+        "assume_role_unauthorized",
+        "The role's trust policy does not let EC2 assume it",
+        Group.FAULT,
+        replace(HEALTHY, code="AssumeRoleUnauthorizedAccess", message=_CANNOT_ASSUME),
+        _failed(Fault.ASSUME_ROLE_UNAUTHORIZED),
+        note="iam/info says Success, and the error document has a fresh LastUpdated.",
+    ),
+    Scenario(
+        "instance_profile_without_role",
+        "The role was removed from the instance profile",
+        Group.FAULT,
+        replace(HEALTHY, association=Association.WITHOUT_ROLE, listing=Listing.ABSENT),
+        _failed(Fault.INSTANCE_PROFILE_WITHOUT_ROLE),
+        note="The Code of iam/info is Success; only its Message tells.",
+    ),
+    Scenario(
+        "instance_profile_without_role_empty_listing",
+        "The role was removed from the instance profile; the listing is empty",
+        Group.FAULT,
+        replace(HEALTHY, association=Association.WITHOUT_ROLE, listing=Listing.EMPTY, profile_named=False),
+        _failed(Fault.INSTANCE_PROFILE_WITHOUT_ROLE),
+        note="Whether IMDS answers 404 or an empty 200 here is not on record; emulators disagree.",
+    ),
+    Scenario(
+        "instance_profile_without_role_early",
+        "The role was just removed from the instance profile; the old credentials are still served",
+        Group.FAULT,
+        replace(HEALTHY, association=Association.WITHOUT_ROLE, rotates=False),
+        _degraded(Fault.INSTANCE_PROFILE_WITHOUT_ROLE),
+        note="The credentials last for some hours yet: the break is visible before it hurts.",
+    ),
+    Scenario(
+        "instance_profile_not_found",
+        "The instance profile was deleted",
+        Group.FAULT,
+        replace(HEALTHY, association=Association.NOT_FOUND, listing=Listing.ABSENT),
+        _failed(Fault.INSTANCE_PROFILE_NOT_FOUND),
+        note="iam/info has neither ARN nor id; the id stands in its Message.",
+    ),
+    Scenario(
+        "instance_profile_not_found_early",
+        "The instance profile was just deleted; the old credentials are still served",
+        Group.FAULT,
+        replace(HEALTHY, association=Association.NOT_FOUND, rotates=False),
+        _degraded(Fault.INSTANCE_PROFILE_NOT_FOUND),
+    ),
+    Scenario(
+        "instance_profile_detached",
+        "No instance profile is associated with the instance",
+        Group.FAULT,
+        replace(HEALTHY, association=Association.DETACHED),
+        _failed(Fault.INSTANCE_PROFILE_DETACHED),
+    ),
+    Scenario(
+        "credentials_missing",
+        "The role is listed, but there is no credentials document",
+        Group.FAULT,
+        replace(HEALTHY, document=False),
+        _failed(Fault.CREDENTIALS_MISSING),
+    ),
+    Scenario(
+        "credentials_missing_no_listing",
+        "The instance profile is well, but no role is listed",
+        Group.FAULT,
+        replace(HEALTHY, listing=Listing.ABSENT),
+        _failed(Fault.CREDENTIALS_MISSING),
+    ),
+    Scenario(
+        "credentials_error",
+        "The credentials document says Failed",
+        Group.FAULT,
+        replace(HEALTHY, code="Failed", message="The credentials of {role} could not be made."),
+        _failed(Fault.CREDENTIALS_ERROR),
+        note="No Code but AssumeRoleUnauthorizedAccess is on record; AWS's list is open.",
+    ),
+    Scenario(
+        "credentials_incomplete",
+        "The credentials document says Success and has no SecretAccessKey",
+        Group.FAULT,
+        replace(HEALTHY, lacking=("SecretAccessKey",)),
+        _failed(Fault.CREDENTIALS_ERROR),
+    ),
+    Scenario(
+        "credentials_blank",
+        "The credentials document says Success and its Token is empty",
+        Group.FAULT,
+        replace(HEALTHY, blank=("Token",)),
+        _failed(Fault.CREDENTIALS_ERROR),
+    ),
+    Scenario(
+        "rotation_overdue",
+        "The rotation is stuck; the credentials are four hours old and last for two more",
+        Group.FAULT,
+        replace(HEALTHY, age=timedelta(hours=4), life=timedelta(hours=6, minutes=2), life_spread=timedelta(0)),
+        _degraded(Fault.ROTATION_OVERDUE),
+    ),
+    Scenario(
+        "credentials_expired",
+        "The credentials expired an hour ago",
+        Group.FAULT,
+        replace(HEALTHY, age=timedelta(hours=7, minutes=2), life_spread=timedelta(0)),
+        _failed(Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE),
+    ),
+    Scenario(
+        "credentials_expired_short_lived",
+        "Credentials that live for 15 minutes expired five minutes ago",
+        Group.FAULT,
+        replace(HEALTHY, age=timedelta(minutes=20), life=timedelta(minutes=15), life_spread=timedelta(0)),
+        _failed(Fault.CREDENTIALS_EXPIRED),
+    ),
+    Scenario(
+        "role_mismatch",
+        "Another role than the expected one is served",
+        Group.FAULT,
+        replace(HEALTHY, role="admin-break-glass"),
+        Expectation(State.DEGRADED, (Fault.ROLE_MISMATCH,), expect_role=("web-*",)),
+    ),
+    Scenario(
+        "clock_skew",
+        "The local clock is ten minutes ahead of that of IMDS",
+        Group.FAULT,
+        replace(HEALTHY, imds_ahead=timedelta(minutes=-10)),
+        _degraded(Fault.CLOCK_SKEW),
+    ),
+)
+
+_IMDS = (
+    Scenario(
+        "imds_unreachable",
+        "Connections to IMDS are refused",
+        Group.FAULT,
+        replace(HEALTHY, listening=False),
+        _untold(Reason.REFUSED, Fault.IMDS_UNREACHABLE),
+    ),
+    Scenario(
+        "imds_hop_limit",
+        "The token is never answered: the hop limit is too low for a container",
+        Group.FAULT,
+        replace(HEALTHY, wire=(Wire(Harm.SILENCE, Where.TOKEN),), tokens_required=False),
+        _untold(Reason.NO_ANSWER, Fault.IMDS_HOP_LIMIT),
+        note="Requests without a token are answered: SDKs fall back to IMDSv1 here, and say nothing.",
+    ),
+    Scenario(
+        "imds_disabled",
+        "The IMDS endpoint is disabled",
+        Group.FAULT,
+        replace(HEALTHY, enabled=False),
+        _untold(Reason.FORBIDDEN, Fault.IMDS_DISABLED),
+    ),
+    Scenario(
+        "imds_unauthorized",
+        "Every token is refused with 401",
+        Group.FAULT,
+        _wire(Wire(Harm.STATUS, Where.DOCUMENTS, status=401)),
+        _untold(Reason.UNAUTHORIZED),
+    ),
+    Scenario(
+        "imds_throttled",
+        "IMDS throttles with 429",
+        Group.FAULT,
+        _wire(Wire(Harm.STATUS, Where.ANY, status=429)),
+        _untold(Reason.THROTTLED),
+    ),
+    Scenario(
+        "imds_unavailable",
+        "IMDS is unavailable (503)",
+        Group.FAULT,
+        _wire(Wire(Harm.STATUS, Where.ANY, status=503)),
+        _untold(Reason.THROTTLED),
+    ),
+    Scenario(
+        "imds_server_error",
+        "IMDS answers 500 for the credentials",
+        Group.FAULT,
+        _wire(Wire(Harm.STATUS, Where.CREDENTIALS, status=500)),
+        _untold(Reason.SERVER_ERROR),
+    ),
+    Scenario(
+        "imds_empty",
+        "The listing is empty although the instance profile is well",
+        Group.FAULT,
+        _wire(Wire(Harm.EMPTY, Where.LISTING)),
+        _untold(Reason.EMPTY),
+        note="Seen on real instances when link-local packets are dropped. It does not mean that there is no role.",
+    ),
+    Scenario(
+        "imds_malformed",
+        "The credentials document is not JSON",
+        Group.FAULT,
+        _wire(Wire(Harm.MALFORMED, Where.CREDENTIALS)),
+        _untold(Reason.MALFORMED),
+    ),
+    Scenario(
+        "imds_html",
+        "An HTML page with status 200 comes instead of the listing",
+        Group.FAULT,
+        _wire(Wire(Harm.HTML, Where.LISTING)),
+        _untold(Reason.MALFORMED),
+    ),
+    Scenario(
+        "imds_truncated",
+        "The credentials document ends in its middle",
+        Group.FAULT,
+        _wire(Wire(Harm.TRUNCATED, Where.CREDENTIALS)),
+        _untold(Reason.TRUNCATED),
+    ),
+    Scenario(
+        "imds_info_malformed",
+        "iam/info is not JSON; the credentials are well",
+        Group.FAULT,
+        _wire(Wire(Harm.MALFORMED, Where.INFO)),
+        Expectation(State.DEGRADED, (Fault.IMDS_ERROR,), Reason.MALFORMED),
+    ),
+    Scenario(
+        "two_roles",
+        "The listing names two roles",
+        Group.FAULT,
+        replace(HEALTHY, second_role="web-server-2"),
+        Expectation(State.DEGRADED, (Fault.IMDS_ERROR,), Reason.AMBIGUOUS),
+        note="An instance has at most one role. The first one's credentials are usable.",
+    ),
+)
+
+_TRAPS = (
+    Scenario(
+        "starting",
+        "The instance was started half a minute ago and has no iam subtree yet",
+        Group.TRAP,
+        replace(HEALTHY, association=Association.DETACHED, up_for=_STILL_BOOTING),
+        Expectation(State.STARTING),
+        note="When the boot grace ends it is a fault.",
+    ),
+    Scenario(
+        "starting_without_credentials",
+        "The instance was started half a minute ago; the role is listed, its credentials are not there yet",
+        Group.TRAP,
+        replace(HEALTHY, document=False, up_for=_STILL_BOOTING),
+        Expectation(State.STARTING),
+    ),
+    Scenario(
+        "role_swapped",
+        "The instance profile holds another role, served under another path",
+        Group.TRAP,
+        replace(HEALTHY, role="web-server-v2"),
+        WELL,
+        note="The old role's path is 404: who remembers it sees no credentials. Enter it from `healthy`.",
+    ),
+    Scenario(
+        "other_profile_name",
+        "Instance profile and role have different names",
+        Group.TRAP,
+        replace(HEALTHY, instance_profile="iac_admin", role="IAC-ProvisioningFullAccess"),
+        WELL,
+    ),
+    Scenario(
+        "odd_role_name",
+        "The role's name has every character that IAM allows",
+        Group.TRAP,
+        replace(HEALTHY, role="App+web=1,eu.west@prod-_"),
+        WELL,
+    ),
+    Scenario(
+        "rotation_stopped",
+        "The rotation stops at this moment; the set is fresh",
+        Group.TRAP,
+        replace(HEALTHY, rotates=False),
+        WELL,
+        note="Becomes rotation_overdue after two learned periods (about two hours), where the cadence was learned.",
+    ),
+    Scenario(
+        "late_rotation",
+        "The set is 5 h 50 min old and lives for 6 h 02 min",
+        Group.TRAP,
+        replace(HEALTHY, age=timedelta(hours=5, minutes=50), life_spread=timedelta(0)),
+        _degraded(Fault.ROTATION_OVERDUE),
+        note="A single look cannot know better. On a platform that rotates so late the learned cadence makes it ok.",
+    ),
+    Scenario(
+        "short_lived",
+        "The credentials live for 15 minutes and are renewed every ten",
+        Group.TRAP,
+        replace(HEALTHY, life=timedelta(minutes=15), life_spread=timedelta(0), period=timedelta(minutes=10)),
+        WELL,
+    ),
+    Scenario(
+        "clock_a_day_ahead",
+        "The local clock is a day ahead; the credentials are well",
+        Group.TRAP,
+        replace(HEALTHY, imds_ahead=timedelta(days=-1)),
+        _degraded(Fault.CLOCK_SKEW),
+        note="By the local clock they would have expired.",
+    ),
+    Scenario(
+        "clock_a_day_behind",
+        "The local clock is a day behind; the credentials have expired",
+        Group.TRAP,
+        replace(HEALTHY, imds_ahead=timedelta(days=1), age=timedelta(hours=7, minutes=2), life_spread=timedelta(0)),
+        _failed(Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE, Fault.CLOCK_SKEW),
+        note="By the local clock they would be well.",
+    ),
+    Scenario(
+        "container_roles",
+        "ECS serves the credentials of tasks in namespaces of their own",
+        Group.TRAP,
+        replace(HEALTHY, container_roles=True),
+        WELL,
+    ),
+    Scenario(
+        "container_roles_only",
+        "ECS serves the credentials of tasks, and the instance has no instance profile",
+        Group.TRAP,
+        replace(HEALTHY, container_roles=True, association=Association.DETACHED),
+        _failed(Fault.INSTANCE_PROFILE_DETACHED),
+        note="Neither iam-ecs-… nor identity-credentials/ is the instance's role.",
+    ),
+    Scenario(
+        "instance_tags",
+        "Instance tags are enabled in the metadata, and one names the role",
+        Group.TRAP,
+        replace(HEALTHY, tags=(("Name", "web 1"), ("ExpectedRole", "{role}"), ("team", "shop/front"))),
+        WELL,
+    ),
+    Scenario(
+        "lower_case_keys",
+        "The documents' keys are in lower case",
+        Group.TRAP,
+        replace(HEALTHY, style=Style.LOWER_CASE),
+        WELL,
+    ),
+    Scenario(
+        "compact_json",
+        "The documents are on one line, keys in another order",
+        Group.TRAP,
+        replace(HEALTHY, style=Style.COMPACT),
+        WELL,
+    ),
+    Scenario(
+        "without_code",
+        "The credentials document has all fields and no Code",
+        Group.TRAP,
+        replace(HEALTHY, code=""),
+        WELL,
+    ),
+    Scenario(
+        "trailing_newline",
+        "Listing and documents end with a newline",
+        Group.TRAP,
+        replace(HEALTHY, trailing_newline=True),
+        WELL,
+    ),
+    Scenario(
+        "slow",
+        "Every answer takes half a second",
+        Group.TRAP,
+        _wire(Wire(Harm.LATENCY, Where.ANY, seconds=0.5)),
+        WELL,
+    ),
+    Scenario(
+        "one_unauthorized",
+        "One request is refused with 401; a new token cures it",
+        Group.TRAP,
+        _wire(Wire(Harm.STATUS, Where.DOCUMENTS, status=401, times=1)),
+        WELL,
+    ),
+    Scenario(
+        "imdsv1_answered",
+        "Tokens are optional: requests without one are answered",
+        Group.TRAP,
+        replace(HEALTHY, tokens_required=False),
+        WELL,
+        note="rolewatch asks by IMDSv2 nevertheless.",
+    ),
+)
+
+_HOSTILE = (
+    Scenario(
+        "silent",
+        "The credentials are never answered",
+        Group.HOSTILE,
+        _wire(Wire(Harm.SILENCE, Where.CREDENTIALS)),
+        _untold(Reason.NO_ANSWER),
+    ),
+    Scenario(
+        "drip",
+        "The credentials come at two bytes a second",
+        Group.HOSTILE,
+        _wire(Wire(Harm.DRIP, Where.CREDENTIALS, seconds=0.5)),
+        _untold(Reason.SLOW),
+        note="No time-out for single reads ever ends this; a deadline for the whole does.",
+    ),
+    Scenario("reset", "Every connection is reset", Group.HOSTILE, _wire(Wire(Harm.RESET)), _untold(Reason.RESET)),
+    Scenario(
+        "not_http",
+        "The credentials come without status line and headers",
+        Group.HOSTILE,
+        _wire(Wire(Harm.NOT_HTTP, Where.CREDENTIALS)),
+        _untold(Reason.MALFORMED),
+    ),
+    Scenario(
+        "invalid_utf8",
+        "The credentials document is not UTF-8",
+        Group.HOSTILE,
+        _wire(Wire(Harm.INVALID_UTF8, Where.CREDENTIALS)),
+        _untold(Reason.MALFORMED),
+    ),
+    Scenario(
+        "huge",
+        "The credentials document has ten megabytes",
+        Group.HOSTILE,
+        _wire(Wire(Harm.HUGE, Where.CREDENTIALS)),
+        _untold(Reason.TOO_LARGE),
+    ),
+    Scenario(
+        "redirect",
+        "The credentials are redirected elsewhere",
+        Group.HOSTILE,
+        _wire(Wire(Harm.REDIRECT, Where.CREDENTIALS)),
+        _untold(Reason.UNEXPECTED_STATUS),
+    ),
+    Scenario(
+        "gzip_nonsense",
+        "The credentials are said to be gzip, and are not",
+        Group.HOSTILE,
+        _wire(Wire(Harm.GZIP, Where.CREDENTIALS)),
+        _untold(Reason.MALFORMED),
+    ),
+    Scenario(
+        "endless_headers",
+        "The headers of the credentials never end",
+        Group.HOSTILE,
+        _wire(Wire(Harm.ENDLESS_HEADERS, Where.CREDENTIALS)),
+        _untold(Reason.TOO_LARGE),
+    ),
+)
+
+SCENARIOS: Tuple[Scenario, ...] = _WELL + _CHAIN + _IMDS + _TRAPS + _HOSTILE
+"""Every scenario, in the order of the tour."""
+
+_BY_NAME = {each.name: each for each in SCENARIOS}

@@ -1,0 +1,169 @@
+"""``rolewatch simulate``: the simulator as a tool of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+import pytest
+
+from rolewatch.cli import EX_USAGE, main
+from rolewatch.cli.simulate import address
+from rolewatch.errors import UsageError
+from rolewatch.simulator.scenarios import SCENARIOS
+from simulator.asking import Client
+
+AGENT = Path(__file__).resolve().parents[2] / "agent"
+LEAF = "meta-data/iam/security-credentials/"
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Tuple[subprocess.Popen[str], Dict[str, str], List[str]]]:
+    """Run the command on free ports; yield the process, the URLs that it told, and what it printed so far."""
+    command = [sys.executable, "-m", "rolewatch", "simulate", "--listen", "127.0.0.1:0", *arguments]
+    if "--control" not in arguments:
+        command += ["--control", "127.0.0.1:0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(AGENT)})
+    try:
+        assert process.stdout is not None
+        printed: List[str] = []
+        while not printed or "Ctrl-C" not in printed[-1]:
+            line = process.stdout.readline()
+            assert line, f"it ended with {process.wait()}: {printed}"
+            printed.append(line)
+        text = "".join(printed)
+        urls = {"imds": re.findall(r"ENDPOINT=(\S+)", text)[0], "control": "".join(re.findall(r"(\S+)/rotate", text))}
+        yield process, urls, printed
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_it_serves_and_logs_and_ends() -> None:
+    """Each request is a line; SIGTERM ends it with status 0; no secret is printed."""
+    with running() as (process, urls, printed):
+        client = Client(urls["imds"])
+        client.renew()
+        role = client.get(LEAF).body.decode()
+        document = json.loads(client.get(LEAF + role).body)
+        client.get("not%0Athere?token=" + client.token)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=10)
+
+    lines = [line.split(" ", 1)[1] for line in out.splitlines()]
+    assert process.returncode == 0
+    assert lines == [
+        "PUT /latest/api/token 200",
+        f"GET /latest/{LEAF} 200",
+        f"GET /latest/{LEAF}web-server 200",
+        "GET /latest/not%0Athere 404",
+    ]
+    secrets = [document[key] for key in ("AccessKeyId", "SecretAccessKey", "Token")] + [client.token]
+    assert not any(secret in "".join(printed) + out for secret in secrets)
+
+
+def test_it_is_switched_as_it_says() -> None:
+    """The control port that is printed works; SIGINT ends it likewise."""
+    with running("imds-disabled", "--role", "db", "--speed", "60") as (process, urls, _):
+        client = Client(urls["imds"])
+        disabled = client.renew().status
+        Client(urls["control"]).ask("PUT", "/scenario", b"healthy")
+        client.renew()
+        listed = client.get(LEAF).body
+        process.send_signal(signal.SIGINT)
+
+        assert (disabled, listed, process.wait(10)) == (403, b"db", 0)
+
+
+def test_the_control_port_can_be_left_out() -> None:
+    """Then nothing is said of it."""
+    with running("--control", "none") as (_, urls, printed):
+        assert (urls["control"], "switch" in "".join(printed)) == ("", False)
+
+
+def test_it_goes_on_when_nobody_reads() -> None:
+    """`| head` ends the reader, not the simulator."""
+    with running() as (process, urls, _):
+        assert process.stdout is not None
+        process.stdout.close()
+        client = Client(urls["imds"])
+        statuses = [client.renew().status for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+
+        assert (statuses, process.wait(10)) == ([200] * 3, 0)
+        process.stdout = None
+
+
+def test_a_text_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    """Name, state and title."""
+    assert main(["simulate", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    assert [line.split()[:2] for line in lines] == [[each.name, each.expect.state.value] for each in SCENARIOS]
+
+
+def test_a_markdown_list_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Four columns in every line."""
+    assert main(["simulate", "--list", "--format", "markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    assert len(lines) == len(SCENARIOS) + 2
+    assert {line.count("|") for line in lines} == {5}
+
+
+def test_a_json_list_is_versioned(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what is expected of each."""
+    assert main(["simulate", "--list", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+
+    assert document["schema"] == 1
+    assert [each["name"] for each in document["scenarios"]] == [each.name for each in SCENARIOS]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["imds-hoplimit"], "Did you mean imds_hop_limit"),
+        (["--speed", "0"], "at most 3600"),
+        (["--listen", "0.0.0.0:1338"], "--allow-non-loopback"),
+        (["--listen", "192.0.2.1:1338"], "--allow-non-loopback"),
+        (["--control", "[::]:1339"], "--allow-non-loopback"),
+        (["--listen", "127.0.0.1"], "HOST:PORT"),
+        (["--listen", "::1:80"], "HOST:PORT"),
+        (["--listen", "127.0.0.1:99999"], "HOST:PORT"),
+        (["--listen", "imds.example:80"], "HOST:PORT"),
+    ],
+)
+def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str], arguments: List[str], said: str) -> None:
+    """With what to do instead, and the exit status of a mistake."""
+    assert main(["simulate", *arguments]) == EX_USAGE
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("127.0.0.1:1338", ("127.0.0.1", 1338)),
+        ("localhost:0", ("127.0.0.1", 0)),
+        ("[::1]:80", ("::1", 80)),
+        ("169.254.169.254:80", ("169.254.169.254", 80)),
+        ("[fd00:ec2::254]:80", ("fd00:ec2::254", 80)),
+    ],
+)
+def test_loopback_and_link_local_addresses_are_fine(text: str, read: Tuple[str, int]) -> None:
+    """IMDS's own two among them: they are wanted in a namespace or a virtual machine."""
+    assert address(text, "--listen", anywhere=False) == read
+
+
+def test_any_address_can_be_allowed() -> None:
+    """By a flag, and only so."""
+    assert address("0.0.0.0:80", "--listen", anywhere=True) == ("0.0.0.0", 80)  # noqa: S104 - read, not bound
+    with pytest.raises(UsageError, match="made up"):
+        address("0.0.0.0:80", "--listen", anywhere=False)

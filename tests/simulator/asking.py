@@ -1,0 +1,82 @@
+"""A clock that a test holds, and a client that hides nothing."""
+
+from __future__ import annotations
+
+import http
+import http.client
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Dict, Optional, Tuple
+from urllib.parse import urlsplit
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    time: datetime = NOON
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self.time
+
+    def move(self, **by: float) -> None:
+        """Move on by a `timedelta`."""
+        self.time += timedelta(**by)
+
+
+def address(url: str) -> Tuple[str, int]:
+    """Return host and port of *url*."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 80
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, whole."""
+
+    status: int
+    headers: Dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Client:
+    """Asks one simulator, a connection for each request, with a session token where it has one."""
+
+    url: str
+    token: str = ""
+    timeout: float = 5
+
+    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+        """Send one request; underscores in *headers* are dashes."""
+        connection = http.client.HTTPConnection(*address(self.url), timeout=self.timeout)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.token:
+            sent.setdefault("X-aws-ec2-metadata-token", self.token)
+        try:
+            connection.request(method, path, body=body or None, headers=sent)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """GET *path* below ``/latest/``."""
+        return self.ask("GET", "/latest/" + path, b"", **headers)
+
+    def attempt(self, path: str) -> Optional[Answer]:
+        """GET *path* below ``/latest/``; None where no answer comes."""
+        try:
+            return self.get(path)
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def renew(self, seconds: int = 60) -> Answer:
+        """Take a new token; keep the old one where there is none."""
+        answer = self.ask("PUT", "/latest/api/token", X_aws_ec2_metadata_token_ttl_seconds=str(seconds))
+        if answer.status == http.HTTPStatus.OK:
+            self.token = answer.body.decode()
+        return answer

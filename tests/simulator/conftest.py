@@ -1,0 +1,31 @@
+"""A simulator with a clock that the test holds, and a client of it."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import pytest
+
+from rolewatch.simulator import Simulator
+from simulator.asking import Client, Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands at noon."""
+    return Clock()
+
+
+@pytest.fixture
+def simulator(clock: Clock) -> Iterator[Simulator]:
+    """Run a simulator with a control port, in the scenario `healthy`."""
+    with Simulator(now=clock, control_port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def client(simulator: Simulator) -> Client:
+    """Return a client that has a token."""
+    made = Client(simulator.endpoint)
+    made.renew()
+    return made
