@@ -1,0 +1,106 @@
+"""``rolewatch config``: check the settings, or show them and where each comes from."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+from rolewatch import config
+from rolewatch.config.keys import KEYS
+from rolewatch.config.written import as_toml, value_of, written
+from rolewatch.errors import ConfigError
+
+EX_CONFIG = 78
+"""Of sysexits.h, as every command that is given wrong settings."""
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Add ``config check`` and ``config show``."""
+    parser = commands.add_parser(
+        "config",
+        help="check or show the settings",
+        description="Check or show the settings: those of the files, of the environment, and the defaults.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser(
+        "check",
+        help="say what is wrong, and where",
+        description="Say everything that is wrong with the settings, and where. Exit status: 0 they can be used, "
+        "78 they cannot.",
+    )
+    show = actions.add_parser(
+        "show",
+        help="show the settings in force",
+        description="Show the settings in force, and where each comes from. Exit status: 0, or 78 where they cannot be "
+        "used.",
+    )
+    form = show.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_const", const="json", dest="format", help="print JSON")
+    form.add_argument("--toml", action="store_const", const="toml", dest="format", help="print a settings file")
+    for one, act in ((check, _check), (show, _show)):
+        one.add_argument(
+            "--config",
+            metavar="FILE",
+            type=Path,
+            help=f"read this file alone (default: {config.DEFAULT_FILE} and conf.d/*.toml beside it)",
+        )
+        one.set_defaults(run=run, act=act, format="table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it, and return the exit status."""
+    try:
+        loaded = config.load(arguments.config, environ=os.environ, flags={})
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"rolewatch: {problem}", file=sys.stderr)
+        return EX_CONFIG
+    for warning in loaded.warnings:
+        print(f"rolewatch: warning: {warning}", file=sys.stderr)
+    print(arguments.act(loaded, arguments.format))
+    return 0
+
+
+def _check(loaded: config.Loaded, _: str) -> str:
+    """Return one line that says what was read."""
+    files = f"{len(loaded.files)} file{'' if len(loaded.files) == 1 else 's'}"
+    given = sum(origin != "default" for origin in loaded.origins.values())
+    defaults = len(KEYS) - given
+    return f"ok: {files}, {given} setting{'' if given == 1 else 's'} given, {defaults} at their defaults"
+
+
+def _show(loaded: config.Loaded, form: str) -> str:
+    if form == "json":
+        import json  # noqa: PLC0415 - only where it was asked for
+
+        return json.dumps(_document(loaded), indent=2)
+    if form == "toml":
+        return as_toml(loaded.settings, loaded.origins).rstrip("\n")
+    return "\n".join(_table(loaded))
+
+
+def _document(loaded: config.Loaded) -> Dict[str, object]:
+    """Return what ``--json`` prints. The keys are the contract. Durations are seconds."""
+    tables: Dict[str, Dict[str, object]] = {}
+    for name, key in KEYS.items():
+        shown = {"value": value_of(loaded.settings, key), "origin": loaded.origins[name]}
+        tables.setdefault(key.table, {})[key.field] = shown
+    return {
+        "schema": 1,
+        "settings": tables,
+        "endpoint": config.resolve_endpoint(loaded.settings.imds),
+        "files": list(loaded.files),
+        "warnings": list(loaded.warnings),
+    }
+
+
+def _table(loaded: config.Loaded) -> List[str]:
+    """Return the lines of an aligned table, and the address that follows from it."""
+    rows = [("SETTING", "VALUE", "FROM")]
+    rows += [(name, written(key, value_of(loaded.settings, key)), loaded.origins[name]) for name, key in KEYS.items()]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows]
+    return [*lines, "", f"IMDS is asked at {config.resolve_endpoint(loaded.settings.imds)}."]

@@ -1,0 +1,71 @@
+"""The settings: read from files, the environment and flags, checked as a whole, with the origin of every value.
+
+The weakest source first: the defaults, the AWS SDKs' variables, ``rolewatch.toml``, ``conf.d/*.toml`` in the order of
+their names, ``ROLEWATCH_<TABLE>_<KEY>``, flags. A list is replaced, never added to.
+
+* `keys`        the one table of settings, and how each is read (`values`, `durations`, `names`, `addresses`)
+* `files`       which files (`reading`: may they be trusted; `document`: what they give; `locate`: in which line)
+* `environment` our variables, the SDKs', the flags
+* `draft`       the values in force; `relations`: what only several together can be wrong about
+* `reference`   what is generated: the shipped file, the table in the documentation, ``config show``
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping, Optional, Tuple
+
+from rolewatch.config.addresses import IPV4, IPV6
+from rolewatch.config.draft import Draft
+from rolewatch.config.environment import gather_environment, gather_flags
+from rolewatch.config.files import DEFAULT_FILE, gather_files
+from rolewatch.config.given import Gathered
+from rolewatch.config.relations import settle
+from rolewatch.config.values import printable
+from rolewatch.errors import ConfigError
+from rolewatch.settings import ImdsSettings, Settings
+
+__all__ = ["DEFAULT_FILE", "Loaded", "load", "resolve_endpoint"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The settings in force."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """Where each comes from: ``FILE:LINE``, a variable, a flag, or ``default``. Every setting has an entry."""
+    warnings: Tuple[str, ...]
+    """What is probably not meant and stops nothing; one sentence each, with its place."""
+    files: Tuple[str, ...]
+    """The files that were read, the weakest first."""
+
+
+def load(
+    path: Optional[Path], *, environ: Mapping[str, str], flags: Mapping[str, object], default: Path = DEFAULT_FILE
+) -> Loaded:
+    """Return the settings in force.
+
+    *path* is a file that was asked for: it must exist, and is the only one that is read. None stands for *default*,
+    which need not exist, and ``conf.d`` beside it. *flags* are values by the names of settings (``imds.endpoint``);
+    None is a flag that was not used. Raise `ConfigError` with everything that is wrong anywhere, not only the first.
+    """
+    gathered = Gathered()
+    gather_files(path, gathered, default=default)
+    gather_environment(environ, gathered)
+    gather_flags(flags, gathered)
+    draft = Draft()
+    draft.take(gathered)
+    settle(draft, gathered)
+    # The names of files and variables are in all of this, and may hold anything but NUL.
+    if gathered.problems:
+        raise ConfigError(*map(printable, gathered.problems))
+    origins = {name: printable(origin) for name, origin in draft.origins.items()}
+    warnings, files = map(printable, gathered.warnings), map(printable, gathered.files)
+    return Loaded(draft.settings(), origins, tuple(warnings), tuple(files))
+
+
+def resolve_endpoint(imds: ImdsSettings) -> str:
+    """Return the URL of the IMDS in force, ``http://HOST[:PORT]``: the endpoint, or the address of the mode."""
+    return imds.endpoint or (IPV6 if imds.endpoint_mode == "ipv6" else IPV4)

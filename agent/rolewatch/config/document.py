@@ -1,0 +1,106 @@
+"""One TOML document: what it gives for which setting, in which line, and what in it is no setting at all."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import import_module
+from typing import Any, Dict, Mapping, Tuple
+
+from rolewatch.config.given import Gathered, Given, Source
+from rolewatch.config.keys import KEYS, TABLES, nearest, nearest_setting
+from rolewatch.config.locate import Path, locate
+from rolewatch.config.values import shown
+
+_PLACE = re.compile(r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
+_BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
+def add_document(file: str, text: str, gathered: Gathered) -> None:
+    """Add what *text*, the contents of *file*, gives to *gathered*, and every problem with it."""
+    tables = _parse(file, text, gathered)
+    if not tables:
+        return
+    where = _Where(file, locate(text.replace("\r\n", "\n")))
+    for name, table in tables.items():
+        if name not in TABLES:
+            gathered.problems.append(_no_such_table(name, table, where))
+        elif not isinstance(table, dict):
+            what = "write it with single brackets" if isinstance(table, list) else "its settings are written below it"
+            gathered.problems.append(f"{where(name)}: {name} is a table, [{name}]; {what}.")
+        else:
+            _add_table(name, table, where, gathered)
+
+
+def _add_table(name: str, table: Mapping[str, object], where: _Where, gathered: Gathered) -> None:
+    for field, value in table.items():
+        setting, place = f"{name}.{field}", where(name, field)
+        if setting in KEYS:
+            count = len(value) if isinstance(value, list) else 0
+            items = tuple(where(name, field, index) for index in range(count))
+            gathered.given.append(Given(setting, value, Source.FILE, place, items))
+        else:
+            gathered.problems.append(f"{place}: there is no setting {_quoted(name, field)}{_hint(setting)}")
+
+
+class _Where:
+    """Says the file and the line of a place in one document."""
+
+    def __init__(self, file: str, lines: Mapping[Path, int]) -> None:
+        self._file = file
+        self._lines = lines
+
+    def __call__(self, *path: Any) -> str:
+        """Return ``FILE:LINE`` of *path*; of the table it is in, or the file alone, where it was not found."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self._lines:
+                return f"{self._file}:{self._lines[path[:end]]}"
+        return self._file
+
+
+def _parse(file: str, text: str, gathered: Gathered) -> Dict[str, object]:
+    """Return what tomllib makes of *text*; nothing where that is no TOML, which is added to the problems."""
+    # tomli is the same for Pythons without tomllib. Neither is loaded where there is no file.
+    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        tables: Dict[str, object] = tomllib.loads(text)
+    except RecursionError:
+        gathered.problems.append(f"{file}: is nested too deeply; no setting is nested at all.")
+    except ValueError as error:
+        # tomllib's own, and those of int() and datetime() that it lets pass
+        place, what = _placed(str(error), text)
+        gathered.problems.append(f"{file}{place}: is not valid TOML: {what}.")
+    else:
+        return tables
+    return {}
+
+
+def _placed(message: str, text: str) -> Tuple[str, str]:
+    """Return the place that tomllib's *message* ends in, as ``:LINE:COLUMN``, and the rest of it."""
+    match = _PLACE.match(message)
+    if match is None:
+        return "", "a number is impossible" if "digits" in message else message
+    place = f":{match['line']}:{match['column']}" if match["line"] else f":{len(text.splitlines()) or 1}"
+    return place, match["what"] if match["line"] else f"{match['what']}, and there the file ends"
+
+
+def _no_such_table(name: str, value: object, where: _Where) -> str:
+    if isinstance(value, dict):
+        table = nearest(name, TABLES)
+        hint = f"did you mean [{table}]?" if table else f"the tables are {', '.join(f'[{one}]' for one in TABLES)}."
+        return f"{where(name)}: there is no table {_quoted(name)}; {hint}"
+    return f"{where(name)}: there is no setting {_quoted(name)} outside the tables{_hint(name)}"
+
+
+def _hint(name: str) -> str:
+    near = nearest_setting(name)
+    if near:
+        return f"; did you mean {near.field} in [{near.table}]?"
+    table = name.partition(".")[0]
+    if table in TABLES:
+        return f"; [{table}] has {', '.join(key.field for key in KEYS.values() if key.table == table)}."
+    return "; `rolewatch config show` lists all settings."
+
+
+def _quoted(*keys: str) -> str:
+    return ".".join(key if _BARE.fullmatch(key) else shown(key) for key in keys)

@@ -1,0 +1,102 @@
+"""The one table of keys: every setting, and how it is read. Made from `settings`, so that none can be forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Dict, Iterable, Mapping, Optional, cast
+
+from rolewatch.config import addresses, names
+from rolewatch.config.values import Duration, Reader, Several, Switch, Text, Value, Whole
+from rolewatch.settings import Settings
+
+_HOUR = 3600.0
+_LONGEST = 64
+"""Characters of a mistyped name that are looked at."""
+
+_ENDPOINT = Text("URL, http://HOST[:PORT]", addresses.endpoint, optional=True)
+_LISTEN = Text("HOST:PORT, [IPV6]:PORT or *:PORT", addresses.listen)
+_TAG = Text("key of an instance tag", names.tag_key, optional=True)
+_DIRECTORY = Text("absolute path", names.directory, optional=True)
+
+READERS: Mapping[str, Reader] = {
+    "imds.endpoint": _ENDPOINT,
+    "imds.endpoint_mode": names.words("ipv4", "ipv6"),
+    "imds.timeout": Duration(0.1, 60),
+    "imds.attempts": Whole(1, 10),
+    # A poll holds up the watchdog, which the unit sets to three minutes.
+    "imds.deadline": Duration(0.1, 60),
+    "imds.allow_any_endpoint": Switch(),
+    "imds.disabled": Switch(),
+    "poll.interval": Duration(5, _HOUR),
+    "poll.confirm_interval": Duration(2, _HOUR),
+    "poll.max_interval": Duration(5, _HOUR),
+    "expect.role": Several(names.pattern_of("role", "a role", longest=64)),
+    "expect.instance_profile": Several(names.pattern_of("instance-profile", "an instance profile", longest=128)),
+    "expect.role_tag": _TAG,
+    "expect.instance_profile_tag": _TAG,
+    "limits.boot_grace": Duration(0, 6 * _HOUR),
+    # `Date` has a resolution of one second, and an answer takes its time: less than two is noise.
+    "limits.clock_skew": Duration(2, _HOUR),
+    "limits.reminder": Duration(60, 24 * _HOUR),
+    "metrics.listen": Several(_LISTEN),
+    "metrics.role_info": Switch(),
+    "log.format": names.words("auto", "journal", "json", "console"),
+    "log.level": names.words("error", "warning", "notice", "info", "debug"),
+    "state.directory": _DIRECTORY,
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One setting."""
+
+    table: str
+    field: str
+    default: Value
+    read: Reader
+
+    @property
+    def name(self) -> str:
+        """What people call it: ``poll.interval``."""
+        return f"{self.table}.{self.field}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it: ``ROLEWATCH_POLL_INTERVAL``."""
+        return f"ROLEWATCH_{self.table}_{self.field}".upper()
+
+
+def _keys() -> Dict[str, Key]:
+    defaults = Settings()
+    found = {}
+    for table in fields(defaults):
+        values = getattr(defaults, table.name)
+        for one in fields(values):
+            name = f"{table.name}.{one.name}"
+            found[name] = Key(table.name, one.name, cast("Value", getattr(values, one.name)), READERS[name])
+    return found
+
+
+KEYS: Mapping[str, Key] = _keys()
+"""Every setting by its name, in the order of `settings`."""
+
+TABLES = tuple(dict.fromkeys(key.table for key in KEYS.values()))
+"""The tables, in the same order."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the one of *known* that is nearest to *name*; empty where none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for complaints
+
+    found = get_close_matches(name.lower()[:_LONGEST], list(known), n=1)
+    return found[0] if found else ""
+
+
+def nearest_setting(name: str) -> Optional[Key]:
+    """Return the setting that was probably meant by *name*: of the same table, of another one, or by the whole name."""
+    table, _, field = name.rpartition(".")
+    for keys in ([key for key in KEYS.values() if key.table == table], KEYS.values()):
+        found = nearest(field, (key.field for key in keys))
+        if found:
+            return next(key for key in keys if key.field == found)
+    return KEYS.get(nearest(field, KEYS)) if table not in TABLES else None

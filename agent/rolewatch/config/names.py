@@ -1,0 +1,105 @@
+r"""Texts that name something: patterns of IAM names, tag keys, one word of a few, directories.
+
+What IAM allows in a name: CreateRole and CreateInstanceProfile, ``[\w+=,.@-]+``, at most 64 and 128 characters (IAM
+API reference and quotas, 2026).
+"""
+
+from __future__ import annotations
+
+import re
+
+from rolewatch.config.values import Text, UnusableError, shown
+
+_NAME = r"[\w+=,.@-]"
+_IN_SET = r"[\w+=,.@]"
+_SET = rf"\[!?-?(?:{_IN_SET}-{_IN_SET}|{_IN_SET})+-?\]"
+_PATTERN = re.compile(rf"(?:{_NAME}|[*?]|{_SET})+", re.ASCII)
+_RANGE = re.compile(rf"({_IN_SET})-({_IN_SET})", re.ASCII)
+_SETS = re.compile(_SET, re.ASCII)
+_ARN = re.compile(r"arn:[^:]*:(?P<service>[^:]*):[^:]*:[^:]*:(?P<kind>[^/:]*)[/:](?P<path>.+)", re.ASCII)
+_TAG_KEY = re.compile(r"[\w+=.,:@-]{1,128}", re.ASCII)
+_NOT_A_TAG = (".", "..", "_index")
+
+
+def words(*choices: str) -> Text:
+    """Return the reader of one word of *choices*, in any case."""
+    listed = ", ".join(choices[:-1]) + f" or {choices[-1]}"
+
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise UnusableError(f"is {shown(text)}; write {listed}")
+        return text.lower()
+
+    return Text(expects=listed, parse=parse)
+
+
+def pattern_of(kind: str, called: str, *, longest: int) -> Text:
+    """Return the reader of patterns of names of *kind*, as ARNs say it, which people say as *called* ("a role").
+
+    An ARN is cut down to the name: IMDS tells no path, and the account is always the instance's own.
+    """
+
+    def parse(text: str) -> str:
+        name = _name_in_arn(text, kind, called) if text.startswith("arn:") else text
+        if not name:
+            raise UnusableError(f"has an empty text; write the name of {called}")
+        if not _PATTERN.fullmatch(name):
+            raise UnusableError(_why_no_pattern(name, called))
+        if len(_SETS.sub("?", name).replace("*", "")) > longest:
+            raise UnusableError(
+                f"has {shown(name)}, and {called} has a name of at most {longest} characters: it would match none"
+            )
+        return _checked_ranges(name)
+
+    return Text(expects=f"name of {called}, with wildcards; or its ARN", parse=parse)
+
+
+def _name_in_arn(arn: str, kind: str, called: str) -> str:
+    match = _ARN.fullmatch(arn)
+    if match is None or match["service"] != "iam" or match["kind"] != kind:
+        raise UnusableError(f"has {shown(arn)}, which is not the ARN of {called} (arn:aws:iam::ACCOUNT:{kind}/NAME)")
+    return match["path"].rsplit("/", 1)[-1]
+
+
+def _why_no_pattern(name: str, called: str) -> str:
+    if "/" in name:
+        return f"has {shown(name)}; write the name alone, without its path, or the whole ARN"
+    if any(c.isspace() for c in name):
+        return f'has {shown(name)}, and no name has a space; several are written as a list: ["one", "two"]'
+    if "[" in name or "]" in name:
+        return f"has {shown(name)}, whose brackets are no set of characters, as in [abc], [a-c] or [!a-c]"
+    return (
+        f"has {shown(name)}; the name of {called} has letters, digits and _+=,.@- only; the wildcards are *, ? and […]"
+    )
+
+
+def _checked_ranges(name: str) -> str:
+    """Return *name*. A range from high to low matches nothing, and stops older Pythons' fnmatch with an exception."""
+    for chosen in _SETS.findall(name):
+        for low, high in _RANGE.findall(chosen):
+            if low.lower() > high.lower():
+                raise UnusableError(
+                    f"has {shown(name)}, whose range {low}-{high} is empty: write the lower character first"
+                )
+    return name
+
+
+def tag_key(text: str) -> str:
+    """Return *text*, the key of an instance tag that IMDS can serve.
+
+    Only letters, digits and ``+ - = . , _ : @``, no space, no slash, not ``.``, ``..`` or ``_index`` (EC2 user guide,
+    "View tags for your EC2 instances using instance metadata", 2026).
+    """
+    if not _TAG_KEY.fullmatch(text) or text in _NOT_A_TAG:
+        raise UnusableError(
+            f"is {shown(text)}, which IMDS cannot serve; a tag's key is there made of at most 128 letters, digits and "
+            "+-=.,_:@ without spaces and slashes"
+        )
+    return text
+
+
+def directory(text: str) -> str:
+    """Return *text*, an absolute path."""
+    if not text.startswith("/") or not text.isprintable():
+        raise UnusableError(f"is {shown(text)}; write an absolute path, as in /var/lib/rolewatch")
+    return text

@@ -1,0 +1,91 @@
+"""What only several settings together can be wrong about, judged on the values in force."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from rolewatch.config import addresses
+from rolewatch.config.draft import Draft
+from rolewatch.config.durations import format_duration
+from rolewatch.config.given import Gathered, Source
+
+
+def settle(draft: Draft, gathered: Gathered) -> None:
+    """Settle what stands against what in *draft*; add problems and warnings to *gathered*."""
+    _fit_sdk_timeout(draft, gathered)
+    _choose_endpoint(draft, gathered)
+    _refuse_untrusted_endpoint(draft, gathered)
+    _ask_what_was_named(draft, gathered)
+    _refuse_if_longer(draft, gathered, "imds.timeout", "imds.deadline")
+    _refuse_if_longer(draft, gathered, "poll.interval", "poll.max_interval")
+    _say_if_useless(draft, gathered)
+
+
+def _seconds(draft: Draft, name: str) -> float:
+    return cast("float", draft.values[name])
+
+
+def _fit_sdk_timeout(draft: Draft, gathered: Gathered) -> None:
+    """Cut a time-out that was meant for SDKs down to the deadline of our poll."""
+    timeout, deadline = _seconds(draft, "imds.timeout"), _seconds(draft, "imds.deadline")
+    if draft.sources.get("imds.timeout") is Source.SDK and timeout > deadline:
+        used = format_duration(deadline)
+        origin = draft.origins["imds.timeout"]
+        gathered.warnings.append(f"{origin}: imds.timeout is at most imds.deadline here; {used} is used.")
+        draft.values["imds.timeout"] = deadline
+
+
+def _choose_endpoint(draft: Draft, gathered: Gathered) -> None:
+    """Let the endpoint stand before the mode, as SDKs do, unless the mode is our own setting and it is not."""
+    endpoint, mode = draft.sources.get("imds.endpoint"), draft.sources.get("imds.endpoint_mode")
+    if not draft.values["imds.endpoint"] or mode is None:
+        return
+    endpoint_origin, mode_origin = draft.origins["imds.endpoint"], draft.origins["imds.endpoint_mode"]
+    if endpoint is Source.SDK and mode is not Source.SDK:
+        draft.unset("imds.endpoint")
+        gathered.warnings.append(f"{endpoint_origin}: is not used, because {mode_origin} sets imds.endpoint_mode.")
+    elif endpoint is not Source.FLAG:
+        message = f"{mode_origin}: imds.endpoint_mode has no effect, because {endpoint_origin} sets imds.endpoint."
+        gathered.warnings.append(message)
+
+
+def _refuse_untrusted_endpoint(draft: Draft, gathered: Gathered) -> None:
+    url = cast("str", draft.values["imds.endpoint"])
+    concerned = {"imds.endpoint", "imds.allow_any_endpoint"}
+    if not url or draft.values["imds.allow_any_endpoint"] or concerned & draft.broken or addresses.is_trusted(url):
+        return
+    gathered.problems.append(
+        f"{draft.origins['imds.endpoint']}: imds.endpoint is {url}, which is neither link-local nor loopback, and what "
+        "is read there is a secret: the role's credentials; if it is meant, set allow_any_endpoint = true in [imds]."
+    )
+
+
+def _ask_what_was_named(draft: Draft, gathered: Gathered) -> None:
+    """Ask an IMDS that was named to us, although an SDK's variable switches IMDS off: our own settings stand first."""
+    named = draft.sources.get("imds.endpoint", Source.SDK) > Source.SDK
+    if named and draft.values["imds.disabled"] and draft.sources["imds.disabled"] is Source.SDK:
+        gathered.warnings.append(
+            f"{draft.origins['imds.disabled']}: is not followed, because {draft.origins['imds.endpoint']} names an "
+            "IMDS to ask; applications that see the variable do not ask."
+        )
+        draft.unset("imds.disabled")
+
+
+def _say_if_useless(draft: Draft, gathered: Gathered) -> None:
+    """Warn of an interval for haste that is no haste; the default one is nobody's mistake."""
+    hasty, name = _seconds(draft, "poll.confirm_interval"), "poll.confirm_interval"
+    if name in draft.sources and hasty > _seconds(draft, "poll.interval"):
+        gathered.warnings.append(f"{draft.origins[name]}: {name} is longer than poll.interval, and has no effect.")
+
+
+def _refuse_if_longer(draft: Draft, gathered: Gathered, short: str, long: str) -> None:
+    """Add a problem where the setting *short* is longer than *long*."""
+    if {short, long} & draft.broken or _seconds(draft, short) <= _seconds(draft, long):
+        return
+    blamed, other = (short, long) if short in draft.sources else (long, short)
+    relation = "longer than" if blamed == short else "shorter than"
+    found, limit = format_duration(_seconds(draft, blamed)), format_duration(_seconds(draft, other))
+    gathered.problems.append(
+        f"{draft.origins[blamed]}: {blamed} is {found}, {relation} {other}, which is {limit} ({draft.origins[other]}); "
+        "change one of the two."
+    )
