@@ -1,0 +1,133 @@
+"""The HTTP endpoint: which path gives what. The serving itself is `server`."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Callable, Mapping, Optional, Sequence, Tuple
+from urllib.parse import parse_qs
+
+from rolewatch.model import Report, Snapshot
+from rolewatch.publish.landing import landing_page
+from rolewatch.publish.metrics import Metrics
+from rolewatch.publish.request import Request, Response
+from rolewatch.publish.server import DEADLINE, Server
+from rolewatch.publish.status import status_document, unpolled_document
+
+if TYPE_CHECKING:
+    import socket
+    from ssl import SSLContext
+
+SLOWEST_INTERVAL = 120.0
+"""Seconds between two polls when IMDS throttles: as long as that nothing is wrong with the loop."""
+MISSED = 3
+"""So many intervals without a report, and the loop counts as stuck."""
+MAX_NAMES = 100
+"""``name[]`` arguments that a request may have. There are fewer metrics."""
+
+_HTML = "text/html; charset=utf-8"
+_JSON = "application/json"
+_FOR_BROWSERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Endpoint:
+    """The publisher that answers who asks, with the last report."""
+
+    name = "http"
+
+    def __init__(  # noqa: PLR0913 - every one but the first has a name
+        self,
+        metrics: Metrics,
+        *,
+        version: str,
+        addresses: Sequence[str],
+        uptime: Callable[[], float],
+        sockets: Sequence[socket.socket] = (),
+        ssl: Optional[SSLContext] = None,
+        deadline: float = DEADLINE,
+    ) -> None:
+        """Open nothing yet. *uptime* is the clock that tells how old the last report is, in seconds."""
+        self._metrics = metrics
+        self._version = version
+        self._uptime = uptime
+        self._snapshot: Optional[Snapshot] = None
+        self._ticked = uptime()
+        self._server = Server(self.answer, addresses=addresses, sockets=sockets, ssl=ssl, deadline=deadline)
+        self._routes: Mapping[str, Callable[[Request], Response]] = {
+            "/": self._landing,
+            "/metrics": self._page_of_metrics,
+            "/status.json": self._status,
+            "/-/healthy": self._healthy,
+            "/-/ready": self._ready,
+        }
+
+    @property
+    def addresses(self) -> Tuple[str, ...]:
+        """What is listened on, as a URL has it; empty before `start`, and where nothing was asked for."""
+        return self._server.addresses
+
+    def start(self) -> None:
+        """Answer from now on. Raise `ConfigError` or `UnavailableError` where an address cannot be listened on."""
+        self._ticked = self._uptime()
+        self._server.start()
+
+    def stop(self) -> None:
+        """Close everything, within a second."""
+        self._server.stop()
+
+    def publish(self, report: Report) -> None:
+        """Keep *report* for who asks. Raise what went wrong in answering since the last one, to be told and counted."""
+        self._snapshot = report.snapshot
+        self._ticked = self._uptime()
+        failure = self._server.take_failure()
+        if failure is not None:
+            raise failure
+
+    def answer(self, request: Request) -> Response:
+        """Return the answer to *request*. The paths are exact."""
+        route = self._routes.get(request.path)
+        if route is None:
+            return Response(HTTPStatus.NOT_FOUND, b"There is nothing here. The metrics are at /metrics.\n")
+        return route(request)
+
+    def _landing(self, _request: Request) -> Response:
+        page = landing_page(self._snapshot, version=self._version)
+        return Response(HTTPStatus.OK, page, _HTML, _FOR_BROWSERS)
+
+    def _page_of_metrics(self, request: Request) -> Response:
+        try:
+            names = parse_qs(request.query, max_num_fields=MAX_NAMES).get("name[]", [])
+        except ValueError:
+            return Response(HTTPStatus.BAD_REQUEST, b"The query has too many arguments.\n")
+        accept, encoding = request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
+        page, content_type, coding = self._metrics.render(accept, encoding, names)
+        headers = {"Vary": "Accept, Accept-Encoding"}
+        return Response(
+            HTTPStatus.OK, page, content_type, {**headers, "Content-Encoding": coding} if coding else headers
+        )
+
+    def _status(self, _request: Request) -> Response:
+        snapshot = self._snapshot
+        if snapshot is None:
+            return _json(HTTPStatus.SERVICE_UNAVAILABLE, unpolled_document(version=self._version))
+        return _json(HTTPStatus.OK, status_document(snapshot, version=self._version))
+
+    def _healthy(self, _request: Request) -> Response:
+        interval = self._snapshot.poll_interval if self._snapshot else 0.0
+        if self._uptime() - self._ticked < MISSED * max(interval, SLOWEST_INTERVAL):
+            return Response(HTTPStatus.OK, b"rolewatch is healthy.\n")
+        return Response(HTTPStatus.SERVICE_UNAVAILABLE, b"rolewatch has stopped polling.\n")
+
+    def _ready(self, _request: Request) -> Response:
+        if self._snapshot is None:
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, b"rolewatch is not ready: no poll has ended yet.\n")
+        return Response(HTTPStatus.OK, b"rolewatch is ready.\n")
+
+
+def _json(status: HTTPStatus, document: Mapping[str, object]) -> Response:
+    return Response(status, (json.dumps(document, indent=2) + "\n").encode("ascii"), _JSON)

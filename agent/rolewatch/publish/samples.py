@@ -1,0 +1,150 @@
+"""What one page of metrics says: samples by name, from the last report and from how rolewatch itself fares. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from rolewatch.faults import Fault
+from rolewatch.model import AgentStatus, FailureLabel, Level, Snapshot, State
+
+BUCKETS = {"0.1": 0.1, "1.0": 1.0, "+Inf": float("inf")}
+"""Upper bounds for a poll's seconds: well, slow, and beyond that time-outs, the first of which comes after 2 s."""
+MAX_SINCE = 7
+"""No more faults than this have a since: with all 18 the page would exceed 70 series. One look shows at most six."""
+MAX_LABEL = 128
+"""Characters of a name in a label. IAM allows no longer ones (IAM quotas, 2026); what IMDS says is cut."""
+
+_LOG_LEVELS = {"warning": (Level.WARNING,), "error": (Level.ERROR, Level.CRITICAL)}
+
+Sample = Tuple[Mapping[str, str], float]
+"""Labels and value."""
+
+Samples = Dict[str, List[Sample]]
+"""By sample name. What is not known has no entry, or an empty one."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the reports so far left behind. Replaced as a whole: the page is made in another thread."""
+
+    snapshot: Snapshot
+    """Of the last report."""
+    within: Tuple[int, ...]
+    """Polls within each of `BUCKETS`."""
+    seconds: float
+    """Seconds that all polls took."""
+
+
+def after(told: Optional[Told], snapshot: Snapshot) -> Told:
+    """Return *told* as it is after one more poll, whose outcome is *snapshot*."""
+    took = snapshot.poll_duration
+    within, seconds = (told.within, told.seconds) if told else (_NONE_WITHIN, 0.0)
+    return Told(
+        snapshot,
+        within=tuple(count + (took <= bound) for count, bound in zip(within, BUCKETS.values())),
+        seconds=seconds + took,
+    )
+
+
+def samples(told: Optional[Told], status: AgentStatus, *, role_info: bool) -> Samples:
+    """Return the samples of a page. Before the first report everything that has to be there is there already."""
+    snapshot = told.snapshot if told else None
+    values = {**_of_status(status), **_of_verdict(snapshot), **_of_polls(told)}
+    if snapshot:
+        values.update(_of_credentials(snapshot))
+        if role_info:
+            values.update(_of_role(snapshot))
+    return values
+
+
+_NONE_WITHIN = (0,) * len(BUCKETS)
+
+
+def _one(value: float) -> List[Sample]:
+    return [({}, float(value))]
+
+
+def _known(**values: Optional[float]) -> Samples:
+    """Return the series whose value is known."""
+    return {f"rolewatch_{name}": _one(value) for name, value in values.items() if value is not None}
+
+
+def _of_verdict(snapshot: Optional[Snapshot]) -> Samples:
+    state = snapshot.state if snapshot else State.STARTING
+    active = {each.fault: each.since.timestamp() for each in snapshot.faults} if snapshot else {}
+    since: List[Sample] = [({"fault": fault.value}, active[fault]) for fault in Fault if fault in active]
+    return {
+        "rolewatch_state": [({"state": member.value}, float(member is state)) for member in State],
+        "rolewatch_fault_active": [({"fault": fault.value}, float(fault in active)) for fault in Fault],
+        "rolewatch_fault_active_since_timestamp_seconds": since[:MAX_SINCE],
+    }
+
+
+def _of_credentials(snapshot: Snapshot) -> Samples:
+    return _known(
+        credentials_usable=snapshot.usable,
+        credentials_expiration_timestamp_seconds=snapshot.expiration.timestamp() if snapshot.expiration else None,
+        credentials_last_updated_timestamp_seconds=snapshot.last_updated.timestamp() if snapshot.last_updated else None,
+        rotation_interval_seconds=snapshot.rotation_interval,
+        clock_offset_seconds=snapshot.clock_offset,
+    )
+
+
+def _of_role(snapshot: Snapshot) -> Samples:
+    if snapshot.role is None and snapshot.instance_profile is None:
+        return {}
+    labels = {"role": _label(snapshot.role), "instance_profile": _label(snapshot.instance_profile)}
+    return {"rolewatch_role_info": [(labels, 1.0)]}
+
+
+def _label(name: Optional[str]) -> str:
+    """Return *name* as a label's value: cut, and without half a surrogate pair, which JSON can say and UTF-8 cannot."""
+    return (name or "")[:MAX_LABEL].encode("utf-8", "replace").decode("utf-8")
+
+
+def _of_polls(told: Optional[Told]) -> Samples:
+    snapshot = told.snapshot if told else None
+    failures = snapshot.failures if snapshot else {}
+    within = told.within if told else _NONE_WITHIN
+    values: Samples = {
+        "rolewatch_credentials_rotations_total": _one(snapshot.rotations if snapshot else 0),
+        "rolewatch_polls_total": _one(snapshot.polls if snapshot else 0),
+        "rolewatch_poll_failures_total": [
+            ({"reason": label.value}, float(failures.get(label, 0))) for label in FailureLabel
+        ],
+        "rolewatch_poll_duration_seconds_bucket": [
+            ({"le": bound}, float(count)) for bound, count in zip(BUCKETS, within)
+        ],
+        "rolewatch_poll_duration_seconds_count": _one(within[-1]),
+        "rolewatch_poll_duration_seconds_sum": _one(told.seconds if told else 0.0),
+    }
+    if snapshot:
+        values.update(
+            _known(
+                poll_interval_seconds=snapshot.poll_interval,
+                poll_last_timestamp_seconds=snapshot.moment.utc.timestamp(),
+                poll_last_success_timestamp_seconds=snapshot.last_success.timestamp()
+                if snapshot.last_success
+                else None,
+            )
+        )
+    return values
+
+
+def _of_status(status: AgentStatus) -> Samples:
+    told = status.log_messages
+    return {
+        **_known(
+            config_last_reload_successful=status.config_ok,
+            config_last_reload_success_timestamp_seconds=status.config_loaded.timestamp(),
+            log_messages_dropped_total=status.log_dropped,
+        ),
+        "rolewatch_log_messages_total": [
+            ({"level": label}, float(sum(told.get(level, 0) for level in levels)))
+            for label, levels in _LOG_LEVELS.items()
+        ],
+        "rolewatch_publisher_failures_total": [
+            ({"publisher": name}, float(count)) for name, count in status.publisher_failures.items()
+        ],
+    }

@@ -1,0 +1,252 @@
+"""A small HTTP/1 server that cannot be made to hang, grow or speak up. It knows nothing of metrics.
+
+prometheus-client's own server has no time-outs, takes a thread for every connection, answers on every path, and spins
+when there are no file descriptors left (measured with 0.26). This one is an asyncio protocol in one daemon thread (to
+import asyncio costs nothing: structlog does). GET and HEAD, one request a connection, all bounded, nothing logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from concurrent.futures import Future
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from rolewatch.publish import listeners
+from rolewatch.publish.request import BadRequestError, Request, Response, parse
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+Handler = Callable[[Request], Response]
+"""Answers one request, at once: it runs in the server's only thread."""
+
+BACKLOG = 128
+MAX_CONNECTIONS = 128
+"""Live connections. One more takes the place of the oldest."""
+MAX_HEAD = 8192
+"""Bytes of a request's head. Prometheus sends some 400."""
+MAX_THROWN_AWAY = 1 << 18
+"""Bytes that are read after a request, so that the peer gets to see its answer."""
+DEADLINE = 5.0
+"""Seconds for the whole request, and again for the whole answer, in whatever portions the bytes go."""
+STOP_WITHIN = 0.9
+
+METHODS = ("GET", "HEAD")
+
+_INTERNAL_ERROR = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"The answer could not be made; the journal says why.\n")
+_NOT_ALLOWED = Response(
+    HTTPStatus.METHOD_NOT_ALLOWED, b"Only GET and HEAD are served here.\n", headers={"Allow": ", ".join(METHODS)}
+)
+_TOO_SLOW = Response(HTTPStatus.REQUEST_TIMEOUT, b"The request was not complete in time.\n")
+
+_FORGET = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, for no time."""
+
+_Running = Tuple[asyncio.AbstractEventLoop, asyncio.Event]
+"""The server's loop, and what ends it."""
+
+
+class Server:
+    """Serve *handler* on the sockets handed in, or else on *addresses*."""
+
+    def __init__(  # noqa: PLR0913 - every one but the first has a name
+        self,
+        handler: Handler,
+        *,
+        addresses: Sequence[str],
+        sockets: Sequence[socket.socket] = (),
+        ssl: Optional[SSLContext] = None,
+        deadline: float = DEADLINE,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        """Open nothing yet. *sockets* are the server's from `start` on, and *addresses* is not looked at then."""
+        self._handler = handler
+        self._wanted = addresses
+        self._handed_in = sockets
+        self._ssl = ssl
+        self._deadline = deadline
+        self._pool = _Pool(max_connections)
+        self._thread: Optional[threading.Thread] = None
+        self._running: Optional[_Running] = None
+        self._listeners: List[socket.socket] = []
+        self._failure: Optional[Exception] = None
+        self.addresses: Tuple[str, ...] = ()
+        """What is listened on since `start`, as a URL has it: ``127.0.0.1:10169``, ``[::1]:10169``."""
+
+    def start(self) -> None:
+        """Bind, and answer from now on, in a thread that does not keep the process alive.
+
+        Raise `ConfigError` for an address that is none, `UnavailableError` for one that cannot be bound; both say what
+        to do.
+        """
+        handed_in = self._handed_in
+        self._listeners = listeners.adopt(handed_in) if handed_in else listeners.bind(self._wanted, backlog=BACKLOG)
+        self.addresses = tuple(listeners.name_of(each) for each in self._listeners)
+        if not self._listeners:
+            return
+        started: Future[_Running] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(started)), name="rolewatch-http", daemon=True
+        )
+        self._thread.start()
+        self._running = started.result()
+
+    def stop(self) -> None:
+        """Close everything within a second, whatever the peers do. Does nothing where nothing runs."""
+        if self._running and self._thread:
+            loop, stop = self._running
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(stop.set)
+            self._thread.join(STOP_WITHIN)
+        self._running = None
+        listeners.close(self._listeners)
+
+    def take_failure(self) -> Optional[Exception]:
+        """Return what went wrong last while serving, if anything did since the last call.
+
+        Nothing is logged here: whoever can connect could fill a log.
+        """
+        failure, self._failure = self._failure, None
+        return failure
+
+    def answer(self, request: Request) -> Response:
+        """Return the handler's answer, or what there is to say instead."""
+        if request.method not in METHODS:
+            return _NOT_ALLOWED
+        try:
+            return self._handler(request)
+        except Exception as error:  # noqa: BLE001 - one request that fails must not end the serving of others
+            self._failure = error
+            return _INTERNAL_ERROR
+
+    async def _serve(self, started: Future[_Running]) -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        loop.set_exception_handler(self._note)
+        secure: Dict[str, Any] = {"ssl": self._ssl, "ssl_handshake_timeout": self._deadline} if self._ssl else {}
+        try:
+            servers = [
+                await loop.create_server(self._connection, sock=each, backlog=BACKLOG, **secure)
+                for each in self._listeners
+            ]
+        except Exception as error:  # noqa: BLE001 - `start` waits for it, and raises it
+            started.set_exception(error)
+            return
+        started.set_result((loop, stop))
+        await stop.wait()
+        for server in servers:
+            server.close()
+        self._pool.abort()
+        await asyncio.sleep(0)  # the transports close their sockets in the next round of the loop
+
+    def _connection(self) -> _Connection:
+        return _Connection(self.answer, self._pool, self._deadline)
+
+    def _note(self, _loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
+        """Keep what asyncio would log. Where file descriptors run out, it says so and accepts again a second later."""
+        failure = context.get("exception")
+        if isinstance(failure, Exception):
+            self._failure = failure
+
+
+class _Pool:
+    """The live connections, in the order in which they came."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._live: Dict[_Connection, None] = {}
+
+    def enter(self, connection: _Connection) -> None:
+        """Let *connection* in. Where there is no room, the oldest has to go.
+
+        A scrape takes milliseconds, so the oldest is one that idles: a thousand idle connections keep no scraper out.
+        """
+        if len(self._live) >= self._most:
+            oldest = next(iter(self._live))
+            self.leave(oldest)
+            oldest.abort()
+        self._live[connection] = None
+
+    def leave(self, connection: _Connection) -> None:
+        """Let *connection* out."""
+        self._live.pop(connection, None)
+
+    def abort(self) -> None:
+        """End every connection."""
+        for connection in tuple(self._live):
+            connection.abort()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: a head is read, an answer is sent, and the peer closes or is closed upon."""
+
+    def __init__(self, answer: Handler, pool: _Pool, deadline: float) -> None:
+        self._answer = answer
+        self._pool = pool
+        self._deadline = deadline
+        self._head = bytearray()
+        self._answered = False
+        self._thrown_away = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the time for the request."""
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # a stream's transport is one
+        self._timer = asyncio.get_running_loop().call_later(self._deadline, self._too_slow)
+        self._pool.enter(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer when the head is complete. What comes after it is read and thrown away.
+
+        A socket closed with bytes unread is reset by the kernel, and the peer would lose the answer.
+        """
+        if self._answered:
+            self._thrown_away += len(data)
+            if self._thrown_away > MAX_THROWN_AWAY:
+                self.abort()
+            return
+        seen = len(self._head)
+        self._head += data
+        try:
+            request = parse(bytes(self._head), seen=seen, most=MAX_HEAD)
+            if request is not None:
+                self._send(self._answer(request), head_only=request.method == "HEAD")
+        except BadRequestError as error:
+            self._send(error.response)
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:  # noqa: ARG002 - asyncio's signature
+        """Forget the connection."""
+        self._timer.cancel()
+        self._pool.leave(self)
+
+    def abort(self) -> None:
+        """Close at once; what was not sent is lost."""
+        self._transport.abort()
+
+    def _send(self, response: Response, *, head_only: bool = False) -> None:
+        """Send *response*, say that this was all, and begin the time that the peer has to take it and to close."""
+        self._answered = True
+        self._head.clear()
+        self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(self._deadline, self._reset)
+        self._transport.write(response.encode(head_only=head_only))
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _reset(self) -> None:
+        """Close at once, and let the kernel forget what the peer has not taken, too."""
+        own: Optional[socket.socket] = self._transport.get_extra_info("socket")
+        if own is not None:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
+        self.abort()
+
+    def _too_slow(self) -> None:
+        if self._head:
+            self._send(_TOO_SLOW)
+        else:
+            self.abort()

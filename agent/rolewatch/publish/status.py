@@ -1,0 +1,72 @@
+"""The status document: what ``/status.json`` serves and ``rolewatch check --json`` prints. docs/status.md describes it.
+
+Version 1 of its schema is the contract: keys may be added, none is renamed or removed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Dict, Mapping, Optional
+
+from rolewatch.explain import explain, facts_of
+from rolewatch.model import ActiveFault, Snapshot, State, rfc3339
+
+SCHEMA = 1
+
+
+def status_document(snapshot: Snapshot, *, version: str) -> Dict[str, object]:
+    """Return *snapshot* for JSON; *version* is that of rolewatch. Times are RFC 3339 in UTC, durations seconds."""
+    facts = facts_of(snapshot)
+    identity = snapshot.identity
+    return {
+        "schema": SCHEMA,
+        "state": snapshot.state.value,
+        "state_since": rfc3339(snapshot.state_since),
+        "usable": snapshot.usable,
+        "faults": [_fault(each, facts) for each in snapshot.faults],
+        "role": snapshot.role,
+        "instance_profile": snapshot.instance_profile,
+        "instance_profile_id": snapshot.instance_profile_id,
+        "expected_role": list(snapshot.expected_role),
+        "expected_instance_profile": list(snapshot.expected_instance_profile),
+        "expiration": _time(snapshot.expiration),
+        "last_updated": _time(snapshot.last_updated),
+        "rotation_interval_seconds": snapshot.rotation_interval,
+        "clock_offset_seconds": snapshot.clock_offset,
+        "instance_id": identity.instance_id if identity else None,
+        "region": identity.region if identity else None,
+        "account_id": identity.account_id if identity else None,
+        "polled": rfc3339(snapshot.moment.utc),
+        "version": version,
+    }
+
+
+def unpolled_document(*, version: str) -> Dict[str, object]:
+    """Return what is told before the first poll has ended."""
+    return {
+        "schema": SCHEMA,
+        "state": State.STARTING.value,
+        "error": "No poll has ended yet. The first one takes some seconds at most.",
+        "version": version,
+    }
+
+
+def _fault(active: ActiveFault, facts: Mapping[str, str]) -> Dict[str, object]:
+    explained = explain(active.fault, active.evidence, facts)
+    return {
+        "fault": active.fault.value,
+        "title": explained.title,
+        "severity": explained.severity.name.lower(),
+        "since": rfc3339(active.since),
+        "evidence": dict(active.evidence),
+        "meaning": explained.meaning,
+        "cause": explained.cause,
+        "fix": [{"text": step.text, "command": step.command} for step in explained.fix],
+        "takes_effect": explained.takes_effect,
+        "who": explained.who,
+        "page": explained.page,
+    }
+
+
+def _time(moment: Optional[datetime]) -> Optional[str]:
+    return None if moment is None else rfc3339(moment)

@@ -1,0 +1,28 @@
+"""The golden pages: compared with what is made now, or written anew with ``pytest tests/publish --update-golden``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flag. Any difference that it writes is a bug, or a change that was meant and is reviewed."""
+    parser.addoption("--update-golden", action="store_true", help="write the golden pages anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Return what compares a text with the golden file of a name."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden", default=False):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"{name}: meant? pytest tests/publish --update-golden"
+
+    return compare

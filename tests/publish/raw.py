@@ -1,0 +1,90 @@
+"""HTTP by hand: what is sent is what a test wrote, and what comes back is looked at byte by byte."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from dataclasses import dataclass
+from typing import Dict, Iterable, Iterator, List, Tuple
+
+PATIENCE = 10.0
+"""Seconds after which a test has failed. Nothing here takes that long."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, taken apart."""
+
+    status: int
+    headers: Dict[str, str]
+    body: bytes
+
+
+def endpoint(address: str) -> Tuple[str, int]:
+    """Return host and port of *address*."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def dial(address: str) -> socket.socket:
+    """Return a connection to *address*."""
+    return socket.create_connection(endpoint(address), timeout=PATIENCE)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Return what comes until the other side closes."""
+    data = b""
+    while True:
+        chunk = connection.recv(1 << 16)
+        if not chunk:
+            return data
+        data += chunk
+
+
+def exchange(address: str, *portions: bytes) -> bytes:
+    """Send *portions*, one by one, and return what comes back until the other side closes."""
+    with dial(address) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for each in portions:
+            connection.sendall(each)
+        return read_all(connection)
+
+
+def answer(data: bytes) -> Answer:
+    """Take one answer apart."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, status, _ = first.split(" ", 2)
+    assert version == "HTTP/1.1"
+    return Answer(int(status), dict(line.split(": ", 1) for line in lines), body)
+
+
+def ask(address: str, path: str = "/", method: str = "GET", **headers: str) -> Answer:
+    """Send one request; underscores in *headers* are dashes."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items())]
+    return answer(exchange(address, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")))
+
+
+@contextlib.contextmanager
+def idle(address: str, number: int) -> Iterator[List[socket.socket]]:
+    """Hold *number* connections that say nothing."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(dial(address)) for _ in range(number)]
+
+
+def hung_up(connections: Iterable[socket.socket], *, seconds: float = 0.0) -> int:
+    """Return how many of *connections* the other side has closed; wait so many seconds for the first."""
+    return _polled(connections, select.POLLRDHUP, seconds)
+
+
+def reset(connections: Iterable[socket.socket], *, seconds: float) -> int:
+    """Return how many of *connections* the other side has reset; wait so many seconds for the first."""
+    return _polled(connections, 0, seconds)
+
+
+def _polled(connections: Iterable[socket.socket], events: int, seconds: float) -> int:
+    poll = select.poll()
+    for each in connections:
+        poll.register(each, events)
+    return len(poll.poll(seconds * 1000))

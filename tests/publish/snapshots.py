@@ -1,0 +1,99 @@
+"""Snapshots to publish: what the loop hands over, without a loop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from rolewatch.faults import Fault
+from rolewatch.model import (
+    ActiveFault,
+    AgentStatus,
+    FailureLabel,
+    Identity,
+    Level,
+    Moment,
+    Report,
+    Snapshot,
+    State,
+)
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
+UPTIME = 5000.0
+PUBLISHERS = ("metrics", "http", "journal", "systemd", "state_file")
+
+FIRST = Snapshot(
+    moment=Moment(NOON, UPTIME),
+    state=State.STARTING,
+    state_since=NOON,
+    faults=(),
+    usable=None,
+    polls=1,
+    poll_duration=0.02,
+    poll_interval=30.0,
+)
+"""The least that a poll can tell."""
+
+OK = replace(
+    FIRST,
+    state=State.OK,
+    state_since=NOON - timedelta(hours=3),
+    usable=True,
+    role="web-role",
+    instance_profile="web",
+    instance_profile_id="AIPAEXAMPLEEXAMPLE123",
+    expiration=NOON + timedelta(hours=5, minutes=40),
+    last_updated=NOON - timedelta(minutes=30),
+    fingerprint="0123abcd",
+    rotation_interval=3600.0,
+    clock_offset=0.25,
+    identity=Identity("i-0123456789abcdef0", "eu-central-1", "123456789012", NOON - timedelta(days=3)),
+    polls=360,
+    rotations=3,
+    last_success=NOON,
+)
+"""All is well."""
+
+
+def active(fault: Fault, *, hours: float = 1.0, **evidence: Any) -> ActiveFault:
+    """Return *fault*, standing since so many hours before noon."""
+    return ActiveFault(fault, NOON - timedelta(hours=hours), evidence)
+
+
+ILL = replace(
+    OK,
+    state=State.DEGRADED,
+    faults=(
+        active(Fault.INSTANCE_PROFILE_NOT_FOUND, hours=2.5, code="InstanceProfileNotFound", instance_profile="web"),
+        active(Fault.ROTATION_OVERDUE, age_seconds=9000, allowed_age_seconds=7200, rotation_interval_seconds=3600),
+        active(Fault.ROLE_MISMATCH, role="web-role", expected_role="batch-*"),
+    ),
+    expected_role=("batch-*",),
+    last_updated=NOON - timedelta(hours=2, minutes=30),
+)
+"""Three faults at once; the credentials still work."""
+
+UNKNOWN = replace(
+    OK,
+    state=State.UNKNOWN,
+    faults=(active(Fault.IMDS_UNREACHABLE, phase="connect", reason="refused", errno=111),),
+    failures={FailureLabel.CONNECT: 12, FailureLabel.TIMEOUT: 1},
+    clock_offset=None,
+    poll_duration=2.04,
+    last_success=NOON - timedelta(minutes=7),
+)
+"""IMDS does not answer. What it told before stays true."""
+
+STATUS = AgentStatus(
+    config_ok=True,
+    config_loaded=NOON - timedelta(hours=3),
+    log_messages={Level.INFO: 9, Level.WARNING: 4, Level.ERROR: 2, Level.CRITICAL: 1},
+    log_dropped=0,
+    publisher_failures=dict.fromkeys(PUBLISHERS, 0),
+)
+
+
+def report(snapshot: Snapshot) -> Report:
+    """Return the report of one turn that ended in *snapshot*, with nothing to tell."""
+    return Report(snapshot)

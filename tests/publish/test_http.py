@@ -1,0 +1,364 @@
+"""The endpoint: which path gives what, over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import html.parser
+import json
+import socket
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import pytest
+
+from publish.pages import parse_openmetrics, parse_text
+from publish.raw import ask, exchange, idle
+from publish.snapshots import FIRST, ILL, OK, STATUS, active, report
+from rolewatch.errors import UnavailableError
+from rolewatch.faults import Fault
+from rolewatch.model import AgentStatus, Snapshot
+from rolewatch.publish import Publisher
+from rolewatch.publish.http import Endpoint
+from rolewatch.publish.metrics import Metrics
+from rolewatch.publish.status import status_document
+
+PATHS = ("/", "/metrics", "/status.json", "/-/healthy", "/-/ready")
+SINCE_BOOT = 1000.0
+"""How long the machine runs when an endpoint starts."""
+
+
+@dataclass
+class Uptime:
+    """A clock that a test moves."""
+
+    seconds: float = SINCE_BOOT
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+
+@dataclass
+class House:
+    """An endpoint with its metrics, and its clock."""
+
+    metrics: Metrics
+    endpoint: Endpoint
+    uptime: Uptime
+
+    @property
+    def address(self) -> str:
+        """Where it answers."""
+        return self.endpoint.addresses[0]
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Publish as the loop does: to the metrics, then to the endpoint."""
+        for publisher in (self.metrics, self.endpoint):
+            publisher.publish(report(snapshot))
+
+
+@contextlib.contextmanager
+def answering(snapshot: Optional[Snapshot] = OK, *, status: AgentStatus = STATUS) -> Iterator[House]:
+    """Run an endpoint, after one report where there is a *snapshot*."""
+    uptime = Uptime()
+    metrics = Metrics(version="1.2.3", health=lambda: status)
+    endpoint = Endpoint(metrics, version="1.2.3", addresses=("127.0.0.1:0",), uptime=uptime)
+    house = House(metrics, endpoint, uptime)
+    endpoint.start()
+    try:
+        if snapshot is not None:
+            house.publish(snapshot)
+        yield house
+    finally:
+        endpoint.stop()
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    """Return an endpoint where all is well."""
+    with answering() as running:
+        yield running
+
+
+def test_the_endpoint_is_a_publisher() -> None:
+    """The loop hands it every report, as it does to the others."""
+    publisher: Publisher = Endpoint(
+        Metrics(version="", health=lambda: STATUS), version="", addresses=(), uptime=Uptime()
+    )
+
+    assert publisher.name == "http"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head_tells_what_get_would_send(house: House, path: str) -> None:
+    """The same status and fields, and no body. The page of metrics may change its length meanwhile."""
+    got, headed = ask(house.address, path), ask(house.address, path, "HEAD")
+    for each in (got, headed):
+        assert int(each.headers.pop("Content-Length")) > 0
+
+    assert headed.body == b""
+    assert (headed.status, headed.headers) == (got.status, got.headers) == (200, got.headers)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics/",
+        "//metrics",
+        "/metrics/x",
+        "/Metrics",
+        "/%6detrics",
+        "/metrics%00",
+        "/../metrics",
+        "/-/",
+        "/-/reload",
+        "/-/quit",
+        "/favicon.ico",
+        "/status",
+        "/index.html",
+        "*",
+    ],
+)
+def test_paths_are_exact(house: House, path: str) -> None:
+    """A path that is nearly right is wrong; a scraper with a typo must not think that all is well."""
+    assert ask(house.address, path).status == 404
+
+
+def test_metrics_are_served_as_text() -> None:
+    """To who asks for nothing else."""
+    with answering(ILL) as house:
+        told = ask(house.address, "/metrics")
+    state = {
+        sample.labels["state"]: sample.value
+        for family in parse_text(told.body.decode())
+        for sample in family.samples
+        if sample.name == "rolewatch_state"
+    }
+
+    assert told.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "Content-Encoding" not in told.headers
+    assert state == {"starting": 0, "ok": 0, "degraded": 1, "failed": 0, "unknown": 0}
+
+
+def test_metrics_are_served_as_prometheus_asks_for_them(house: House) -> None:
+    """OpenMetrics and gzip, negotiated by its real headers."""
+    told = ask(
+        house.address,
+        "/metrics",
+        Accept="application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        Accept_Encoding="gzip",
+        X_Prometheus_Scrape_Timeout_Seconds="10",
+    )
+
+    assert told.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert told.headers["Content-Encoding"] == "gzip"
+    assert told.headers["Vary"] == "Accept, Accept-Encoding"
+    assert any(family.name == "rolewatch_state" for family in parse_openmetrics(gzip.decompress(told.body).decode()))
+
+
+def test_a_query_may_narrow_the_page_down(house: House) -> None:
+    """As with prometheus-client's own server."""
+    told = ask(house.address, "/metrics?name[]=rolewatch_state&name%5B%5D=rolewatch_polls_total&x=1")
+
+    assert {family.name for family in parse_text(told.body.decode())} == {"rolewatch_state", "rolewatch_polls"}
+
+
+def test_a_query_of_a_thousand_names_is_refused(house: House) -> None:
+    """There are not that many metrics."""
+    assert ask(house.address, "/metrics?" + "&".join(["name[]=x"] * 500)).status == 400
+
+
+def test_metrics_are_there_before_the_first_poll() -> None:
+    """With the state `starting`, so that Prometheus sees the instance from its first second on."""
+    with answering(None) as house:
+        assert b'rolewatch_state{state="starting"} 1.0' in ask(house.address, "/metrics").body
+
+
+def test_status_is_the_document_of_the_last_report(house: House) -> None:
+    """And follows it."""
+    before = ask(house.address, "/status.json")
+    house.publish(ILL)
+    after = ask(house.address, "/status.json")
+
+    assert before.headers["Content-Type"] == "application/json"
+    assert json.loads(before.body) == status_document(OK, version="1.2.3")
+    assert json.loads(after.body) == status_document(ILL, version="1.2.3")
+
+
+def test_status_before_the_first_poll_is_503_and_json() -> None:
+    """A machine that reads it finds what it can parse."""
+    with answering(None) as house:
+        told = ask(house.address, "/status.json")
+
+    assert told.status == 503
+    assert told.headers["Content-Type"] == "application/json"
+    assert json.loads(told.body)["state"] == "starting"
+
+
+def test_ready_means_that_a_poll_has_ended() -> None:
+    """With whatever verdict: readiness is rolewatch's, not that of IMDS."""
+    with answering(None) as house:
+        before = ask(house.address, "/-/ready").status
+        house.publish(FIRST)
+        after = ask(house.address, "/-/ready").status
+
+    assert (before, after) == (503, 200)
+
+
+@pytest.mark.parametrize(
+    ("interval", "still", "stuck"),
+    [pytest.param(30.0, 359.0, 360.0, id="usual"), pytest.param(600.0, 1799.0, 1800.0, id="slow")],
+)
+def test_healthy_means_that_the_loop_turns(interval: float, still: float, stuck: float) -> None:
+    """Three intervals without a report, and it counts as stuck; throttling may stretch one to two minutes."""
+    with answering(replace(OK, poll_interval=interval)) as house:
+        told = {}
+        for age in (0.0, still, stuck):
+            house.uptime.seconds = SINCE_BOOT + age
+            told[age] = ask(house.address, "/-/healthy").status
+        house.publish(replace(OK, poll_interval=interval))
+        again = ask(house.address, "/-/healthy").status
+
+    assert told == {0.0: 200, still: 200, stuck: 503}
+    assert again == 200
+
+
+def test_a_first_poll_that_never_ends_is_not_healthy() -> None:
+    """The time counts from the start."""
+    with answering(None) as house:
+        fresh = ask(house.address, "/-/healthy").status
+        house.uptime.seconds += 360
+        stuck = ask(house.address, "/-/healthy").status
+
+    assert (fresh, stuck) == (200, 503)
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser finds in a page."""
+
+    def __init__(self, body: bytes) -> None:
+        """Read the page *body*."""
+        super().__init__()
+        self.links: List[str] = []
+        self.loaded: List[Tuple[str, str]] = []
+        self.tags: List[str] = []
+        self.words = ""
+        self.feed(body.decode())
+
+    def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
+        """Note links, and what the browser would fetch by itself."""
+        self.tags.append(tag)
+        found: Dict[str, str] = {name: value or "" for name, value in attrs}
+        if tag == "a":
+            self.links.append(found["href"])
+        self.loaded += [
+            (name, value) for name, value in found.items() if name == "src" or (tag, name) == ("link", "href")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        """Note the text."""
+        self.words += data
+
+
+def test_the_landing_page_says_how_it_stands_and_where_to_look() -> None:
+    """Every link leads somewhere, nothing is loaded from elsewhere, and there is no script."""
+    with answering(ILL) as house:
+        told = ask(house.address, "/")
+        page = Page(told.body)
+        statuses = {link: ask(house.address, link).status for link in page.links}
+
+    assert told.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "rolewatch 1.2.3" in page.words
+    assert "State: degraded" in page.words
+    assert all(each.fault.value in page.words for each in ILL.faults)
+    assert statuses == dict.fromkeys(("/metrics", "/status.json", "/-/healthy", "/-/ready"), 200)
+    assert page.loaded == []
+    assert "script" not in page.tags
+
+
+def test_html_is_sent_with_what_keeps_browsers_safe(house: House) -> None:
+    """No foreign frame, no script, no guessing of types, no cache."""
+    headers = ask(house.address, "/").headers
+
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\ud800", '"&'], ids=["script", "half", "entities"])
+def test_what_imds_says_is_no_html(name: str) -> None:
+    """A role's name is text, wherever it shows."""
+    fault = active(Fault.ROLE_MISMATCH, role=name, expected_role=name)
+    with answering(replace(OK, role=name, instance_profile=name, faults=(fault,))) as house:
+        told = ask(house.address, "/")
+        document = ask(house.address, "/status.json")
+
+    assert told.status == document.status == 200
+    assert "script" not in Page(told.body).tags
+    assert json.loads(document.body)["role"] == name
+
+
+def test_a_page_that_cannot_be_made_is_told_at_the_next_report() -> None:
+    """The loop counts it and writes it into the journal, once for however many scrapes; a scraper sees 500."""
+    broken: Any = None
+    with answering(status=broken) as house:
+        statuses = [ask(house.address, "/metrics").status for _ in range(3)]
+
+        with pytest.raises(AttributeError):
+            house.endpoint.publish(report(OK))
+        house.endpoint.publish(report(OK))
+        assert statuses == [500, 500, 500]
+        assert ask(house.address, "/-/ready").status == 200
+
+
+def test_a_report_that_has_to_tell_a_failure_is_kept_all_the_same() -> None:
+    """Telling and keeping are two things."""
+    broken: Any = None
+    with answering(status=broken) as house:
+        ask(house.address, "/metrics")
+        with contextlib.suppress(AttributeError):
+            house.endpoint.publish(report(ILL))
+
+        assert json.loads(ask(house.address, "/status.json").body)["state"] == "degraded"
+
+
+def test_an_address_that_is_taken_is_told_at_the_start(house: House) -> None:
+    """Before the first poll: a daemon that cannot be scraped must not look as if it ran."""
+    second = Endpoint(house.metrics, version="", addresses=(house.address,), uptime=Uptime())
+
+    with pytest.raises(UnavailableError, match=house.address):
+        second.start()
+    assert second.addresses == ()
+
+
+def test_sockets_of_systemd_are_used_and_closed() -> None:
+    """The endpoint owns what it was handed."""
+    handed_in = socket.create_server(("127.0.0.1", 0))
+    metrics = Metrics(version="1.2.3", health=lambda: STATUS)
+    endpoint = Endpoint(metrics, version="", addresses=("127.0.0.1:1",), sockets=(handed_in,), uptime=Uptime())
+    endpoint.start()
+    status = ask(endpoint.addresses[0], "/metrics").status
+    endpoint.stop()
+
+    assert status == 200
+    assert handed_in.fileno() == -1
+
+
+def test_scrapes_go_on_beside_slow_peers(house: House) -> None:
+    """A half request here, and one there, hold nobody up."""
+    with idle(house.address, 20) as connections:
+        for each in connections:
+            each.sendall(b"GET /metrics HTTP/1.1\r\n")
+
+        assert ask(house.address, "/metrics").status == 200
+
+
+def test_a_raw_exchange_shows_no_more_than_it_has_to(house: House) -> None:
+    """No version of Python or of a library stands in the head."""
+    head = exchange(house.address, b"GET /-/ready HTTP/1.1\r\n\r\n").partition(b"\r\n\r\n")[0]
+
+    assert b"Server" not in head
+    assert b"ython" not in head
