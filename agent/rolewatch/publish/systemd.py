@@ -1,0 +1,144 @@
+"""What systemd is told: READY, STATUS, WATCHDOG, RELOADING, STOPPING; and what it hands in: sockets and a time limit.
+
+Nothing happens, and python3-systemd is not even imported, without the environment variables that systemd sets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from types import ModuleType
+from typing import Iterator, List, Mapping, Optional
+
+from rolewatch.errors import UsageError
+from rolewatch.model import Report
+from rolewatch.publish.status_line import status_line
+
+_NOTIFY, _LISTEN = "NOTIFY_SOCKET", "LISTEN_FDS"
+_LISTENING = (_LISTEN, "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+class Systemd:
+    """The service manager's view of the daemon.
+
+    Only `publish` raises where systemd does not answer: a publisher that fails is counted and told. The other messages
+    must not stop the watching; one that is missing shows in systemd's own time limits.
+    """
+
+    name = "systemd"
+
+    def __init__(self, environ: Mapping[str, str], *, pid: Optional[int] = None) -> None:
+        """Look in *environ* for what systemd set there. *pid* is our process id.
+
+        Raise `UsageError` where systemd wants to be told, and python3-systemd is not installed.
+        """
+        self._environ = environ
+        self._pid = os.getpid() if pid is None else pid
+        self._address = environ.get(_NOTIFY, "")
+        self._daemon = _daemon(_NOTIFY) if self._address else None
+        self._beats = self.watchdog_interval() is not None
+        self._status = ""
+
+    def publish(self, report: Report) -> None:
+        """Tell systemd the STATUS that follows from *report*, where that is news. Raise `OSError` if that fails."""
+        status = status_line(report.snapshot)
+        if status != self._status:
+            self._notify(f"STATUS={status}")
+            self._status = status
+
+    def ready(self) -> None:
+        """Say that start-up, or a reload, is done."""
+        self._try("READY=1")
+
+    def alive(self) -> None:
+        """Say that the loop turns, where systemd watches for that. For the loop itself to call, never for a thread."""
+        if self._beats:
+            self._try("WATCHDOG=1")
+
+    def reloading(self, monotonic: float) -> None:
+        """Say that a reload begins, at *monotonic* seconds of CLOCK_MONOTONIC. `ready` ends it.
+
+        Both lines have to be in one datagram: sd_notify(3), of which systemd 253 and later make use.
+        """
+        self._try(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic * 1_000_000)}")
+
+    def stopping(self) -> None:
+        """Say that the daemon ends as it was told to."""
+        self._try("STOPPING=1")
+
+    def watchdog_interval(self) -> Optional[float]:
+        """Return the seconds between two `alive`: half of what systemd allows. None where it does not watch."""
+        return watchdog_interval(self._environ, self._pid)
+
+    def sockets(self) -> List[socket.socket]:
+        """Return the listening sockets that systemd hands in. To be called once: they belong to the caller then."""
+        return sockets(self._environ, self._pid)
+
+    def _try(self, state: str) -> None:
+        with contextlib.suppress(OSError):
+            self._notify(state)
+
+    def _notify(self, state: str) -> None:
+        if self._daemon is not None:
+            with _in_process_environment(_NOTIFY, self._address):
+                self._daemon.notify(state)
+
+
+def watchdog_interval(environ: Mapping[str, str], pid: int) -> Optional[float]:
+    """Return half of WATCHDOG_USEC in seconds, as sd_watchdog_enabled(3) advises; None where it is not for us."""
+    if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return None
+    text = environ.get("WATCHDOG_USEC", "")
+    limit = int(text) if text.isdecimal() else 0
+    return limit / 2 / 1_000_000 if limit else None
+
+
+def sockets(environ: Mapping[str, str], pid: int) -> List[socket.socket]:
+    """Return the sockets of LISTEN_FDS, if they are for us, and take the variables out of the process's environment.
+
+    Raise `UsageError` where python3-systemd is not installed, or something other than a listening stream socket is
+    handed in: another address would be bound otherwise than the socket unit says.
+    """
+    if not environ.get(_LISTEN) or environ.get("LISTEN_PID") != str(pid):
+        return []
+    daemon = _daemon(_LISTEN)
+    descriptors = daemon.listen_fds(unset_environment=True)
+    for variable in _LISTENING:
+        os.environ.pop(variable, None)  # Python's copy of what libsystemd has taken out
+    for descriptor in descriptors:
+        if not daemon.is_socket(descriptor, socket.AF_UNSPEC, socket.SOCK_STREAM, 1):
+            raise UsageError(
+                f"systemd handed in descriptor {descriptor}, which is no listening stream socket: "
+                "rolewatch.socket may hold ListenStream= only."
+            )
+    return [socket.socket(fileno=descriptor) for descriptor in descriptors]
+
+
+def _daemon(variable: str) -> ModuleType:
+    try:
+        import systemd.daemon  # noqa: PLC0415 - compiled, and of no use without systemd
+    except ImportError as error:
+        raise UsageError(
+            f"systemd has set {variable}, and its Python module is missing: install the package python3-systemd "
+            f"(or systemd-python from PyPI), or start rolewatch without {variable}."
+        ) from error
+    module: ModuleType = systemd.daemon
+    return module
+
+
+@contextlib.contextmanager
+def _in_process_environment(name: str, value: str) -> Iterator[None]:
+    """Let libsystemd find *value* where it looks, in the process's environment: only in tests it is not there yet."""
+    before = os.environ.get(name)
+    if before == value:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,0 +1,294 @@
+"""What systemd is told and what it hands in, over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional
+
+import pytest
+
+from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active
+from rolewatch.errors import UsageError
+from rolewatch.faults import FAULTS, Fault
+from rolewatch.model import Report, Snapshot, State
+from rolewatch.publish.status_line import status_line
+from rolewatch.publish.systemd import Systemd, sockets, watchdog_interval
+
+AGENT = Path(__file__).resolve().parents[2] / "agent"
+
+
+class Manager:
+    """A datagram socket where systemd would listen for notifications."""
+
+    def __init__(self, address: str) -> None:
+        """Listen at *address*; ``@`` begins an abstract one."""
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address.replace("@", "\0", 1) if address.startswith("@") else address)
+        self._socket.settimeout(0)
+
+    def told(self) -> List[str]:
+        """Return the messages that have come since the last call."""
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                messages.append(self._socket.recv(1 << 16).decode())
+        return messages
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    """Yield a service manager, at either kind of address."""
+    pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
+    there = Manager(str(tmp_path / "notify") if request.param == "path" else f"@{secrets.token_hex(8)}")
+    yield there
+    there.close()
+
+
+def test_it_is_told_what_happens(manager: Manager) -> None:
+    """Each message is one datagram, as systemd reads it."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "180000000"})
+    systemd.ready()
+    systemd.publish(Report(OK))
+    systemd.alive()
+    systemd.reloading(12.345678)
+    systemd.ready()
+    systemd.stopping()
+
+    assert manager.told() == [
+        "READY=1",
+        "STATUS=ok: role web-role, credentials until 17:40 UTC",
+        "WATCHDOG=1",
+        "RELOADING=1\nMONOTONIC_USEC=12345678",
+        "READY=1",
+        "STOPPING=1",
+    ]
+
+
+def test_the_status_is_told_when_it_changes(manager: Manager) -> None:
+    """Every poll has a status, and most have the same: systemd need not hear it again."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address})
+    for snapshot in (OK, OK, ILL, ILL, OK):
+        systemd.publish(Report(snapshot))
+
+    assert [message[:10] for message in manager.told()] == ["STATUS=ok:", "STATUS=deg", "STATUS=ok:"]
+
+
+@pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}])
+def test_no_sign_of_life_where_nobody_watches(environ: Dict[str, str], manager: Manager) -> None:
+    """Without WatchdogSec=, or where it is another process that is watched."""
+    Systemd({"NOTIFY_SOCKET": manager.address, **environ}).alive()
+
+    assert manager.told() == []
+
+
+def test_the_environment_is_left_as_it_was(manager: Manager) -> None:
+    """What libsystemd reads is the process's environment, and that is nobody else's business."""
+    before = dict(os.environ)
+    Systemd({"NOTIFY_SOCKET": manager.address}).ready()
+
+    assert dict(os.environ) == before
+    assert manager.told() == ["READY=1"]
+
+
+def test_an_inherited_address_is_not_lost(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was in the environment before is there afterwards; the one handed in is used."""
+    monkeypatch.setenv("NOTIFY_SOCKET", "@nobody")
+    Systemd({"NOTIFY_SOCKET": manager.address}).ready()
+
+    assert os.environ["NOTIFY_SOCKET"] == "@nobody"
+    assert manager.told() == ["READY=1"]
+
+
+def test_a_manager_that_has_gone_stops_nothing_but_publish_says_so(manager: Manager) -> None:
+    """The messages are lost; the status fails, which is counted and told, and is tried again at the next turn."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1000000"})
+    manager.close()
+    systemd.ready()
+    systemd.alive()
+    systemd.reloading(1.0)
+    systemd.stopping()
+    for _ in range(2):
+        with pytest.raises(OSError, match="refused"):
+            systemd.publish(Report(OK))
+
+
+def test_without_systemd_nothing_happens() -> None:
+    """No variable, no message, no sockets, no limit, and the module is not imported."""
+    program = (
+        "import sys\n"
+        "from rolewatch.publish.systemd import Systemd\n"
+        "systemd = Systemd({})\n"
+        "systemd.ready(); systemd.alive(); systemd.reloading(1.0); systemd.stopping()\n"
+        "assert systemd.sockets() == [] and systemd.watchdog_interval() is None\n"
+        "assert 'systemd' not in sys.modules and 'systemd.daemon' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(AGENT)}, check=True)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"NOTIFY_SOCKET": "@somebody"}, {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}],
+    ids=["notify", "listen"],
+)
+def test_where_the_module_is_missing_it_says_what_to_install(
+    environ: Dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that systemd believes to be starting for ever is worse than one that does not start."""
+    monkeypatch.setitem(sys.modules, "systemd", None)
+    monkeypatch.setitem(sys.modules, "systemd.daemon", None)
+    with pytest.raises(UsageError, match="install the package python3-systemd"):
+        Systemd(environ).sockets()
+
+
+@pytest.mark.parametrize(
+    ("environ", "interval"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "180000000"}, 90.0),
+        ({"WATCHDOG_USEC": "180000000", "WATCHDOG_PID": "42"}, 90.0),
+        ({"WATCHDOG_USEC": "180000000", "WATCHDOG_PID": "43"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": ""}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "-5"}, None),
+    ],
+    ids=str,
+)
+def test_the_sign_of_life_is_due_at_half_the_limit(environ: Dict[str, str], interval: Optional[float]) -> None:
+    """As sd_watchdog_enabled(3) advises; a variable that is meant for another process, or is no number, sets none."""
+    assert watchdog_interval(environ, 42) == interval
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "43"}, {"LISTEN_FDS": "", "LISTEN_PID": "42"}],
+    ids=str,
+)
+def test_sockets_that_are_not_for_us_are_left_alone(environ: Dict[str, str]) -> None:
+    """A child inherits the variables, and not what they mean."""
+    assert sockets(environ, 42) == []
+
+
+HANDED_IN = """
+import os, sys
+from rolewatch.errors import UsageError
+from rolewatch.publish.systemd import Systemd
+try:
+    for each in Systemd(dict(os.environ)).sockets():
+        print(each.getsockname()[1], each.family.name, each.type.name)
+except UsageError as error:
+    print(error)
+print([name for name in os.environ if name.startswith("LISTEN_")])
+"""
+
+
+def handed_in(*descriptors: int) -> List[str]:
+    """Return what a process says that gets *descriptors* as systemd hands them in: from 3 on, with its own id."""
+    pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
+    redirect = " ".join(f"{3 + index}<&{descriptor}" for index, descriptor in enumerate(descriptors))
+    script = f'export LISTEN_PID=$$ LISTEN_FDS={len(descriptors)}; exec "$0" -c "$1" {redirect}'
+    done = subprocess.run(
+        ["/bin/bash", "-c", script, sys.executable, HANDED_IN],
+        env={"PYTHONPATH": str(AGENT), "PATH": os.environ["PATH"]},
+        pass_fds=descriptors,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def high(listening: socket.socket) -> int:
+    """Return a descriptor of *listening* that is in nobody's way."""
+    return os.dup2(listening.fileno(), 60 + listening.fileno())
+
+
+def test_the_sockets_that_systemd_hands_in_are_taken() -> None:
+    """In order, of either family, and the variables are gone afterwards: a child must not take them, too."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as four,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as six,
+    ):
+        descriptors = (high(four), high(six))
+        said = handed_in(*descriptors)
+        ports = [each.getsockname()[1] for each in (four, six)]
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    assert said == [f"{ports[0]} AF_INET SOCK_STREAM", f"{ports[1]} AF_INET6 SOCK_STREAM", "[]"]
+
+
+def test_a_socket_of_another_kind_is_refused() -> None:
+    """ListenDatagram= in the socket unit is a mistake that is told, not served."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+        descriptor = high(datagram)
+        said = handed_in(descriptor)
+        os.close(descriptor)
+
+    assert "ListenStream=" in said[0]
+
+
+# The line of STATUS
+
+EARLY = timedelta(hours=13)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "line"),
+    [
+        (FIRST, "starting: nothing is known yet"),
+        (OK, "ok: role web-role, credentials until 17:40 UTC"),
+        (
+            replace(OK, state=State.FAILED, faults=(active(Fault.CREDENTIALS_EXPIRED, hours=2.5),)),
+            f"failed: credentials_expired since 09:30 UTC: {FAULTS[Fault.CREDENTIALS_EXPIRED].title}",
+        ),
+        (
+            replace(ILL, faults=ILL.faults[:2]),
+            (
+                f"degraded: instance_profile_not_found since 09:30 UTC: "
+                f"{FAULTS[Fault.INSTANCE_PROFILE_NOT_FOUND].title}; rotation_overdue since 11:00 UTC: "
+                f"{FAULTS[Fault.ROTATION_OVERDUE].title}, credentials until 17:40 UTC"
+            ),
+        ),
+        (UNKNOWN, f"unknown: imds_unreachable since 11:00 UTC: {FAULTS[Fault.IMDS_UNREACHABLE].title}"),
+        (
+            replace(UNKNOWN, faults=(active(Fault.IMDS_ERROR, hours=36),)),
+            f"unknown: imds_error since 2026-02-28 00:00 UTC: {FAULTS[Fault.IMDS_ERROR].title}",
+        ),
+        (replace(OK, role=None, expiration=None), "ok: no role"),
+        (replace(OK, role="a\nREADY=1"), "ok: role a\\nREADY=1, credentials until 17:40 UTC"),
+    ],
+    ids=["starting", "ok", "failed", "degraded", "unknown", "since yesterday", "no role", "newline"],
+)
+def test_the_status_is_one_line_that_a_person_can_read(snapshot: Snapshot, line: str) -> None:
+    """State, role, until when; or each fault, since when, in words. Nothing in it can pose as another message."""
+    assert status_line(snapshot) == line
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_a_line_without_a_fault(state: State) -> None:
+    """Before the first fault is confirmed there is something to say, too."""
+    line = status_line(replace(FIRST, state=state))
+
+    assert line.startswith(f"{state.value}: ")
+    assert len(line) > len(state.value) + 2
+
+
+def test_the_day_of_a_fault_is_that_of_utc() -> None:
+    """Eleven at night yesterday is not today."""
+    fault = replace(active(Fault.CLOCK_SKEW), since=NOON - EARLY)
+
+    assert "since 2026-02-28 23:00 UTC" in status_line(replace(OK, faults=(fault,)))
