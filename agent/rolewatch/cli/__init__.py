@@ -1,0 +1,79 @@
+"""The command line. The composition root: it builds everything, calls it, and turns the outcome into an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import NoReturn, Optional, Sequence
+
+import rolewatch
+from rolewatch.errors import ConfigError, RolewatchError, UnavailableError
+
+EX_USAGE = 64
+EX_UNAVAILABLE = 69
+EX_CONFIG = 78
+"""Of sysexits.h. 1, 2 and 3 are verdicts of ``check``, so that no mistake of the caller's may look like one."""
+
+COMMANDS = {
+    "run": "watch, as a daemon",
+    "check": "look once, and say what is wrong and what to do",
+    "explain": "say what a fault means",
+    "history": "show what happened, from the journal",
+    "config": "check or show the settings",
+    "simulate": "be an IMDS with every fault, to test with",
+    "demo": "watch a simulated IMDS go through its faults",
+}
+"""Each command is a module of this package with `add_parser` and `run`; only the one that is called is imported."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes end with EX_USAGE instead of 2, which means ``failed`` here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where help is, and exit."""
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def build_parser(only: Optional[str] = None) -> Parser:
+    """Return the parser of all commands, or with the arguments of the command *only*: each costs an import."""
+    parser = Parser(prog="rolewatch", description="Watch the credentials that an EC2 instance gets from its role.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for name, summary in COMMANDS.items():
+        if only in (None, name):
+            importlib.import_module(f"rolewatch.cli.{name}").add_parser(commands)
+        else:
+            commands.add_parser(name, help=summary)
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the command of *argv* and return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(f"rolewatch {rolewatch.__version__}")
+        return 0
+    parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
+    arguments = parser.parse_args(words)
+    if arguments.command is None:
+        parser.print_help()
+        return EX_USAGE
+    try:
+        return int(arguments.run(arguments))
+    except RolewatchError as error:
+        for problem in getattr(error, "problems", (error,)):
+            print(f"rolewatch: {problem}", file=sys.stderr)
+        return exit_status(error)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nobody is left to tell. Python would complain once more at exit.
+        sys.stdout = None
+        return 0
+
+
+def exit_status(error: RolewatchError) -> int:
+    """Return the exit status that says what kind of mistake *error* is."""
+    if isinstance(error, ConfigError):
+        return EX_CONFIG
+    return EX_UNAVAILABLE if isinstance(error, UnavailableError) else EX_USAGE

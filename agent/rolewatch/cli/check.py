@@ -1,0 +1,180 @@
+"""``rolewatch check``: one look, no daemon. It cannot debounce: it reports what it sees."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+import time
+from typing import Any, Dict, Iterator, List
+
+import rolewatch
+from rolewatch import config, track
+from rolewatch.classify import classify
+from rolewatch.cli import options
+from rolewatch.errors import StateFileError
+from rolewatch.imds import Client
+from rolewatch.memory import Memory
+from rolewatch.model import Snapshot, State
+from rolewatch.observe import Questions, observe
+from rolewatch.publish.status import status_document
+from rolewatch.settings import Settings
+from rolewatch.tell import duration
+from rolewatch.watch import clock
+
+NAGIOS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}
+HEADLINE = {
+    State.OK: "usable credentials, nothing wrong",
+    State.DEGRADED: "usable credentials, but something is wrong",
+    State.FAILED: "no usable credentials",
+    State.UNKNOWN: "IMDS does not tell",
+    State.STARTING: "no credentials yet, shortly after boot",
+}
+COLOURS = {State.OK: "32", State.DEGRADED: "33", State.FAILED: "31", State.UNKNOWN: "35", State.STARTING: "36"}
+WIDTH = 96
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Add ``check``."""
+    parser = commands.add_parser(
+        "check",
+        help="look once, and say what is wrong and what to do",
+        description="Look once, and say what is wrong and what to do. Exit status: 0 ok, 1 degraded, 2 failed, "
+        "3 unknown, 64 wrong usage, 78 wrong settings.",
+    )
+    options.add_options(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format", choices=["text", "json", "nagios"], default="text", help="what to print (default: text)"
+    )
+    form.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look, print and return the exit status of the state."""
+    loaded = options.load(arguments)
+    for warning in loaded.warnings:
+        print(f"rolewatch: {warning}", file=sys.stderr)
+    snapshot = look(loaded.settings)
+    document = status_document(snapshot, version=rolewatch.__version__)
+    if arguments.format == "json":
+        print(json.dumps(document, indent=2))
+    elif arguments.format == "nagios":
+        print(nagios(snapshot))
+    else:
+        styled = sys.stdout.isatty() and not _no_colour()
+        print("\n".join(text(snapshot, document, styled=styled)))
+    return snapshot.state.exit_code
+
+
+def look(settings: Settings) -> Snapshot:
+    """Ask IMDS once and return what that shows."""
+    memory = _remembered(settings)
+    client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
+    tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
+    seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
+    now = clock()
+    memory, _ = track.recognise(memory, seen, now)
+    verdict = classify(seen, track.known(memory, seen, settings, now), settings.limits, now)
+    return track.look(memory, seen, verdict, settings, now)
+
+
+def _remembered(settings: Settings) -> Memory:
+    """Return what the daemon has learned of this instance, where its state file may be read; else nothing."""
+    if not settings.state.directory:
+        return Memory()
+    from pathlib import Path  # noqa: PLC0415 - only where a state directory is set
+
+    from rolewatch.state_file import StateFile  # noqa: PLC0415 - likewise
+
+    try:
+        return StateFile(Path(settings.state.directory)).load(boot_id="")
+    except StateFileError:
+        return Memory()
+
+
+def nagios(snapshot: Snapshot) -> str:
+    """Return one plugin line with performance data."""
+    word = NAGIOS[snapshot.state.exit_code]
+    faults = ", ".join(active.fault.value for active in snapshot.faults)
+    told = f"ROLEWATCH {word} - {snapshot.state.value}: {faults or HEADLINE[snapshot.state]}"
+    if snapshot.role:
+        told += f", role {snapshot.role}"
+    if snapshot.expiration is None:
+        return told
+    left = round((snapshot.expiration - snapshot.moment.utc).total_seconds() + (snapshot.clock_offset or 0))
+    return f"{told}, credentials expire in {duration(left)} | expires_in={left}s"
+
+
+def text(snapshot: Snapshot, document: Dict[str, Any], *, styled: bool) -> Iterator[str]:
+    """Yield the lines that a person reads."""
+    yield _style(snapshot.state.value.upper(), COLOURS[snapshot.state], styled=styled) + f": {HEADLINE[snapshot.state]}"
+    yield ""
+    for label, value in _table(snapshot):
+        yield f"  {label:<17} {value}"
+    for fault in document["faults"]:
+        yield ""
+        yield from _fault(fault, styled=styled)
+
+
+def _table(snapshot: Snapshot) -> Iterator[List[str]]:
+    identity = snapshot.identity
+    if identity:
+        yield ["instance", f"{identity.instance_id} in {identity.region or 'an unknown Region'}"]
+    yield ["role", snapshot.role or "none is served"]
+    if snapshot.expected_role:
+        yield ["expected role", ", ".join(snapshot.expected_role)]
+    profile_id = f" ({snapshot.instance_profile_id})" if snapshot.instance_profile_id else ""
+    yield ["instance profile", (snapshot.instance_profile or "not told") + profile_id]
+    if snapshot.expected_instance_profile:
+        yield ["expected profile", ", ".join(snapshot.expected_instance_profile)]
+    now = snapshot.moment.utc.timestamp() - (snapshot.clock_offset or 0)
+    if snapshot.expiration:
+        left = snapshot.expiration.timestamp() - now
+        how = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
+        yield ["credentials", f"expire {snapshot.expiration:%Y-%m-%d %H:%M} UTC, {how}"]
+    if snapshot.last_updated:
+        yield [
+            "last rotation",
+            f"{snapshot.last_updated:%Y-%m-%d %H:%M} UTC, {duration(now - snapshot.last_updated.timestamp())} ago",
+        ]
+
+
+def _fault(fault: Dict[str, Any], *, styled: bool) -> Iterator[str]:
+    yield _style(fault["fault"], "1", styled=styled) + f": {fault['title']}"
+    evidence = ", ".join(f"{key}={value}" for key, value in fault["evidence"].items())
+    yield from _paragraph("seen", evidence)
+    yield from _paragraph("means", fault["meaning"])
+    yield from _paragraph("cause", fault["cause"])
+    for number, step in enumerate(fault["fix"], 1):
+        yield from _paragraph("fix" if number == 1 else "", f"{number}. {step['text']}")
+        if step["command"]:
+            yield from (f"                  {line}" for line in step["command"].splitlines())
+    yield from _paragraph("takes effect", fault["takes_effect"])
+    yield from _paragraph("who", fault["who"])
+    yield from _paragraph("more", f"rolewatch explain {fault['fault']}, {fault['page']}")
+
+
+def _paragraph(label: str, body: str) -> List[str]:
+    if not body:
+        return []
+    return textwrap.wrap(
+        body,
+        WIDTH,
+        initial_indent=f"  {label:<12} ",
+        subsequent_indent=" " * 15,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _style(words: str, code: str, *, styled: bool) -> str:
+    return f"\x1b[1;{code}m{words}\x1b[0m" if styled else words
+
+
+def _no_colour() -> bool:
+    import os  # noqa: PLC0415 - one look-up
+
+    return bool(os.environ.get("NO_COLOR"))

@@ -1,0 +1,195 @@
+"""Build the daemon from its settings and run it: `run` on an instance, `demo` beside a simulator."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import rolewatch
+from rolewatch import config
+from rolewatch.errors import ConfigError, StateFileError
+from rolewatch.imds import Client
+from rolewatch.memory import Memory
+from rolewatch.model import AgentStatus, Event, EventKind, Level
+from rolewatch.publish import Publisher
+from rolewatch.publish.http import Endpoint
+from rolewatch.publish.journal import JOURNAL_SOCKET, Journal
+from rolewatch.publish.metrics import Metrics
+from rolewatch.publish.systemd import Systemd
+from rolewatch.settings import Settings
+from rolewatch.state_file import StateFile
+from rolewatch.watch import Clock, Pause, Reload, Setup, Watch, clock
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+BEAT = 5.0
+"""Seconds between two beats at most, where systemd asks for none: how long an entry may wait for a stuck journal."""
+
+
+def _nothing(endpoint: Endpoint) -> None:
+    """Do nothing when the endpoint answers."""
+    del endpoint
+
+
+@dataclass
+class Health:
+    """What the daemon knows of itself, as the metrics export it."""
+
+    journal: Journal
+    loaded: datetime
+    config_ok: bool = True
+    publisher_failures: Dict[str, int] = field(default_factory=dict)
+
+    def __call__(self) -> AgentStatus:
+        """Return the figures of this moment."""
+        return AgentStatus(
+            config_ok=self.config_ok,
+            config_loaded=self.loaded,
+            log_messages=self.journal.counts,
+            log_dropped=self.journal.dropped,
+            publisher_failures=dict(self.publisher_failures),
+        )
+
+
+@dataclass
+class Daemon:
+    """The daemon, built and not yet running. `load` reads the settings again at a reload."""
+
+    settings: Settings
+    load: Callable[[], Settings]
+    environ: Mapping[str, str]
+    clock: Clock = clock
+    journal_socket: str = JOURNAL_SOCKET
+    extra_publishers: Sequence[Publisher] = ()
+
+    def run(self, pause: Pause, *, ready: Callable[[Endpoint], None] = _nothing) -> None:
+        """Watch until *pause* says to stop. *ready* is called when the endpoint answers, before the first poll.
+
+        Raise `RolewatchError` where the daemon cannot start: an address that cannot be bound, no systemd module.
+        """
+        settings, version = self.settings, rolewatch.__version__
+        journal = Journal(
+            settings.log,
+            version=version,
+            environ=self.environ,
+            now=lambda: self.clock().utc,
+            socket_path=self.journal_socket,
+        )
+        systemd = Systemd(self.environ)
+        health = Health(journal, loaded=self.clock().utc)
+        metrics = Metrics(version=version, health=health, role_info=settings.metrics.role_info)
+        endpoint = Endpoint(
+            metrics,
+            version=version,
+            addresses=settings.metrics.listen,
+            sockets=systemd.sockets(),
+            uptime=lambda: self.clock().uptime,
+        )
+        first: List[Event] = []
+        state_file = _state_file(settings, self.environ)
+        watch = Watch(
+            setup=self._setup(settings),
+            memory=_remembered(state_file, first),
+            publishers=(metrics, endpoint, journal, systemd, *self.extra_publishers),
+            remember=state_file.save if state_file else None,
+            clock=self.clock,
+            beat=_both(journal.flush, systemd.alive),
+            beat_interval=min(BEAT, systemd.watchdog_interval() or BEAT),
+            publisher_failures=health.publisher_failures,
+        )
+        try:
+            endpoint.start()
+            first.insert(0, self._started(endpoint, version))
+            for event in first:
+                watch.tell(event)
+            systemd.ready()
+            ready(endpoint)
+            watch.run(pause, self._reload(health, systemd))
+            systemd.stopping()
+            journal.tell(
+                Event(EventKind.STOPPING, Level.NOTICE, "rolewatch stops: it was told to.", fields={"version": version})
+            )
+        finally:
+            endpoint.stop()
+            journal.close()
+
+    def _setup(self, settings: Settings) -> Setup:
+        return Setup(settings, Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic))
+
+    def _started(self, endpoint: Endpoint, version: str) -> Event:
+        listen = ", ".join(endpoint.addresses) or "nowhere"
+        imds = config.resolve_endpoint(self.settings.imds)
+        return Event(
+            EventKind.STARTED,
+            Level.NOTICE,
+            f"rolewatch {version} watches {imds} every {self.settings.poll.interval:g} s; metrics on {listen}.",
+            fields={"version": version, "listen": listen, "endpoint": imds},
+        )
+
+    def _reload(self, health: Health, systemd: Systemd) -> Reload:
+        """Return what to do at SIGHUP: settings that cannot be used keep the old ones, are told and counted."""
+
+        def reload() -> Tuple[Optional[Setup], Event]:
+            systemd.reloading(time.monotonic())
+            try:
+                settings = self.load()
+            except ConfigError as error:
+                health.config_ok = False
+                event = Event(
+                    EventKind.CONFIG_REJECTED,
+                    Level.ERROR,
+                    f"The new settings cannot be used, the old ones stay in force: {error.problems[0]}",
+                    fields={"problem": "; ".join(error.problems)},
+                )
+                return None, event
+            finally:
+                systemd.ready()
+            health.config_ok, health.loaded = True, self.clock().utc
+            event = Event(EventKind.CONFIG_RELOADED, Level.INFO, "The settings were read again and are in force.")
+            return self._setup(settings), event
+
+        return reload
+
+
+def _state_file(settings: Settings, environ: Mapping[str, str]) -> Optional[StateFile]:
+    """Return the state file; None where nothing is to be kept. systemd may name several directories: the first."""
+    directory = settings.state.directory or environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return StateFile(Path(directory)) if directory else None
+
+
+def _remembered(state_file: Optional[StateFile], events: List[Event]) -> Memory:
+    boot_id = _boot_id()
+    if state_file is None:
+        return Memory(boot_id=boot_id)
+    try:
+        return state_file.load(boot_id=boot_id)
+    except StateFileError as error:
+        message = f"The state file is ignored, and written anew: {error}."
+        events.append(
+            Event(
+                EventKind.STATE_FILE_IGNORED,
+                Level.WARNING,
+                message,
+                fields={"file": str(state_file.path), "problem": str(error)},
+            )
+        )
+        return Memory(boot_id=boot_id)
+
+
+def _boot_id() -> str:
+    """Return what the kernel calls this boot; empty where it does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        first()
+        second()
+
+    return call

@@ -1,0 +1,96 @@
+"""The table of faults as Markdown: for `docs/faults.md`, `docs/states.md` and ``explain --format markdown``."""
+
+from __future__ import annotations
+
+from typing import Iterator, Optional
+
+from rolewatch.explain import Explained, explain
+from rolewatch.faults import FAULTS, Entry
+
+GENERATED = "<!-- Generated from the table of faults by `make generate`. Do not edit. -->"
+
+
+def page() -> str:
+    """Return `docs/faults.md`: every fault, what it means, and what to do."""
+    lines = [
+        GENERATED,
+        "",
+        "# Faults",
+        "",
+        "What can be wrong with the credentials that an EC2 instance gets from its role: each fault under the one name",
+        "that metric, journal, alerts and commands have for it. On the instance, `rolewatch check` shows the same with",
+        "the instance's own names and ids filled in; here they are placeholders such as `<instance-id>`.",
+        "",
+        "Several faults may stand at once. The nearest cause comes first, here and everywhere.",
+        "[states.md](states.md) says what state follows from them.",
+        "",
+        *table("faults.md"),
+        "",
+    ]
+    for entry in FAULTS.values():
+        lines += section(entry)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def table(page: str) -> Iterator[str]:
+    """Yield the lines of the overview: a row for each fault, linked to its section of *page*."""
+    yield "| fault | what is wrong | severity | raised |"
+    yield "|---|---|---|---|"
+    for fault, entry in FAULTS.items():
+        severity = entry.severity.name.lower()
+        yield f"| [`{fault.value}`]({page}#{fault.value}) | {entry.title} | {severity} | {raised_when(entry)} |"
+
+
+def raised_when(entry: Entry) -> str:
+    """Return how often *entry*'s fault must be seen before it is raised, in words."""
+    unit = "confirmation" if entry.confirmation_only else "poll"
+    if entry.debounce == 1:
+        return f"at once, by the first {unit} that sees it"
+    return f"after {entry.debounce} {unit}s in a row that see it"
+
+
+def section(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
+    """Yield the lines of *entry*'s section; of one *reason* only, where that is given."""
+    general = explain(entry.fault, {}, {})
+    yield f"## {entry.fault.value}"
+    yield ""
+    yield f"**{entry.title[0].upper()}{entry.title[1:]}.** {general.meaning}"
+    yield ""
+    yield f"Severity: {entry.severity.name.lower()}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
+    yield f"In the journal: `journalctl MESSAGE_ID={entry.message_id}`."
+    if entry.confirmation_only:
+        yield "Only the AWS API shows it: it is found by confirmation, not by the daemon's polls."
+    yield ""
+    if reason is None:
+        if entry.variants:
+            yield "What to do depends on the reason that the evidence names. For any reason that is not below:"
+            yield ""
+        yield from _remedy(general)
+    for name in [reason] if reason else entry.variants:
+        yield f"### {entry.fault.value}: {name}"
+        yield ""
+        yield from _remedy(explain(entry.fault, {"reason": name}, {}))
+
+
+def _remedy(filled: Explained) -> Iterator[str]:
+    yield f"Cause: {_escaped(filled.cause)}"
+    yield ""
+    for number, step in enumerate(filled.fix, 1):
+        yield f"{number}. {_escaped(step.text)}"
+        if step.command:
+            yield ""
+            yield "   ```sh"
+            yield from (f"   {line}" for line in step.command.splitlines())
+            yield "   ```"
+            yield ""
+    if not filled.fix[-1].command:
+        yield ""
+    yield f"Takes effect: {_escaped(filled.takes_effect)}"
+    yield ""
+    yield f"Who can do it: {filled.who}."
+    yield ""
+
+
+def _escaped(prose: str) -> str:
+    """Return *prose* so that Markdown shows its placeholders instead of taking them for HTML."""
+    return prose.replace("<", "\\<").replace("_", "\\_").replace("*", "\\*")

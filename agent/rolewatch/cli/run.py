@@ -1,0 +1,59 @@
+"""``rolewatch run``: the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from rolewatch.cli import options, signals
+from rolewatch.settings import Settings
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Add ``run``."""
+    parser = commands.add_parser(
+        "run",
+        help="watch, as a daemon",
+        description="Watch IMDS, and tell Prometheus and the journal. SIGHUP reads the settings again, SIGUSR1 polls "
+        "at once, SIGTERM ends. Exit status: 0 when told to stop, 64 wrong usage, 69 an address cannot be bound, "
+        "78 wrong settings.",
+    )
+    options.add_options(parser)
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", action="append", help="address of the HTTP endpoint (default: 127.0.0.1:10169)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watch until told to stop."""
+    signals.block()
+    _no_core_dumps()
+    # rich is for people at a terminal. structlog would load it for tracebacks that the daemon never renders: 6 MiB.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+    from rolewatch.cli.daemon import Daemon  # noqa: PLC0415 - after the line above
+
+    listen = tuple(arguments.listen) if arguments.listen else None
+
+    def load() -> Settings:
+        loaded = options.load(arguments, **{"metrics.listen": listen})
+        for warning in loaded.warnings:
+            print(f"rolewatch: {warning}", file=sys.stderr)
+        return loaded.settings
+
+    Daemon(load(), load, os.environ).run(signals.pause)
+    return 0
+
+
+def _no_core_dumps() -> None:
+    """Keep what was in memory out of core dumps, and let SIGABRT (the watchdog's) print where every thread stood.
+
+    The stacks that `faulthandler` writes hold no values of variables.
+    """
+    import faulthandler  # noqa: PLC0415 - only the daemon needs them
+    import resource  # noqa: PLC0415 - likewise
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.enable()
