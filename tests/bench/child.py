@@ -1,0 +1,59 @@
+"""The daemon as packaged, polling without a pause, that says what it costs. Started by `run.py`, never by hand.
+
+``python3 -ISB child.py LAUNCHER ENDPOINT POLLS...``: after each of the POLLS counts it prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+import time
+from pathlib import Path
+
+launcher, endpoint, *marks = sys.argv[1:]
+runpy.run_path(launcher)["set_paths"](Path(launcher), "run")
+sys.modules["rich"] = None  # type: ignore[assignment]  # as `run` does
+
+from rolewatch.cli.daemon import Daemon  # noqa: E402 - after the paths
+from rolewatch.settings import ImdsSettings, LogSettings, MetricsSettings, Settings  # noqa: E402 - likewise
+from rolewatch.watch import Wake  # noqa: E402 - likewise
+
+settings = Settings(
+    imds=ImdsSettings(endpoint=endpoint),
+    metrics=MetricsSettings(listen=("127.0.0.1:0",)),
+    log=LogSettings(format="json"),
+)
+left = [int(mark) for mark in marks]
+polls = 0
+
+
+def memory() -> dict[str, float]:
+    """Return the memory of this process in MiB."""
+    sizes = {"Rss": 0.0, "Pss": 0.0, "Private_Clean": 0.0, "Private_Dirty": 0.0}
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        name = line.partition(":")[0]
+        if name in sizes:
+            sizes[name] = int(line.split()[1]) / 1024
+    return {"uss": sizes["Private_Clean"] + sizes["Private_Dirty"], "pss": sizes["Pss"], "rss": sizes["Rss"]}
+
+
+def pause(seconds: float) -> Wake:
+    """Poll on at once; say what it costs at the marks, and stop after the last."""
+    del seconds
+    global polls  # noqa: PLW0603 - the one counter of a script
+    polls += 1
+    if polls == left[0]:
+        figures = {
+            "polls": polls,
+            "cpu": time.process_time(),
+            "fds": len(list(Path("/proc/self/fd").iterdir())),
+            "threads": len(list(Path("/proc/self/task").iterdir())),
+            **memory(),
+        }
+        print(json.dumps(figures), flush=True)
+        left.pop(0)
+    return Wake.POLL if left else Wake.STOP
+
+
+Daemon(settings, lambda: settings, {}).run(pause, ready=lambda endpoint: print(endpoint.addresses[0], flush=True))

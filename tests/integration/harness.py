@@ -1,0 +1,231 @@
+"""A whole daemon in the test's process, with every door to the outside a real socket that the test holds.
+
+IMDS is the simulator, journald and systemd are datagram sockets, Prometheus is `urllib`. The clock is the machine's;
+only the pause between two polls is the test's: it counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from rolewatch.cli.daemon import Daemon
+from rolewatch.settings import ExpectSettings, ImdsSettings, LogSettings, MetricsSettings, Settings, StateSettings
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.conditions import Harm
+from rolewatch.simulator.scenarios import Scenario, scenario
+from rolewatch.watch import Wake
+
+POLLS = 4
+"""Enough to raise or clear any fault: the longest debounce is three polls."""
+
+
+QUICK = ImdsSettings(timeout=0.3, deadline=0.6)
+"""A server on loopback that takes longer than this takes for ever."""
+PATIENT = ImdsSettings(timeout=1.0, deadline=5.0)
+
+
+def patience(scenario: Scenario) -> ImdsSettings:
+    """Return how long to wait in *scenario*: a slow IMDS is a good one."""
+    late = any(wire.harm is Harm.LATENCY for wire in scenario.conditions.wire)
+    return PATIENT if late else QUICK
+
+
+def utc_now() -> datetime:
+    """Return the time, for the simulator."""
+    return datetime.now(timezone.utc)
+
+
+@dataclass
+class DatagramSocket:
+    """A socket that stands where journald or systemd would listen."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        """Bind it."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self._socket.bind(str(self.path))
+        self._socket.settimeout(0)
+
+    def received(self) -> List[bytes]:
+        """Return what has come since the last call."""
+        datagrams = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                datagrams.append(self._socket.recv(1 << 20))
+        return datagrams
+
+    def close(self) -> None:
+        """Close it; the path stays."""
+        self._socket.close()
+
+
+def journal_fields(datagram: bytes) -> Dict[str, str]:
+    """Parse one entry of journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
+    fields: Dict[str, str] = {}
+    rest = datagram
+    while rest:
+        line, _, rest = rest.partition(b"\n")
+        if b"=" in line:
+            name, _, value = line.partition(b"=")
+        else:
+            name, (length,) = line, struct.unpack("<Q", rest[:8])
+            value, rest = rest[8 : 8 + length], rest[8 + length + 1 :]
+        fields[name.decode()] = value.decode()
+    return fields
+
+
+@dataclass
+class Seen:
+    """What came out of the daemon, at every door."""
+
+    metrics: str = ""
+    openmetrics: str = ""
+    status: Dict[str, Any] = field(default_factory=dict)
+    page: str = ""
+    ready: int = 0
+    healthy: int = 0
+    entries: List[Dict[str, str]] = field(default_factory=list)
+    notifications: List[str] = field(default_factory=list)
+    state_file: str = ""
+
+    def sample(self, name: str, **labels: str) -> Optional[float]:
+        """Return the value of one series of the metrics page; None where it is not there."""
+        for family in text_string_to_metric_families(self.metrics):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return float(sample.value)
+        return None
+
+    def events(self, kind: str) -> List[Dict[str, str]]:
+        """Return the journal entries of one kind."""
+        return [entry for entry in self.entries if entry.get("ROLEWATCH_EVENT") == kind]
+
+    def everything(self) -> str:
+        """Return all that came out, in one text."""
+        return "\n".join(
+            (
+                self.metrics,
+                self.openmetrics,
+                json.dumps(self.status),
+                self.page,
+                json.dumps(self.entries),
+                *self.notifications,
+                self.state_file,
+            )
+        )
+
+
+@dataclass
+class House:
+    """A daemon with its surroundings, to be run for some polls at a time."""
+
+    directory: Path
+    endpoint: str
+    simulator: Optional[Simulator] = None
+    expect: ExpectSettings = field(default_factory=ExpectSettings)
+    log_format: str = "journal"
+    patience: ImdsSettings = QUICK
+
+    def switch(self, scenario: str) -> Callable[[], None]:
+        """Return a step: IMDS goes to *scenario*."""
+        assert self.simulator is not None
+        simulator = self.simulator
+        return lambda: simulator.switch(scenario)
+
+    def run(self, *steps: Tuple[int, Callable[[], None]], polls: int = POLLS) -> Seen:
+        """Run the daemon for *polls* polls and return what came out. A step is done before the poll of its number."""
+        journald = DatagramSocket(self.directory / "journal")
+        systemd = DatagramSocket(self.directory / "notify")
+        settings = self.settings()
+        seen = Seen()
+        addresses: List[str] = []
+        journal: List[bytes] = []
+        todo = dict(steps)
+        done = 0
+
+        def pause(seconds: float) -> Wake:
+            nonlocal done
+            assert 0 <= seconds <= settings.poll.max_interval
+            done += 1
+            # The kernel queues ten datagrams; journald reads on, and so does this.
+            journal.extend(journald.received())
+            if done in todo:
+                todo[done]()
+            if done < polls:
+                return Wake.POLL
+            self._scrape(addresses[0], seen)
+            return Wake.STOP
+
+        daemon = Daemon(
+            settings,
+            lambda: settings,
+            {"NOTIFY_SOCKET": str(systemd.path)},
+            journal_socket=str(journald.path),
+        )
+        try:
+            daemon.run(pause, ready=lambda endpoint: addresses.extend(endpoint.addresses))
+            seen.entries = [journal_fields(datagram) for datagram in (*journal, *journald.received())]
+            seen.notifications = [datagram.decode() for datagram in systemd.received()]
+        finally:
+            for each in (journald, systemd):
+                each.close()
+                each.path.unlink()
+        state_file = self.directory / "state.json"
+        seen.state_file = state_file.read_text() if state_file.exists() else ""
+        return seen
+
+    def settings(self) -> Settings:
+        """Return the settings of a test: everything on loopback, and the state in the test's directory."""
+        return Settings(
+            imds=replace(self.patience, endpoint=self.endpoint),
+            expect=self.expect,
+            metrics=MetricsSettings(listen=("127.0.0.1:0",)),
+            log=LogSettings(format=self.log_format, level="debug"),
+            state=StateSettings(directory=str(self.directory)),
+        )
+
+    def _scrape(self, address: str, seen: Seen) -> None:
+        _, seen.metrics = get(f"http://{address}/metrics")
+        _, seen.openmetrics = get(f"http://{address}/metrics", Accept="application/openmetrics-text; version=1.0.0")
+        _, status = get(f"http://{address}/status.json")
+        seen.status = json.loads(status)
+        _, seen.page = get(f"http://{address}/")
+        seen.ready, _ = get(f"http://{address}/-/ready")
+        seen.healthy, _ = get(f"http://{address}/-/healthy")
+
+
+def get(url: str, **headers: str) -> Tuple[int, str]:
+    """GET *url* on loopback; return the status and the body."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=5) as response:  # noqa: S310 - http, ours
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@contextlib.contextmanager
+def house(directory: Path, name: str, *, expect: Optional[ExpectSettings] = None) -> Iterator[House]:
+    """Yield a house whose IMDS stands in the scenario *name*."""
+    with Simulator(now=utc_now, scenario_name=name) as simulator:
+        yield House(
+            directory,
+            simulator.endpoint,
+            simulator=simulator,
+            expect=expect or ExpectSettings(),
+            patience=patience(scenario(name)),
+        )

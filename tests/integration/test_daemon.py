@@ -1,0 +1,301 @@
+"""The daemon as a process: its signals, its files, its exit status. Everything is on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence
+
+import pytest
+from harness import DatagramSocket, get, utc_now
+
+from rolewatch.simulator import Simulator
+
+AGENT = Path(__file__).resolve().parents[2] / "agent"
+LIMIT = 20.0
+"""Seconds that the slowest machine may take for any one step."""
+
+
+@dataclass
+class Process:
+    """A running daemon, whose JSON lines are read as they come."""
+
+    popen: subprocess.Popen[str]
+    entries: List[Dict[str, object]] = field(default_factory=list)
+    other: List[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin to read."""
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            with self._news:
+                if line.startswith("{"):
+                    self.entries.append(json.loads(line))
+                else:
+                    self.other.append(line)
+                self._news.notify_all()
+
+    def wait_for(self, event: str, count: int = 1, **fields: object) -> Dict[str, object]:
+        """Return the *count*-th entry of the kind *event* that has *fields*, as soon as it is there."""
+
+        def found() -> List[Dict[str, object]]:
+            return [
+                entry
+                for entry in self.entries
+                if entry.get("event") == event and all(entry.get(key) == value for key, value in fields.items())
+            ]
+
+        with self._news:
+            assert self._news.wait_for(lambda: len(found()) >= count, LIMIT), (event, fields, self.entries, self.other)
+            return found()[count - 1]
+
+    def end(self) -> None:
+        """End the process, whatever it does, and read the rest."""
+        self.popen.kill()
+        self.popen.wait()
+        self._reader.join(LIMIT)
+        if self.popen.stderr is not None:
+            self.popen.stderr.close()
+
+    def ended(self) -> int:
+        """Return the exit status, once the process has ended and all it said was read."""
+        status = self.popen.wait(LIMIT)
+        self._reader.join(LIMIT)
+        return status
+
+
+def environment(**more: str) -> Dict[str, str]:
+    """Return the environment of a daemon: nothing of ours but the path, and IMDS only where the arguments say."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(AGENT), "PYTHONDEVMODE": "1", **more}
+
+
+@contextlib.contextmanager
+def daemon(*words: str, environ: Optional[Mapping[str, str]] = None, python: Sequence[str] = ()) -> Iterator[Process]:
+    """Run `rolewatch run` with *words* until the block ends."""
+    popen = subprocess.Popen(
+        [sys.executable, *python, "-m", "rolewatch", "run", *words],
+        env=environment(**(environ or {})),
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    process = Process(popen)
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Run an IMDS in good health."""
+    with Simulator(now=utc_now) as running:
+        yield running
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def config(directory: Path, simulator: Simulator, text: str = "") -> Path:
+    """Write a settings file that asks *simulator*, and *text*."""
+    path = directory / "rolewatch.toml"
+    path.write_text(f'[imds]\nendpoint = "{simulator.endpoint}"\n[metrics]\nlisten = ["127.0.0.1:0"]\n{text}')
+    path.chmod(0o644)
+    return path
+
+
+def test_it_says_that_it_started_and_how_it_is(simulator: Simulator, tmp_path: Path) -> None:
+    """The first poll is at once, and its verdict is told."""
+    with daemon("--config", str(config(tmp_path, simulator))) as process:
+        process.wait_for("started")
+        assert process.wait_for("state_changed")["state"] == "ok"
+
+
+def test_its_page_answers_where_it_says(simulator: Simulator, tmp_path: Path) -> None:
+    """The `started` entry names the address, and /metrics is there."""
+    with daemon("--config", str(config(tmp_path, simulator))) as process:
+        address = process.wait_for("started")["listen"]
+        process.wait_for("state_changed")
+        status, page = get(f"http://{address}/metrics")
+
+    assert status == 200
+    assert 'rolewatch_state{state="ok"} 1.0' in page
+
+
+def test_sigterm_ends_it_well(simulator: Simulator, tmp_path: Path) -> None:
+    """SIGTERM during the wait ends it at once, with status 0 and a word."""
+    with daemon("--config", str(config(tmp_path, simulator))) as process:
+        process.wait_for("state_changed")
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.ended() == 0
+        process.wait_for("stopping")
+
+    assert process.other == []
+
+
+def test_sigusr1_polls_at_once(simulator: Simulator, tmp_path: Path) -> None:
+    """Each SIGUSR1 is a poll: two of them raise a fault long before the next poll is due."""
+    with daemon("--config", str(config(tmp_path, simulator))) as process:
+        process.wait_for("state_changed")
+        simulator.switch("assume_role_unauthorized")
+        process.popen.send_signal(signal.SIGUSR1)
+        wait_for_polls(process, 2)
+        process.popen.send_signal(signal.SIGUSR1)
+        assert process.wait_for("fault_raised")["fault"] == "assume_role_unauthorized"
+
+
+def wait_for_polls(process: Process, count: int) -> None:
+    """Return once the daemon has ended *count* polls."""
+    address = process.wait_for("started")["listen"]
+    for _ in range(2000):
+        if f"rolewatch_polls_total {float(count)}" in get(f"http://{address}/metrics")[1]:
+            return
+    pytest.fail("no such poll")
+
+
+def test_sighup_puts_new_settings_in_force(simulator: Simulator, tmp_path: Path) -> None:
+    """After a reload the new expectation is judged by."""
+    path = config(tmp_path, simulator)
+    with daemon("--config", str(path)) as process:
+        process.wait_for("state_changed")
+        config(tmp_path, simulator, '[expect]\nrole = "somebody-else"\n')
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_for("config_reloaded")
+        process.popen.send_signal(signal.SIGUSR1)
+        assert process.wait_for("fault_raised")["fault"] == "role_mismatch"
+
+
+def test_a_bad_file_at_sighup_keeps_the_old_settings(simulator: Simulator, tmp_path: Path) -> None:
+    """It is told with its line, counted as a failed reload, and the watching goes on; mending it is told too."""
+    path = config(tmp_path, simulator)
+    with daemon("--config", str(path)) as process:
+        address = process.wait_for("started")["listen"]
+        process.wait_for("state_changed")
+        config(tmp_path, simulator, "[poll]\nintervall = 30\n")
+        process.popen.send_signal(signal.SIGHUP)
+        rejected = process.wait_for("config_rejected")
+        assert "rolewatch.toml:6" in str(rejected["message"])
+        assert "interval" in str(rejected["message"])
+        assert "rolewatch_config_last_reload_successful 0.0" in get(f"http://{address}/metrics")[1]
+        config(tmp_path, simulator)
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_for("config_reloaded")
+        assert "rolewatch_config_last_reload_successful 1.0" in get(f"http://{address}/metrics")[1]
+
+
+def test_bad_settings_at_the_start_end_it_with_78(simulator: Simulator, tmp_path: Path) -> None:
+    """EX_CONFIG, and every problem on stderr: systemd does not restart into it."""
+    path = config(tmp_path, simulator, '[poll]\nintervall = 30\n[expect]\nrole = "no/such name"\n')
+    with daemon("--config", str(path)) as process:
+        assert process.ended() == 78
+
+    assert len(process.other) == 2
+    assert all(line.startswith(f"rolewatch: {path}:") for line in process.other)
+
+
+def test_a_port_that_is_taken_ends_it_with_69(simulator: Simulator) -> None:
+    """EX_UNAVAILABLE, with the address and what to do: systemd may try again."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with daemon("--endpoint", simulator.endpoint, "--listen", address) as process:
+            assert process.ended() == 69
+
+    assert address in "".join(process.other)
+    assert "Traceback" not in "".join(process.other)
+
+
+def test_what_it_learned_survives_a_restart(simulator: Simulator, tmp_path: Path) -> None:
+    """A fault that stood before the restart stands after the first poll, since when it did, and is told again."""
+    path = config(tmp_path, simulator)
+    state = {"STATE_DIRECTORY": str(tmp_path)}
+    with daemon("--config", str(path), environ=state) as process:
+        process.wait_for("state_changed")
+        simulator.switch("instance_profile_without_role")
+        process.popen.send_signal(signal.SIGUSR1)
+        wait_for_polls(process, 2)
+        process.popen.send_signal(signal.SIGUSR1)
+        since = process.wait_for("fault_raised")["since"]
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.ended() == 0
+    with daemon("--config", str(path), environ=state) as process:
+        told = process.wait_for("fault_persists")
+
+    assert (told["fault"], told["since"]) == ("instance_profile_without_role", since)
+
+
+def test_systemd_is_told_that_it_is_ready_alive_and_stopping(simulator: Simulator, tmp_path: Path) -> None:
+    """READY, STATUS, WATCHDOG and STOPPING come in on the notify socket; a reload is announced and ended."""
+    pytest.importorskip("systemd", reason="systemd-python is not installed")
+    notify = DatagramSocket(tmp_path / "notify")
+    environ = {"NOTIFY_SOCKET": str(notify.path), "WATCHDOG_USEC": "2000000"}
+    with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:
+        process.wait_for("state_changed")
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_for("config_reloaded")
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.ended() == 0
+    lines = [line for datagram in notify.received() for line in datagram.decode().splitlines()]
+    notify.close()
+
+    assert lines[0] == "READY=1"
+    assert lines[-1] == "STOPPING=1"
+    assert "WATCHDOG=1" in lines
+    assert [line for line in lines if line.startswith("STATUS=ok")]
+    reloading = lines.index("RELOADING=1")
+    assert any(line.startswith("MONOTONIC_USEC=") for line in lines[reloading : reloading + 2])
+    assert "READY=1" in lines[reloading:]
+
+
+def test_it_takes_the_socket_that_systemd_hands_in(simulator: Simulator, tmp_path: Path) -> None:
+    """With socket activation it serves there, and binds nothing itself."""
+    pytest.importorskip("systemd", reason="systemd-python is not installed")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        port = listener.getsockname()[1]
+        path = config(tmp_path, simulator)
+        # The shell hands the socket in as descriptor 3, with its own process id, as systemd does.
+        script = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" -m rolewatch run --config "$1" 3<&"$2"'
+        popen = subprocess.Popen(
+            ["/bin/bash", "-c", script, sys.executable, str(path), str(listener.fileno())],
+            env=environment(),
+            pass_fds=[listener.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        process = Process(popen)
+        try:
+            process.wait_for("state_changed")
+            assert f":{port}" in str(process.wait_for("started")["listen"])
+            assert get(f"http://127.0.0.1:{port}/-/ready")[0] == 200
+        finally:
+            process.end()
+
+
+def test_the_daemon_loads_no_boto3_and_no_rich(simulator: Simulator, tmp_path: Path) -> None:
+    """What only commands for people and for AWS need costs the daemon nothing."""
+    with daemon("--config", str(config(tmp_path, simulator)), python=("-X", "importtime")) as process:
+        process.wait_for("state_changed")
+        imported = {line.rpartition("|")[2].strip() for line in process.other if line.startswith("import time:")}
+
+    assert "rolewatch.watch" in imported
+    assert imported & {"boto3", "botocore", "rich.console", "rolewatch.simulator", "rolewatch.aws"} == set()

@@ -1,0 +1,109 @@
+"""Every scenario of the one list, through every door, over real sockets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from harness import POLLS, Seen, house, patience
+
+from rolewatch.cli import main
+from rolewatch.faults import FAULTS, Fault
+from rolewatch.model import FailureLabel, State
+from rolewatch.settings import ExpectSettings
+from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+
+BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+FAULTY = pytest.mark.parametrize(
+    "scenario", [each for each in SCENARIOS if each.expect.faults], ids=lambda scenario: scenario.name
+)
+
+
+def run(directory: Path, scenario: Scenario) -> Seen:
+    """Run a daemon that was started in *scenario* until it must have made up its mind."""
+    with house(directory, scenario.name, expect=ExpectSettings(role=scenario.expect.expect_role)) as daemon:
+        return daemon.run()
+
+
+@BY_NAME
+def test_a_daemon_tells_the_scenario_at_every_door(scenario: Scenario, tmp_path: Path) -> None:
+    """Metrics, status, journal and systemd all tell the faults and the state that the scenario's list expects."""
+    expect = scenario.expect
+    seen = run(tmp_path, scenario)
+
+    states = {state.value: seen.sample("rolewatch_state", state=state.value) for state in State}
+    assert states == {state.value: float(state is expect.state) for state in State}
+    active = [fault for fault in Fault if seen.sample("rolewatch_fault_active", fault=fault.value) == 1.0]
+    assert tuple(active) == expect.faults
+    transient = any(wire.times for wire in scenario.conditions.wire)
+    failures = {label: seen.sample("rolewatch_poll_failures_total", reason=label.value) for label in FailureLabel}
+    if not transient:
+        assert failures == {label: float(POLLS if label is expect.failure else 0) for label in FailureLabel}
+    assert seen.status["state"] == expect.state.value
+    assert [fault["fault"] for fault in seen.status["faults"]] == [fault.value for fault in expect.faults]
+    raised = [entry["ROLEWATCH_FAULT"] for entry in seen.events("fault_raised")]
+    assert sorted(raised) == sorted(fault.value for fault in expect.faults)
+    for entry in seen.events("fault_raised"):
+        entry_fault = Fault(entry["ROLEWATCH_FAULT"])
+        assert entry["MESSAGE_ID"] == FAULTS[entry_fault].message_id
+        assert entry["PRIORITY"] == str(FAULTS[entry_fault].severity.value)
+        assert entry["MESSAGE"].startswith(f"{entry_fault.value}: {FAULTS[entry_fault].title}")
+    if expect.reason:
+        (entry,) = [each for each in seen.events("fault_raised") if "ROLEWATCH_REASON" in each]
+        assert entry["ROLEWATCH_REASON"] == expect.reason.value
+    assert any(expect.state.value in line for line in seen.notifications if line.startswith("STATUS="))
+    assert (seen.ready, seen.healthy) == (200, 200)
+
+
+@FAULTY
+def test_a_fault_that_comes_and_goes_is_raised_once_and_cleared_once(scenario: Scenario, tmp_path: Path) -> None:
+    """From health into the scenario and back: each fault is raised once, cleared once, and the end is health."""
+    expect = scenario.expect
+    with house(tmp_path, "healthy", expect=ExpectSettings(role=scenario.expect.expect_role)) as daemon:
+        daemon.patience = patience(scenario)
+        seen = daemon.run((2, daemon.switch(scenario.name)), (7, daemon.switch("healthy")), polls=12)
+
+    for kind in ("fault_raised", "fault_cleared"):
+        faults = [entry["ROLEWATCH_FAULT"] for entry in seen.events(kind)]
+        assert sorted(faults) == sorted(fault.value for fault in expect.faults), kind
+    states = [entry["ROLEWATCH_STATE"] for entry in seen.events("state_changed")]
+    assert states[0] == "ok"
+    assert states[-1] == "ok"
+    assert expect.state.value in states
+    assert seen.status["state"] == "ok"
+
+
+@BY_NAME
+@pytest.mark.parametrize("form", ["json", "nagios", "text"])
+def test_a_single_look_tells_the_scenario(
+    scenario: Scenario,
+    form: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`check` prints state and faults, and its exit status is the state's."""
+    monkeypatch.setenv("ROLEWATCH_IMDS_TIMEOUT", str(patience(scenario).timeout))
+    monkeypatch.setenv("ROLEWATCH_IMDS_DEADLINE", str(patience(scenario).deadline))
+    words = ["check", "--format", form]
+    for pattern in scenario.expect.expect_role:
+        words += ["--expect-role", pattern]
+    with house(tmp_path, scenario.name) as daemon:
+        status = main([*words, "--endpoint", daemon.endpoint])
+    printed = capsys.readouterr().out
+
+    assert status == scenario.expect.state.exit_code
+    if form == "json":
+        document = json.loads(printed)
+        assert document["schema"] == 1
+        assert document["state"] == scenario.expect.state.value
+        assert [fault["fault"] for fault in document["faults"]] == [fault.value for fault in scenario.expect.faults]
+        assert all(fault["fix"] and fault["takes_effect"] and fault["cause"] for fault in document["faults"])
+    elif form == "nagios":
+        assert printed.startswith(f"ROLEWATCH {('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')[status]} - ")
+        assert printed.count("\n") == 1
+        assert all(fault.value in printed for fault in scenario.expect.faults)
+    else:
+        assert printed.startswith(scenario.expect.state.value.upper())
+        assert all(f"\n{fault.value}: {FAULTS[fault].title}" in printed for fault in scenario.expect.faults)
