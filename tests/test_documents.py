@@ -283,8 +283,13 @@ def test_the_last_of_duplicate_keys_counts() -> None:
     assert read(body).code == "Failed"
 
 
+def test_an_empty_code_is_none() -> None:
+    """botocore asks for the four fields alone: a document that has them is no error for its empty Code."""
+    assert read(recorded({**SUCCESS, "Code": ""})).code is None
+
+
 @pytest.mark.parametrize(
-    "code", ["Has Blank", "X" * 65, "Line\nBreak", "Nul\0", "Ünïcode", "<b>", "a/b", "", " ", 5, 1.5], ids=repr
+    "code", ["Has Blank", "X" * 65, "Line\nBreak", "Nul\0", "Ünïcode", "<b>", "a/b", " ", 5, 1.5], ids=repr
 )
 def test_a_code_of_another_shape_is_called_unreadable(code: object) -> None:
     """Whatever is no word of letters is not repeated; that there was something is told."""

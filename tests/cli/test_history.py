@@ -213,6 +213,26 @@ def test_what_is_no_journal_is_said(content: bytes, tmp_path: Path, capsys: pyte
     assert f"{path} cannot be read as a journal" in err
 
 
+@pytest.mark.parametrize("damage", ["a field without a name", "an entry without its fields"])
+def test_a_damaged_entry_is_left_out_and_said(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What else can be read is told, above all what came after."""
+    entries = [exported(NOON + each * HOUR, "started", f"event {each}", file=f"unique {each}") for each in range(5)]
+    path = journal_file(tmp_path / "x.journal", *entries)
+    journal_bytes = path.read_bytes()
+    name = journal_bytes.index(b"ROLEWATCH_FILE=unique 2")
+    if damage == "a field without a name":
+        path.write_bytes(journal_bytes[:name] + b"\xff" + journal_bytes[name + 1 :])
+    else:  # 64 bytes of header before the payload; its first byte is the type of the object (systemd `journal-def.h`)
+        path.write_bytes(journal_bytes[: name - 64] + b"\x09" + journal_bytes[name - 63 :])
+    status, lines, err = history(capsys, "--file", str(path), "--json")
+    told = [json.loads(line)["message"] for line in lines]
+
+    assert status == 0
+    assert told[-2:] == ["event 3", "event 4"]
+    assert told[:2] == ["event 0", "event 1"]
+    assert "damaged" in err or len(told) == 5
+
+
 def test_without_the_module_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,7 +73,9 @@ def test_what_is_bound_to_the_logger_does_not_come_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), ValueError(CANARY), [CANARY], {"token": CANARY}, b"CANARY", None, True], ids=lambda value: type(value).__name__
+    "value",
+    [object(), ValueError(CANARY), [CANARY], {"token": CANARY}, b"CANARY", None, True],
+    ids=lambda value: type(value).__name__,
 )
 def test_nothing_is_told_by_its_repr(value: object) -> None:
     """Only text and numbers are values; an exception or a document in a field's place is left out."""

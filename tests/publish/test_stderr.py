@@ -111,6 +111,15 @@ def test_a_closed_descriptor_is_no_reason_to_raise() -> None:
         assert not writer.write("It happened.")
 
 
+def test_a_descriptor_that_cannot_be_written_is_no_reason_to_raise() -> None:
+    """Poll finds room in it, and the write fails."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    taken = LineWriter(descriptor).write("It happened.")
+    os.close(descriptor)
+
+    assert not taken
+
+
 def test_a_file_takes_everything(tmp_path: Path) -> None:
     """``2>file`` works as ever."""
     path = tmp_path / "log"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 from rolewatch.cli import timeline
-from rolewatch.cli.journal_reader import Source, past_events
+from rolewatch.cli.journal_reader import Source, read_past
 from rolewatch.config.durations import parse_duration
 
 DEFAULT_SINCE = "7d"
@@ -64,7 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     wanted: Optional[float] = arguments.since
     if wanted is None and source.is_live:
         wanted = since(DEFAULT_SINCE)
-    events = list(past_events(source, since=None if wanted is None else max(0.0, now.timestamp() - wanted)))
+    past = read_past(source, since=None if wanted is None else max(0.0, now.timestamp() - wanted))
+    events = past.events
+    if past.damaged:
+        print(f"rolewatch: the journal is damaged: {past.damaged} entries are left out.", file=sys.stderr)
     if not events:
         print(f"rolewatch: {_nothing(source, arguments.since)}", file=sys.stderr)
     elif arguments.json:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from rolewatch.cli.timeline import PastEvent
 from rolewatch.errors import UnavailableError, UsageError
@@ -22,6 +22,8 @@ JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 _NUMBERS = frozenset({"errno", "http_status", "roles", "consecutive_failures"})
 _LEVELS = {level.value: level.name.lower() for level in Level}
 _MICROSECONDS = 1_000_000
+_MOST_DAMAGED = 1000
+"""With so many damaged entries there is no journal left to read; and a reader that does not get on must end."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,32 @@ class Source:
         return not self.files and self.directory is None
 
 
-def past_events(source: Source, *, since: Optional[float] = None) -> Iterator[PastEvent]:
-    """Yield the events in *source*, the oldest first, from *since* on (seconds of the epoch; None: all of them).
+@dataclass
+class Past:
+    """What was read."""
+
+    events: List[PastEvent] = field(default_factory=list)
+    """The oldest first."""
+    damaged: int = 0
+    """Entries that could not be read, and are left out."""
+
+
+def read_past(source: Source, *, since: Optional[float] = None) -> Past:
+    """Return the events in *source* from *since* on (seconds of the epoch; None: all of them).
 
     Raise `UsageError` where there is no such file, and `UnavailableError` where it cannot be read.
     """
-    found = False
-    for entry in _entries(_open(source), since):
-        event = _event(entry)
-        if event is not None:
-            found = True
-            yield event
-    if not found:
+    past = Past()
+    with contextlib.closing(_open(source)) as reader:
+        if since is not None:
+            reader.seek_realtime(since)
+        for entry in _entries(reader, past):
+            event = _event(entry)
+            if event is not None:
+                past.events.append(event)
+    if not past.events:
         _complain_of_permissions(source)
+    return past
 
 
 def _module() -> ModuleType:
@@ -86,14 +101,17 @@ def _open(source: Source) -> Any:  # noqa: ANN401 - systemd-python has no types
     return reader
 
 
-def _entries(reader: Any, since: Optional[float]) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - likewise
-    with contextlib.closing(reader):
-        if since is not None:
-            reader.seek_realtime(since)
+def _entries(reader: Any, past: Past) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - likewise
+    """Yield what can be read. A damaged entry is counted, and the next one is tried: the newest matter most."""
+    while past.damaged < _MOST_DAMAGED:
         try:
-            yield from reader
-        except OSError as error:
-            raise UnavailableError(f"the journal is damaged, and ends here: {error.strerror}") from error
+            entry: Mapping[str, Any] = reader.get_next()
+        except (OSError, ValueError):  # ValueError: a field's name that is no text
+            past.damaged += 1
+            continue
+        if not entry:
+            return
+        yield entry
 
 
 def _event(entry: Mapping[str, Any]) -> Optional[PastEvent]:

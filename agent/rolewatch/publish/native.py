@@ -1,8 +1,8 @@
 """journald's native protocol: one datagram an entry, never blocking.
 
-The protocol: https://systemd.io/JOURNAL_NATIVE_PROTOCOL. Not `systemd.journal.send`: it blocks for ever when journald
-is stuck and drops entries silently when it is absent, and `JournalHandler` sends the arguments of a message along
-(systemd-python 235, read and measured in 2026).
+The protocol: https://systemd.io/JOURNAL_NATIVE_PROTOCOL. Not `systemd.journal.send`: when journald is stuck it blocks
+for ever and keeps every other thread from running, and when journald is absent it drops entries silently; and not
+`JournalHandler`, which sends the arguments of a message along (systemd-python 235, read and measured in 2026).
 """
 
 from __future__ import annotations
