@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     past = read_past(source, since=None if wanted is None else max(0.0, now.timestamp() - wanted))
     events = past.events
     if past.damaged:
-        print(f"rolewatch: the journal is damaged: {past.damaged} entries are left out.", file=sys.stderr)
+        print(f"rolewatch: the journal is damaged; entries that are left out: {past.damaged}", file=sys.stderr)
     if not events:
         print(f"rolewatch: {_nothing(source, arguments.since)}", file=sys.stderr)
     elif arguments.json:
