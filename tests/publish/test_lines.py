@@ -58,10 +58,7 @@ def test_a_line_of_json_leaves_out_what_there_is_not() -> None:
     [
         (
             RAISED,
-            (
-                "17:31:25  warning   fault_raised         imds_unreachable: IMDS is out of reach (refused).  "
-                "instance_id=i-0123456789abcdef0 role=wéb"
-            ),
+            "17:31:25  warning   fault_raised         imds_unreachable: IMDS is out of reach (refused).",
         ),
         (STOPPING, "17:31:25  notice    stopping             rolewatch stops."),
         (
@@ -74,6 +71,18 @@ def test_a_line_of_json_leaves_out_what_there_is_not() -> None:
 def test_a_line_for_a_terminal_can_be_read(entry: Entry, line: str) -> None:
     """The time of day in UTC, the level, the event, the sentence, and of the fields what the sentence lacks."""
     assert for_terminal(entry, colour=False) == line
+
+
+def test_a_long_sentence_is_wrapped_in_its_column() -> None:
+    """On a terminal, so that the times stand free; nothing is cut."""
+    shown = for_terminal(replace(STOPPING, message="It stops. " * 20), colour=False, width=80)
+
+    first, *others = shown.splitlines()
+    assert first.startswith("17:31:25  notice    stopping             It stops.")
+    assert len(others) > 1
+    assert all(line.startswith((" " * 41 + "It", " " * 41 + "stops.")) for line in others)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.split("stopping")[1].split() == ["It", "stops."] * 20
 
 
 @pytest.mark.parametrize("level", Level)

@@ -56,6 +56,7 @@ class Journal:
         """
         self._form = form_of(settings, environ, stderr)
         self._colour = os.isatty(stderr) and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        self._width = os.get_terminal_size(stderr).columns if os.isatty(stderr) else 0
         self._prefix = names_journal(environ, stderr)
         self._native = NativeSocket(socket_path) if self._form is Form.JOURNAL else None
         self._lines = LineWriter(stderr)
@@ -117,7 +118,8 @@ class Journal:
         return sent is Sent.YES or (sent is Sent.NO_JOURNAL and self._write_line(entry))
 
     def _write_line(self, entry: Entry) -> bool:
-        line = for_terminal(entry, colour=self._colour) if self._form is Form.CONSOLE else as_json(entry)
+        console = self._form is Form.CONSOLE
+        line = for_terminal(entry, colour=self._colour, width=self._width) if console else as_json(entry)
         # sd-daemon(3): what journald reads from a service's stderr gets its priority from such a prefix.
         return self._lines.write(f"<{entry.level.value}>{line}" if self._prefix else line)
 

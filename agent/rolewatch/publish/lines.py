@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from datetime import datetime, timezone
 from typing import Dict, Iterator, Mapping
 
 from rolewatch.model import EventKind, Level, Scalar
 from rolewatch.publish.entries import Entry
 
-_SHOWN = ("instance_id", "role", "instance_profile", "reason", "file", "problem")
+_SHOWN = ("reason", "file", "problem")
 """The fields that a person may want beside the sentence, where it does not name them. All are in the JSON form."""
+_NARROWEST = 72
+"""Columns below which a sentence is not wrapped: there would be nothing but its column."""
 _LEVEL_WIDTH = max(len(level.name) for level in Level)
 _KIND_WIDTH = max(len(kind.value) for kind in EventKind)
 
@@ -41,16 +44,25 @@ def as_json(entry: Entry) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
 
-def for_terminal(entry: Entry, *, colour: bool) -> str:
-    """Return *entry* as a person reads it: time of day in UTC, level, event, sentence, and what the sentence lacks."""
+def for_terminal(entry: Entry, *, colour: bool, width: int = 0) -> str:
+    """Return *entry* as a person reads it: time of day in UTC, level, event, sentence, and what the sentence lacks.
+
+    The sentence is wrapped in its column where the terminal is *width* columns wide; 0: it stays on one line.
+    """
     level = f"{entry.level.name.lower():<{_LEVEL_WIDTH}}"
     kind = f"{entry.kind.value:<{_KIND_WIDTH}}"
     time = f"{entry.at.astimezone(timezone.utc):%H:%M:%S}"
     more = " ".join(_details(entry))
+    message = entry.message
+    if width >= _NARROWEST:
+        message, more = (
+            _wrapped("  ".join(filter(None, (message, more))), len(time) + len(level) + len(kind) + 6, width),
+            "",
+        )
     if colour:
         level, time = _painted(level, _COLOURS[entry.level]), _painted(time, "2")
         more = _painted(more, "2") if more else ""
-    return "  ".join(filter(None, (time, level, kind, entry.message, more)))
+    return "  ".join(filter(None, (time, level, kind, message, more)))
 
 
 def _details(entry: Entry) -> Iterator[str]:
@@ -58,6 +70,11 @@ def _details(entry: Entry) -> Iterator[str]:
         value = str(entry.facts.get(name, ""))
         if value and value not in entry.message:
             yield f"{name}={json.dumps(value, ensure_ascii=False) if ' ' in value else value}"
+
+
+def _wrapped(sentence: str, column: int, width: int) -> str:
+    lines = textwrap.wrap(sentence, width - column, break_long_words=False, break_on_hyphens=False)
+    return ("\n" + " " * column).join(lines)
 
 
 def _painted(words: str, colour: str) -> str:
