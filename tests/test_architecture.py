@@ -28,9 +28,11 @@ MAY_IMPORT = {
     "observe": {"documents", "imds"} | NOUNS,
     # classify judges and never asks.
     "classify": {"faults", "model", "settings"},
+    # What another process found out from AWS.
+    "confirmation": {"documents", "errors", "faults", "model"},
     # track remembers. `Known` is what it hands to classify.
     "cadence": {"memory", "model", "settings"},
-    "track": {"cadence", "classify", "explain", "memory", "tell"} | NOUNS,
+    "track": {"cadence", "classify", "confirmation", "explain", "memory", "tell"} | NOUNS,
     "state_file": {"documents", "memory"} | NOUNS,
     # The words for people, made of the table of faults.
     "explain": {"faults", "model"},
@@ -40,8 +42,20 @@ MAY_IMPORT = {
     # publish tells and never decides.
     "publish": {"explain", "tell"} | NOUNS,
     # watch turns it.
-    "schedule": {"memory", "model", "settings"},
-    "watch": {"classify", "imds", "memory", "observe", "publish", "schedule", "state_file", "tell", "track"} | NOUNS,
+    "schedule": {"faults", "memory", "model", "settings"},
+    "watch": {
+        "classify",
+        "confirmation",
+        "imds",
+        "memory",
+        "observe",
+        "publish",
+        "schedule",
+        "state_file",
+        "tell",
+        "track",
+    }
+    | NOUNS,
     # The settings as people write them.
     "config": {"errors", "model", "settings"},
     # An IMDS of its own, which shares no code with the client that it proves.

@@ -126,7 +126,9 @@ def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
         ("[pol]\n", "1: there is no table pol; did you mean [poll]?"),
         (
             "[zzz]\n",
-            ("1: there is no table zzz; the tables are [imds], [poll], [expect], [limits], [metrics], [log], [state]."),
+            (
+                "1: there is no table zzz; the tables are [imds], [poll], [expect], [limits], [metrics], [log], [state], [confirm]."
+            ),
         ),
         ("\ninterval = 30\n", "2: there is no setting interval outside the tables; did you mean interval in [poll]?"),
         (
@@ -284,6 +286,10 @@ def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
         "log.format": ("json", "JSON"),
         "log.level": ("debug", "Debug"),
         "state.directory": ("/srv/state",) * 2,
+        "confirm.file": ("/srv/evidence.json",) * 2,
+        "confirm.request": ("/srv/request",) * 2,
+        "confirm.interval": (7200.0, "2h"),
+        "confirm.spread": (60.0, "1m"),
         "imds.endpoint_mode": ("ipv6", "IPv6"),
     }
     assert set(other) == set(KEYS)

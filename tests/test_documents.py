@@ -284,7 +284,7 @@ def test_the_last_of_duplicate_keys_counts() -> None:
 
 
 def test_an_empty_code_is_none() -> None:
-    """botocore asks for the four fields alone: a document that has them is no error for its empty Code."""
+    """Botocore asks for the four fields alone: a document that has them is no error for its empty Code."""
     assert read(recorded({**SUCCESS, "Code": ""})).code is None
 
 

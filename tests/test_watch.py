@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 import pytest
 
 from builders import START, UPTIME
 from rolewatch.faults import Fault
-from rolewatch.imds import Client
 from rolewatch.memory import Memory
 from rolewatch.model import Event, EventKind, Level, Moment, Report, State
-from rolewatch.publish import Publisher
-from rolewatch.settings import ExpectSettings, ImdsSettings, Settings
+from rolewatch.settings import ExpectSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
 from rolewatch.state_file import StateFile
-from rolewatch.watch import Setup, Wake, Watch, clock
+from rolewatch.watch import Setup, Wake, clock
+from stage import Stage, Time, no_reload
 
 RELOADED = Event(EventKind.CONFIG_RELOADED, Level.INFO, "The settings were read again and are in force.")
 REJECTED = Event(EventKind.CONFIG_REJECTED, Level.ERROR, "The new settings cannot be used.")
-
-
-@dataclass
-class Time:
-    """The clocks of a test: they stand still but for `pass_`."""
-
-    elapsed: float = 0.0
-
-    def utc(self) -> datetime:
-        """Return the wall clock."""
-        return START + timedelta(seconds=self.elapsed)
-
-    def __call__(self) -> Moment:
-        """Return both clocks."""
-        return Moment(self.utc(), UPTIME + self.elapsed)
-
-    def pass_(self, seconds: float) -> None:
-        """Let *seconds* pass."""
-        self.elapsed += seconds
-
-
-@dataclass
-class Recorder:
-    """A publisher that keeps what it was told."""
-
-    name: str = "recorder"
-    reports: List[Report] = field(default_factory=list)
-
-    def publish(self, report: Report) -> None:
-        """Keep *report*."""
-        self.reports.append(report)
-
-    def events(self, kind: EventKind) -> List[Event]:
-        """Return the events of one kind."""
-        return [event for report in self.reports for event in report.events if event.kind is kind]
-
-    @property
-    def times(self) -> List[float]:
-        """Return when the looks were, in seconds after the start."""
-        return [report.snapshot.moment.uptime - UPTIME for report in self.reports]
 
 
 @dataclass
@@ -77,68 +35,6 @@ class Broken:
         """Fail."""
         assert isinstance(report, Report)
         raise self.error
-
-
-@dataclass
-class Stage:
-    """A loop, its IMDS and its time."""
-
-    imds: Simulator
-    time: Time
-    recorder: Recorder = field(default_factory=Recorder)
-    settings: Settings = field(default_factory=lambda: Settings(imds=ImdsSettings(timeout=0.5)))
-
-    def setup(self, endpoint: str = "") -> Setup:
-        """Return the settings with a client for *endpoint*, or for the simulator."""
-        return Setup(
-            self.settings, Client(endpoint or self.imds.endpoint, self.settings.imds, monotonic=time.monotonic)
-        )
-
-    def watch(
-        self,
-        *others: Publisher,
-        remember: Optional[Callable[[Memory, Moment], None]] = None,
-        memory: Optional[Memory] = None,
-        beat: Callable[[], None] = lambda: None,
-        beat_interval: float = 30.0,
-    ) -> Watch:
-        """Return the loop; *others* are told before the recorder."""
-        return Watch(
-            setup=self.setup(),
-            memory=memory or Memory(boot_id="boot"),
-            publishers=(*others, self.recorder),
-            remember=remember,
-            clock=self.time,
-            beat=beat,
-            beat_interval=beat_interval,
-        )
-
-    def run(self, watch: Watch, until: float, *steps: Tuple[float, Callable[[], None]]) -> None:
-        """Run *watch* until so many seconds have passed; each step is done when its time has come."""
-        todo = sorted(steps, key=lambda step: step[0])
-
-        def pause(seconds: float) -> Wake:
-            self.time.pass_(seconds)
-            while todo and todo[0][0] <= self.time.elapsed:
-                todo.pop(0)[1]()
-            return Wake.TIMER if self.time.elapsed < until else Wake.STOP
-
-        watch.run(pause, no_reload)
-
-    def run_script(
-        self,
-        watch: Watch,
-        wakes: Sequence[Wake],
-        reload: Optional[Callable[[], Tuple[Optional[Setup], Event]]] = None,
-    ) -> None:
-        """Run *watch* with a pause that ends for these reasons, one after the other, before any time has passed."""
-        script = iter(wakes)
-        watch.run(lambda _: next(script), reload or no_reload)
-
-
-def no_reload() -> Tuple[Optional[Setup], Event]:
-    """Fail the test: nobody asked for this."""
-    pytest.fail("nobody asked for a reload")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple, Union
 
-from rolewatch.faults import FAULTS, IMDS_FAULTS, Fault
+from rolewatch.faults import CONFIRMED_FAULTS, IMDS_FAULTS, Fault
 from rolewatch.model import (
     Absent,
     Answered,
@@ -41,6 +41,15 @@ cautious."""
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """What is known of the faults that only the AWS API can tell."""
+
+    findings: Tuple[Finding, ...] = ()
+    untold: Tuple[Fault, ...] = ()
+    """Those that the confirmation could not decide; all of them, where it was judged before."""
+
+
+@dataclass(frozen=True)
 class Known:
     """What is remembered from earlier polls, as far as a judgement needs it."""
 
@@ -53,6 +62,8 @@ class Known:
     """It is shortly after boot and no credentials were seen since: that they are missing is no fault yet."""
     profile_name: Optional[str] = None
     """The instance profile's name as last told: an error document does not repeat it."""
+    confirmed: Optional[Confirmed] = None
+    """What a confirmation through the AWS API says; None where there is none, or it is too old to be believed."""
 
 
 def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment) -> Verdict:
@@ -66,7 +77,7 @@ def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment
     if isinstance(seen, Unanswered):
         fault = _imds_fault(seen.failure)
         verdict.hold(fault, seen.failure.evidence)
-        verdict.silence(set(Fault) - {*IMDS_FAULTS, Fault.CLOCK_SKEW})
+        verdict.silence(set(Fault) - {*IMDS_FAULTS, Fault.CLOCK_SKEW, *CONFIRMED_FAULTS})
         verdict.silence(IMDS_FAULTS[IMDS_FAULTS.index(fault) + 1 :])
     else:
         corrected = now.utc if seen.date is None else seen.date
@@ -74,7 +85,10 @@ def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment
         _judge_profile(verdict, seen, known)
         _judge_credentials(verdict, seen, known, corrected)
         _judge_expectations(verdict, seen, known)
-    verdict.silence(fault for fault in Fault if FAULTS[fault].confirmation_only)
+    if known.confirmed is not None:
+        verdict.silence(known.confirmed.untold)
+        for finding in known.confirmed.findings:
+            verdict.hold(finding.fault, finding.evidence)
     return verdict.result()
 
 

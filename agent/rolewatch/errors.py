@@ -4,6 +4,7 @@
   - ConfigError          the operator's settings cannot be used; exit status 78 (EX_CONFIG)
   - ImdsError            no usable answer from IMDS; becomes a `model.Failure` in `observe`, never a crash
   - StateFileError       the state file cannot be used; it is ignored with a warning
+  - ConfirmationError    the evidence of a confirmation cannot be used; it is ignored, counted and told
   - UsageError           a command cannot do what was asked, and says what to do instead; exit status 64 (EX_USAGE)
   - UnavailableError     something on the host is not to be had now, an address; exit status 69 (EX_UNAVAILABLE)
 """
@@ -43,6 +44,10 @@ class ImdsError(RolewatchError):
 
 class StateFileError(RolewatchError):
     """The state file cannot be read, is of another version, or belongs to another instance."""
+
+
+class ConfirmationError(RolewatchError):
+    """The evidence of a confirmation cannot be used; the text says why, and nothing of what it holds."""
 
 
 class UsageError(RolewatchError):

@@ -7,6 +7,29 @@ The prose of the entries is in `fault_table`.
 from __future__ import annotations
 
 from rolewatch.fault_table import FAULTS
-from rolewatch.fault_table.nouns import DENYING, IMDS_FAULTS, PLACEHOLDERS, Entry, Fault, Remedy, Severity, Step, Who
+from rolewatch.fault_table.nouns import (
+    CONFIRMED_FAULTS,
+    DENYING,
+    IMDS_FAULTS,
+    PLACEHOLDERS,
+    Entry,
+    Fault,
+    Remedy,
+    Severity,
+    Step,
+    Who,
+)
 
-__all__ = ["DENYING", "FAULTS", "IMDS_FAULTS", "PLACEHOLDERS", "Entry", "Fault", "Remedy", "Severity", "Step", "Who"]
+__all__ = [
+    "CONFIRMED_FAULTS",
+    "DENYING",
+    "FAULTS",
+    "IMDS_FAULTS",
+    "PLACEHOLDERS",
+    "Entry",
+    "Fault",
+    "Remedy",
+    "Severity",
+    "Step",
+    "Who",
+]

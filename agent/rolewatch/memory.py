@@ -65,6 +65,8 @@ class Memory:
     """Role and profile that were seen twice in a row, for events of change."""
     intervals: Tuple[float, ...] = ()
     """The last observed intervals between rotations, in seconds, oldest first."""
+    confirmed_at: Optional[datetime] = None
+    """When the confirmation was made that was judged last: each counts once."""
     credentials_seen: bool = False
     """Whether usable credentials were seen since boot."""
 

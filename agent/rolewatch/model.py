@@ -40,6 +40,7 @@ EVIDENCE_KEYS = (
     "allowed_age_seconds",
     "rotation_interval_seconds",
     "clock_offset_seconds",
+    "confirmed",
 )
 """The closed set of evidence keys, in the order in which they are shown. The journal's allow-list."""
 

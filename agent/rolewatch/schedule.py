@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Tuple
 
+from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.memory import Memory
 from rolewatch.settings import PollSettings
 
@@ -38,7 +39,7 @@ def next_poll(schedule: Schedule, memory: Memory, poll: PollSettings, uptime: fl
         return schedule, min(poll.interval * 2 ** min(memory.throttled, 10), max(poll.max_interval, poll.interval))
     if confirming(memory) and schedule.credit >= 1:
         return replace(schedule, credit=schedule.credit - 1), min(poll.confirm_interval, poll.interval)
-    wait = (_phase(schedule.seed) * poll.interval - uptime) % poll.interval
+    wait = (phase(schedule.seed) * poll.interval - uptime) % poll.interval
     if wait < poll.interval / 2:
         wait += poll.interval
     return replace(schedule, credit=min(MAX_CREDIT, schedule.credit + CREDIT)), wait
@@ -46,9 +47,13 @@ def next_poll(schedule: Schedule, memory: Memory, poll: PollSettings, uptime: fl
 
 def confirming(memory: Memory) -> bool:
     """Return whether a fault was seen that is not raised yet, or not seen that is not cleared yet."""
-    return any(not watched.active or watched.unseen for watched in memory.faults.values())
+    return any(
+        not watched.active or watched.unseen
+        for fault, watched in memory.faults.items()
+        if fault not in CONFIRMED_FAULTS  # no haste makes the next confirmation come sooner
+    )
 
 
-def _phase(seed: str) -> float:
+def phase(seed: str) -> float:
     """Return a place in [0, 1) that is the same for *seed* in every process (`hash` is not)."""
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") / 2**64

@@ -101,6 +101,20 @@ class StateSettings:
 
 
 @dataclass(frozen=True)
+class ConfirmSettings:
+    """``[confirm]``: what rolewatch-confirm.service finds out from AWS, and when it is asked to."""
+
+    file: str = ""
+    """File in which a confirmation leaves its evidence (`rolewatch diagnose --output`). Empty: none is read."""
+    request: str = ""
+    """File that the daemon touches to ask for a confirmation. Empty: it does not ask."""
+    interval: float = 21600.0
+    """How often a confirmation is made without being asked for. Evidence twice as old is not believed any more."""
+    spread: float = 300.0
+    """Longest wait from a fault to asking for a confirmation, so that a fleet that breaks at once spreads."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings."""
 
@@ -111,3 +125,4 @@ class Settings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     state: StateSettings = field(default_factory=StateSettings)
+    confirm: ConfirmSettings = field(default_factory=ConfirmSettings)

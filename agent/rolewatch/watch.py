@@ -6,16 +6,20 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
+from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from rolewatch import track
 from rolewatch.classify import classify
+from rolewatch.confirmation import Confirmation, ConfirmationFile, ask
+from rolewatch.errors import RolewatchError
+from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.imds import Client
 from rolewatch.memory import Memory
 from rolewatch.model import Answered, Event, EventKind, Level, Moment, Report
 from rolewatch.observe import Questions, observe
 from rolewatch.publish import Publisher
-from rolewatch.schedule import Schedule, next_poll
+from rolewatch.schedule import Schedule, next_poll, phase
 from rolewatch.settings import Settings
 
 Clock = Callable[[], Moment]
@@ -46,6 +50,7 @@ class Setup:
 
     settings: Settings
     client: Client
+    confirmation: Optional[ConfirmationFile] = None
 
 
 Reload = Callable[[], Tuple[Optional[Setup], Event]]
@@ -71,6 +76,9 @@ class Watch:
         """Start with what every publisher has: no failure."""
         self._schedule = Schedule(seed=self.memory.boot_id)
         self._events: List[Event] = []
+        self._ask_at: Optional[float] = None
+        if self.setup.confirmation is not None:
+            self.publisher_failures.setdefault("confirmation", 0)
         for publisher in self.publishers:
             self.publisher_failures.setdefault(publisher.name, 0)
         if self.remember is not None:
@@ -106,8 +114,11 @@ class Watch:
         if isinstance(seen, Answered) and (questions.identity or questions.tags):
             memory = replace(memory, asked_at=now.uptime)
         memory, recognised = track.recognise(memory, seen, now)
-        verdict = classify(seen, track.known(memory, seen, settings, now), settings.limits, now)
+        confirmation = self._confirmation()
+        verdict = classify(seen, track.known(memory, seen, settings, now, confirmation), settings.limits, now)
+        memory = replace(memory, confirmed_at=confirmation.at if confirmation else None)
         self.memory, events = track.advance(memory, seen, verdict, settings, now)
+        self._ask_for_confirmation(events, now)
         snapshot = track.snapshot_of(self.memory, settings, now, duration=now.uptime - begun.uptime)
         told, self._events = (*self._events, *recognised, *events), []
         self._publish(Report(snapshot, told), now)
@@ -115,6 +126,27 @@ class Watch:
             self._schedule = Schedule(self.memory.instance_id, self._schedule.credit)
         self._schedule, wait = next_poll(self._schedule, self.memory, settings.poll, self.clock().uptime)
         return wait
+
+    def _confirmation(self) -> Optional[Confirmation]:
+        """Return the last confirmation, where one is configured and can be read."""
+        file = self.setup.confirmation
+        found: List[Optional[Confirmation]] = [None]
+        if file is not None:
+            self._attempt(file.name, lambda: found.append(file.read()))
+        return found[-1]
+
+    def _ask_for_confirmation(self, events: Sequence[Event], now: Moment) -> None:
+        """Ask for a confirmation some time after a fault was raised, or one was confirmed once and needs it twice."""
+        confirm = self.setup.settings.confirm
+        if not confirm.request:
+            return
+        raised = any(event.kind is EventKind.FAULT_RAISED and event.fault not in CONFIRMED_FAULTS for event in events)
+        once = any(fault in CONFIRMED_FAULTS and not watched.active for fault, watched in self.memory.faults.items())
+        if self._ask_at is None and (raised or once):
+            self._ask_at = now.uptime + phase(self._schedule.seed) * confirm.spread
+        if self._ask_at is not None and now.uptime >= self._ask_at:
+            self._ask_at = None
+            self._attempt("confirmation", lambda: ask(Path(confirm.request)))
 
     def _publish(self, report: Report, now: Moment) -> None:
         """Hand *report* to every publisher. One that fails is counted and told; the watching goes on."""
@@ -128,9 +160,10 @@ class Watch:
         try:
             publish()
         except Exception as error:  # noqa: BLE001 - a publisher may fail in any way, and must not stop the watching
-            count = self.publisher_failures[name] = self.publisher_failures[name] + 1
+            count = self.publisher_failures[name] = self.publisher_failures.get(name, 0) + 1
             if str(count).strip("0") == "1":  # the first, the tenth, the hundredth…
-                problem = getattr(error, "strerror", None) or type(error).__name__
+                ours = str(error) if isinstance(error, RolewatchError) else None
+                problem = ours or getattr(error, "strerror", None) or type(error).__name__
                 message = f"The publisher {name} failed ({problem}; {count} times so far). The watching goes on."
                 fields = {"publisher": name, "problem": problem, "consecutive_failures": count}
                 self.tell(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import textwrap
 import time
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in loaded.warnings:
         print(f"rolewatch: {warning}", file=sys.stderr)
     snapshot = look(loaded.settings)
-    document = status_document(snapshot, version=rolewatch.__version__)
+    document = status_document(snapshot, version=rolewatch.__version__, uid=os.getuid())
     if arguments.format == "json":
         print(json.dumps(document, indent=2))
     elif arguments.format == "nagios":
@@ -123,7 +124,7 @@ def _table(snapshot: Snapshot) -> Iterator[List[str]]:
     identity = snapshot.identity
     if identity:
         yield ["instance", f"{identity.instance_id} in {identity.region or 'an unknown Region'}"]
-    yield ["role", snapshot.role or "none is served"]
+    yield ["role", snapshot.role or ("not told" if snapshot.state is State.UNKNOWN else "none is served")]
     if snapshot.expected_role:
         yield ["expected role", ", ".join(snapshot.expected_role)]
     profile_id = f" ({snapshot.instance_profile_id})" if snapshot.instance_profile_id else ""
@@ -175,6 +176,4 @@ def _style(words: str, code: str, *, styled: bool) -> str:
 
 
 def _no_colour() -> bool:
-    import os  # noqa: PLC0415 - one look-up
-
     return bool(os.environ.get("NO_COLOR"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Seque
 
 import rolewatch
 from rolewatch import config
+from rolewatch.confirmation import ConfirmationFile
 from rolewatch.errors import ConfigError, StateFileError
 from rolewatch.imds import Client
 from rolewatch.memory import Memory
@@ -117,7 +118,9 @@ class Daemon:
             journal.close()
 
     def _setup(self, settings: Settings) -> Setup:
-        return Setup(settings, Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic))
+        client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
+        confirmation = ConfirmationFile(Path(settings.confirm.file)) if settings.confirm.file else None
+        return Setup(settings, client, confirmation)
 
     def _started(self, endpoint: Endpoint, version: str) -> Event:
         listen = ", ".join(endpoint.addresses) or "nowhere"

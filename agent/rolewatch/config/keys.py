@@ -43,6 +43,10 @@ READERS: Mapping[str, Reader] = {
     "log.format": names.words("auto", "journal", "json", "console"),
     "log.level": names.words("error", "warning", "notice", "info", "debug"),
     "state.directory": _DIRECTORY,
+    "confirm.file": _DIRECTORY,
+    "confirm.request": _DIRECTORY,
+    "confirm.interval": Duration(600, 24 * _HOUR),
+    "confirm.spread": Duration(0, _HOUR),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Callable, Mapping, Optional, Sequence, Tuple
 from urllib.parse import parse_qs
@@ -115,7 +116,7 @@ class Endpoint:
         snapshot = self._snapshot
         if snapshot is None:
             return _json(HTTPStatus.SERVICE_UNAVAILABLE, unpolled_document(version=self._version))
-        return _json(HTTPStatus.OK, status_document(snapshot, version=self._version))
+        return _json(HTTPStatus.OK, status_document(snapshot, version=self._version, uid=os.getuid()))
 
     def _healthy(self, _request: Request) -> Response:
         interval = self._snapshot.poll_interval if self._snapshot else 0.0

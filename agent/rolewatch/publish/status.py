@@ -14,9 +14,12 @@ from rolewatch.model import ActiveFault, Snapshot, State, rfc3339
 SCHEMA = 1
 
 
-def status_document(snapshot: Snapshot, *, version: str) -> Dict[str, object]:
-    """Return *snapshot* for JSON; *version* is that of rolewatch. Times are RFC 3339 in UTC, durations seconds."""
-    facts = facts_of(snapshot)
+def status_document(snapshot: Snapshot, *, version: str, uid: Optional[int] = None) -> Dict[str, object]:
+    """Return *snapshot* for JSON; *version* is that of rolewatch. Times are RFC 3339 in UTC, durations seconds.
+
+    *uid* is that of the process that asked IMDS: firewall rules may be for single users.
+    """
+    facts = {**facts_of(snapshot), **({} if uid is None else {"uid": str(uid)})}
     identity = snapshot.identity
     return {
         "schema": SCHEMA,

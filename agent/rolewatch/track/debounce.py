@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Dict, Mapping, Sequence
 
-from rolewatch.faults import DENYING, FAULTS, IMDS_FAULTS, Fault
+from rolewatch.faults import CONFIRMED_FAULTS, DENYING, FAULTS, IMDS_FAULTS, Fault
 from rolewatch.memory import Memory, Watched
 from rolewatch.model import Moment, State, Told, Verdict
 
@@ -26,9 +26,14 @@ def watch(faults: Mapping[Fault, Watched], verdict: Verdict, now: Moment) -> Dic
             after[fault] = replace(watched, evidence=evidence[fault], active=active, seen=seen, unseen=0)
         elif watched is not None and fault in verdict.untold:
             after[fault] = watched
-        elif watched is not None and watched.active and watched.unseen + 1 < CLEAR_AFTER:
+        elif watched is not None and watched.active and watched.unseen + 1 < _clear_after(fault):
             after[fault] = replace(watched, unseen=watched.unseen + 1)
     return after
+
+
+def _clear_after(fault: Fault) -> int:
+    """Return after how many looks without *fault* it is cleared. A confirmation is no flicker: the next is hours off."""
+    return 1 if fault in CONFIRMED_FAULTS else CLEAR_AFTER
 
 
 def count_denial(memory: Memory, verdict: Verdict) -> Memory:
@@ -47,7 +52,9 @@ def settle_state(memory: Memory, verdict: Verdict, now: Moment) -> Memory:
     blind = any(fault in IMDS_FAULTS for fault in active)
     usable, state = memory.usable, memory.state
     told = verdict.credentials
-    if told is Told.USABLE:
+    if told is Told.USABLE and Fault.CREDENTIALS_REJECTED in active:
+        usable, state = False, State.FAILED
+    elif told is Told.USABLE:
         usable, state = True, State.DEGRADED if active else State.OK
     elif told is Told.UNUSABLE and _is_confirmed(memory, active):
         usable, state = False, State.FAILED

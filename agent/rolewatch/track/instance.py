@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 from rolewatch import cadence
-from rolewatch.classify import Known
+from rolewatch.classify import Confirmed, Known
+from rolewatch.confirmation import Confirmation
+from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.memory import Memory
-from rolewatch.model import Answered, Event, EventKind, Level, Moment, Observation
-from rolewatch.settings import ExpectSettings, Settings
+from rolewatch.model import Answered, Event, EventKind, Level, Moment, Observation, rfc3339
+from rolewatch.settings import ConfirmSettings, ExpectSettings, Settings
 
 TAGS_INTERVAL = 600.0
 """Seconds between two readings of the instance's tags: they seldom change, and each costs a request."""
@@ -43,8 +45,10 @@ def recognise(memory: Memory, seen: Observation, now: Moment) -> Tuple[Memory, T
     return memory, tuple(events)
 
 
-def known(memory: Memory, seen: Observation, settings: Settings, now: Moment) -> Known:
-    """Return what a judgement of *seen* needs of *memory*."""
+def known(
+    memory: Memory, seen: Observation, settings: Settings, now: Moment, confirmation: Optional[Confirmation] = None
+) -> Known:
+    """Return what a judgement of *seen* needs of *memory*, and of the last *confirmation*."""
     role, profile = expected(memory, settings.expect)
     return Known(
         expected_role=role,
@@ -52,7 +56,26 @@ def known(memory: Memory, seen: Observation, settings: Settings, now: Moment) ->
         rotation_interval=cadence.learned(memory.intervals),
         grace=not memory.credentials_seen and _age(memory, seen, now) < settings.limits.boot_grace,
         profile_name=memory.attached.instance_profile or memory.settled.instance_profile,
+        confirmed=_confirmed(memory, confirmation, settings.confirm, now),
     )
+
+
+def _confirmed(
+    memory: Memory, confirmation: Optional[Confirmation], confirm: ConfirmSettings, now: Moment
+) -> Optional[Confirmed]:
+    """Return what *confirmation* says; None where there is none of this instance that is young enough to be believed.
+
+    Each counts once: in the polls until the next one it is silent, and what it said stands.
+    """
+    if confirmation is None or memory.instance_id not in (None, confirmation.instance_id):
+        return None
+    if abs((now.utc - confirmation.at).total_seconds()) > 2 * confirm.interval:
+        return None
+    if confirmation.at == memory.confirmed_at:
+        return Confirmed(untold=CONFIRMED_FAULTS)
+    at = rfc3339(confirmation.at)
+    findings = tuple(replace(each, evidence={**each.evidence, "confirmed": at}) for each in confirmation.findings)
+    return Confirmed(findings, confirmation.untold)
 
 
 def expected(memory: Memory, expect: ExpectSettings) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:

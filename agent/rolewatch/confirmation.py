@@ -1,0 +1,122 @@
+"""Read what a confirmation left behind: the JSON form of ``rolewatch diagnose``, made by another process.
+
+The daemon holds no credentials and asks AWS nothing. It reads four answers from this file: those faults that IMDS alone
+cannot tell. docs/diagnose.schema.json describes the file; whatever else stands in it is not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from rolewatch.documents import timestamp
+from rolewatch.errors import ConfirmationError
+from rolewatch.faults import CONFIRMED_FAULTS, Fault
+from rolewatch.model import EVIDENCE_KEYS, Finding, Scalar
+
+SCHEMA = 1
+MAX_SIZE = 256 * 1024
+"""Bytes; a diagnosis has some twenty kB."""
+DECIDED_BY: Mapping[str, Fault] = {
+    "sts.proof": Fault.CREDENTIALS_REJECTED,
+    "iam.profile_id": Fault.INSTANCE_PROFILE_REPLACED,
+    "iam.served_role": Fault.ROLE_SWAP_PENDING,
+    "iam.trust": Fault.TRUST_POLICY_DENIES_EC2,
+}
+"""The check whose ``pass`` says that a fault does not hold. One that was skipped or not decided says nothing."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What one confirmation said of the four faults."""
+
+    at: datetime
+    """When it was made, by the clock of the instance."""
+    instance_id: Optional[str]
+    findings: Tuple[Finding, ...]
+    untold: Tuple[Fault, ...]
+    """The faults that it could not decide: no permission, no network, throttled."""
+
+
+class ConfirmationFile:
+    """The file in which a confirmation leaves its evidence. It is read when it has changed."""
+
+    name = "confirmation"
+
+    def __init__(self, path: Path) -> None:
+        """Read from *path* when asked; it need not be there yet."""
+        self.path = path
+        self._read: Optional[Tuple[int, int, int]] = None
+        self._last: Optional[Confirmation] = None
+
+    def read(self) -> Optional[Confirmation]:
+        """Return the last confirmation; None where there is none. Raise `ConfirmationError` once for each bad file."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            self._read = self._last = None
+            return None
+        version = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if version != self._read:
+            self._read, self._last = version, None
+            self._last = decode(self._text(status.st_size))
+        return self._last
+
+    def _text(self, size: int) -> str:
+        if size > MAX_SIZE or not self.path.is_file():
+            message = f"{self.path} is no evidence of a confirmation: too large, or no file"
+            raise ConfirmationError(message)
+        try:
+            return self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"{self.path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
+            raise ConfirmationError(message) from None
+
+
+def decode(text: str) -> Confirmation:
+    """Return the confirmation that *text* describes. Raise `ConfirmationError` where it is none."""
+    try:
+        document = json.loads(text)
+        at = timestamp(document["polled"])
+        schema = document["schema"]
+        decided = {DECIDED_BY[check["id"]] for check in document["checks"] if _decides(check)}
+        findings = tuple(
+            Finding(Fault(each["fault"]), _evidence(each["evidence"]))
+            for each in document["faults"]
+            if Fault(each["fault"]) in CONFIRMED_FAULTS
+        )
+        instance_id = document["instance_id"]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        message = f"the file is no diagnosis of schema {SCHEMA}"
+        raise ConfirmationError(message) from None
+    if schema != SCHEMA or at is None:
+        message = f"the file is of schema {schema!r:.20}, or does not say when it was made; {SCHEMA} is needed"
+        raise ConfirmationError(message)
+    held = {finding.fault for finding in findings}
+    untold = tuple(fault for fault in CONFIRMED_FAULTS if fault not in decided and fault not in held)
+    return Confirmation(at, instance_id if isinstance(instance_id, str) else None, findings, untold)
+
+
+def ask(path: Path) -> None:
+    """Ask for a confirmation: touch *path*, which a path unit watches. Raise `OSError` where that fails."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    os.close(descriptor)
+
+
+def _decides(check: Mapping[str, Any]) -> bool:
+    return check["id"] in DECIDED_BY and check["status"] in ("pass", "fail")
+
+
+def _evidence(evidence: Mapping[str, Any]) -> Dict[str, Scalar]:
+    """Return what of *evidence* is of the closed vocabulary. Raise `ValueError` where something is not."""
+    kept: Dict[str, Scalar] = {}
+    for key, value in evidence.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if key not in EVIDENCE_KEYS or not (whole or (isinstance(value, str) and value.isprintable())):
+            raise ValueError
+        kept[key] = value
+    return kept

@@ -1,0 +1,278 @@
+"""What a confirmation found out from AWS becomes active in the daemon, with its age, and goes stale."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import INSTANCE_ID, START
+from rolewatch.confirmation import DECIDED_BY, ConfirmationFile, decode
+from rolewatch.errors import ConfirmationError
+from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
+from rolewatch.model import EventKind, State, rfc3339
+from rolewatch.settings import ConfirmSettings
+from rolewatch.simulator import Simulator
+from stage import Stage, Time
+
+HOUR = 3600.0
+
+
+def diagnosis(*faults: Fault, undecided: Fault = Fault.IMDS_ERROR, **changes: Any) -> str:
+    """Return the JSON of a diagnosis that found *faults*, and could not decide one."""
+    checks: List[Dict[str, str]] = [{"id": "imds.token", "title": "IMDS", "status": "pass", "note": "It does."}]
+    for check, fault in DECIDED_BY.items():
+        status = "unknown" if fault is undecided else "fail" if fault in faults else "pass"
+        checks.append({"id": check, "title": "AWS", "status": status, "note": "So it is."})
+    found = [{"fault": fault.value, "evidence": {"role": "web-server"}} for fault in faults]
+    document = {
+        "schema": 1,
+        "instance_id": INSTANCE_ID,
+        "checks": checks,
+        "faults": found,
+        "polled": rfc3339(START),
+        **changes,
+    }
+    return json.dumps(document)
+
+
+def test_every_confirmed_fault_has_the_check_that_decides_it() -> None:
+    """A fault that only AWS can tell would otherwise never be cleared."""
+    assert set(DECIDED_BY.values()) == set(CONFIRMED_FAULTS)
+    assert set(CONFIRMED_FAULTS) == {fault for fault in Fault if FAULTS[fault].confirmation_only}
+
+
+def test_what_was_found_decided_and_left_open_is_told_apart() -> None:
+    """A fault that was found holds, one whose check passed does not, and one that could not be decided is not told."""
+    read = decode(diagnosis(Fault.ROLE_SWAP_PENDING, Fault.ROTATION_OVERDUE, undecided=Fault.CREDENTIALS_REJECTED))
+
+    assert read.at == START
+    assert [finding.fault for finding in read.findings] == [Fault.ROLE_SWAP_PENDING]
+    assert read.findings[0].evidence == {"role": "web-server"}
+    assert read.untold == (Fault.CREDENTIALS_REJECTED,)
+
+
+def test_a_check_that_was_skipped_decides_nothing() -> None:
+    """No credentials, or no network: all four stay as they were."""
+    assert decode(diagnosis(checks=[])).untold == CONFIRMED_FAULTS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{", id="cut off"),
+        pytest.param("[]", id="a list"),
+        pytest.param("{}", id="nothing in it"),
+        pytest.param(diagnosis(schema=2), id="another schema"),
+        pytest.param(diagnosis(polled="yesterday"), id="no time"),
+        pytest.param(diagnosis(faults=[{"fault": "bad_weather", "evidence": {}}]), id="an unknown fault"),
+        pytest.param(
+            diagnosis(faults=[{"fault": "role_swap_pending", "evidence": {"token": "x"}}]), id="unknown evidence"
+        ),
+        pytest.param(
+            diagnosis(faults=[{"fault": "role_swap_pending", "evidence": {"role": "a\nb"}}]), id="two lines of evidence"
+        ),
+        pytest.param(diagnosis(checks={"a": 1}), id="checks of another shape"),
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)
+def test_what_is_no_diagnosis_is_refused(text: str) -> None:
+    """With an error of our own, whatever stands there."""
+    with pytest.raises(ConfirmationError):
+        decode(text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=9,
+)
+
+
+@given(changes=st.dictionaries(st.sampled_from(["schema", "instance_id", "checks", "faults", "polled"]), JSON))
+def test_any_json_is_read_or_refused(changes: Dict[str, Any]) -> None:
+    """The daemon must survive whatever another process writes."""
+    with contextlib.suppress(ConfirmationError):
+        decode(json.dumps({**json.loads(diagnosis(Fault.ROLE_SWAP_PENDING)), **changes}))
+
+
+def test_the_file_need_not_be_there(tmp_path: Path) -> None:
+    """Before the first confirmation there is none."""
+    assert ConfirmationFile(tmp_path / "evidence.json").read() is None
+
+
+def test_a_bad_file_is_complained_of_once_and_a_good_one_is_read_again(tmp_path: Path) -> None:
+    """It is read when it has changed, and not at every poll."""
+    file = ConfirmationFile(tmp_path / "evidence.json")
+    file.path.write_text("{")
+    with pytest.raises(ConfirmationError):
+        file.read()
+
+    assert file.read() is None
+    file.path.write_text(diagnosis(Fault.TRUST_POLICY_DENIES_EC2))
+    first = file.read()
+    assert first is not None
+    assert file.read() is first
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    """No diagnosis has a megabyte."""
+    file = ConfirmationFile(tmp_path / "evidence.json")
+    file.path.write_bytes(b" " * (1 << 20))
+
+    with pytest.raises(ConfirmationError, match="too large"):
+        file.read()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """Give a healthy IMDS, and a confirmation that may leave its evidence."""
+    now = Time()
+    with Simulator(now=now.utc) as imds:
+        stage = Stage(imds, now, confirmation=ConfirmationFile(tmp_path / "evidence.json"))
+        confirm = ConfirmSettings(file=str(tmp_path / "evidence.json"), request=str(tmp_path / "request"))
+        stage.settings = replace(stage.settings, confirm=confirm)
+        yield stage
+
+
+def evidence(stage: Stage, *faults: Fault, **changes: Any) -> None:
+    """Let a confirmation of this moment leave its evidence."""
+    assert stage.confirmation is not None
+    instance = {"instance_id": "i-0123456789abcdef0", "polled": rfc3339(stage.time.utc())}
+    stage.confirmation.path.write_text(diagnosis(*faults, **{**instance, **changes}))
+
+
+def raised(stage: Stage) -> List[Fault]:
+    """Return the faults that were raised, in their order."""
+    return [event.fault for event in stage.recorder.events(EventKind.FAULT_RAISED) if event.fault]
+
+
+def test_one_confirmation_raises_what_needs_one(stage: Stage) -> None:
+    """A swap that is pending is told by metric and journal like any other fault, and says when it was confirmed."""
+    stage.run(stage.watch(), 10 * 60, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING)))
+
+    snapshot = stage.recorder.reports[-1].snapshot
+    assert raised(stage) == [Fault.ROLE_SWAP_PENDING]
+    assert [active.fault for active in snapshot.faults] == [Fault.ROLE_SWAP_PENDING]
+    assert str(snapshot.faults[0].evidence["confirmed"]) >= rfc3339(START + timedelta(seconds=60))
+    assert snapshot.state is State.DEGRADED
+
+
+def test_a_rejection_needs_two_confirmations_however_many_polls_pass(stage: Stage) -> None:
+    """IAM is eventually consistent: one refusal may be early. The polls in between count for nothing."""
+    stage.run(
+        stage.watch(),
+        2 * HOUR,
+        (60, lambda: evidence(stage, Fault.CREDENTIALS_REJECTED)),
+        (HOUR, lambda: evidence(stage, Fault.CREDENTIALS_REJECTED)),
+    )
+
+    events = stage.recorder.events(EventKind.FAULT_RAISED)
+    assert [event.fault for event in events] == [Fault.CREDENTIALS_REJECTED]
+    at = [report.snapshot.moment.utc for report in stage.recorder.reports if events[0] in report.events]
+    assert at[0] >= START + timedelta(seconds=HOUR)
+    snapshot = stage.recorder.reports[-1].snapshot
+    assert (snapshot.state, snapshot.usable) == (State.FAILED, False)
+
+
+def test_a_confirmation_that_finds_it_mended_clears_it(stage: Stage) -> None:
+    """At once: the next one is hours off, and it is no flicker."""
+    stage.run(
+        stage.watch(),
+        HOUR,
+        (60, lambda: evidence(stage, Fault.TRUST_POLICY_DENIES_EC2)),
+        (600, lambda: evidence(stage)),
+    )
+
+    assert [event.fault for event in stage.recorder.events(EventKind.FAULT_CLEARED)] == [Fault.TRUST_POLICY_DENIES_EC2]
+    assert stage.recorder.reports[-1].snapshot.state is State.OK
+
+
+def test_a_confirmation_that_could_not_decide_leaves_it_standing(stage: Stage) -> None:
+    """Throttled or denied is no answer."""
+    fault = Fault.TRUST_POLICY_DENIES_EC2
+    stage.run(
+        stage.watch(),
+        HOUR,
+        (60, lambda: evidence(stage, fault)),
+        (600, lambda: evidence(stage, undecided=fault)),
+    )
+
+    assert [active.fault for active in stage.recorder.reports[-1].snapshot.faults] == [fault]
+
+
+def test_evidence_goes_stale(stage: Stage) -> None:
+    """Twice the interval old, it is not believed any more: the fault is cleared, and not left standing for ever."""
+    stage.settings = replace(stage.settings, confirm=replace(stage.settings.confirm, interval=600.0))
+    stage.run(stage.watch(), HOUR, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING)))
+
+    cleared = stage.recorder.events(EventKind.FAULT_CLEARED)
+    assert [event.fault for event in cleared] == [Fault.ROLE_SWAP_PENDING]
+    at = [report.snapshot.moment.utc for report in stage.recorder.reports if cleared[0] in report.events]
+    assert timedelta(minutes=20) < at[0] - START < timedelta(minutes=23)
+
+
+def test_evidence_of_another_instance_is_not_believed(stage: Stage) -> None:
+    """An image that was made of a running instance brings its file along."""
+    stage.run(
+        stage.watch(), HOUR, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING, instance_id="i-0fedcba9876543210"))
+    )
+
+    assert raised(stage) == []
+
+
+def test_a_restart_does_not_count_a_confirmation_twice(stage: Stage) -> None:
+    """The same file, read by a new process, is still one confirmation for each process."""
+    evidence(stage, Fault.CREDENTIALS_REJECTED)
+    stage.run(stage.watch(), 120)
+    stage.run(stage.watch(), 240)
+
+    assert raised(stage) == []
+
+
+def test_evidence_that_cannot_be_read_is_told_and_the_watching_goes_on(stage: Stage) -> None:
+    """It is counted, said once, and everything else is as it was."""
+    assert stage.confirmation is not None
+    path = stage.confirmation.path
+    watch = stage.watch()
+
+    def spoil() -> None:
+        path.write_text("{")
+
+    stage.run(watch, 600, (60, spoil))
+
+    assert watch.publisher_failures["confirmation"] == 1
+    (told,) = stage.recorder.events(EventKind.PUBLISHER_FAILED)
+    assert "no diagnosis" in told.message
+    assert stage.recorder.reports[-1].snapshot.state is State.OK
+
+
+def test_a_raised_fault_asks_for_a_confirmation_within_the_spread(stage: Stage, tmp_path: Path) -> None:
+    """A fleet that breaks at once does not ask at once: each instance waits its own part of the spread, once."""
+    asked: List[float] = []
+
+    def note() -> None:
+        if (tmp_path / "request").exists():
+            asked.append(stage.time.elapsed)
+            (tmp_path / "request").unlink()
+
+    every_minute = [(60.0 * minute, note) for minute in range(1, 40)]
+    stage.run(stage.watch(), 40 * 60, (300, lambda: stage.imds.switch("assume_role_unauthorized")), *every_minute)
+
+    assert len(asked) == 1
+    assert 300 < asked[0] < 300 + 60 + stage.settings.confirm.spread + 60
+
+
+def test_health_asks_for_no_confirmation(stage: Stage, tmp_path: Path) -> None:
+    """The timer does, each interval. The budget of the AWS API is the whole account's."""
+    stage.run(stage.watch(), HOUR)
+
+    assert not (tmp_path / "request").exists()
