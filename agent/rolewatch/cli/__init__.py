@@ -18,6 +18,8 @@ EX_CONFIG = 78
 COMMANDS = {
     "run": "watch, as a daemon",
     "check": "look once, and say what is wrong and what to do",
+    "diagnose": "say why, with what AWS says",
+    "preflight": "see whether a launch or a role would work, before it is tried",
     "explain": "say what a fault means",
     "history": "show what happened, from the journal",
     "config": "check or show the settings",

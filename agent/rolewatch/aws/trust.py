@@ -1,0 +1,208 @@
+"""Judge a role's trust policy: may EC2 assume the role? Pure, total, offline: an explanation and a prediction.
+
+IMDS stays the judge. What the documentation does not settle is `UNDECIDED`, with the reason; nothing is guessed.
+The table of forms, with its sources, is in docs/diagnose.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+from urllib.parse import unquote
+
+ACTION = "sts:assumerole"
+EC2 = "ec2.amazonaws.com"
+EC2_IN_CHINA = "ec2.amazonaws.com.cn"
+"""Was the only one there until about 2020; since 2022 both are accepted (aws-cdk#1282, cdk-eks-blueprints#558)."""
+
+_LONGEST = 64
+_EC2_LIKE = re.compile(r"ec2[.*?-].*\.amazonaws\.com(\.cn)?|.*[*?].*")
+"""What might be meant to be EC2, and whose effect is not documented: Regional names, wildcards."""
+
+
+class Trust(str, Enum):
+    """Whether EC2 may assume the role."""
+
+    ALLOWS = "allows"
+    DENIES = "denies"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a trust policy says of EC2."""
+
+    trust: Trust
+    why: str
+    """One sentence, naming the statement where one decides."""
+
+
+class _Fit(Enum):
+    """Whether a statement applies to EC2."""
+
+    YES = "yes"
+    NO = "no"
+    MAYBE = "maybe"
+
+
+@dataclass(frozen=True)
+class _Judged:
+    fit: _Fit
+    why: str = ""
+
+
+_YES = _Judged(_Fit.YES)
+
+
+def judge(policy: Any, partition: str = "aws") -> Reading:  # noqa: ANN401 - whatever IAM or a user gave
+    """Return whether *policy* (decoded, or JSON text, URL-encoded or not) lets EC2 in *partition* assume the role."""
+    statements = _statements(policy)
+    if statements is None:
+        return Reading(Trust.UNDECIDED, "The trust policy cannot be read.")
+    if not statements:
+        return Reading(Trust.DENIES, "The trust policy has no statement.")
+    judged = [(number, each.get("Effect"), _fit(each, partition)) for number, each in enumerate(statements, 1)]
+    denying = [(number, fit) for number, effect, fit in judged if effect == "Deny" and fit.fit is not _Fit.NO]
+    allowing = [(number, fit) for number, effect, fit in judged if effect == "Allow" and fit.fit is not _Fit.NO]
+    for number, fit in denying:
+        if fit.fit is _Fit.YES:
+            return Reading(Trust.DENIES, f"Statement {number} denies EC2, and a Deny comes before every Allow.")
+    if not allowing:
+        return Reading(Trust.DENIES, _nobody(statements, judged, partition))
+    surely = [number for number, fit in allowing if fit.fit is _Fit.YES]
+    doubts = denying or ([] if surely else allowing)
+    if doubts:
+        number, fit = doubts[0]
+        effect = "denies" if denying else "allows"
+        return Reading(Trust.UNDECIDED, f"Whether statement {number} {effect} EC2 cannot be told offline: {fit.why}.")
+    return Reading(Trust.ALLOWS, f"Statement {surely[0]} allows {_services(partition)[-1]} to assume the role.")
+
+
+def _statements(policy: Any) -> Optional[List[Dict[str, Any]]]:  # noqa: ANN401 - whatever was given
+    """Return the statements; None where *policy* is none."""
+    if isinstance(policy, str):
+        # Policies are URL-encoded in the API's XML; botocore decodes them, other tools do not (IAM API reference).
+        try:
+            policy = json.loads(unquote(policy) if policy.lstrip().startswith("%") else policy)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(policy, dict):
+        return None
+    statements = policy.get("Statement", [])
+    listed = statements if isinstance(statements, list) else [statements]
+    return listed if all(isinstance(each, dict) for each in listed) else None
+
+
+def _fit(statement: Dict[str, Any], partition: str) -> _Judged:
+    """Judge whether *statement* applies where EC2 assumes the role: action, principal and condition, all of them."""
+    parts = (_action(statement), _principal(statement, partition), _conditions(statement))
+    for fit in (_Fit.NO, _Fit.MAYBE):
+        for part in parts:
+            if part.fit is fit:
+                return part
+    return _YES
+
+
+def _action(statement: Dict[str, Any]) -> _Judged:
+    if "NotAction" in statement:
+        listed = any(_matches(pattern) for pattern in _texts(statement["NotAction"]))
+        return _Judged(_Fit.NO, "its NotAction excludes sts:AssumeRole") if listed else _YES
+    listed = any(_matches(pattern) for pattern in _texts(statement.get("Action")))
+    return _YES if listed else _Judged(_Fit.NO, "it is not about sts:AssumeRole")
+
+
+def _matches(pattern: str) -> bool:
+    """Match an action pattern: without regard to case, ``*`` and ``?`` are wildcards (IAM reference, Action, 2026)."""
+    expression = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, ACTION) is not None
+
+
+def _principal(statement: Dict[str, Any], partition: str) -> _Judged:
+    if "NotPrincipal" in statement:
+        return _Judged(_Fit.MAYBE, "NotPrincipal is not permitted in the trust policy of a role (IAM user guide)")
+    principal = statement.get("Principal")
+    everyone = 'a Principal "*" is documented as everyone; whether that admits a service is not'
+    named = principal if isinstance(principal, dict) else {"AWS": principal}
+    services = _texts(named.get("Service"))
+    if any(name in _services(partition) for name in services):
+        return _YES
+    odd = next((name for name in services if _EC2_LIKE.fullmatch(name) and name != EC2_IN_CHINA), None)
+    if odd is not None:
+        return _Judged(_Fit.MAYBE, f"what the service {_shown(odd)} stands for is not documented")
+    if "*" in _texts(named.get("AWS")):
+        return _Judged(_Fit.MAYBE, everyone)
+    return _Judged(_Fit.NO, "its Principal is not EC2")
+
+
+def _services(partition: str) -> Tuple[str, ...]:
+    return (EC2_IN_CHINA, EC2) if partition == "aws-cn" else (EC2,)
+
+
+def _conditions(statement: Dict[str, Any]) -> _Judged:
+    """Judge the conditions, all of which have to be met: one that EC2 cannot meet decides."""
+    condition = statement.get("Condition")
+    if not condition:
+        return _YES
+    if not isinstance(condition, dict):
+        return _Judged(_Fit.MAYBE, "its Condition cannot be read")
+    judged = [_condition(*each) for each in _each_condition(condition)]
+    return next((each for each in judged if each.fit is _Fit.NO), judged[0] if judged else _YES)
+
+
+def _each_condition(condition: Dict[str, Any]) -> Iterator[Tuple[str, str, List[str]]]:
+    for operator, keys in condition.items():
+        for key, values in keys.items() if isinstance(keys, dict) else [("", None)]:
+            yield str(operator), str(key), _texts(values)
+
+
+def _condition(operator: str, key: str, values: List[str]) -> _Judged:
+    """Judge one condition. The keys that a request lacks make positive operators false (IAM reference, operators)."""
+    name, how = key.lower(), operator.lower()
+    shown = f"{_shown(operator)} on {_shown(key)}" if key else _shown(operator)
+    lacking = name in {"aws:multifactorauthpresent", "aws:multifactorauthage", "sts:externalid"}
+    wanted = [value.lower() for value in values]
+    if lacking and how == "null":
+        if wanted == ["true"]:
+            return _YES
+        if wanted == ["false"]:
+            return _Judged(_Fit.NO, f"EC2 cannot meet its condition {shown}")
+    elif lacking and not how.endswith("ifexists") and "not" not in how and ":" not in how:
+        return _Judged(_Fit.NO, f"EC2 cannot meet its condition {shown}")
+    depends = "depends on the time" if how.startswith("date") else "depends on what EC2 sends"
+    if name in {"aws:sourceaccount", "aws:sourcearn"}:
+        depends = "depends on whether EC2 sends that key, which is not documented"
+    return _Judged(_Fit.MAYBE, f"the condition {shown} {depends}")
+
+
+def _nobody(statements: List[Dict[str, Any]], judged: List[Tuple[int, Any, _Judged]], partition: str) -> str:
+    """Say why no statement lets EC2 in, by what comes nearest to it."""
+    for number, effect, fit in judged:
+        if effect == "Allow" and "condition" in fit.why:
+            return f"Statement {number} would allow EC2, but {fit.why}."
+    services = [
+        name
+        for each in statements
+        if each.get("Effect") == "Allow" and isinstance(each.get("Principal"), dict)
+        for name in _texts(each["Principal"].get("Service"))
+    ]
+    names = ", ".join(_shown(name) for name in services[:5])
+    whom = f"it lets in {names}" if names else "it names no service"
+    about = " or ".join(_services(partition))
+    if any(name in _services(partition) for name in services):
+        whom = "none of its statements for EC2 allows sts:AssumeRole"
+    return f"No statement allows {about} to assume the role: {whom}."
+
+
+def _texts(value: Any) -> List[str]:  # noqa: ANN401 - whatever the policy holds
+    """Return *value* as a list of texts: a policy may hold one or many. JSON's booleans become words, as for IAM."""
+    values = value if isinstance(value, list) else [value]
+    return [str(each).lower() if isinstance(each, bool) else str(each) for each in values if each is not None]
+
+
+def _shown(text: str) -> str:
+    """Return *text* fit for one line of a terminal."""
+    kept = "".join(character if character.isprintable() else "?" for character in text)
+    return kept if len(kept) <= _LONGEST else kept[: _LONGEST - 1] + "…"

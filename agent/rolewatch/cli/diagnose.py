@@ -1,0 +1,234 @@
+"""``rolewatch diagnose``: why, and what to do. A list of checks, from IMDS to the trust policy, and the root cause.
+
+The only command of the instance that asks AWS. It reads, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import pwd
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional
+
+import rolewatch
+from rolewatch import config, track
+from rolewatch.aws import gather, host, proof, reads, served, session, shadow
+from rolewatch.aws.api import Api
+from rolewatch.aws.checks import Status
+from rolewatch.aws.context import Context, Look
+from rolewatch.aws.diagnosis import Diagnosis, Root, diagnose
+from rolewatch.aws.document import document
+from rolewatch.aws.gather import Pause
+from rolewatch.classify import classify
+from rolewatch.cli import options, outcome_table
+from rolewatch.cli.check import COLOURS, HEADLINE
+from rolewatch.cli.check import _remembered as remembered
+from rolewatch.errors import UsageError
+from rolewatch.imds import Client
+from rolewatch.model import Answered, RoleListing, State
+from rolewatch.observe import Questions, observe
+from rolewatch.settings import Settings
+from rolewatch.watch import clock
+
+MODE = 0o640
+"""Of the file that ``--output`` writes: the daemon reads it as its group."""
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Add ``diagnose``."""
+    parser = commands.add_parser(
+        "diagnose",
+        help="say why the credentials are wrong, and what to do",
+        description="Check the whole chain, from IMDS to the role's trust policy, and say what the root cause is, how "
+        "to mend it and when that takes effect. Without --instance-id: this instance, by IMDS and, as far as there are "
+        "credentials, by the AWS API. Nothing is changed. Exit status: 0 ok, 1 degraded, 2 failed, 3 unknown, "
+        "64 wrong usage, 78 wrong settings.",
+    )
+    options.add_options(parser)
+    parser.add_argument("--instance-id", metavar="ID", help="ask AWS about this instance, from elsewhere")
+    parser.add_argument("--region", metavar="REGION", help="the Region to ask (default: the instance's own)")
+    parser.add_argument("--profile", metavar="PROFILE", help="the profile of the AWS configuration to ask AWS with")
+    parser.add_argument("--json", action="store_true", help="print JSON (docs/diagnose.schema.json)")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="write the JSON to FILE, as the daemon reads it")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
+    """Diagnose, tell, and return the exit status of the state. *pause* waits until IAM is asked a second time."""
+    if arguments.instance_id is not None and not reads.is_instance_id(arguments.instance_id):
+        message = f"{arguments.instance_id[:40]!r} is no instance id, which looks like i-0123456789abcdef0."
+        raise UsageError(message)
+    loaded = options.load(arguments)
+    for warning in loaded.warnings:
+        print(f"rolewatch: {warning}", file=sys.stderr)
+    diagnosis = diagnose(_gather(arguments, loaded.settings, pause))
+    told = document(diagnosis, polled=clock().utc, version=rolewatch.__version__)
+    if arguments.output:
+        _write(arguments.output, told)
+    if arguments.json and not arguments.output:
+        print(json.dumps(told, indent=2))
+    elif not arguments.json:
+        _tell(diagnosis)
+    return diagnosis.state.exit_code
+
+
+@dataclass(frozen=True)
+class _Here:
+    """This instance, as far as it is known without AWS."""
+
+    look: Optional[Look]
+    subject: gather.Subject
+    region: Optional[str]
+
+
+def _gather(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> Context:
+    """Ask everybody who may know."""
+    endpoint = config.resolve_endpoint(settings.imds)
+    client = Client(endpoint, settings.imds, monotonic=time.monotonic)
+    here = _elsewhere(arguments, settings) if arguments.instance_id else _here(client, settings, endpoint)
+    connection = session.connect(profile=arguments.profile, endpoint=endpoint, fetch=lambda: served.fetch(client))
+    region = arguments.region or here.region or connection.region
+    door = Api(connection.session, region=region)
+    proven = proof.prove(lambda: served.fetch(client), region) if here.look else None
+    asked = gather.ask(door, here.subject, pause=pause, method=connection.method, proof=proven)
+    expected = here.look.snapshot.expected_role if here.look else settings.expect.role
+    return Context(
+        asked=asked,
+        look=here.look,
+        proof=proven,
+        instance_id=here.subject.instance_id,
+        region=region,
+        expected_role=expected,
+    )
+
+
+def _elsewhere(arguments: argparse.Namespace, settings: Settings) -> _Here:
+    """Know nothing but what the caller says."""
+    wanted = settings.expect.instance_profile
+    subject = gather.Subject(
+        instance_id=arguments.instance_id, instance_profile=wanted[0] if len(wanted) == 1 else None
+    )
+    return _Here(None, subject, None)
+
+
+def _here(client: Client, settings: Settings, endpoint: str) -> _Here:
+    """Look at IMDS and at this host."""
+    memory = remembered(settings)
+    tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
+    seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
+    now = clock()
+    memory, _ = track.recognise(memory, seen, now)
+    verdict = classify(seen, track.known(memory, seen, settings, now), settings.limits, now)
+    snapshot = track.look(memory, seen, verdict, settings, now)
+    look = Look(
+        seen=seen,
+        verdict=verdict,
+        snapshot=snapshot,
+        host=host.look(endpoint, os.environ),
+        shadows=shadow.look(os.environ, _home()),
+        user=_user(),
+    )
+    identity = snapshot.identity
+    listing = seen.listing if isinstance(seen, Answered) else None
+    return _Here(
+        look,
+        gather.Subject(
+            instance_id=identity.instance_id if identity else look.host.instance_id,
+            account_id=identity.account_id if identity else None,
+            instance_profile=snapshot.instance_profile,
+            instance_profile_id=snapshot.instance_profile_id,
+            served_role=listing.role if isinstance(listing, RoleListing) else None,
+        ),
+        identity.region if identity else None,
+    )
+
+
+def _home() -> Optional[Path]:
+    """Return the home directory of the user who runs this, as SDKs find it."""
+    try:
+        return Path("~").expanduser()
+    except RuntimeError:
+        return None
+
+
+def _user() -> str:
+    uid = os.geteuid()
+    with contextlib.suppress(KeyError):
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    return f"uid {uid}"
+
+
+def _write(path: Path, told: Dict[str, Any]) -> None:
+    """Write *told* to *path*, whole or not at all. Raise `UsageError` where that cannot be done."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), MODE)
+                json.dump(told, file, indent=2)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}. Name another file with --output."
+        raise UsageError(message) from None
+
+
+def _tell(diagnosis: Diagnosis) -> None:
+    """Print *diagnosis* for a person."""
+    out = sys.stdout
+    styled = outcome_table.is_styled(out, os.environ)
+    state = diagnosis.state
+    facts = diagnosis.facts
+    word = f"\x1b[1;{COLOURS[state]}m{state.value.upper()}\x1b[0m" if styled else state.value.upper()
+    where = f"{facts.get('instance_id', 'this instance')} in {facts.get('region', 'an unknown Region')}"
+    print(f"{word}: {(HEADLINE if diagnosis.on_instance else _FROM_ELSEWHERE)[state]} ({where})\n")
+    outcome_table.show(diagnosis.results, out, os.environ)
+    if diagnosis.root is not None:
+        print("\n".join(_root(diagnosis, diagnosis.root, styled=styled)))
+        return
+    odd = [result.title for result in diagnosis.results if result.outcome.status is Status.FAIL]
+    print("\nNo fault was found." if state is State.OK else "\nNo fault was found, as far as could be looked.")
+    if odd:
+        print("\n".join(outcome_table.paragraph("but", f"this does not hold: {'; '.join(odd)}.")))
+
+
+_FROM_ELSEWHERE = {
+    State.OK: "AWS shows nothing wrong; what IMDS serves is seen on the instance",
+    State.DEGRADED: "AWS shows what is wrong or will break",
+    State.FAILED: "the instance gets no credentials",
+    State.UNKNOWN: "what could be asked does not tell",
+}
+
+
+def _root(diagnosis: Diagnosis, root: Root, *, styled: bool) -> Iterator[str]:
+    """Yield the lines about the root cause."""
+    columns = outcome_table.width(sys.stdout)
+    explained = root.explained
+    name = outcome_table.style(root.fault.value, "bold", styled=styled)
+    yield ""
+    yield f"Root cause: {name}: {explained.title}"
+    yield from outcome_table.paragraph("because", root.because, columns)
+    yield from outcome_table.paragraph("means", explained.meaning, columns)
+    if explained.cause != root.because:
+        yield from outcome_table.paragraph("cause", explained.cause, columns)
+    yield from outcome_table.steps(explained.fix, columns)
+    yield from outcome_table.paragraph("takes effect", explained.takes_effect, columns)
+    yield from outcome_table.paragraph("who", explained.who, columns)
+    yield from outcome_table.paragraph("more", f"rolewatch explain {root.fault.value}, {explained.page}", columns)
+    others = [finding.fault.value for finding in diagnosis.findings if finding.fault is not root.fault]
+    if others:
+        yield ""
+        yield f"Also found: {', '.join(others)}"

@@ -1,0 +1,152 @@
+"""``rolewatch preflight``: will it work? For an administrator or a pipeline, before a launch. Nothing is changed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from rolewatch import config
+from rolewatch.aws import preflight, served, session
+from rolewatch.aws.api import Api
+from rolewatch.aws.checks import Result
+from rolewatch.aws.preflight_names import Principal, parse_principal, parse_profile, parse_role
+from rolewatch.aws.preflight_values import Advised
+from rolewatch.aws.preflight_verdict import Outlook, because, document, outlook
+from rolewatch.cli import options, outcome_table
+from rolewatch.errors import UsageError
+from rolewatch.imds import Client
+
+EXITS = (
+    "Exit status: 0 nothing stands in the way, 1 something may fail, 2 it will fail, 3 cannot tell, 64 wrong usage, "
+    "78 wrong settings."
+)
+COLOUR = {Outlook.OK: "green", Outlook.MAY_FAIL: "yellow", Outlook.WILL_FAIL: "red", Outlook.CANNOT_TELL: "yellow"}
+
+
+Question = Callable[[Api], Tuple[Result, ...]]
+"""What to ask AWS, with the names checked already: wrong usage is told before anybody is asked."""
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Add ``preflight`` and its commands."""
+    summary = "say beforehand whether a launch, or a change of the instance profile, will work"
+    parser = commands.add_parser("preflight", help=summary, description=f"{summary.capitalize()}. {EXITS}")
+    topics = parser.add_subparsers(dest="topic", metavar="WHAT", required=True)
+    _launch(topics)
+    _attach_role(topics)
+    _visible(topics)
+
+
+def _launch(topics: Any) -> None:  # noqa: ANN401 - likewise
+    parser = _topic(topics, "launch", "may instances be launched with this instance profile?")
+    _named(parser, "--instance-profile", "the instance profile, by name or ARN")
+    dry_run = parser.add_argument_group("a dry run", "Asks EC2 itself, as the caller. Nothing is launched.")
+    dry_run.add_argument("--image-id", metavar="AMI", help="image for the dry run; without it there is none")
+    dry_run.add_argument("--instance-type", metavar="TYPE", default="t3.micro", help="default: %(default)s")
+    dry_run.add_argument("--subnet-id", metavar="SUBNET", help="default: the default subnet")
+    parser.set_defaults(question=_ask_launch)
+
+
+def _attach_role(topics: Any) -> None:  # noqa: ANN401 - likewise
+    parser = _topic(topics, "attach-role", "may this role be put into this instance profile?")
+    _named(parser, "--instance-profile", "the instance profile, by name or ARN")
+    _named(parser, "--role", "the role, by name or ARN")
+    parser.set_defaults(question=_ask_attach_role)
+
+
+def _visible(topics: Any) -> None:  # noqa: ANN401 - likewise
+    parser = _topic(topics, "visible", "why is this role not in the console's list?")
+    _named(parser, "--role", "the role, by name or ARN")
+    parser.set_defaults(question=_ask_visible)
+
+
+def _topic(topics: Any, name: str, question: str) -> argparse.ArgumentParser:  # noqa: ANN401 - likewise
+    description = f"{question.capitalize()} Nothing is changed. {EXITS}"
+    parser: argparse.ArgumentParser = topics.add_parser(name, help=question, description=description)
+    parser.add_argument(
+        "--principal", metavar="ARN", help="user or role whose permissions are asked for (default: yours)"
+    )
+    parser.add_argument("--region", metavar="REGION", help="the Region to ask (default: that of the AWS configuration)")
+    parser.add_argument("--profile", metavar="PROFILE", help="the profile of the AWS configuration to ask AWS with")
+    parser.add_argument("--json", action="store_true", help="print JSON (docs/preflight.md)")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="settings file, for the IMDS to ask for credentials"
+    )
+    parser.add_argument("--endpoint", metavar="URL", help="IMDS to ask for credentials where there are no others")
+    parser.set_defaults(run=run, expect_role=None)
+    return parser
+
+
+def _named(parser: argparse.ArgumentParser, option: str, what: str) -> None:
+    parser.add_argument(option, metavar="NAME|ARN", required=True, help=what)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask AWS, tell, and return the exit status."""
+    loaded = options.load(arguments)
+    for warning in loaded.warnings:
+        print(f"rolewatch: {warning}", file=sys.stderr)
+    question: Question = arguments.question(arguments)
+    endpoint = config.resolve_endpoint(loaded.settings.imds)
+    client = Client(endpoint, loaded.settings.imds, monotonic=time.monotonic)
+    connection = session.connect(profile=arguments.profile, endpoint=endpoint, fetch=lambda: served.fetch(client))
+    door = Api(connection.session, region=arguments.region or connection.region)
+    try:
+        results = question(door)
+    finally:
+        door.forget()
+    if arguments.json:
+        print(json.dumps(document(arguments.topic, results), indent=2))
+    else:
+        _tell(results)
+    return outlook(results).value
+
+
+def _ask_launch(arguments: argparse.Namespace) -> Question:
+    given, principal = parse_profile(arguments.instance_profile), _principal(arguments)
+    if arguments.subnet_id and not arguments.image_id:
+        raise UsageError("--subnet-id is for a dry run, which needs --image-id, too.")
+    image: Dict[str, str] = {}
+    if arguments.image_id:
+        image = {"ImageId": arguments.image_id, "InstanceType": arguments.instance_type}
+        image.update({"SubnetId": arguments.subnet_id} if arguments.subnet_id else {})
+    return lambda door: preflight.launch(door, given, principal, image)
+
+
+def _ask_attach_role(arguments: argparse.Namespace) -> Question:
+    given, principal = parse_profile(arguments.instance_profile), _principal(arguments)
+    role = parse_role(arguments.role)
+    return lambda door: preflight.attach_role(door, given, role, principal)
+
+
+def _ask_visible(arguments: argparse.Namespace) -> Question:
+    role, principal = parse_role(arguments.role), _principal(arguments)
+    return lambda door: preflight.visible(door, role, principal)
+
+
+def _principal(arguments: argparse.Namespace) -> Optional[Principal]:
+    return parse_principal(arguments.principal) if arguments.principal else None
+
+
+def _tell(results: Tuple[Result, ...]) -> None:
+    """Print the table, and below it what to do."""
+    verdict = outlook(results)
+    styled = outcome_table.is_styled(sys.stdout, os.environ)
+    columns = outcome_table.width(sys.stdout)
+    word = verdict.name.replace("_", " ")
+    reason = because(results)
+    headline = outcome_table.style(word, COLOUR[verdict], styled=styled)
+    print(f"{headline}: {reason.outcome.note if reason else 'nothing stands in the way.'}")
+    print()
+    outcome_table.show(results, sys.stdout, os.environ)
+    for result in results:
+        outcome = result.outcome
+        if isinstance(outcome, Advised) and outcome.fix:
+            print()
+            print(outcome_table.style(result.id, "bold", styled=styled))
+            print("\n".join(outcome_table.steps(outcome.fix, columns)))

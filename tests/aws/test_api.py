@@ -1,0 +1,267 @@
+"""The door to AWS, over real sockets: every way in which AWS does not answer is a value, and one clear line.
+
+What moto lacks is served by a listener of our own, in the shapes of the API references: throttling, opt-in, time skew,
+denial with a reason, silence, garbage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import logging
+import threading
+import time
+from typing import Dict, Iterator, List, Tuple
+
+import pytest
+
+pytest.importorskip("boto3")
+
+from rolewatch.aws import api, reads
+from rolewatch.aws.answers import Caller, Missing, Refused, Trouble
+from rolewatch.aws.api import Api, Patience
+from rolewatch.aws.session import bare
+
+QUERY = (
+    '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>{code}</Code>'
+    "<Message>{message}</Message></Error><RequestId>0</RequestId></ErrorResponse>"
+)
+EC2 = (
+    "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
+    "<RequestID>0</RequestID></Response>"
+)
+IDENTITY = (
+    '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+    "<Arn>{arn}</Arn><UserId>{user}</UserId><Account>111122223333</Account></GetCallerIdentityResult>"
+    "</GetCallerIdentityResponse>"
+)
+QUICK = Patience(connect=1.0, read=1.0, attempts=1)
+
+
+@contextlib.contextmanager
+def serving(status: int, body: str, *, silent: bool = False) -> Iterator[Tuple[str, List[str]]]:
+    """Answer every request so; yield the URL and the paths and bodies that were asked."""
+    asked: List[str] = []
+    stop = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+            if silent:
+                stop.wait(20)
+                return
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body.encode())))
+            self.send_header("Content-Type", "text/xml")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *args: object) -> None:
+            """Be quiet."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        stop.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def door(patience: Patience = QUICK, region: str = "eu-west-1") -> Api:
+    """Return a door that holds canaries for keys."""
+    return Api(
+        bare(),
+        region=region,
+        patience=patience,
+        aws_access_key_id="ASIATESTTESTTESTTEST",
+        aws_secret_access_key="canary-secret",  # noqa: S106 - made up
+        aws_session_token="canary-token",  # noqa: S106 - likewise
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "form", "code", "message", "trouble"),
+    [
+        (api.PROFILE, 403, QUERY, "AccessDenied", "User: x is not authorized", Trouble.ACCESS_DENIED),
+        (api.INSTANCES, 403, EC2, "UnauthorizedOperation", "You are not authorized", Trouble.ACCESS_DENIED),
+        (api.PROFILE, 400, QUERY, "Throttling", "Rate exceeded", Trouble.THROTTLED),
+        (api.INSTANCES, 503, EC2, "RequestLimitExceeded", "Request limit exceeded.", Trouble.THROTTLED),
+        (api.INSTANCES, 401, EC2, "OptInRequired", "You are not subscribed", Trouble.REGION_NOT_ENABLED),
+        (api.CALLER, 403, QUERY, "RegionDisabledException", "STS is not activated", Trouble.REGION_NOT_ENABLED),
+        (api.INSTANCES, 401, EC2, "AuthFailure", "AWS was not able to validate", Trouble.REJECTED),
+        (api.CALLER, 403, QUERY, "InvalidClientTokenId", "The security token included", Trouble.REJECTED),
+        (api.CALLER, 403, QUERY, "ExpiredToken", "The security token included is expired", Trouble.REJECTED),
+        (api.CALLER, 403, QUERY, "SignatureDoesNotMatch", "The request signature", Trouble.REJECTED),
+        (api.CALLER, 403, QUERY, "SignatureDoesNotMatch", "Signature expired: 2026 is now earlier", Trouble.CLOCK),
+        (api.INSTANCES, 400, EC2, "RequestExpired", "Request has expired.", Trouble.CLOCK),
+        (api.PROFILE, 500, QUERY, "ServiceFailure", "x", Trouble.ERROR),
+        (api.PROFILE, 502, "<html>{code}{message}</html>", "", "Bad gateway", Trouble.ERROR),
+    ],
+)
+def test_an_error_is_a_value(  # noqa: PLR0913, PLR0917 - a row of the table
+    call: api.Call,
+    status: int,
+    form: str,
+    code: str,
+    message: str,
+    trouble: Trouble,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of AWS's refusals has its word and one sentence that names the action, and nothing of the message."""
+    with serving(status, form.format(code=code, message=message + " canary-token")) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        answer = door().ask(call, **_parameters(call))
+
+    assert isinstance(answer, Refused)
+    assert answer.trouble is trouble
+    assert answer.action == call.action
+    assert call.action in answer.sentence
+    assert answer.sentence.endswith(".")
+    assert "canary" not in repr(answer)
+
+
+def _parameters(call: api.Call) -> dict[str, object]:
+    parameters: Dict[api.Call, Dict[str, object]] = {
+        api.PROFILE: {"InstanceProfileName": "web"},
+        api.INSTANCES: {"InstanceIds": ["i-0123456789abcdef0"]},
+    }
+    return parameters.get(call, {})
+
+
+@pytest.mark.parametrize(
+    ("call", "form", "code"),
+    [(api.PROFILE, QUERY, "NoSuchEntity"), (api.INSTANCES, EC2, "InvalidInstanceID.NotFound")],
+)
+def test_there_is_none_is_an_answer(call: api.Call, form: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not found is not a refusal."""
+    with serving(404, form.format(code=code, message="x")) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+
+        assert door().ask(call, **_parameters(call)) == Missing(call.action, code)
+
+
+def test_the_reason_of_a_denial_is_told_in_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An explicit deny by the organization is not mended by a policy of the role."""
+    message = "User: arn is not authorized to perform: x with an explicit deny in a service control policy"
+    with serving(403, QUERY.format(code="AccessDenied", message=message)) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        answer = door().ask(api.PROFILE, InstanceProfileName="web")
+
+    assert isinstance(answer, Refused)
+    assert "service control policy" in answer.sentence
+
+
+def test_throttling_is_tried_again_and_then_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Botocore's adaptive retries make as many attempts as we allow."""
+    with serving(400, QUERY.format(code="Throttling", message="Rate exceeded")) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        answer = door(Patience(1.0, 1.0, 2)).ask(api.PROFILE, InstanceProfileName="web")
+
+    assert isinstance(answer, Refused)
+    assert answer.trouble is Trouble.THROTTLED
+    assert len(asked) == 2
+
+
+def test_a_silent_endpoint_is_given_up_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the time given; a second question to that service does not wait again."""
+    with serving(200, "", silent=True) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        made = door()
+        begun = time.monotonic()
+        first = made.ask(api.PROFILE, InstanceProfileName="web")
+        second = made.ask(api.ROLE, RoleName="web")
+        took = time.monotonic() - begun
+
+    assert isinstance(first, Refused)
+    assert isinstance(second, Refused)
+    assert first.trouble is second.trouble is Trouble.UNREACHABLE
+    assert second.action == "iam:GetRole"
+    assert len(asked) == 1
+    assert took < 3
+
+
+def test_a_closed_endpoint_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused connections are no answer of AWS's."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    answer = reads.caller(door())
+
+    assert isinstance(answer, Refused)
+    assert answer.trouble is Trouble.UNREACHABLE
+
+
+def test_an_assumed_role_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof tells role, role id and instance."""
+    arn = "arn:aws:sts::111122223333:assumed-role/web/i-0123456789abcdef0"
+    with serving(200, IDENTITY.format(arn=arn, user="AROAEXAMPLE000000001:i-0123456789abcdef0")) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        answer = reads.caller(door())
+
+    assert answer == Caller(arn, "111122223333", "web", "AROAEXAMPLE000000001", "i-0123456789abcdef0")
+
+
+def test_an_answer_out_of_shape_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not shaped like an ARN is not shown."""
+    with serving(200, IDENTITY.format(arn="canary-token", user="x")) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        answer = reads.caller(door())
+
+    assert isinstance(answer, Refused)
+    assert "canary" not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    ("region", "service", "host"),
+    [
+        ("eu-west-1", "sts", "sts.eu-west-1.amazonaws.com"),
+        ("us-east-1", "sts", "sts.us-east-1.amazonaws.com"),
+        ("cn-north-1", "sts", "sts.cn-north-1.amazonaws.com.cn"),
+        ("us-gov-west-1", "sts", "sts.us-gov-west-1.amazonaws.com"),
+        ("eu-west-1", "iam", "iam.amazonaws.com"),
+        ("cn-northwest-1", "iam", "iam.cn-north-1.amazonaws.com.cn"),
+        ("us-gov-east-1", "iam", "iam.us-gov.amazonaws.com"),
+        ("cn-north-1", "ec2", "ec2.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_each_partition_has_its_endpoints(region: str, service: str, host: str) -> None:
+    """STS is asked in the Region, IAM where the partition has it. Nothing is sent."""
+    made = door(region=region)
+    client = made._client(bare(), service)  # type: ignore[arg-type]  # noqa: SLF001 - where it would ask is not told otherwise
+
+    assert client.meta.endpoint_url == f"https://{host}"
+
+
+def test_without_a_region_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EC2 and STS cannot be asked without one."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    answer = Api(bare(), region=None, patience=QUICK).ask(api.INSTANCES, InstanceIds=["i-0123456789abcdef0"])
+
+    assert isinstance(answer, Refused)
+    assert answer.trouble is Trouble.NO_REGION
+    assert "--region" in answer.sentence
+
+
+def test_nothing_is_logged_while_aws_is_asked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Botocore's debug log holds the session token; it is off for as long as boto3 works, and as before afterwards."""
+    with serving(403, QUERY.format(code="AccessDenied", message="x")) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with caplog.at_level(logging.DEBUG):
+            door().ask(api.PROFILE, InstanceProfileName="web")
+            assert logging.getLogger("botocore").isEnabledFor(logging.DEBUG)
+
+    assert "canary" not in caplog.text
+    assert caplog.records == []
+
+
+def test_the_door_shows_no_key() -> None:
+    """Neither its representation nor, once it has forgotten, its attributes hold one."""
+    made = door()
+    assert "canary" not in repr(made)
+    made.forget()
+
+    assert "canary" not in repr(vars(made))

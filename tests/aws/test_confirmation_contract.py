@@ -1,0 +1,54 @@
+"""What `diagnose --json` writes is what the daemon reads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("moto")
+
+from aws.cloud import OTHER_ID, RDS, House
+from rolewatch.aws.judge import CHECKS
+from rolewatch.confirmation import DECIDED_BY, Confirmation, decode
+from rolewatch.faults import CONFIRMED_FAULTS, Fault
+from rolewatch.simulator.instance import INSTANCE_ID
+
+
+def confirmed(house: House) -> Confirmation:
+    """Return what the daemon reads of a diagnosis of *house*."""
+    return decode(json.dumps(house.diagnose().document))
+
+
+def test_the_checks_that_decide_exist() -> None:
+    """A check that was renamed would leave its fault standing for ever."""
+    assert set(DECIDED_BY) <= {check.id for check in CHECKS}
+
+
+def test_a_healthy_instance_decides_all_four(house: House) -> None:
+    """None of them holds, and none is left open."""
+    read = confirmed(house)
+
+    assert (read.instance_id, read.findings, read.untold) == (INSTANCE_ID, (), ())
+
+
+def test_a_replaced_profile_is_read_before_the_break(house: House) -> None:
+    """The daemon makes a fault of it hours before IMDS says anything."""
+    house.cloud.delete_profile()
+    house.cloud.create_profile(OTHER_ID)
+
+    assert [finding.fault for finding in confirmed(house).findings] == [Fault.INSTANCE_PROFILE_REPLACED]
+
+
+def test_a_broken_trust_policy_is_read_before_the_break(house: House) -> None:
+    """It breaks at the next refresh."""
+    house.cloud.trust(RDS)
+
+    assert Fault.TRUST_POLICY_DENIES_EC2 in [finding.fault for finding in confirmed(house).findings]
+
+
+def test_an_instance_without_credentials_decides_nothing_that_aws_must_tell(house: House) -> None:
+    """There is nobody to ask AWS as: what was known stands."""
+    house.imds.switch("instance_profile_detached")
+
+    assert set(confirmed(house).untold) == set(CONFIRMED_FAULTS)

@@ -1,0 +1,353 @@
+"""Every fault of AWS's page is made through the API, and found: on the instance, and from a workstation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+pytest.importorskip("moto")
+
+from moto.backends import get_backend
+
+from aws import cloud
+from aws.cloud import OTHER_ID, PROFILE, RDS, ROLE, House
+from rolewatch.simulator import fake
+from rolewatch.simulator.instance import INSTANCE_ID
+
+READS = (
+    "ec2:DescribeInstances",
+    "ec2:DescribeIamInstanceProfileAssociations",
+    "iam:GetInstanceProfile",
+    "iam:GetRole",
+)
+
+
+def commands(told: cloud.Told) -> str:
+    """Return the commands of the fix."""
+    return "\n".join(step["command"] for step in told.root["fix"])
+
+
+def test_a_healthy_instance_passes(house: House) -> None:
+    """Nothing is wrong: exit status 0, and AWS accepts the served credentials as those of this instance."""
+    told = house.diagnose()
+
+    assert told.status == 0, told.out
+    assert told.document["state"] == "ok"
+    assert told.faults == []
+    assert told.document["root_cause"] is None
+    proof = told.check("sts.proof")
+    assert proof["status"] == "pass"
+    assert proof["facts"]["instance_id"] == INSTANCE_ID
+    assert told.check("iam.role_id")["status"] == "pass"
+    assert told.check("iam.trust")["status"] == "pass"
+    assert told.check("ec2.association")["status"] == "pass"
+
+
+def test_a_replaced_profile_is_named_before_the_break(house: House) -> None:
+    """IMDS still serves credentials, and confirmation sees that IAM has another id: degraded, hours ahead."""
+    house.cloud.delete_profile()
+    house.cloud.create_profile(OTHER_ID)
+    told = house.diagnose()
+
+    assert told.status == 1
+    assert told.faults == ["instance_profile_replaced"]
+    assert told.root["fault"] == "instance_profile_replaced"
+    assert OTHER_ID in told.root["because"]
+    assert fake.profile_id(PROFILE) in told.root["because"]
+    assert "twice" in told.root["because"]
+    assert f"ASSOCIATION={house.cloud.association_id}\n" in commands(told)
+    assert "replace-iam-instance-profile-association" in commands(told)
+    assert "describe-iam-instance-profile-associations" not in commands(told)
+
+
+def test_a_replaced_profile_is_named_after_the_break(house: House) -> None:
+    """IMDS says InstanceProfileNotFound with the old id in its Message; IAM has another of that name: replaced."""
+    house.cloud.delete_profile()
+    house.cloud.create_profile(OTHER_ID)
+    house.environ.update(house.cloud.user(*READS))
+    house.imds.switch("instance_profile_not_found")
+    told = house.diagnose()
+
+    assert told.status == 2
+    assert told.faults == ["instance_profile_not_found", "instance_profile_replaced"]
+    assert told.root["fault"] == "instance_profile_replaced"
+    assert told.check("iam.profile_id")["facts"]["imds_id"] == fake.profile_id(PROFILE)
+    assert told.check("sts.proof")["status"] == "unknown"
+
+
+def test_a_deleted_profile_is_named_before_the_break(house: House) -> None:
+    """IAM has none of that name: named while IMDS still serves, and IAM is asked twice."""
+    house.cloud.delete_profile()
+    told = house.diagnose()
+
+    assert told.status == 1
+    assert told.faults == ["instance_profile_not_found"]
+    assert "twice" in told.check("iam.profile")["note"]
+    assert told.check("iam.profile_id")["status"] == "skipped"
+
+
+def test_a_removed_role_is_named_before_the_break(house: House) -> None:
+    """The instance profile is empty, and the old credentials are still served."""
+    house.cloud.empty_profile()
+    told = house.diagnose()
+
+    assert told.status == 1
+    assert told.faults == ["instance_profile_without_role"]
+    assert f"--role-name {ROLE}" in commands(told)
+    assert "iam:AddRoleToInstanceProfile" in [each for step in told.root["fix"] for each in step["permissions"]]
+
+
+def test_a_removed_role_is_named_after_the_break(house: House) -> None:
+    """IMDS says itself that there is no role."""
+    house.cloud.empty_profile()
+    house.environ.update(house.cloud.user(*READS))
+    house.imds.switch("instance_profile_without_role")
+    told = house.diagnose()
+
+    assert told.status == 2
+    assert told.root["fault"] == "instance_profile_without_role"
+    assert f"ASSOCIATION={house.cloud.association_id}\n" in commands(told)
+
+
+def test_a_swapped_role_is_pending(house: House) -> None:
+    """IAM has another role in the profile than IMDS serves."""
+    house.cloud.iam.create_role(RoleName="batch", AssumeRolePolicyDocument=json.dumps(cloud.TRUST))
+    house.cloud.empty_profile()
+    house.cloud.iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName="batch")
+    told = house.diagnose("--expect-role", "batch")
+
+    assert told.status == 1
+    assert told.faults == ["role_mismatch", "role_swap_pending"]
+    assert told.root["fault"] == "role_swap_pending"
+    assert told.check("iam.expected_role")["status"] == "pass"
+    assert "batch" in told.root["because"]
+
+
+def test_a_deleted_role_is_named(house: House) -> None:
+    """The role that IMDS serves is gone: said beside the swap."""
+    house.cloud.iam.create_role(RoleName="batch", AssumeRolePolicyDocument=json.dumps(cloud.TRUST))
+    house.cloud.empty_profile()
+    house.cloud.iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName="batch")
+    house.cloud.delete_role()
+    told = house.diagnose()
+
+    assert "was deleted" in told.check("iam.role_id")["note"]
+    assert "The old role was deleted." in told.check("iam.served_role")["note"]
+
+
+def test_a_trust_policy_without_ec2_is_named_before_the_break(house: House) -> None:
+    """The next refresh will fail: said while the credentials still work."""
+    house.cloud.trust(RDS)
+    told = house.diagnose()
+
+    assert told.status == 1
+    assert told.faults == ["trust_policy_denies_ec2"]
+    assert "rds.amazonaws.com" in told.root["because"]
+    assert "update-assume-role-policy" in commands(told)
+
+
+def test_a_trust_policy_without_ec2_explains_what_imds_says(house: House) -> None:
+    """IMDS says that EC2 may not assume the role; the trust policy says why."""
+    house.cloud.trust(RDS)
+    house.environ.update(house.cloud.user(*READS))
+    house.imds.switch("assume_role_unauthorized")
+    told = house.diagnose()
+
+    assert told.status == 2
+    assert told.faults == ["assume_role_unauthorized", "trust_policy_denies_ec2"]
+    assert told.root["fault"] == "assume_role_unauthorized"
+    assert "rds.amazonaws.com" in told.root["because"]
+
+
+def test_a_mended_trust_policy_is_said_to_be_mended(house: House) -> None:
+    """IMDS shows the old error until the next refresh; the trust policy is right by now."""
+    house.environ.update(house.cloud.user(*READS))
+    house.imds.switch("assume_role_unauthorized")
+    told = house.diagnose()
+
+    assert told.faults == ["assume_role_unauthorized"]
+    assert "mended" in told.check("iam.trust")["note"]
+
+
+def test_a_detached_profile_is_attached_again(house: House) -> None:
+    """Nothing is attached: the fix is associate, not replace."""
+    house.cloud.ec2.disassociate_iam_instance_profile(AssociationId=house.cloud.association_id)
+    house.environ.update(house.cloud.user(*READS))
+    house.imds.switch("instance_profile_detached")
+    told = house.diagnose()
+
+    assert told.status == 2
+    assert told.faults == ["instance_profile_detached"]
+    assert "ec2 associate-iam-instance-profile" in commands(told)
+    assert "replace" not in commands(told)
+    assert INSTANCE_ID in commands(told)
+
+
+def test_rejected_credentials_are_named_with_aws_code(house: House) -> None:
+    """STS does not know the served credentials: no usable ones, whatever IMDS shows."""
+    house.environ.update(house.cloud.user(*READS))
+    get_backend("sts")[cloud.ACCOUNT_ID]["aws"].assumed_roles.clear()
+    house.cloud.enforce()
+    told = house.diagnose()
+
+    assert told.status == 2
+    assert told.faults == ["credentials_rejected"]
+    (fault,) = told.document["faults"]
+    assert fault["evidence"] == {"code": "InvalidClientTokenId", "role": ROLE}
+
+
+def test_a_stopped_instance_is_not_told_to_replace(house: House) -> None:
+    """Replacing needs a running instance: a stopped one gets disassociate and associate."""
+    house.cloud.delete_profile()
+    house.cloud.create_profile(OTHER_ID)
+    house.cloud.ec2.stop_instances(InstanceIds=[INSTANCE_ID])
+    house.environ.update(house.cloud.user(*READS))
+    told = house.from_elsewhere()
+
+    assert told.root["fault"] == "instance_profile_replaced"
+    assert f"--association-id {house.cloud.association_id}" in commands(told)
+    assert "replace-iam" not in commands(told)
+    assert commands(told).index("disassociate") < commands(told).index("ec2 associate")
+
+
+def _break_nothing(house: House) -> None:
+    pass
+
+
+def _replace(house: House) -> None:
+    house.cloud.delete_profile()
+    house.cloud.create_profile(OTHER_ID)
+
+
+def _detach(house: House) -> None:
+    house.cloud.ec2.disassociate_iam_instance_profile(AssociationId=house.cloud.association_id)
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault", "status"),
+    [
+        (_break_nothing, None, 0),
+        (_replace, "instance_profile_replaced", 1),
+        (lambda house: house.cloud.delete_profile(), "instance_profile_not_found", 1),
+        (lambda house: house.cloud.empty_profile(), "instance_profile_without_role", 1),
+        (lambda house: house.cloud.trust(RDS), "trust_policy_denies_ec2", 1),
+        (_detach, "instance_profile_detached", 2),
+    ],
+    ids=["healthy", "replaced", "deleted", "empty", "trust", "detached"],
+)
+def test_a_workstation_sees_it_too(house: House, broken: Callable[[House], None], fault: str, status: int) -> None:
+    """With --instance-id IMDS is not asked, the checks of IMDS say who could make them, and the cause is found."""
+    broken(house)
+    house.environ.update(house.cloud.user(*READS))
+    house.cloud.enforce()
+    before = len(house.imds.requests)
+    told = house.from_elsewhere()
+
+    assert told.status == status, told.out
+    assert told.faults == ([fault] if fault else [])
+    assert told.root.get("fault") == fault
+    skipped = told.check("imds.token")
+    assert skipped["status"] == "skipped"
+    assert "on the instance" in skipped["who"]
+    assert len(house.imds.requests) == before
+
+
+@pytest.mark.parametrize("action", READS[:3])
+def test_a_denied_call_names_the_missing_permission(house: House, action: str) -> None:
+    """AccessDenied to one call makes its checks unknown with the permission named; the rest goes on."""
+    house.environ.update(house.cloud.user(*(each for each in READS if each != action)))
+    house.cloud.enforce()
+    told = house.diagnose()
+
+    named = [check for check in told.document["checks"] if check.get("permission") == action]
+    assert named
+    assert {check["status"] for check in named} == {"unknown"}
+    assert told.check("sts.proof")["status"] == "pass"
+    others = [check["status"] for check in told.document["checks"] if check["id"].startswith(("ec2.", "iam."))]
+    assert "pass" in others
+    assert told.status == 0  # IMDS is well, and nothing speaks against it
+
+
+def test_a_workstation_that_may_not_read_cannot_tell(house: House) -> None:
+    """Without the permissions nothing is known: exit status 3."""
+    house.environ.update(house.cloud.user("s3:ListBuckets"))
+    house.cloud.enforce()
+    told = house.from_elsewhere()
+
+    assert told.status == 3
+    assert told.document["state"] == "unknown"
+
+
+@pytest.mark.parametrize("by_option", [False, True])
+def test_a_profile_that_does_not_exist_is_said(house: House, *, by_option: bool) -> None:
+    """The served credentials are proven all the same; AWS is asked nothing else, and the state is IMDS's."""
+    if not by_option:
+        house.environ["AWS_PROFILE"] = "nobody"
+    told = house.diagnose(*(["--profile", "nobody"] if by_option else []))
+
+    assert told.status == 0
+    assert told.check("sts.proof")["status"] == "pass"
+    assert told.check("aws.caller")["status"] == "skipped"
+    assert "no profile of that name" in told.check("aws.caller")["note"]
+
+
+def test_another_region_is_a_clear_line(house: House) -> None:
+    """EC2 does not know the instance there: said, and not taken for a fault."""
+    house.environ.update(house.cloud.user(*READS))
+    told = house.run("--instance-id", INSTANCE_ID, "--region", "us-east-1", disabled=True)
+
+    assert told.status == 3
+    assert "Region or the account is another" in told.check("ec2.attached")["note"]
+
+
+def test_the_file_is_written_whole_and_for_the_group(house: House) -> None:
+    """--output writes the same document, readable by the daemon's group and by nobody else."""
+    path = house.directory / "confirmed.json"
+    told = house.diagnose("--output", str(path))
+
+    assert told.out == ""
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert json.loads(path.read_text())["schema"] == 1
+    assert [each.name for each in house.directory.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_file_that_cannot_be_written_is_wrong_usage(house: House) -> None:
+    """The directory is missing: 64, and what to do."""
+    told = house.diagnose("--output", str(Path("/nonexistent/confirmed.json")))
+
+    assert told.status == 64
+    assert "--output" in told.err
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_no_served_key_comes_out(house: House, *, debug: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither on stdout nor stderr, as table or JSON, with boto3's debug log on or off."""
+    import logging
+
+    import boto3
+
+    path = house.directory / "confirmed.json"
+    names = ("boto3", "botocore", "urllib3", "")
+    before = {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in names}
+    if debug:
+        for name in names:
+            boto3.set_stream_logger(name, logging.DEBUG)
+    try:
+        runs = [
+            house.diagnose(),
+            house.diagnose(json_form=False),
+            house.diagnose("--output", str(path)),
+        ]
+    finally:
+        for name, (level, handlers) in before.items():
+            logging.getLogger(name).setLevel(level)
+            logging.getLogger(name).handlers[:] = handlers
+    captured = capfd.readouterr()
+    out = "\n".join([captured.out, captured.err, path.read_text(), *(each.out + each.err for each in runs)])
+
+    assert runs[0].check("sts.proof")["status"] == "pass"  # they were used
+    assert house.imds.secrets
+    assert not [secret for secret in house.imds.secrets if secret in out]

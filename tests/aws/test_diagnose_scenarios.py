@@ -1,0 +1,68 @@
+"""Every scenario of the simulator, with no network beyond IMDS: the right state, cause and fix all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+import pytest
+
+pytest.importorskip("moto")
+
+from aws import cloud
+from rolewatch.aws.diagnosis import ROOTS
+from rolewatch.faults import Fault
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+
+CLOSED = "http://127.0.0.1:9"
+"""Discard: nobody listens there."""
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no endpoint of AWS be reached, and botocore try only once."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", CLOSED)
+
+
+def run(directory: Path, scenario: Scenario) -> cloud.Told:
+    """Diagnose an instance that is in *scenario*."""
+    settings = directory / "rolewatch.toml"
+    settings.write_text("[imds]\ndisabled = false\ntimeout = '1s'\ndeadline = '4s'\n")
+    with Simulator(now=cloud.now, scenario_name=scenario.name) as simulator:
+        expected: List[str] = []
+        for pattern in scenario.expect.expect_role:
+            expected += ["--expect-role", pattern]
+        return cloud.told(["--config", str(settings), "--endpoint", simulator.endpoint, *expected, "--json"])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_scenario_is_diagnosed_by_imds_alone(scenario: Scenario, tmp_path: Path) -> None:
+    """Faults and state are those of the scenario's list, the root cause is one of them, and it has a fix.
+
+    No check of AWS passes or fails: each says why it could not be made, and who can make it.
+    """
+    told = run(tmp_path, scenario)
+
+    for check in told.document["checks"]:
+        if check["id"].startswith(("ec2.", "iam.", "aws.")):
+            assert check["status"] in ("skipped", "unknown"), check
+            assert "rolewatch diagnose --instance-id" in check["who"], check
+    assert told.status == scenario.expect.state.exit_code
+    assert told.document["state"] == scenario.expect.state.value
+    assert told.faults == [fault.value for fault in scenario.expect.faults]
+    if not scenario.expect.faults:
+        assert told.document["root_cause"] is None
+        return
+    first = min(scenario.expect.faults, key=ROOTS.index)
+    assert told.root["fault"] == first.value
+    assert told.root["fix"]
+    assert told.root["takes_effect"]
+    assert [check for check in told.document["checks"] if check.get("fault") == first.value]
+    if scenario.expect.reason:
+        assert told.document["faults"][0]["evidence"]["reason"] == scenario.expect.reason.value
+
+
+def test_every_fault_has_its_rank_among_the_causes() -> None:
+    """The order of causes leaves no fault out."""
+    assert sorted(ROOTS) == sorted(Fault)

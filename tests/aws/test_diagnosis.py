@@ -1,0 +1,302 @@
+"""The conclusion, drawn from values: what moto cannot be made to answer, and every shape of an association."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, List, Optional
+
+import pytest
+
+import builders
+from rolewatch import track
+from rolewatch.aws import trust
+from rolewatch.aws.answers import (
+    Association,
+    Caller,
+    Instance,
+    MetadataOptions,
+    Missing,
+    Profile,
+    Refused,
+    Role,
+    Trouble,
+)
+from rolewatch.aws.checks import Outcome, Status
+from rolewatch.aws.context import Asked, Context, Look
+from rolewatch.aws.diagnosis import Diagnosis, diagnose
+from rolewatch.aws.fix import permissions
+from rolewatch.aws.host import Host
+from rolewatch.aws.shadow import Shadow, Shadows
+from rolewatch.faults import Fault, Step
+from rolewatch.memory import Memory
+from rolewatch.model import Absent, Identity, Observation, Reason, State
+from rolewatch.settings import Settings
+
+ACCOUNT = "123456789012"
+ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/app/{builders.PROFILE}"
+ROLE_ID = "AROAEXAMPLE000000001"
+TRUST = {"Statement": {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}}
+ROLE = Role(builders.ROLE, ROLE_ID, f"arn:aws:iam::{ACCOUNT}:role/{builders.ROLE}", TRUST)
+CALLER = Caller(
+    f"arn:aws:sts::{ACCOUNT}:assumed-role/{builders.ROLE}/{builders.INSTANCE_ID}",
+    ACCOUNT,
+    builders.ROLE,
+    ROLE_ID,
+    builders.INSTANCE_ID,
+)
+ASKED = Asked(
+    caller=CALLER,
+    instance=Instance(
+        builders.INSTANCE_ID,
+        "running",
+        ARN,
+        builders.PROFILE_ID,
+        MetadataOptions("enabled", "required", 1, "disabled", "disabled", "applied"),
+    ),
+    association=Association("iip-assoc-0123456789abcdef0", "associated", ARN, builders.PROFILE_ID),
+    profile_name=builders.PROFILE,
+    profile=Profile(builders.PROFILE, builders.PROFILE_ID, ARN, ROLE),
+)
+IDENTITY = Identity(builders.INSTANCE_ID, "eu-west-1", ACCOUNT)
+
+
+def look(seen: Optional[Observation] = None, **changes: Any) -> Look:
+    """Return what a look at *seen* gives, but for *changes*."""
+    seen = builders.answered(identity=IDENTITY) if seen is None else seen
+    verdict = builders.judge(seen)
+    memory, _ = track.recognise(Memory(), seen, builders.moment())
+    snapshot = track.look(memory, seen, verdict, Settings(), builders.moment())
+    made = Look(seen, verdict, snapshot, Host("169.254.169.254", "ens5"), Shadows(), "the user web")
+    return replace(made, **changes)
+
+
+def context(seen: Optional[Observation] = None, **changes: Any) -> Context:
+    """Return a healthy context, but for *seen* and *changes*."""
+    healthy = Context(ASKED, look(seen), CALLER, builders.INSTANCE_ID, "eu-west-1")
+    return replace(healthy, **changes)
+
+
+def asked(**changes: Any) -> Context:
+    """Return a healthy context, but for *changes* in what AWS answered."""
+    return context(asked=replace(ASKED, **changes))
+
+
+def outcome(diagnosis: Diagnosis, name: str) -> Outcome:
+    """Return what came of the check called *name*."""
+    return next(result.outcome for result in diagnosis.results if result.id == name)
+
+
+def commands(diagnosis: Diagnosis) -> str:
+    """Return the commands of the fix."""
+    assert diagnosis.root is not None
+    return "\n".join(step.command for step in diagnosis.root.explained.fix)
+
+
+def faults(diagnosis: Diagnosis) -> List[Fault]:
+    """Return which faults were found."""
+    return [finding.fault for finding in diagnosis.findings]
+
+
+def test_health_has_no_cause() -> None:
+    """Everything passes, but for what was not asked for or is not told."""
+    found = diagnose(context())
+
+    assert (found.state, found.root, found.findings) == (State.OK, None, ())
+    assert {result.outcome.status for result in found.results if result.outcome.status is Status.FAIL} == set()
+
+
+def test_a_role_created_anew_is_seen_by_its_id() -> None:
+    """STS tells the id of the role that the session is of; IAM has another of that name."""
+    found = diagnose(asked(profile=replace(ASKED.profile, role=replace(ROLE, id="AROAOTHER00000000001"))))  # type: ignore[type-var]
+
+    assert faults(found) == [Fault.ROLE_SWAP_PENDING]
+    assert "created anew" in outcome(found, "iam.role_id").note
+    assert found.state is State.DEGRADED
+
+
+def test_the_instance_alone_tells_of_the_profile_where_associations_are_denied() -> None:
+    """DescribeInstances names the attached profile, too."""
+    found = diagnose(asked(association=Refused(Trouble.ACCESS_DENIED, "ec2:DescribeIamInstanceProfileAssociations")))
+
+    assert outcome(found, "ec2.attached").status is Status.PASS
+    assert outcome(found, "ec2.association").permission == "ec2:DescribeIamInstanceProfileAssociations"
+    assert outcome(found, "iam.profile_id").status is Status.PASS
+
+
+@pytest.mark.parametrize("state", ["associating", "disassociating"])
+def test_an_association_in_change_is_waited_for(state: str) -> None:
+    """The fix begins with waiting, for another change would fail."""
+    gone = Missing("iam:GetInstanceProfile")
+    found = diagnose(
+        asked(association=replace(ASKED.association, state=state), profile=gone)  # type: ignore[type-var]
+    )
+
+    assert outcome(found, "ec2.association").status is Status.FAIL
+    assert found.root is not None
+    assert "wait" in found.root.explained.fix[0].text.lower()
+
+
+def test_what_is_attached_decides_between_associate_and_replace() -> None:
+    """None attached: associate. One attached to a running instance: replace it, by its id."""
+    gone = Missing("iam:GetInstanceProfile")
+    attached = diagnose(asked(profile=gone))
+    assert "replace-iam-instance-profile-association" in commands(attached)
+    assert "ASSOCIATION=iip-assoc-0123456789abcdef0\n" in commands(attached)
+    assert " associate-iam" not in commands(attached)
+
+    nothing = Missing("ec2:DescribeIamInstanceProfileAssociations")
+    bare = replace(ASKED.instance, profile_arn=None, profile_id=None)  # type: ignore[type-var]
+    detached = diagnose(
+        context(
+            builders.detached(identity=IDENTITY), asked=replace(ASKED, association=nothing, instance=bare, profile=None)
+        )
+    )
+    assert faults(detached) == [Fault.INSTANCE_PROFILE_DETACHED]
+    assert " associate-iam-instance-profile" in commands(detached)
+    assert "replace" not in commands(detached)
+
+
+def test_a_disabled_endpoint_is_seen_from_a_workstation() -> None:
+    """The metadata options tell it without IMDS."""
+    options = MetadataOptions("disabled", "required", 1, "disabled", "disabled", "applied")
+    instance = replace(ASKED.instance, options=options)  # type: ignore[type-var]
+    found = diagnose(Context(replace(ASKED, instance=instance), None, None, builders.INSTANCE_ID, "eu-west-1"))
+
+    assert faults(found) == [Fault.IMDS_DISABLED]
+    assert found.state is State.FAILED
+
+
+def test_credentials_that_sts_refuses_are_no_credentials() -> None:
+    """IMDS shows nothing, and yet nothing works: failed."""
+    found = diagnose(context(proof=Refused(Trouble.REJECTED, "sts:GetCallerIdentity", "InvalidClientTokenId")))
+
+    assert (found.state, faults(found)) == (State.FAILED, [Fault.CREDENTIALS_REJECTED])
+
+
+@pytest.mark.parametrize("trouble", [Trouble.UNREACHABLE, Trouble.THROTTLED, Trouble.NO_SDK, Trouble.CLOCK])
+def test_an_sts_that_does_not_answer_is_no_fault(trouble: Trouble) -> None:
+    """Offline, throttled, not installed: the state stays IMDS's."""
+    found = diagnose(context(proof=Refused(trouble, "sts:GetCallerIdentity")))
+
+    assert (found.state, faults(found)) == (State.OK, [])
+
+
+def test_another_account_is_not_asked_for_the_profile() -> None:
+    """Its answer would be of the wrong account."""
+    caller = replace(CALLER, account_id="999999999999")
+    why = Refused(Trouble.OTHER_ACCOUNT, "iam:GetInstanceProfile", detail="999999999999")
+    found = diagnose(asked(caller=caller, profile=why))
+
+    assert outcome(found, "aws.caller").status is Status.FAIL
+    assert outcome(found, "iam.trust").status is Status.UNKNOWN
+    assert faults(found) == []
+
+
+def test_the_credentials_of_another_instance_are_noticed() -> None:
+    """A proxy that answers for IMDS may serve another's."""
+    found = diagnose(context(proof=replace(CALLER, session="i-0fedcba9876543210")))
+
+    assert outcome(found, "sts.proof").status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("reason", "check", "word"),
+    [
+        (Reason.REFUSED, "host.firewall", "REJECT"),
+        (Reason.CONNECT_TIMEOUT, "host.firewall", "DROP"),
+        (Reason.FILTERED, "host.firewall", "filter"),
+        (Reason.PROHIBITED, "host.imdsd", "prohibit"),
+    ],
+)
+def test_an_unreachable_imds_is_explained_by_the_host(reason: Reason, check: str, word: str) -> None:
+    """The reason points to who stands in the way."""
+    found = diagnose(context(builders.unanswered(reason)))
+
+    assert found.root is not None
+    assert found.root.fault is Fault.IMDS_UNREACHABLE
+    assert outcome(found, check).status is Status.FAIL
+    assert word in outcome(found, check).note
+    assert found.state is State.UNKNOWN
+
+
+def test_dropped_packets_explain_a_silent_imds() -> None:
+    """Only where IMDS does not answer; a count by itself is no fault."""
+    busy = Host("169.254.169.254", "ens5", allowance_exceeded=7)
+    silent = look(builders.unanswered(Reason.CONNECT_TIMEOUT), host=busy)
+
+    assert outcome(diagnose(context(look=silent)), "host.allowance").status is Status.FAIL
+    assert outcome(diagnose(context(look=look(host=busy))), "host.allowance").status is Status.PASS
+
+
+def test_shadows_are_told_and_change_no_state() -> None:
+    """They keep one user's SDKs from the role; the role is well."""
+    shadows = Shadows(environment=(Shadow("AWS_ACCESS_KEY_ID", "an access key"),))
+    found = diagnose(context(look=look(shadows=shadows)))
+
+    assert outcome(found, "shadow.environment").status is Status.FAIL
+    assert "AWS_ACCESS_KEY_ID" in outcome(found, "shadow.environment").note
+    assert found.state is State.OK
+
+
+def test_a_doubtful_trust_policy_is_unknown_and_no_fault() -> None:
+    """IMDS is the judge."""
+    doubtful = {"Statement": {**TRUST["Statement"], "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}}
+    found = diagnose(asked(profile=replace(ASKED.profile, role=replace(ROLE, trust=doubtful))))  # type: ignore[type-var]
+
+    assert trust.judge(doubtful).trust is trust.Trust.UNDECIDED
+    assert outcome(found, "iam.trust").status is Status.UNKNOWN
+    assert faults(found) == []
+
+
+def test_the_unexpected_role_in_iam_is_said_before_imds_serves_it() -> None:
+    """IAM holds another role than expected; IMDS still serves the right one."""
+    other = replace(ASKED.profile, role=replace(ROLE, name="batch"))  # type: ignore[type-var]
+    found = diagnose(context(asked=replace(ASKED, profile=other), expected_role=("web-*",)))
+
+    assert faults(found) == [Fault.ROLE_MISMATCH, Fault.ROLE_SWAP_PENDING]
+    assert outcome(found, "imds.expected_role").status is Status.PASS
+
+
+def test_a_missing_listing_beside_a_profile_is_credentials_missing() -> None:
+    """With a sound chain in IAM, EC2 itself is late: wait, then force."""
+    found = diagnose(context(builders.answered(listing=Absent(), credentials=None, identity=IDENTITY)))
+
+    assert found.root is not None
+    assert found.root.fault is Fault.CREDENTIALS_MISSING
+    assert "disassociate-iam-instance-profile" in commands(found)
+
+
+@pytest.mark.parametrize(
+    ("region", "where"), [("cn-north-1", "cn-north-1"), ("us-gov-east-1", "us-gov-west-1"), ("eu-west-1", "us-east-1")]
+)
+def test_who_did_it_is_looked_up_where_the_partition_keeps_it(region: str, where: str) -> None:
+    """IAM's events are in one Region of each partition."""
+    look_up = f"cloudtrail lookup-events --region {where} "
+    other = replace(ASKED.profile, id="AIPAOTHER00000000001")  # type: ignore[type-var]
+    found = diagnose(context(asked=replace(ASKED, profile=other), region=region, look=None, proof=None))
+
+    assert faults(found) == [Fault.INSTANCE_PROFILE_REPLACED]
+    assert look_up in commands(found)
+
+
+def test_permissions_are_read_from_the_steps() -> None:
+    """What a step says that it needs, each once."""
+    step = Step("Do (needs iam:PassRole and ec2:AssociateIamInstanceProfile, iam:PassRole).")
+
+    assert permissions(step) == ("iam:PassRole", "ec2:AssociateIamInstanceProfile")
+
+
+@pytest.mark.parametrize(
+    ("region", "arn", "partition"),
+    [
+        ("cn-north-1", "arn:aws-cn:iam::123456789012:instance-profile/web", "aws-cn"),
+        ("us-gov-west-1", "arn:aws-us-gov:iam::123456789012:instance-profile/web", "aws-us-gov"),
+        ("cn-north-1", None, "aws-cn"),
+        ("eu-west-1", None, "aws"),
+    ],
+)
+def test_the_partition_is_the_arns_or_else_the_regions(region: str, arn: Optional[str], partition: str) -> None:
+    """China's trust policies are judged by China's rules."""
+    profile = replace(ASKED.profile, arn=arn)  # type: ignore[type-var]
+
+    assert context(asked=replace(ASKED, profile=profile), region=region).partition == partition

@@ -1,0 +1,452 @@
+"""What ``preflight`` judges without asking anybody: names, the simulator's answers, partitions, verdicts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+from rolewatch.aws import preflight, preflight_rehearsed, preflight_remedies, preflight_simulated, preflight_subjects
+from rolewatch.aws.answers import Missing, Profile, Refused, Role, Trouble
+from rolewatch.aws.api import Api
+from rolewatch.aws.checks import Outcome, Result, Status, failed, passed, skipped, unknown
+from rolewatch.aws.preflight_names import (
+    SERVICE_OF_PROFILE,
+    Given,
+    Kind,
+    Principal,
+    parse_principal,
+    parse_profile,
+    parse_role,
+    service_of_launch,
+)
+from rolewatch.aws.preflight_permissions import list_profiles, permission, run_instances
+from rolewatch.aws.preflight_trusted import trusts_ec2
+from rolewatch.aws.preflight_values import Decision, Rehearsed, Simulated, fails, may_fail
+from rolewatch.aws.preflight_verdict import Outlook, because, document, outlook
+from rolewatch.errors import UsageError
+
+ROLE_ARN = "arn:aws:iam::123456789012:role/web"
+USER = parse_principal("arn:aws:iam::123456789012:user/team/ops")
+SESSION = parse_principal("arn:aws:sts::123456789012:assumed-role/deployer/run-1")
+DENIED = Refused(Trouble.ACCESS_DENIED, "iam:SimulatePrincipalPolicy", "AccessDenied")
+
+
+@pytest.mark.parametrize(
+    ("arn", "kind", "name"),
+    [
+        ("arn:aws:iam::123456789012:user/ops", Kind.USER, "ops"),
+        ("arn:aws:iam::123456789012:user/team/ops", Kind.USER, "ops"),
+        ("arn:aws-cn:iam::123456789012:role/ci/deployer", Kind.ROLE, "deployer"),
+        ("arn:aws-us-gov:sts::123456789012:assumed-role/deployer/run-1", Kind.SESSION, "deployer"),
+        ("arn:aws:iam::123456789012:group/ops", Kind.GROUP, "ops"),
+        ("arn:aws:sts::123456789012:federated-user/bob", Kind.FEDERATED, "bob"),
+        ("arn:aws:iam::123456789012:root", Kind.ROOT, ""),
+    ],
+)
+def test_every_kind_of_principal_is_known(arn: str, kind: Kind, name: str) -> None:
+    """A path is no part of the name, and of a session the name is that of its role."""
+    principal = parse_principal(arn)
+
+    assert (principal.kind, principal.name, principal.account) == (kind, name, "123456789012")
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "ops",
+        "arn:aws:iam::123456789012:policy/p",
+        "arn:aws:ec2:eu-west-1:123456789012:instance/i-1",
+        "arn:aws:iam::1:user/x",
+    ],
+)
+def test_what_is_no_principal_is_wrong_usage(arn: str) -> None:
+    """The message shows what an ARN of a principal looks like."""
+    with pytest.raises(UsageError, match="arn:aws:iam::123456789012:user/NAME"):
+        parse_principal(arn)
+
+
+def test_a_session_names_its_role_without_the_path() -> None:
+    """A session's ARN does not tell the path."""
+    assert SESSION.role_arn == "arn:aws:iam::123456789012:role/deployer"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("web", Given("web")),
+        (
+            "arn:aws:iam::123456789012:instance-profile/apps/web",
+            Given(
+                "web", "arn:aws:iam::123456789012:instance-profile/apps/web", "instance-profile", "aws", "123456789012"
+            ),
+        ),
+        (ROLE_ARN, Given("web", ROLE_ARN, "role", "aws", "123456789012")),
+    ],
+)
+def test_a_profile_is_given_by_name_or_arn(text: str, expected: Given) -> None:
+    """The ARN of a role is let through, to be named as the mistake that it is."""
+    assert parse_profile(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "apps/web", "x" * 129, "arn:aws:iam::123456789012:user/x", "arn:aws:s3:::b"]
+)
+def test_what_can_be_no_profile_is_wrong_usage(text: str) -> None:
+    """AWS is not asked for what it cannot have."""
+    with pytest.raises(UsageError):
+        parse_profile(text)
+
+
+def test_a_role_is_not_given_by_the_arn_of_a_profile() -> None:
+    """The message shows what the ARN of a role looks like."""
+    with pytest.raises(UsageError, match=":role/NAME"):
+        parse_role("arn:aws:iam::123456789012:instance-profile/web")
+
+
+def test_china_passes_roles_to_two_services() -> None:
+    """A launch passes the role to the Chinese name, AddRoleToInstanceProfile to the plain one (karpenter#6843)."""
+    assert service_of_launch("aws-cn") == "ec2.amazonaws.com.cn"
+    assert {service_of_launch(each) for each in ("aws", "aws-us-gov", "aws-iso")} == {SERVICE_OF_PROFILE}
+    assert SERVICE_OF_PROFILE == "ec2.amazonaws.com"
+
+
+class Door(Api):
+    """A door that keeps what was asked, and gives the answers of a partition: no network."""
+
+    def __init__(self, answers: Dict[str, Any], region: str) -> None:
+        """Answer from *answers*, by operation."""
+        super().__init__(Refused(Trouble.NO_CREDENTIALS, ""), region=region)
+        self.answers = answers
+        self.asked: List[Dict[str, Any]] = []
+
+    def ask(self, call: Any, **parameters: Any) -> Any:  # noqa: ANN401 - as the test says
+        """Return the answer."""
+        self.asked.append({"action": call.action, **parameters})
+        return self.answers.get(call.operation, Missing(call.action))
+
+
+def contexts(door: Door, action: str) -> Dict[str, str]:
+    """Return the condition keys with which *action* was simulated."""
+    (asked,) = [each for each in door.asked if each.get("ActionNames") == [action]]
+    return {each["ContextKeyName"]: each["ContextKeyValues"][0] for each in asked["ContextEntries"]}
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "service", "home"),
+    [
+        ("aws", "eu-west-1", "ec2.amazonaws.com", "us-east-1"),
+        ("aws-cn", "cn-northwest-1", "ec2.amazonaws.com.cn", "cn-north-1"),
+        ("aws-us-gov", "us-gov-east-1", "ec2.amazonaws.com", "us-gov-west-1"),
+    ],
+)
+def test_each_partition_is_simulated_with_its_own_names(partition: str, region: str, service: str, home: str) -> None:
+    """Service, ARNs and IAM's Region are those of the caller's partition."""
+    iam = f"arn:{partition}:iam::123456789012"
+    role = {"RoleName": "web", "Arn": f"{iam}:role/web", "AssumeRolePolicyDocument": {"Statement": []}}
+    found = {"InstanceProfileName": "w", "Arn": f"{iam}:instance-profile/w", "Roles": [role]}
+    caller = {"Arn": f"{iam}:user/ops", "Account": "123456789012", "UserId": "AIDAEXAMPLE"}
+    answers = {
+        "get_caller_identity": caller,
+        "get_instance_profile": {"InstanceProfile": found},
+        "get_role": {"Role": role},
+    }
+
+    door = Door(answers, region)
+    preflight.launch(door, Given("w"), None, {})
+    attach = Door(answers, region)
+    preflight.attach_role(attach, Given("w"), Given("web"), None)
+
+    assert contexts(door, "iam:PassRole") == {
+        "iam:PassedToService": service,
+        "iam:AssociatedResourceArn": f"arn:{partition}:ec2:{region}:123456789012:instance/*",
+        "aws:RequestedRegion": region,
+    }
+    assert contexts(attach, "iam:PassRole") == {
+        "iam:PassedToService": "ec2.amazonaws.com",
+        "iam:AssociatedResourceArn": f"arn:{partition}:ec2:*:123456789012:instance/*",
+        "aws:RequestedRegion": home,
+    }
+
+
+def test_pages_are_read_to_the_last() -> None:
+    """A role may be in more profiles than one page holds."""
+
+    class Paged(Door):
+        def ask(self, call: Any, **parameters: Any) -> Any:  # noqa: ANN401 - as above
+            if call.operation != "list_instance_profiles_for_role":
+                return super().ask(call, **parameters)
+            last = parameters.get("Marker") == "more"
+            arn = f"arn:aws:iam::123456789012:instance-profile/{'b' if last else 'z'}"
+            return {"InstanceProfiles": [{"Arn": arn}], "IsTruncated": not last, "Marker": None if last else "more"}
+
+    results = preflight.visible(Paged({}, "eu-west-1"), Given("web", kind="role"), None)
+
+    (found,) = [each for each in results if each.id == "visible.profiles"]
+    assert found.outcome.facts == {"instance_profiles": "b, z"}
+
+
+OLD = {
+    "EvaluationResults": [{"EvalActionName": "iam:PassRole", "EvalResourceName": ROLE_ARN, "EvalDecision": "allowed"}]
+}
+NEW = {
+    "EvaluationResults": [
+        {
+            "EvalActionName": "iam:PassRole",
+            "EvalResourceName": "arn:${Partition}:iam::${Account}:role/${RoleNameWithPath}",
+            "EvalDecision": "explicitDeny",
+            "OrganizationsDecisionDetail": {"AllowedByOrganizations": False},
+            "ResourceSpecificResults": [
+                {"EvalResourceName": "arn:aws:iam::123456789012:role/other", "EvalResourceDecision": "explicitDeny"},
+                {
+                    "EvalResourceName": ROLE_ARN,
+                    "EvalResourceDecision": "implicitDeny",
+                    "MatchedStatements": [{"SourcePolicyId": "p1"}, {"SourcePolicyId": "p1"}],
+                    "MissingContextValues": ["aws:SourceIp"],
+                    "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": True},
+                },
+            ],
+        }
+    ]
+}
+
+
+def test_both_shapes_of_the_simulator_are_read() -> None:
+    """Until 2026 there was a result for each resource; since then there is one, with the resources below it."""
+    assert preflight_simulated.read(OLD, "iam:PassRole", ROLE_ARN) == Simulated(
+        "iam:PassRole", ROLE_ARN, Decision.ALLOWED
+    )
+    assert preflight_simulated.read(NEW, "iam:PassRole", ROLE_ARN) == Simulated(
+        action="iam:PassRole",
+        resource=ROLE_ARN,
+        decision=Decision.IMPLICIT_DENY,
+        missing=("aws:SourceIp",),
+        policies=("p1",),
+        organization=False,
+        boundary=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "response", [{}, {"EvaluationResults": None}, {"EvaluationResults": [{"EvalActionName": "x"}]}]
+)
+def test_an_answer_of_another_shape_is_no_answer(response: Dict[str, Any]) -> None:
+    """It is neither allowed nor denied."""
+    assert preflight_simulated.read(response, "x", "*") is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "principal", "status"),
+    [
+        pytest.param(DENIED, USER, Status.UNKNOWN, id="denied"),
+        pytest.param(Refused(Trouble.THROTTLED, "iam:X", "Throttling"), USER, Status.UNKNOWN, id="throttled"),
+        pytest.param(Refused(Trouble.UNREACHABLE, "iam:X"), USER, Status.UNKNOWN, id="offline"),
+        pytest.param(Missing("iam:X", "NoSuchEntity"), SESSION, Status.UNKNOWN, id="no-such-principal"),
+        pytest.param(None, parse_principal("arn:aws:iam::123456789012:root"), Status.PASS, id="root"),
+        pytest.param(
+            None, parse_principal("arn:aws:sts::123456789012:federated-user/b"), Status.SKIPPED, id="federated"
+        ),
+        pytest.param(None, USER, Status.SKIPPED, id="nothing-to-ask-for"),
+        pytest.param(Simulated("iam:X", "*", Decision.ALLOWED), SESSION, Status.PASS, id="allowed"),
+    ],
+)
+def test_what_the_simulator_cannot_say_is_not_guessed(seen: Any, principal: Principal, status: Status) -> None:  # noqa: ANN401
+    """No answer is neither a pass nor a fail, but for the root user."""
+    assert permission("iam:X", seen, principal).status is status
+
+
+def test_a_session_whose_role_is_not_found_is_told_how_to_name_it() -> None:
+    """Without iam:GetRole, the path of the role is not known."""
+    outcome = permission("iam:X", Missing("iam:SimulatePrincipalPolicy", "NoSuchEntity"), SESSION)
+
+    assert "--principal" in outcome.note
+
+
+def test_a_denied_list_is_the_answer_and_not_a_doubt() -> None:
+    """The call that was denied is the one that the console makes."""
+    outcome = list_profiles(DENIED, USER, Refused(Trouble.ACCESS_DENIED, "iam:ListInstanceProfiles", "AccessDenied"))
+
+    assert outcome.status is Status.FAIL
+
+
+@pytest.mark.parametrize(("organization", "boundary"), [(False, None), (True, False)])
+def test_what_an_organization_or_a_boundary_bars_is_not_narrow_but_closed(
+    *, organization: bool, boundary: Optional[bool]
+) -> None:
+    """No policy for certain subnets can open it again."""
+    action = "ec2:RunInstances"
+    seen = Simulated(action, "*", Decision.IMPLICIT_DENY, organization=organization, boundary=boundary)
+
+    assert run_instances(seen, USER, None, None).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("seen", "without", "status", "words"),
+    [
+        ("DryRunOperation", None, Status.PASS, "would launch"),
+        ("UnauthorizedOperation", "DryRunOperation", Status.FAIL, "confined to the role"),
+        ("UnauthorizedOperation", "UnauthorizedOperation", Status.FAIL, "ec2:RunInstances is missing"),
+        ("UnauthorizedOperation", "InvalidAMIID.NotFound", Status.FAIL, "it did not tell"),
+        ("InvalidParameterValue", "DryRunOperation", Status.FAIL, "confined to the instance profile"),
+        ("VPCIdNotSpecified", "VPCIdNotSpecified", Status.UNKNOWN, "was not in order"),
+    ],
+)
+def test_two_dry_runs_tell_the_role_from_the_rest(
+    seen: str, without: Optional[str], status: Status, words: str
+) -> None:
+    """With the instance profile, and without it: the page's first advice for AccessDenied at a launch."""
+    outcome = preflight_rehearsed.judge(Rehearsed(seen), Rehearsed(without) if without else None, "ops")
+
+    assert outcome.status is status
+    assert words in outcome.note
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.UNREACHABLE, Trouble.REJECTED, Trouble.NO_REGION])
+def test_a_dry_run_that_was_not_answered_is_no_verdict_of_ec2s(trouble: Trouble) -> None:
+    """Only what EC2 says of the launch counts."""
+    refusal = Refused(trouble, "ec2:RunInstances", "RequestLimitExceeded")
+
+    assert preflight_rehearsed.read(refusal) is refusal
+    assert preflight_rehearsed.judge(refusal, None, "ops").status is Status.UNKNOWN
+
+
+def result(outcome: Outcome, name: str = "launch.role") -> Result:
+    """Return a result."""
+    return Result(name, "a title", outcome)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ((), Outlook.OK),
+        ((passed("a"),), Outlook.OK),
+        ((passed("a"), unknown("b")), Outlook.CANNOT_TELL),
+        ((skipped("a"),), Outlook.CANNOT_TELL),
+        ((unknown("a"), may_fail("b")), Outlook.MAY_FAIL),
+        ((may_fail("a"), failed("b"), unknown("c")), Outlook.WILL_FAIL),
+    ],
+)
+def test_what_is_known_goes_before_what_is_not(outcomes: Any, expected: Outlook) -> None:  # noqa: ANN401 - any outcomes
+    """Will fail, may fail, cannot tell, ok: the gravest that is known; and it says because of which check."""
+    results = tuple(result(each, f"launch.{number}") for number, each in enumerate(outcomes))
+
+    assert outlook(results) is expected
+    reason = because(results)
+    assert (reason is None) == (expected is Outlook.OK)
+
+
+def test_the_exit_status_is_a_contract() -> None:
+    """As the issue and the manual have it."""
+    assert {each.name: each.value for each in Outlook} == {"OK": 0, "MAY_FAIL": 1, "WILL_FAIL": 2, "CANNOT_TELL": 3}
+
+
+def test_a_dry_run_that_was_not_made_leaves_no_doubt() -> None:
+    """It is optional, and the only check that is."""
+    assert outlook((result(skipped("no image"), "launch.dry_run"),)) is Outlook.OK
+
+
+def test_the_document_has_the_fix() -> None:
+    """A pipeline can show it."""
+    told = document("launch", (result(fails("empty", preflight_remedies.fill("web"), code="X")),))
+
+    assert json.loads(json.dumps(told)) == told
+    assert (told["schema"], told["outlook"], told["because"]) == (1, "will_fail", "launch.role")
+    assert told["checks"][0]["facts"] == {"code": "X"}
+    assert told["checks"][0]["fix"][0]["command"].startswith("aws iam add-role-to-instance-profile")
+
+
+def test_names_are_quoted_in_commands() -> None:
+    """IAM's names may hold what means something to a shell; what is pasted stays one word."""
+    commands = [step.command for step in preflight_remedies.make_room("a=b", old="c,d", new="e")]
+
+    assert "--instance-profile-name a=b" in commands[1]
+    assert preflight_remedies.create("$(x)").command.count("'$(x)'") == 2
+
+
+def test_a_name_that_is_nothing_is_said_to_be_of_unknown_kind() -> None:
+    """Where the role of that name could not be looked up, the confusion is not excluded."""
+    refusal = Refused(Trouble.ACCESS_DENIED, "iam:GetRole", "AccessDenied")
+
+    outcome = preflight_subjects.profile_exists(Given("web"), Missing("x"), refusal, refusal)
+
+    assert outcome.status is Status.FAIL
+    assert "iam:GetRole" in outcome.note
+
+
+def test_a_role_of_another_account_cannot_be_passed() -> None:
+    """A role is passed within its own account only."""
+    given = parse_role("arn:aws:iam::999999999999:role/web")
+
+    outcome = preflight_subjects.role_exists(given, Role("web", None, ROLE_ARN, None))
+
+    assert outcome.status is Status.FAIL
+    assert "own account" in outcome.note
+
+
+def test_a_profile_without_its_trust_policy_is_undecided() -> None:
+    """What cannot be read is not taken for a denial."""
+    outcome = trusts_ec2(Role("web", None, ROLE_ARN, None), "aws")
+
+    assert outcome.status is Status.UNKNOWN
+
+
+def test_an_empty_profile_has_room() -> None:
+    """For its one role."""
+    assert preflight_subjects.vacancy(Profile("web", None, None, None), "web").status is Status.PASS
+
+
+def test_a_caller_of_an_unknown_kind_leaves_permissions_unknown() -> None:
+    """What STS may say one day, or an imitation says now, is not guessed at."""
+    caller = {"Arn": "arn:aws:sts::123456789012:user/moto", "Account": "123456789012", "UserId": "AKIAEXAMPLE"}
+
+    results = preflight.launch(Door({"get_caller_identity": caller}, "eu-west-1"), Given("w"), None, {})
+
+    (found,) = [each.outcome for each in results if each.id == "launch.pass_role"]
+    assert found.status is Status.UNKNOWN
+    assert "no kind of principal that is known" in found.note
+
+
+def test_the_arn_of_a_role_is_never_tried() -> None:
+    """There is no instance profile to launch with."""
+    door = Door({}, "eu-west-1")
+
+    results = preflight.launch(door, parse_profile(ROLE_ARN), USER, {"ImageId": "ami-1"})
+
+    assert results[-1].outcome.note == "There is no instance profile to launch with."
+    assert "ec2:RunInstances" not in {each["action"] for each in door.asked}
+
+
+def test_a_user_with_the_name_of_the_callers_role_is_somebody_else() -> None:
+    """A dry run would tell of the caller."""
+    caller = {"Arn": SESSION.arn, "Account": "123456789012", "UserId": "AROAEXAMPLE:run-1"}
+    door = Door({"get_caller_identity": caller}, "eu-west-1")
+    user = parse_principal("arn:aws:iam::123456789012:user/deployer")
+
+    preflight.launch(door, Given("w"), user, {"ImageId": "ami-1"})
+
+    assert "ec2:RunInstances" not in {each["action"] for each in door.asked}
+
+
+@pytest.mark.parametrize("arn", [SESSION.arn, "arn:aws:iam::123456789012:role/ci/deployer"])
+def test_a_role_and_its_session_are_the_same_principal(arn: str) -> None:
+    """Whoever names the role that it is a session of names itself."""
+    caller = {"Arn": SESSION.arn, "Account": "123456789012", "UserId": "AROAEXAMPLE:run-1"}
+    door = Door({"get_caller_identity": caller}, "eu-west-1")
+
+    preflight.launch(door, Given("w"), parse_principal(arn), {"ImageId": "ami-1"})
+
+    assert "ec2:RunInstances" in {each["action"] for each in door.asked}
+
+
+def test_profiles_that_could_not_be_read_are_looked_up_by_hand() -> None:
+    """Where the role was found, and what holds it was not, the fix has the command."""
+    refusal = Refused(Trouble.ACCESS_DENIED, "iam:ListInstanceProfilesForRole", "AccessDenied")
+
+    outcome = preflight_subjects.profile_exists(Given("web"), Missing("x"), Role("web", None, ROLE_ARN, None), refusal)
+
+    assert "iam:ListInstanceProfilesForRole is not allowed" in outcome.note
+    assert (
+        "list-instance-profiles-for-role --role-name web"
+        in document("launch", (result(outcome),))["checks"][0]["fix"][0]["command"]
+    )

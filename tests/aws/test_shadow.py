@@ -1,0 +1,117 @@
+"""What shadows the role: found where it is, and never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+from rolewatch.aws.shadow import Shadows, look
+
+CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARY"
+
+
+def looked(tmp_path: Path, environ: Dict[str, str], files: Dict[str, str]) -> Shadows:
+    """Look around on a host that has *files*."""
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return look(environ, tmp_path / "home", root=tmp_path)
+
+
+def test_a_clean_host_has_none(tmp_path: Path) -> None:
+    """Files without credentials shadow nothing."""
+    files = {"home/.aws/config": "[default]\nregion = eu-west-1\noutput=json\n# aws_access_key_id = x\n"}
+
+    assert looked(tmp_path, {}, files) == Shadows()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
+)
+def test_a_variable_is_named(tmp_path: Path, name: str) -> None:
+    """By its name, never its value."""
+    found = looked(tmp_path, {name: CANARY}, {})
+
+    assert [each.where for each in found.environment] == [name]
+    assert "CANARY" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+)
+def test_a_containers_variable_is_named(tmp_path: Path, name: str) -> None:
+    """ECS, EKS and web identities."""
+    found = looked(tmp_path, {name: CANARY}, {})
+
+    assert [each.where for each in found.container] == [name]
+    assert "CANARY" not in repr(found)
+
+
+@pytest.mark.parametrize(("value", "count"), [("true", 1), ("TRUE", 1), ("false", 0), ("", 0)])
+def test_imds_switched_off_for_sdks_is_named(tmp_path: Path, value: str, count: int) -> None:
+    """SDKs do not ask IMDS then, and say only that there are no credentials."""
+    assert len(looked(tmp_path, {"AWS_EC2_METADATA_DISABLED": value}, {}).environment) == count
+
+
+def test_a_key_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
+    """File, line, key and profile; not the key id, not the secret."""
+    text = f"# mine\n[default]\naws_access_key_id = AKIACANARY\naws_secret_access_key={CANARY}\n[other]\nx = 1\n"
+    found = looked(tmp_path, {}, {"home/.aws/credentials": text})
+
+    assert [each.where for each in found.files] == [f"{tmp_path}/home/.aws/credentials:3"]
+    assert "aws_access_key_id" in found.files[0].what
+    assert "CANARY" not in repr(found)
+
+
+@pytest.mark.parametrize(("environ", "count"), [({}, 0), ({"AWS_PROFILE": "work"}, 1), ({"AWS_PROFILE": "default"}, 0)])
+def test_only_the_profile_in_force_counts(tmp_path: Path, environ: Dict[str, str], count: int) -> None:
+    """A profile that nobody selects shadows nothing."""
+    files = {"home/.aws/config": "[profile work]\nsso_session = corp\nsso_region = x\n"}
+
+    assert len(looked(tmp_path, environ, files).files) == count
+
+
+@pytest.mark.parametrize("key", ["credential_process", "role_arn", "web_identity_token_file", "login_session"])
+def test_every_way_to_get_credentials_counts(tmp_path: Path, key: str) -> None:
+    """Not only keys: processes, assumed roles, SSO, web identities."""
+    found = looked(tmp_path, {}, {"home/.aws/config": f"[default]\n{key} = /usr/bin/canary\n"})
+
+    assert len(found.files) == 1
+    assert "canary" not in repr(found.files)
+
+
+def test_another_file_by_variable_counts(tmp_path: Path) -> None:
+    """AWS_SHARED_CREDENTIALS_FILE moves it."""
+    path = tmp_path / "elsewhere"
+    found = looked(
+        tmp_path, {"AWS_SHARED_CREDENTIALS_FILE": str(path)}, {"elsewhere": "[default]\naws_access_key_id = x\n"}
+    )
+
+    assert [each.where for each in found.files] == [f"{path}:2"]
+
+
+def test_botos_old_files_count(tmp_path: Path) -> None:
+    """Botocore still reads them, last before IMDS."""
+    found = looked(tmp_path, {}, {"etc/boto.cfg": "[Credentials]\naws_access_key_id = x\n"})
+
+    assert len(found.files) == 1
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """A directory in its place, or no permission: unknown, not clean."""
+    target = tmp_path / "home" / ".aws"
+    target.mkdir(parents=True)
+    (target / "credentials").symlink_to("/proc/self/mem")
+    found = look({}, tmp_path / "home", root=tmp_path)
+
+    assert found.unreadable == (str(target / "credentials"),)
+
+
+def test_without_a_home_the_rest_is_looked_at(tmp_path: Path) -> None:
+    """A service may have none."""
+    assert look({"AWS_ACCESS_KEY_ID": "x"}, None, root=tmp_path).environment
