@@ -127,7 +127,8 @@ def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
         (
             "[zzz]\n",
             (
-                "1: there is no table zzz; the tables are [imds], [poll], [expect], [limits], [metrics], [log], [state], [confirm]."
+                "1: there is no table zzz; the tables are [imds], [poll], [expect], [limits], [metrics], [log], "
+                "[state], [confirm]."
             ),
         ),
         ("\ninterval = 30\n", "2: there is no setting interval outside the tables; did you mean interval in [poll]?"),

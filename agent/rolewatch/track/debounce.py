@@ -32,7 +32,7 @@ def watch(faults: Mapping[Fault, Watched], verdict: Verdict, now: Moment) -> Dic
 
 
 def _clear_after(fault: Fault) -> int:
-    """Return after how many looks without *fault* it is cleared. A confirmation is no flicker: the next is hours off."""
+    """Return after how many looks without *fault* it is cleared. A confirmation is no flicker; the next is far off."""
     return 1 if fault in CONFIRMED_FAULTS else CLEAR_AFTER
 
 
