@@ -8,11 +8,11 @@ import subprocess
 from typing import TYPE_CHECKING, Dict
 
 import pytest
-from rolewatch.publish.message_ids import MESSAGE_IDS
 
 from rolewatch import catalog
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.model import EVENT_FIELDS, EventKind
+from rolewatch.publish.message_ids import MESSAGE_IDS
 
 if TYPE_CHECKING:
     from pathlib import Path

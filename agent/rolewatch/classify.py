@@ -288,8 +288,8 @@ def _judge_expectations(verdict: _Judgement, seen: Answered, known: Known) -> No
     """Compare what is served with what is expected. Names are unique without regard to case (IAM quotas, 2026)."""
     role = seen.listing.role if isinstance(seen.listing, RoleListing) else None
     profile = seen.info.name if isinstance(seen.info, ProfileInfo) else None
-    wrong_role = role is not None and not _matches(role, known.expected_role)
-    wrong_profile = profile is not None and not _matches(profile, known.expected_instance_profile)
+    wrong_role = role is not None and not matches(role, known.expected_role)
+    wrong_profile = profile is not None and not matches(profile, known.expected_instance_profile)
     if profile is None and known.expected_instance_profile and isinstance(seen.info, ProfileInfo):
         verdict.silence({Fault.ROLE_MISMATCH})  # an error document does not name the profile
     if wrong_role or wrong_profile:
@@ -306,7 +306,8 @@ def _judge_expectations(verdict: _Judgement, seen: Answered, known: Known) -> No
         )
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Return whether *name* is one of *patterns*, or there are none. Case does not count (IAM quotas, 2026)."""
     return not patterns or any(_match(name.lower(), pattern.lower()) for pattern in patterns)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from fnmatch import fnmatchcase
 from typing import Dict, List, Optional, Tuple
 
 from rolewatch.aws import trust
@@ -14,6 +12,7 @@ from rolewatch.aws.gather import SECOND_LOOK
 from rolewatch.aws.judge_aws import elsewhere, no_answer
 from rolewatch.aws.judge_imds import ON_INSTANCE
 from rolewatch.aws.trust import Trust
+from rolewatch.classify import matches
 from rolewatch.faults import Fault
 from rolewatch.model import Scalar
 
@@ -139,21 +138,13 @@ def expected(context: Context) -> Outcome:
     if not context.expected_role or held is None:
         return skipped("No role is expected: name one with --expect-role, or in the settings.")
     wanted = ", ".join(context.expected_role)
-    if any(_fits(held.name, pattern) for pattern in context.expected_role):
+    if matches(held.name, context.expected_role):
         return passed(f"The role {held.name} in the instance profile is the expected one.", role=held.name)
     return failed(
         f"The instance profile holds the role {held.name}, expected is {wanted}.",
         Fault.ROLE_MISMATCH,
         {"role": held.name, "expected_role": wanted, "instance_profile": context.asked.profile_name or ""},
     )
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """Match as `classify` does: names are unique without regard to case, and a pattern may be none."""
-    try:
-        return fnmatchcase(name.lower(), pattern.lower())
-    except re.error:
-        return False
 
 
 def same_role_id(context: Context) -> Outcome:

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def look(settings: Settings) -> Snapshot:
     """Ask IMDS once and return what that shows."""
-    memory = _remembered(settings)
+    memory = remembered(settings)
     client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
     tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
     seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
@@ -82,7 +82,7 @@ def look(settings: Settings) -> Snapshot:
     return track.look(memory, seen, verdict, settings, now)
 
 
-def _remembered(settings: Settings) -> Memory:
+def remembered(settings: Settings) -> Memory:
     """Return what the daemon has learned of this instance, where its state file may be read; else nothing."""
     if not settings.state.directory:
         return Memory()

@@ -28,8 +28,7 @@ from rolewatch.aws.document import document
 from rolewatch.aws.gather import Pause
 from rolewatch.classify import classify
 from rolewatch.cli import options, outcome_table
-from rolewatch.cli.check import COLOURS, HEADLINE
-from rolewatch.cli.check import _remembered as remembered
+from rolewatch.cli.check import COLOURS, HEADLINE, remembered
 from rolewatch.errors import UsageError
 from rolewatch.imds import Client
 from rolewatch.model import Answered, RoleListing, State
