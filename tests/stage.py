@@ -85,6 +85,7 @@ class Stage:
         memory: Optional[Memory] = None,
         beat: Callable[[], None] = lambda: None,
         beat_interval: float = 30.0,
+        min_gap: float = 0.0,
     ) -> Watch:
         """Return the loop; *others* are told before the recorder."""
         return Watch(
@@ -95,6 +96,7 @@ class Stage:
             clock=self.time,
             beat=beat,
             beat_interval=beat_interval,
+            min_gap=min_gap,
         )
 
     def run(self, watch: Watch, until: float, *steps: Tuple[float, Callable[[], None]]) -> None:

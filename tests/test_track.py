@@ -46,12 +46,14 @@ from rolewatch.model import (
     EventKind,
     FailureLabel,
     Identity,
+    Moment,
     Observation,
     Phase,
     Reason,
     RoleListing,
     State,
     Tags,
+    rfc3339,
 )
 from rolewatch.settings import ExpectSettings, LimitSettings, Settings
 
@@ -100,7 +102,7 @@ def test_there_is_a_look_for_every_fault_that_imds_can_tell() -> None:
 
 @EACH
 def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> None:
-    """Not by one less; `since` is when it was first seen."""
+    """Not by one less; `since` is when it was first seen, by IMDS's clock."""
     lookout = healthy_lookout()
     for _ in range(FAULTS[fault].debounce - 1):
         lookout.see(SHOWN[fault])
@@ -109,7 +111,8 @@ def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> N
 
     assert lookout.standing() == (fault,)
     (active,) = lookout.snapshot().faults
-    assert (lookout.now.utc - active.since).total_seconds() == 30 * (FAULTS[fault].debounce - 1)
+    now = lookout.now.utc - timedelta(seconds=lookout.memory.clock_offset or 0.0)
+    assert (now - active.since).total_seconds() == 30 * (FAULTS[fault].debounce - 1)
     (event,) = lookout.events(EventKind.FAULT_RAISED)
     assert (event.fault, event.level.value) == (fault, FAULTS[fault].severity.value)
 
@@ -234,7 +237,7 @@ def test_trap_exit_or_silence_after_a_day_of_503() -> None:
 
     assert lookout.standing() == (Fault.IMDS_ERROR,)
     assert lookout.snapshot().state is State.UNKNOWN
-    failed = [event.fields["consecutive_failures"] for event in lookout.events(EventKind.POLL_FAILED)]
+    failed = [event.fields["failures"] for event in lookout.events(EventKind.POLL_FAILED)]
     assert failed == [1, 10, 100, 1000]
     assert len(lookout.events(EventKind.FAULT_PERSISTS)) == 23
     assert lookout.snapshot().failures == {FailureLabel.THROTTLED: 2878}
@@ -877,3 +880,32 @@ def test_a_single_look_reports_what_it_sees(seen: Observation) -> None:
 
     assert [active.fault for active in snapshot.faults] == [finding.fault for finding in verdict.findings]
     assert snapshot.state is track.look_state(verdict)
+
+
+def test_a_clock_that_is_mended_while_imds_is_silent_invents_no_expiry() -> None:
+    """The remembered offset is of a clock that is no more: IMDS's own time goes on with the uptime instead."""
+    lookout = Lookout()
+    behind = timedelta(days=1)
+    lookout.see(answered(), Moment(START - behind, UPTIME))
+    lookout.see(unanswered(), Moment(START + timedelta(minutes=1), UPTIME + 60))
+
+    assert lookout.snapshot().usable is True
+
+
+@pytest.mark.parametrize("error", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=-20000)], ids=str)
+def test_a_clock_that_is_mended_changes_no_duration(error: timedelta) -> None:
+    """A skew of ten minutes lasted ten minutes, however far the clock was stepped in the end."""
+    lookout = Lookout()
+    for half_minute in range(20):
+        seconds = 30.0 * half_minute
+        date = START + timedelta(seconds=seconds)
+        lookout.see(answered(date=date), Moment(date + error, UPTIME + seconds))
+    for half_minute in range(20, 22):
+        seconds = 30.0 * half_minute
+        date = START + timedelta(seconds=seconds)
+        lookout.see(answered(date=date), Moment(date, UPTIME + seconds))
+
+    (cleared,) = lookout.events(EventKind.FAULT_CLEARED, Fault.CLOCK_SKEW)
+    assert cleared.fields["duration_seconds"] == 630
+    assert cleared.fields["since"] == rfc3339(START)
+    assert "it lasted 10 min" in cleared.message

@@ -294,8 +294,8 @@ def test_a_publisher_that_fails_is_counted_and_the_watching_goes_on(stage: Stage
     assert len(stage.recorder.reports) == 101
     assert watch.publisher_failures == {"broken": 101, "recorder": 0}
     told = stage.recorder.events(EventKind.PUBLISHER_FAILED)
-    assert [event.fields["consecutive_failures"] for event in told] == [1, 10, 100]
-    assert told[0].fields == {"publisher": "broken", "problem": "ZeroDivisionError", "consecutive_failures": 1}
+    assert [event.fields["failures"] for event in told] == [1, 10, 100]
+    assert told[0].fields == {"publisher": "broken", "problem": "ZeroDivisionError", "failures": 1}
     assert "IQoJsecret" not in repr(told)
 
 

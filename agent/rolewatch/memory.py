@@ -6,11 +6,11 @@ No secret is in it: a set of credentials is known by 8 hex digits of a hash.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Mapping, Optional, Tuple
 
 from rolewatch.faults import Fault
-from rolewatch.model import Evidence, FailureLabel, Identity, State, Tags
+from rolewatch.model import Evidence, FailureLabel, Identity, Moment, State, Tags
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Watched:
     """One fault that was seen lately, on its way to being raised or cleared."""
 
     since: datetime
-    """When it was first seen in this run."""
+    """When it was first seen, by IMDS's clock where that is known."""
     evidence: Evidence
     """As seen last."""
     active: bool = False
@@ -26,6 +26,8 @@ class Watched:
     """Polls in a row in which it held, while it is not yet active."""
     unseen: int = 0
     """Polls in a row in which it did not hold, while it is still active."""
+    since_uptime: Optional[float] = None
+    """The same as uptime, which no step of a clock moves; None where a process before this one saw it first."""
     told_at: Optional[float] = None
     """Uptime at which the journal was told last; None where this process has not told it yet."""
 
@@ -84,6 +86,9 @@ class Memory:
     candidate: Optional[Attached] = None
     """Role and profile that differ from `settled` and were seen once."""
     clock_offset: Optional[float] = None
+    imds_date: Optional[datetime] = None
+    """IMDS's clock, as told last, at the uptime `imds_date_at`."""
+    imds_date_at: float = 0.0
     polls: int = 0
     failures: Mapping[FailureLabel, int] = field(default_factory=dict)
     rotations: int = 0
@@ -98,3 +103,23 @@ class Memory:
     """Uptime at which IMDS was asked for identity or tags last, whatever it answered."""
     tags_at: Optional[float] = None
     """Uptime at which the tags were told last."""
+
+
+def true_time(memory: Memory, now: Moment) -> datetime:
+    """Return the time by IMDS's clock, which goes on with the uptime; by the local one where IMDS never told.
+
+    A step of the local clock while IMDS is silent moves it as little as a local clock that is wrong.
+    """
+    if memory.imds_date is None:
+        return now.utc
+    try:
+        return memory.imds_date + timedelta(seconds=now.uptime - memory.imds_date_at)
+    except OverflowError:  # a `Date` at the end of time
+        return memory.imds_date
+
+
+def lasted(watched: Watched, memory: Memory, now: Moment) -> float:
+    """Return for how many seconds *watched* has been seen."""
+    if watched.since_uptime is not None:
+        return now.uptime - watched.since_uptime
+    return max(0.0, (true_time(memory, now) - watched.since).total_seconds())

@@ -320,7 +320,7 @@ class ActiveFault:
 
     fault: Fault
     since: datetime
-    """When it was first seen, by the clock of the instance. Survives a restart of the daemon."""
+    """When it was first seen, by IMDS's clock where that is known. Survives a restart of the daemon."""
     evidence: Evidence
 
 
@@ -415,7 +415,7 @@ EVENT_FIELDS = (
     "instance_id",
     "region",
     "key_fingerprint",
-    "consecutive_failures",
+    "failures",
     "version",
     "listen",
     "endpoint",

@@ -39,16 +39,14 @@ def raised(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
     return f"{_what(fault, evidence)}. {_then(fault, evidence, facts)}"
 
 
-def persists(fault: Fault, evidence: Evidence, facts: Mapping[str, str], since: datetime, now: datetime) -> str:
-    """Say that *fault* still stands as of *now*, and what to do."""
-    lasted = duration((now - since).total_seconds())
-    return f"{_what(fault, evidence)}, for {lasted} now. {_then(fault, evidence, facts)}"
+def persists(fault: Fault, evidence: Evidence, facts: Mapping[str, str], lasted: float) -> str:
+    """Say that *fault* still stands, after *lasted* seconds, and what to do."""
+    return f"{_what(fault, evidence)}, for {duration(lasted)} now. {_then(fault, evidence, facts)}"
 
 
-def cleared(fault: Fault, since: datetime, now: datetime) -> str:
-    """Say that *fault* is over as of *now*."""
-    began = f"{since.astimezone(timezone.utc):%Y-%m-%d} {clock(since)}"
-    return f"{fault.value} is over; it lasted {duration((now - since).total_seconds())}, since {began}."
+def cleared(fault: Fault, since: datetime, lasted: float) -> str:
+    """Say that *fault* is over, which stood *since* then for *lasted* seconds."""
+    return f"{fault.value} is over; it lasted {duration(lasted)}, since {_date(since)}."
 
 
 def state_changed(old: State, new: State, faults: Sequence[Fault]) -> str:
@@ -107,8 +105,13 @@ def duration(seconds: float) -> str:
 
 
 def clock(moment: datetime) -> str:
-    """Return *moment* as a time of day: ``17:31 UTC``. What it is said of is never a day away."""
+    """Return *moment* as a time of day: ``17:31 UTC``. For what is hours away: a set of credentials lives for six."""
     return f"{moment.astimezone(timezone.utc):%H:%M} UTC"
+
+
+def _date(moment: datetime) -> str:
+    """Return *moment* as a date and a time, for what may be days ago."""
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%d} {clock(moment)}"
 
 
 def _two(major: int, unit: str, minor: int, sub_unit: str) -> str:
@@ -119,7 +122,7 @@ def _what(fault: Fault, evidence: Evidence) -> str:
     details = _evidence(evidence)
     expiration = _moment(str(evidence.get("expiration", "")))
     if expiration and fault is Fault.CREDENTIALS_EXPIRED:
-        details = ", ".join(filter(None, (details, f"since {clock(expiration)}")))
+        details = ", ".join(filter(None, (details, f"since {_date(expiration)}")))
     return f"{fault.value}: {FAULTS[fault].title}" + (f" ({details})" if details else "")
 
 

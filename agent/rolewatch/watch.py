@@ -16,11 +16,14 @@ from rolewatch.errors import RolewatchError
 from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.imds import Client
 from rolewatch.memory import Memory
-from rolewatch.model import Answered, Event, EventKind, Level, Moment, Report
+from rolewatch.model import Answered, Event, EventKind, Level, Moment, Report, Tags
 from rolewatch.observe import Questions, observe
 from rolewatch.publish import Publisher
 from rolewatch.schedule import Schedule, next_poll, phase
 from rolewatch.settings import Settings
+
+MIN_GAP = 1.0
+"""Seconds between two polls at the least, whatever signals come."""
 
 Clock = Callable[[], Moment]
 Remember = Callable[[Memory, Moment], None]
@@ -69,6 +72,7 @@ class Watch:
     beat: Callable[[], None] = lambda: None
     """Called at least every `beat_interval` seconds while waiting: the watchdog, entries that wait to be written."""
     beat_interval: float = 30.0
+    min_gap: float = MIN_GAP
     publisher_failures: Dict[str, int] = field(default_factory=dict)
     """How often each publisher failed. Shared with the metrics."""
 
@@ -87,14 +91,33 @@ class Watch:
     def run(self, pause: Pause, reload: Reload) -> None:
         """Watch until *pause* says to stop. The first poll is at once."""
         while True:
-            wake = self._wait(self.turn(), pause)
-            if wake is Wake.STOP:
-                return
-            if wake is Wake.RELOAD:
-                setup, event = reload()
-                self.setup = setup or self.setup
-                self.memory = replace(self.memory, asked_at=None, tags_at=None)  # the new settings may name other tags
-                self.tell(event)
+            wait = self.turn()
+            ended = self.clock().uptime
+            due = ended + wait
+            wake = self._wait(due, pause)
+            while wake is not Wake.TIMER:
+                if wake is Wake.STOP:
+                    return
+                if wake is Wake.RELOAD:
+                    self._take(*reload())
+                # A storm of signals is no reason to storm IMDS: its budget of packets is the whole host's.
+                due = min(due, ended + self.min_gap)
+                wake = self._wait(due, pause)
+
+    def _take(self, setup: Optional[Setup], event: Event) -> None:
+        """Put *setup* in force, where a reload gave one, and tell."""
+        if setup is not None:
+            old, new = self.setup.settings.expect, setup.settings.expect
+            moved = (old.role_tag, old.instance_profile_tag) != (new.role_tag, new.instance_profile_tag)
+            tags = Tags() if moved else self.memory.tags
+            self.memory = replace(self.memory, asked_at=None, tags_at=None, tags=tags)
+            self.setup = setup
+        self.tell(event)
+
+    def untold(self) -> Sequence[Event]:
+        """Return the events that no report has told yet, and forget them: for the end."""
+        events, self._events = self._events, []
+        return events
 
     def tell(self, event: Event) -> None:
         """Let *event* be told with the next report."""
@@ -165,12 +188,11 @@ class Watch:
                 ours = str(error) if isinstance(error, RolewatchError) else None
                 problem = ours or getattr(error, "strerror", None) or type(error).__name__
                 message = f"The publisher {name} failed ({problem}; {count} times so far). The watching goes on."
-                fields = {"publisher": name, "problem": problem, "consecutive_failures": count}
+                fields = {"publisher": name, "problem": problem, "failures": count}
                 self.tell(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))
 
-    def _wait(self, seconds: float, pause: Pause) -> Wake:
-        """Wait for the next look in pieces, with a beat after each."""
-        end = self.clock().uptime + seconds
+    def _wait(self, end: float, pause: Pause) -> Wake:
+        """Wait until the uptime *end* in pieces, with a beat before each; return early for a signal."""
         while True:
             self.beat()
             left = end - self.clock().uptime

@@ -56,4 +56,6 @@ def pause(seconds: float) -> Wake:
     return Wake.POLL if left else Wake.STOP
 
 
-Daemon(settings, lambda: settings, {}).run(pause, ready=lambda endpoint: print(endpoint.addresses[0], flush=True))
+Daemon(settings, lambda: (settings, ()), {}, min_gap=0).run(
+    pause, ready=lambda endpoint: print(endpoint.addresses[0], flush=True)
+)

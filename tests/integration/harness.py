@@ -171,9 +171,10 @@ class House:
 
         daemon = Daemon(
             settings,
-            lambda: settings,
+            lambda: (settings, ()),
             {"NOTIFY_SOCKET": str(systemd.path)},
             journal_socket=str(journald.path),
+            min_gap=0,
         )
         try:
             daemon.run(pause, ready=lambda endpoint: addresses.extend(endpoint.addresses))

@@ -299,3 +299,59 @@ def test_the_daemon_loads_no_boto3_and_no_rich(simulator: Simulator, tmp_path: P
 
     assert "rolewatch.watch" in imported
     assert imported & {"boto3", "botocore", "rich.console", "rolewatch.simulator", "rolewatch.aws"} == set()
+
+
+def test_a_stop_goes_before_everything_else(simulator: Simulator, tmp_path: Path) -> None:
+    """SIGHUP, SIGUSR1 and SIGTERM that wait together: it stops, without reading or polling once more."""
+    with daemon("--config", str(config(tmp_path, simulator))) as process:
+        process.wait_for("state_changed")
+        for number in (signal.SIGSTOP, signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
+            process.popen.send_signal(number)
+        assert process.ended() == 0
+
+    assert not [entry for entry in process.entries if entry["event"] == "config_reloaded"]
+
+
+def test_a_storm_of_signals_is_no_storm_on_imds(simulator: Simulator, tmp_path: Path) -> None:
+    """Whatever comes, a second lies between two polls: the budget of packets to IMDS is the whole host's."""
+    with daemon("--config", str(config(tmp_path, simulator))) as process:
+        process.wait_for("state_changed")
+        for _ in range(200):
+            process.popen.send_signal(signal.SIGUSR1)
+            process.popen.send_signal(signal.SIGHUP)
+        process.wait_for("config_reloaded")
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.ended() == 0
+
+    polls = [request for request in simulator.requests if request.method == "PUT"]
+    assert len(polls) <= 4
+
+
+def test_a_reload_says_what_needs_a_restart(simulator: Simulator, tmp_path: Path) -> None:
+    """The port and the log are those of the start: who changed them is told, and not that all is in force."""
+    path = config(tmp_path, simulator)
+    with daemon("--config", str(path)) as process:
+        process.wait_for("state_changed")
+        path.write_text(
+            path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{free_port()}") + '[log]\nlevel = "debug"\n'
+        )
+        process.popen.send_signal(signal.SIGHUP)
+        told = process.wait_for("config_reloaded", level="warning")
+
+    assert "[metrics] and [log]" in str(told["message"])
+    assert "needs a restart" in str(told["message"])
+
+
+def test_a_warning_at_a_reload_is_an_event_and_blocks_nothing(simulator: Simulator, tmp_path: Path) -> None:
+    """With nobody left at stderr the daemon lives on, and the warning is in the entry."""
+    environ = {"ROLEWATCH_NOPE": "1"}
+    with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:
+        address = process.wait_for("started")["listen"]
+        process.wait_for("state_changed")
+        process.popen.send_signal(signal.SIGHUP)
+        told = process.wait_for("config_reloaded", level="warning")
+        assert "ROLEWATCH_NOPE" in str(told["problem"])
+        assert process.popen.stderr is not None
+        os.kill(process.popen.pid, signal.SIGHUP)
+        process.wait_for("config_reloaded", count=2)
+        assert get(f"http://{address}/-/healthy")[0] == 200

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
+import os
 import sys
-from typing import NoReturn, Optional, Sequence
+from pathlib import Path
+from typing import List, NoReturn, Optional, Sequence, TextIO
 
 import rolewatch
 from rolewatch.errors import ConfigError, RolewatchError, UnavailableError
 
 EX_USAGE = 64
 EX_UNAVAILABLE = 69
+EX_IOERR = 74
 EX_CONFIG = 78
+EX_INTERRUPTED = 130
 """Of sysexits.h. 1, 2 and 3 are verdicts of ``check``, so that no mistake of the caller's may look like one."""
 
 COMMANDS = {
@@ -52,9 +58,34 @@ def build_parser(only: Optional[str] = None) -> Parser:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run the command of *argv* and return its exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words == ["--version"]:
+    """Run the command of *argv* and return its exit status.
+
+    Of an interrupt it is 130, where the output cannot be written 74 (EX_IOERR): neither looks like a verdict.
+    """
+    sys.stdout = sys.stdout or _nowhere()  # closed by who started us
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a locale without our characters is no reason to fail
+    try:
+        status = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except RolewatchError as error:
+        for problem in getattr(error, "problems", (error,)):
+            _complain(problem)
+        return exit_status(error)
+    except KeyboardInterrupt:
+        return EX_INTERRUPTED
+    except OSError as error:
+        # Nobody is left to read it (`| head`), or it cannot be written: Python would complain once more at exit.
+        sys.stdout = _nowhere()
+        if not isinstance(error, BrokenPipeError):
+            _complain(f"the output cannot be written: {error.strerror}")
+        return EX_IOERR
+    return status
+
+
+def _run(words: List[str]) -> int:
+    if words[:1] == ["--version"]:
         print(f"rolewatch {rolewatch.__version__}")
         return 0
     parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
@@ -62,16 +93,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if arguments.command is None:
         parser.print_help()
         return EX_USAGE
-    try:
-        return int(arguments.run(arguments))
-    except RolewatchError as error:
-        for problem in getattr(error, "problems", (error,)):
-            print(f"rolewatch: {problem}", file=sys.stderr)
-        return exit_status(error)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nobody is left to tell. Python would complain once more at exit.
-        sys.stdout = None
-        return 0
+    return int(arguments.run(arguments))
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open for as long as the process
+
+
+def _complain(problem: object) -> None:
+    with contextlib.suppress(OSError):
+        print(f"rolewatch: {problem}", file=sys.stderr)
 
 
 def exit_status(error: RolewatchError) -> int:

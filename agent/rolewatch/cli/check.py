@@ -13,10 +13,8 @@ from typing import Any, Dict, Iterator, List
 import rolewatch
 from rolewatch import config, track
 from rolewatch.classify import classify
-from rolewatch.cli import options
-from rolewatch.errors import StateFileError
+from rolewatch.cli import options, state
 from rolewatch.imds import Client
-from rolewatch.memory import Memory
 from rolewatch.model import Snapshot, State
 from rolewatch.observe import Questions, observe
 from rolewatch.publish.status import status_document
@@ -72,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def look(settings: Settings) -> Snapshot:
     """Ask IMDS once and return what that shows."""
-    memory = remembered(settings)
+    memory = state.learned(settings)
     client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
     tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
     seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
@@ -80,20 +78,6 @@ def look(settings: Settings) -> Snapshot:
     memory, _ = track.recognise(memory, seen, now)
     verdict = classify(seen, track.known(memory, seen, settings, now), settings.limits, now)
     return track.look(memory, seen, verdict, settings, now)
-
-
-def remembered(settings: Settings) -> Memory:
-    """Return what the daemon has learned of this instance, where its state file may be read; else nothing."""
-    if not settings.state.directory:
-        return Memory()
-    from pathlib import Path  # noqa: PLC0415 - only where a state directory is set
-
-    from rolewatch.state_file import StateFile  # noqa: PLC0415 - likewise
-
-    try:
-        return StateFile(Path(settings.state.directory)).load(boot_id="")
-    except StateFileError:
-        return Memory()
 
 
 def nagios(snapshot: Snapshot) -> str:
@@ -106,7 +90,8 @@ def nagios(snapshot: Snapshot) -> str:
     if snapshot.expiration is None:
         return told
     left = round((snapshot.expiration - snapshot.moment.utc).total_seconds() + (snapshot.clock_offset or 0))
-    return f"{told}, credentials expire in {duration(left)} | expires_in={left}s"
+    when = f"expire in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
+    return f"{told}, credentials {when} | expires_in={left}s"
 
 
 def text(snapshot: Snapshot, document: Dict[str, Any], *, styled: bool) -> Iterator[str]:

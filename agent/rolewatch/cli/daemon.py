@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Seque
 
 import rolewatch
 from rolewatch import config
+from rolewatch.cli import state
 from rolewatch.confirmation import ConfirmationFile
 from rolewatch.errors import ConfigError, StateFileError
 from rolewatch.imds import Client
@@ -21,11 +22,15 @@ from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.systemd import Systemd
 from rolewatch.settings import Settings
 from rolewatch.state_file import StateFile
-from rolewatch.watch import Clock, Pause, Reload, Setup, Watch, clock
+from rolewatch.watch import MIN_GAP, Clock, Pause, Reload, Setup, Watch, clock
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+Load = Callable[[], Tuple[Settings, Sequence[str]]]
+"""Read the settings, and what deserves a warning in them. Raises `ConfigError` where they cannot be used."""
+AT_START = ("metrics", "log", "state")
+"""The tables that are read when the daemon starts, and not again."""
 BEAT = 5.0
 """Seconds between two beats at most, where systemd asks for none: how long an entry may wait for a stuck journal."""
 
@@ -60,11 +65,12 @@ class Daemon:
     """The daemon, built and not yet running. `load` reads the settings again at a reload."""
 
     settings: Settings
-    load: Callable[[], Settings]
+    load: Load
     environ: Mapping[str, str]
     clock: Clock = clock
     journal_socket: str = JOURNAL_SOCKET
     extra_publishers: Sequence[Publisher] = ()
+    min_gap: float = MIN_GAP
 
     def run(self, pause: Pause, *, ready: Callable[[Endpoint], None] = _nothing) -> None:
         """Watch until *pause* says to stop. *ready* is called when the endpoint answers, before the first poll.
@@ -90,7 +96,7 @@ class Daemon:
             uptime=lambda: self.clock().uptime,
         )
         first: List[Event] = []
-        state_file = _state_file(settings, self.environ)
+        state_file = state.state_file(settings, self.environ)
         watch = Watch(
             setup=self._setup(settings),
             memory=_remembered(state_file, first),
@@ -100,6 +106,7 @@ class Daemon:
             beat=_both(journal.flush, systemd.alive),
             beat_interval=min(BEAT, systemd.watchdog_interval() or BEAT),
             publisher_failures=health.publisher_failures,
+            min_gap=self.min_gap,
         )
         try:
             endpoint.start()
@@ -110,10 +117,12 @@ class Daemon:
             ready(endpoint)
             watch.run(pause, self._reload(health, systemd))
             systemd.stopping()
-            journal.tell(
+            watch.tell(
                 Event(EventKind.STOPPING, Level.NOTICE, "rolewatch stops: it was told to.", fields={"version": version})
             )
         finally:
+            for event in watch.untold():
+                journal.tell(event)
             endpoint.stop()
             journal.close()
 
@@ -138,7 +147,7 @@ class Daemon:
         def reload() -> Tuple[Optional[Setup], Event]:
             systemd.reloading(time.monotonic())
             try:
-                settings = self.load()
+                settings, warnings = self.load()
             except ConfigError as error:
                 health.config_ok = False
                 event = Event(
@@ -151,20 +160,27 @@ class Daemon:
             finally:
                 systemd.ready()
             health.config_ok, health.loaded = True, self.clock().utc
-            event = Event(EventKind.CONFIG_RELOADED, Level.INFO, "The settings were read again and are in force.")
-            return self._setup(settings), event
+            return self._setup(settings), _reloaded(self.settings, settings, warnings)
 
         return reload
 
 
-def _state_file(settings: Settings, environ: Mapping[str, str]) -> Optional[StateFile]:
-    """Return the state file; None where nothing is to be kept. systemd may name several directories: the first."""
-    directory = settings.state.directory or environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return StateFile(Path(directory)) if directory else None
+def _reloaded(old: Settings, new: Settings, warnings: Sequence[str]) -> Event:
+    """Tell that *new* settings are in force, and which of them are not: those that the daemon read when it started."""
+    later = [f"[{table}]" for table in AT_START if getattr(old, table) != getattr(new, table)]
+    problems = [*warnings, *(f"{table} needs a restart" for table in later)]
+    but = f", but for {' and '.join(later)}: that needs a restart" if later else ""
+    warned = f" {len(warnings)} of them deserve a look: {warnings[0]}" if warnings else ""
+    return Event(
+        EventKind.CONFIG_RELOADED,
+        Level.WARNING if problems else Level.INFO,
+        f"The settings were read again and are in force{but}.{warned}",
+        fields={"problem": "; ".join(problems)} if problems else {},
+    )
 
 
 def _remembered(state_file: Optional[StateFile], events: List[Event]) -> Memory:
-    boot_id = _boot_id()
+    boot_id = state.boot_id()
     if state_file is None:
         return Memory(boot_id=boot_id)
     try:
@@ -180,14 +196,6 @@ def _remembered(state_file: Optional[StateFile], events: List[Event]) -> Memory:
             )
         )
         return Memory(boot_id=boot_id)
-
-
-def _boot_id() -> str:
-    """Return what the kernel calls this boot; empty where it does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:

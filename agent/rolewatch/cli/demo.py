@@ -36,7 +36,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         "demo",
         help="watch a simulated IMDS go through its faults",
         description="Run the simulator and the daemon in one process, on loopback, and walk through the faults in "
-        "compressed time. Nothing outside this process is asked. Exit status: 0 where every fault was noticed, else 1.",
+        "compressed time. Nothing outside this process is asked. Exit status of one walk: 0 where every fault was "
+        "noticed, else 1.",
     )
     parser.add_argument(
         "--for",
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Simulator(now=lambda: clock().utc) as simulator:
         settings = replace(settings, imds=replace(settings.imds, endpoint=simulator.endpoint))
         tour = Tour(simulator, one_of_each_fault(SCENARIOS), duration=arguments.duration)
-        daemon = Daemon(settings, lambda: settings, os.environ, extra_publishers=(tour,))
+        daemon = Daemon(settings, lambda: (settings, ()), os.environ, extra_publishers=(tour,), min_gap=0)
         daemon.run(tour.pause, ready=lambda endpoint: _say_how_to_look(endpoint, settings))
     return tour.summary()
 
@@ -112,8 +113,8 @@ class Tour:
     def pause(self, seconds: float) -> Wake:
         """Wait as the daemon asked, and go to the next scenario when this one has been seen for long enough."""
         wake = self.pause_for(seconds)
-        if wake is Wake.STOP:
-            return wake
+        if wake in (Wake.STOP, Wake.RELOAD):  # the terminal was closed: SIGHUP
+            return Wake.STOP
         now = self.now()
         seen = self._seen_at is not None and now - self._seen_at >= (BREATH if self._mended else DWELL)
         if seen or now - self._entered >= LONGEST:

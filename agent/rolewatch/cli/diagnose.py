@@ -27,8 +27,8 @@ from rolewatch.aws.diagnosis import Diagnosis, Root, diagnose
 from rolewatch.aws.document import document
 from rolewatch.aws.gather import Pause
 from rolewatch.classify import classify
-from rolewatch.cli import options, outcome_table
-from rolewatch.cli.check import COLOURS, HEADLINE, remembered
+from rolewatch.cli import options, outcome_table, state
+from rolewatch.cli.check import COLOURS, HEADLINE
 from rolewatch.errors import UsageError
 from rolewatch.imds import Client
 from rolewatch.model import Answered, RoleListing, State
@@ -119,7 +119,7 @@ def _elsewhere(arguments: argparse.Namespace, settings: Settings) -> _Here:
 
 def _here(client: Client, settings: Settings, endpoint: str) -> _Here:
     """Look at IMDS and at this host."""
-    memory = remembered(settings)
+    memory = state.learned(settings)
     tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
     seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
     now = clock()

@@ -19,7 +19,7 @@ from rolewatch.publish.native import IDENTIFIER, PREFIX
 JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 """Where journald keeps its files, each machine's in a directory of its own: lasting, and until the next boot."""
 
-_NUMBERS = frozenset({"errno", "http_status", "roles", "consecutive_failures"})
+_NUMBERS = frozenset({"errno", "http_status", "roles", "failures"})
 _LEVELS = {level.value: level.name.lower() for level in Level}
 _MICROSECONDS = 1_000_000
 _MOST_DAMAGED = 1000

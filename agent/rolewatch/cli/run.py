@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any
+from typing import Any, Sequence, Tuple
 
 from rolewatch.cli import options, signals
 from rolewatch.settings import Settings
@@ -37,13 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     listen = tuple(arguments.listen) if arguments.listen else None
 
-    def load() -> Settings:
+    def load() -> Tuple[Settings, Sequence[str]]:
         loaded = options.load(arguments, **{"metrics.listen": listen})
-        for warning in loaded.warnings:
-            print(f"rolewatch: {warning}", file=sys.stderr)
-        return loaded.settings
+        return loaded.settings, loaded.warnings
 
-    Daemon(load(), load, os.environ).run(signals.pause)
+    settings, warnings = load()
+    for warning in warnings:
+        print(f"rolewatch: {warning}", file=sys.stderr)
+    Daemon(settings, load, os.environ).run(signals.pause)
     return 0
 
 
@@ -56,4 +57,5 @@ def _no_core_dumps() -> None:
     import resource  # noqa: PLC0415 - likewise
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    faulthandler.enable()
+    if sys.stderr is not None:  # closed by who started us: nowhere to print to
+        faulthandler.enable()

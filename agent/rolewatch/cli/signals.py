@@ -17,12 +17,17 @@ MEANING = {
 }
 
 
+STOPS = [number for number, wake in MEANING.items() if wake is Wake.STOP]
+
+
 def block() -> None:
     """Hold the signals of `MEANING` for `pause`. Call it before any thread starts: threads inherit it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, MEANING)
 
 
 def pause(seconds: float) -> Wake:
-    """Wait for *seconds*, or for a signal; say which it was."""
+    """Wait for *seconds*, or for a signal; say which it was. A stop goes first; the kernel takes the lowest."""
     received = signal.sigtimedwait(MEANING, max(0.0, seconds))
-    return Wake.TIMER if received is None else MEANING[signal.Signals(received.si_signo)]
+    if received is None:
+        return Wake.TIMER
+    return Wake.STOP if signal.sigtimedwait(STOPS, 0) else MEANING[signal.Signals(received.si_signo)]

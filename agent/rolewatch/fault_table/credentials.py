@@ -114,7 +114,7 @@ ENTRIES = (
                 "deleted, role removed, trust policy edited. AWS promises a new set only five minutes before the old "
                 "one expires, so a platform that rotates late is possible."
             ),
-            hint="Check the instance profile and the role, then disassociate and associate before they expire.",
+            hint="Check the instance profile and the role, then disassociate and associate.",
             fix=(
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,

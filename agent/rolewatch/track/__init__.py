@@ -37,10 +37,12 @@ def advance(
     before = memory
     offset = memory.clock_offset if verdict.clock_offset is None else verdict.clock_offset
     memory = replace(memory, polls=memory.polls + 1, clock_offset=offset)
+    if seen.date is not None:
+        memory = replace(memory, imds_date=seen.date, imds_date_at=now.uptime)
     memory = attach(memory, seen)
     memory = count_failure(memory, verdict, now, calm=settings.limits.reminder)
     memory = serve(memory, seen, verdict, now)
-    memory = replace(memory, faults=watch(memory.faults, verdict, now))
+    memory = replace(memory, faults=watch(memory, verdict, now))
     memory = settle_state(count_denial(memory, verdict), verdict, now)
     snapshot = snapshot_of(memory, settings, now)
     memory, of_faults = fault_events(before, memory, snapshot, settings.limits.reminder, now)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Dict, Mapping, Sequence
+from typing import Dict, Sequence
 
 from rolewatch.faults import CONFIRMED_FAULTS, DENYING, FAULTS, IMDS_FAULTS, Fault
-from rolewatch.memory import Memory, Watched
+from rolewatch.memory import Memory, Watched, true_time
 from rolewatch.model import Moment, State, Told, Verdict
 
 CLEAR_AFTER = 2
 """Polls in a row that must not see a fault before it is cleared: hysteresis, the same for metric and journal."""
 
 
-def watch(faults: Mapping[Fault, Watched], verdict: Verdict, now: Moment) -> Dict[Fault, Watched]:
+def watch(memory: Memory, verdict: Verdict, now: Moment) -> Dict[Fault, Watched]:
     """Debounce: raise what was seen often enough, clear what was not seen twice, leave what was not told."""
     evidence = {finding.fault: finding.evidence for finding in verdict.findings}
     after: Dict[Fault, Watched] = {}
     for fault in Fault:
-        watched = faults.get(fault)
+        watched = memory.faults.get(fault)
         if fault in evidence:
-            watched = watched or Watched(since=now.utc, evidence=evidence[fault])
+            watched = watched or Watched(true_time(memory, now), evidence[fault], since_uptime=now.uptime)
             seen = watched.seen + 1
             active = watched.active or seen >= FAULTS[fault].debounce
             after[fault] = replace(watched, evidence=evidence[fault], active=active, seen=seen, unseen=0)
@@ -82,7 +82,6 @@ def _is_confirmed(memory: Memory, active: Sequence[Fault]) -> bool:
 
 
 def _outlived(memory: Memory, now: Moment) -> bool:
-    """Return whether the set that was served last has expired since, by the clock corrected as last told."""
+    """Return whether the set that was served last has expired since, by IMDS's clock."""
     expiration = memory.served.expiration if memory.served and memory.current else None
-    # Not `now - offset`: after a `Date` at the end of time there is no such moment.
-    return expiration is not None and (now.utc - expiration).total_seconds() >= (memory.clock_offset or 0.0)
+    return expiration is not None and expiration <= true_time(memory, now)

@@ -8,7 +8,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from rolewatch import cadence, tell
 from rolewatch.explain import facts_of
 from rolewatch.faults import FAULTS, Fault
-from rolewatch.memory import Memory, Watched
+from rolewatch.memory import Memory, Watched, lasted
 from rolewatch.model import Event, EventKind, Level, Moment, Scalar, Snapshot, Verdict, rfc3339
 from rolewatch.track.notes import imds_finding
 
@@ -52,18 +52,16 @@ def fault_events(
         message = (
             tell.raised(fault, watched.evidence, facts)
             if raised
-            else tell.persists(fault, watched.evidence, facts, watched.since, now.utc)
+            else tell.persists(fault, watched.evidence, facts, lasted(watched, after, now))
         )
         fields = {**watched.evidence, "since": rfc3339(watched.since)}
         events.append(Event(kind, Level(FAULTS[fault].severity.value), message, fault, fields))
     for fault, watched in before.faults.items():
         if watched.active and fault not in after.faults:
-            lasted: Dict[str, Scalar] = {
-                "since": rfc3339(watched.since),
-                "duration_seconds": max(0, round((now.utc - watched.since).total_seconds())),
-            }
-            message = tell.cleared(fault, watched.since, now.utc)
-            events.append(Event(EventKind.FAULT_CLEARED, Level.NOTICE, message, fault, lasted))
+            seconds = lasted(watched, after, now)
+            over: Dict[str, Scalar] = {"since": rfc3339(watched.since), "duration_seconds": round(seconds)}
+            message = tell.cleared(fault, watched.since, seconds)
+            events.append(Event(EventKind.FAULT_CLEARED, Level.NOTICE, message, fault, over))
     return replace(after, faults=faults), events
 
 
@@ -80,7 +78,7 @@ def poll_events(before: Memory, after: Memory, verdict: Verdict) -> List[Event]:
     finding = imds_finding(verdict)
     if finding is None or after.failed_polls == before.failed_polls or not _is_power_of_ten(after.failed_polls):
         return []
-    fields = {**finding.evidence, "consecutive_failures": after.failed_polls}
+    fields = {**finding.evidence, "failures": after.failed_polls}
     message = tell.poll_failed(finding.evidence, after.failed_polls)
     return [Event(EventKind.POLL_FAILED, Level.WARNING, message, fields=fields)]
 

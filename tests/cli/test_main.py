@@ -1,0 +1,113 @@
+"""What the command line does about mistakes, interrupts and outputs that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import pytest
+
+from rolewatch.cli import main
+from rolewatch.simulator import Simulator
+
+AGENT = Path(__file__).resolve().parents[2] / "agent"
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Run an IMDS that serves nothing usable: the verdict of a look is 2."""
+    with Simulator(now=lambda: datetime.now(timezone.utc), scenario_name="assume_role_unauthorized") as running:
+        yield running
+
+
+def shell(command: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run *command* in a shell, where ``"$@"`` is rolewatch with *words*."""
+    return subprocess.run(
+        ["/bin/bash", "-c", f"set -o pipefail; {command}", "bash", sys.executable, "-m", "rolewatch", *words],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(AGENT), **environ},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(["check", "--bogus"], 64), (["bogus"], 64), ([], 64), (["--version"], 0), (["explain", "bogus"], 64)],
+)
+def test_a_mistake_ends_with_64(words: Sequence[str], status: int) -> None:
+    """EX_USAGE, and never 1, 2 or 3: those are verdicts."""
+    assert shell('"$@"', *words).returncode == status
+
+
+def test_a_reader_that_goes_away_is_no_good_verdict(simulator: Simulator) -> None:
+    """`check | true` must not look like health to a script with pipefail, and there is no traceback."""
+    done = shell('"$@" | true', "check", "--endpoint", simulator.endpoint)
+
+    assert done.returncode in (2, 74)
+    assert "Traceback" not in done.stderr
+
+
+def test_an_output_that_cannot_be_written_ends_with_74(simulator: Simulator) -> None:
+    """EX_IOERR with one line, where a full disk would otherwise look like `degraded`."""
+    done = shell('"$@" >/dev/full', "check", "--endpoint", simulator.endpoint)
+
+    assert done.returncode == 74
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_closed_output_changes_no_verdict(simulator: Simulator) -> None:
+    """A supervisor that gives no stdout gets the exit status all the same."""
+    done = shell('"$@" >&-', "check", "--endpoint", simulator.endpoint)
+
+    assert (done.returncode, done.stderr) == (2, "")
+
+
+def test_an_interrupt_is_no_traceback(simulator: Simulator) -> None:
+    """Ctrl-C during a look at a silent IMDS ends with 130 and not one line."""
+    simulator.switch("silent")
+    popen = subprocess.Popen(
+        [sys.executable, "-m", "rolewatch", "check", "--endpoint", simulator.endpoint],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(AGENT)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    while not simulator.requests:  # it has begun to ask
+        assert popen.poll() is None
+    popen.send_signal(signal.SIGINT)
+    _, told = popen.communicate(timeout=30)
+
+    assert (popen.returncode, told) == (130, "")
+
+
+def test_a_locale_without_our_characters_is_no_reason_to_fail() -> None:
+    """What it cannot show is escaped."""
+    done = shell('"$@"', "demo", "--for", "2s", "--listen", "127.0.0.1:0", PYTHONIOENCODING="ascii")
+
+    assert done.returncode == 0, done.stderr
+    assert "\\u2500" in done.stdout
+
+
+def test_a_look_knows_what_the_daemon_has_learned(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the hourly cadence in the state file, a set that is four hours old is overdue by that."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    state = (
+        f'{{"version": 1, "instance_id": null, "boot_id": "{boot}", "faults": {{}}, "served": null, "current": false, '
+        '"newest": null, "settled": {"role": null, "instance_profile": null, "instance_profile_id": null}, '
+        '"intervals": [3600, 3600, 3600], "credentials_seen": true}'
+    )
+    (tmp_path / "state.json").write_text(state)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    simulator.switch("rotation_overdue")
+    main(["check", "--json", "--endpoint", simulator.endpoint])
+
+    assert '"rotation_interval_seconds": 3600' in capsys.readouterr().out
