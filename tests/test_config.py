@@ -93,7 +93,7 @@ def test_files_add_up_and_lists_are_replaced(etc: Path) -> None:
 def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
     """In all sources, with file and line: unknown keys and tables, wrong types, wrong values, wrong relations."""
     (etc / "rolewatch.toml").write_text(
-        'verbose = true\n\n[poll]\nintervall = 30\ninterval = "10m"\nmax_interval = 60\n\n[expct]\nrole = "app"\n\n'
+        'verbose = true\n\n[poll]\nintervall = 30\ninterval = "3m"\nmax_interval = 60\n\n[expct]\nrole = "app"\n\n'
         '[expect]\nrole = [\n  "app-*",\n  "team/app",\n]\n\n[imds]\nattempts = "3"\nendpoint = "http://10.0.0.1"\n'
     )
     (etc / "conf.d/10-broken.toml").write_text("[imds]\n\ntimeout = \n")
@@ -114,7 +114,7 @@ def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
             "allow_any_endpoint = true in [imds]."
         ),
         (
-            "rolewatch.toml:5: poll.interval is 10m, longer than poll.max_interval, which is 1m (rolewatch.toml:6); "
+            "rolewatch.toml:5: poll.interval is 3m, longer than poll.max_interval, which is 1m (rolewatch.toml:6); "
             "change one of the two."
         ),
     )
@@ -153,8 +153,8 @@ def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
             "[poll.interval]\nx = 1\n",
             ('1: poll.interval is a table; write a duration, as in 30 (seconds), "30s", "1h30m" or "250ms".'),
         ),
-        ("poll = { interval = 1 }\n", "1: poll.interval is 1s; it must be 5s to 1h."),
-        ("poll.interval = 1\n", "1: poll.interval is 1s; it must be 5s to 1h."),
+        ("poll = { interval = 1 }\n", "1: poll.interval is 1s; it must be 5s to 4m."),
+        ("poll.interval = 1\n", "1: poll.interval is 1s; it must be 5s to 4m."),
         (
             "[metrics]\nlisten = [\n\n '*:1', '1' ]\n",
             ('4: metrics.listen has "1"; write the host, too: 127.0.0.1:1, or *:1 for every address.'),
@@ -197,7 +197,7 @@ def test_a_key_that_is_written_with_escapes_is_told_without_a_line(etc: Path) ->
     """Nobody writes them; the file alone is told then."""
     (etc / "rolewatch.toml").write_text('"p\\u006fll".interval = 1\n')
 
-    assert problems(etc) == ("rolewatch.toml: poll.interval is 1s; it must be 5s to 1h.",)
+    assert problems(etc) == ("rolewatch.toml: poll.interval is 1s; it must be 5s to 4m.",)
 
 
 def test_a_password_in_a_url_is_shown_nowhere(etc: Path) -> None:

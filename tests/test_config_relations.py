@@ -31,9 +31,9 @@ def problems(environ: Mapping[str, str]) -> Tuple[str, ...]:
     ("environ", "problem"),
     [
         (
-            {"ROLEWATCH_POLL_INTERVAL": "5m"},
+            {"ROLEWATCH_POLL_INTERVAL": "3m"},
             (
-                "ROLEWATCH_POLL_INTERVAL: poll.interval is 5m, longer than poll.max_interval, which is 2m (default); "
+                "ROLEWATCH_POLL_INTERVAL: poll.interval is 3m, longer than poll.max_interval, which is 2m (default); "
                 "change one of the two."
             ),
         ),
@@ -74,7 +74,7 @@ def test_equal_is_long_enough() -> None:
 
 def test_nothing_is_derived_from_a_value_that_cannot_be_used() -> None:
     """One mistake is one problem."""
-    assert len(problems({"ROLEWATCH_POLL_INTERVAL": "5m", "ROLEWATCH_POLL_MAX_INTERVAL": "long"})) == 1
+    assert len(problems({"ROLEWATCH_POLL_INTERVAL": "3m", "ROLEWATCH_POLL_MAX_INTERVAL": "long"})) == 1
     assert len(problems({"ROLEWATCH_IMDS_ENDPOINT": "http://10.0.0.1", "ROLEWATCH_IMDS_ALLOW_ANY_ENDPOINT": "ja"})) == 1
 
 

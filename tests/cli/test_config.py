@@ -41,7 +41,7 @@ def test_check_says_every_problem_and_ends_with_78(file: Path, capsys: pytest.Ca
         "",
         (
             f"rolewatch: {file}:3: there is no setting poll.max; [poll] has interval, confirm_interval, max_interval.\n"
-            f"rolewatch: {file}:2: poll.interval is 1s; it must be 5s to 1h.\n"
+            f"rolewatch: {file}:2: poll.interval is 1s; it must be 5s to 4m.\n"
         ),
     )
 
@@ -56,7 +56,7 @@ def test_check_says_what_is_probably_not_meant(
 
     out, err = capsys.readouterr()
     assert out.startswith("ok: ")
-    assert err == "rolewatch: warning: ROLEWATCH_PRT: there is no such setting, and it is ignored.\n"
+    assert err == "rolewatch: ROLEWATCH_PRT: there is no such setting, and it is ignored.\n"
 
 
 def test_a_missing_file_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,10 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from rolewatch.cli import check
 from rolewatch.cli.daemon import Daemon
+from rolewatch.model import Snapshot
+from rolewatch.publish.http import Endpoint
 from rolewatch.settings import ExpectSettings, ImdsSettings, LogSettings, MetricsSettings, Settings, StateSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import Harm
@@ -145,14 +148,27 @@ class House:
         simulator = self.simulator
         return lambda: simulator.switch(scenario)
 
-    def run(self, *steps: Tuple[int, Callable[[], None]], polls: int = POLLS) -> Seen:
-        """Run the daemon for *polls* polls and return what came out. A step is done before the poll of its number."""
+    def look(self) -> Snapshot:
+        """Return what `check` sees."""
+        return check.look(self.settings())
+
+    def run(
+        self,
+        *steps: Tuple[int, Callable[[], None]],
+        polls: int = POLLS,
+        ready: Callable[[str], object] = str,
+    ) -> Seen:
+        """Run the daemon for *polls* polls and return what came out.
+
+        A step is done after so many polls; *ready* is handed the address of the page before the first.
+        """
         journald = DatagramSocket(self.directory / "journal")
         systemd = DatagramSocket(self.directory / "notify")
         settings = self.settings()
         seen = Seen()
         addresses: List[str] = []
         journal: List[bytes] = []
+        notified: List[bytes] = []
         todo = dict(steps)
         done = 0
 
@@ -160,14 +176,19 @@ class House:
             nonlocal done
             assert 0 <= seconds <= settings.poll.max_interval
             done += 1
-            # The kernel queues ten datagrams; journald reads on, and so does this.
+            # The kernel queues ten datagrams; journald and systemd read on, and so does this.
             journal.extend(journald.received())
+            notified.extend(systemd.received())
             if done in todo:
                 todo[done]()
             if done < polls:
                 return Wake.POLL
             self._scrape(addresses[0], seen)
             return Wake.STOP
+
+        def begin(endpoint: Endpoint) -> None:
+            addresses.extend(endpoint.addresses)
+            ready(addresses[0])
 
         daemon = Daemon(
             settings,
@@ -177,9 +198,9 @@ class House:
             min_gap=0,
         )
         try:
-            daemon.run(pause, ready=lambda endpoint: addresses.extend(endpoint.addresses))
+            daemon.run(pause, ready=begin)
             seen.entries = [journal_fields(datagram) for datagram in (*journal, *journald.received())]
-            seen.notifications = [datagram.decode() for datagram in systemd.received()]
+            seen.notifications = [datagram.decode() for datagram in (*notified, *systemd.received())]
         finally:
             for each in (journald, systemd):
                 each.close()

@@ -97,7 +97,7 @@ def _run(words: List[str]) -> int:
 
 
 def _nowhere() -> TextIO:
-    return Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open for as long as the process
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _complain(problem: object) -> None:

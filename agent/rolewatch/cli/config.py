@@ -11,10 +11,6 @@ from typing import Any, Dict, List
 from rolewatch import config
 from rolewatch.config.keys import KEYS
 from rolewatch.config.written import as_toml, value_of, written
-from rolewatch.errors import ConfigError
-
-EX_CONFIG = 78
-"""Of sysexits.h, as every command that is given wrong settings."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -51,15 +47,10 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it, and return the exit status."""
-    try:
-        loaded = config.load(arguments.config, environ=os.environ, flags={})
-    except ConfigError as error:
-        for problem in error.problems:
-            print(f"rolewatch: {problem}", file=sys.stderr)
-        return EX_CONFIG
+    """Do it, and return the exit status. Raise `ConfigError` where the settings cannot be used."""
+    loaded = config.load(arguments.config, environ=os.environ, flags={})
     for warning in loaded.warnings:
-        print(f"rolewatch: warning: {warning}", file=sys.stderr)
+        print(f"rolewatch: {warning}", file=sys.stderr)
     print(arguments.act(loaded, arguments.format))
     return 0
 

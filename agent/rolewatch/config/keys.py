@@ -27,7 +27,8 @@ READERS: Mapping[str, Reader] = {
     "imds.deadline": Duration(0.1, 60),
     "imds.allow_any_endpoint": Switch(),
     "imds.disabled": Switch(),
-    "poll.interval": Duration(5, _HOUR),
+    # Longer, and a rotation could not be told from several that nobody saw: no cadence would be learned.
+    "poll.interval": Duration(5, 240),
     "poll.confirm_interval": Duration(2, _HOUR),
     "poll.max_interval": Duration(5, _HOUR),
     "expect.role": Several(names.pattern_of("role", "a role", longest=64)),
