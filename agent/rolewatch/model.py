@@ -343,7 +343,6 @@ class Snapshot:
     expiration: Optional[datetime] = None
     """Of the credentials served last; None once IMDS has withdrawn them."""
     last_updated: Optional[datetime] = None
-    fingerprint: Optional[str] = None
     rotation_interval: Optional[float] = None
     """The learned cadence in seconds; None while too few rotations were seen."""
     clock_offset: Optional[float] = None

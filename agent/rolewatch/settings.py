@@ -54,7 +54,7 @@ class ExpectSettings:
     """Instance profile names that are right here, likewise."""
     role_tag: str = ""
     """Key of the instance tag that names the expected role, read through IMDS (needs instance metadata tags).
-    `role` comes before it."""
+    `role` comes before it. Where there is no such tag, any role is right."""
     instance_profile_tag: str = ""
     """Key of the instance tag that names the expected instance profile, likewise."""
 

@@ -45,7 +45,6 @@ OK = replace(
     instance_profile_id="AIPAEXAMPLEEXAMPLE123",
     expiration=NOON + timedelta(hours=5, minutes=40),
     last_updated=NOON - timedelta(minutes=30),
-    fingerprint="0123abcd",
     rotation_interval=3600.0,
     clock_offset=0.25,
     identity=Identity("i-0123456789abcdef0", "eu-central-1", "123456789012", NOON - timedelta(days=3)),

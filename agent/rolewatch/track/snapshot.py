@@ -34,7 +34,6 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
         expected_instance_profile=profile,
         expiration=served.expiration if served else None,
         last_updated=served.last_updated if served else None,
-        fingerprint=served.fingerprint if served else None,
         rotation_interval=cadence.learned(memory.intervals),
         clock_offset=memory.clock_offset,
         identity=memory.identity,
