@@ -11,16 +11,13 @@ import time
 from typing import Any, Dict, Iterator, List
 
 import rolewatch
-from rolewatch import config, track
-from rolewatch.classify import classify
-from rolewatch.cli import options, state
+from rolewatch import config
+from rolewatch.cli import once, options
 from rolewatch.imds import Client
 from rolewatch.model import Snapshot, State
-from rolewatch.observe import Questions, observe
 from rolewatch.publish.status import status_document
 from rolewatch.settings import Settings
 from rolewatch.tell import duration
-from rolewatch.watch import clock
 
 NAGIOS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}
 HEADLINE = {
@@ -70,14 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def look(settings: Settings) -> Snapshot:
     """Ask IMDS once and return what that shows."""
-    memory = state.learned(settings)
     client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
-    tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
-    seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
-    now = clock()
-    memory, _ = track.recognise(memory, seen, now)
-    verdict = classify(seen, track.known(memory, seen, settings, now), settings.limits, now)
-    return track.look(memory, seen, verdict, settings, now)
+    return once.look(client, settings).snapshot
 
 
 def nagios(snapshot: Snapshot) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional
 
 import rolewatch
-from rolewatch import config, track
+from rolewatch import config
 from rolewatch.aws import gather, host, proof, reads, served, session, shadow
 from rolewatch.aws.api import Api
 from rolewatch.aws.checks import Status
@@ -26,13 +26,11 @@ from rolewatch.aws.context import Context, Look
 from rolewatch.aws.diagnosis import Diagnosis, Root, diagnose
 from rolewatch.aws.document import document
 from rolewatch.aws.gather import Pause
-from rolewatch.classify import classify
-from rolewatch.cli import options, outcome_table, state
+from rolewatch.cli import once, options, outcome_table
 from rolewatch.cli.check import COLOURS, HEADLINE
 from rolewatch.errors import UsageError
 from rolewatch.imds import Client
 from rolewatch.model import Answered, RoleListing, State
-from rolewatch.observe import Questions, observe
 from rolewatch.settings import Settings
 from rolewatch.watch import clock
 
@@ -119,16 +117,11 @@ def _elsewhere(arguments: argparse.Namespace, settings: Settings) -> _Here:
 
 def _here(client: Client, settings: Settings, endpoint: str) -> _Here:
     """Look at IMDS and at this host."""
-    memory = state.learned(settings)
-    tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
-    seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
-    now = clock()
-    memory, _ = track.recognise(memory, seen, now)
-    verdict = classify(seen, track.known(memory, seen, settings, now), settings.limits, now)
-    snapshot = track.look(memory, seen, verdict, settings, now)
+    looked = once.look(client, settings)
+    seen, snapshot = looked.seen, looked.snapshot
     look = Look(
         seen=seen,
-        verdict=verdict,
+        verdict=looked.verdict,
         snapshot=snapshot,
         host=host.look(endpoint, os.environ),
         shadows=shadow.look(os.environ, _home()),
