@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from rolewatch.fault_table import FAULTS
 from rolewatch.fault_table.nouns import (
-    CONFIRMED_FAULTS,
     DENYING,
     IMDS_FAULTS,
     PLACEHOLDERS,
@@ -33,3 +32,6 @@ __all__ = [
     "Step",
     "Who",
 ]
+
+CONFIRMED_FAULTS = tuple(fault for fault in Fault if FAULTS[fault].confirmation_only)
+"""The faults that only a confirmation through the AWS API can tell, never IMDS alone."""

@@ -46,15 +46,6 @@ DENYING = (
 """The faults that explain why there are no usable credentials."""
 
 
-CONFIRMED_FAULTS = (
-    Fault.CREDENTIALS_REJECTED,
-    Fault.INSTANCE_PROFILE_REPLACED,
-    Fault.ROLE_SWAP_PENDING,
-    Fault.TRUST_POLICY_DENIES_EC2,
-)
-"""The faults that only a confirmation through the AWS API can tell, never IMDS alone."""
-
-
 class Severity(Enum):
     """How much a raised fault matters; the value is the journal's PRIORITY."""
 
