@@ -92,6 +92,11 @@ def poll_failed(failure: Evidence, consecutive: int) -> str:
     return f"IMDS gave no usable answer ({_evidence(failure)}){times}. A fault is raised where it lasts."
 
 
+def is_worth_telling(count: int) -> bool:
+    """Return whether the *count*-th of many equal failures is told: the first, the tenth, and so on."""
+    return str(count).strip("0") == "1"
+
+
 def duration(seconds: float) -> str:
     """Return *seconds* as a person says it, in at most two units: ``2 h 5 min``. Negative ones count as none."""
     left = max(0, round(seconds))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
-from rolewatch import track
+from rolewatch import tell, track
 from rolewatch.classify import classify
 from rolewatch.confirmation import Confirmation, ConfirmationFile, ask
 from rolewatch.errors import RolewatchError
@@ -25,6 +25,7 @@ from rolewatch.settings import Settings
 MIN_GAP = 1.0
 """Seconds between two polls at the least, whatever signals come."""
 
+T = TypeVar("T")
 Clock = Callable[[], Moment]
 Remember = Callable[[Memory, Moment], None]
 
@@ -153,10 +154,7 @@ class Watch:
     def _confirmation(self) -> Optional[Confirmation]:
         """Return the last confirmation, where one is configured and can be read."""
         file = self.setup.confirmation
-        found: List[Optional[Confirmation]] = [None]
-        if file is not None:
-            self._attempt(file.name, lambda: found.append(file.read()))
-        return found[-1]
+        return None if file is None else self._attempt(file.name, file.read)
 
     def _ask_for_confirmation(self, events: Sequence[Event], now: Moment) -> None:
         """Ask for a confirmation some time after a fault was raised, or one was confirmed once and needs it twice."""
@@ -179,17 +177,19 @@ class Watch:
             remember = self.remember
             self._attempt("state_file", lambda: remember(self.memory, now))
 
-    def _attempt(self, name: str, publish: Callable[[], None]) -> None:
+    def _attempt(self, name: str, act: Callable[[], T]) -> Optional[T]:
+        """Return what *act* returns; where it fails that is counted under *name* and told, and the answer is None."""
         try:
-            publish()
+            return act()
         except Exception as error:  # noqa: BLE001 - a publisher may fail in any way, and must not stop the watching
             count = self.publisher_failures[name] = self.publisher_failures.get(name, 0) + 1
-            if str(count).strip("0") == "1":  # the first, the tenth, the hundredth…
+            if tell.is_worth_telling(count):
                 ours = str(error) if isinstance(error, RolewatchError) else None
                 problem = ours or getattr(error, "strerror", None) or type(error).__name__
                 message = f"The publisher {name} failed ({problem}; {count} times so far). The watching goes on."
                 fields = {"publisher": name, "problem": problem, "failures": count}
                 self.tell(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))
+            return None
 
     def _wait(self, end: float, pause: Pause) -> Wake:
         """Wait until the uptime *end* in pieces, with a beat before each; return early for a signal."""

@@ -76,15 +76,11 @@ def state_events(before: Memory, after: Memory, snapshot: Snapshot) -> List[Even
 def poll_events(before: Memory, after: Memory, verdict: Verdict) -> List[Event]:
     """Tell of the first failed poll, then of the tenth, hundredth…: the fault that follows is told hourly anyway."""
     finding = imds_finding(verdict)
-    if finding is None or after.failed_polls == before.failed_polls or not _is_power_of_ten(after.failed_polls):
+    if finding is None or after.failed_polls == before.failed_polls or not tell.is_worth_telling(after.failed_polls):
         return []
     fields = {**finding.evidence, "failures": after.failed_polls}
     message = tell.poll_failed(finding.evidence, after.failed_polls)
     return [Event(EventKind.POLL_FAILED, Level.WARNING, message, fields=fields)]
-
-
-def _is_power_of_ten(number: int) -> bool:
-    return str(number).strip("0") == "1"
 
 
 def common_fields(memory: Memory) -> Dict[str, Scalar]:
