@@ -97,7 +97,7 @@ lock: .venv/uv/.ready ## resolve the .in files of packaging/python anew
 	@for name in vendor vendor-cli; do \
 		$(UV) --only-binary=:all: -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
 
-UV := .venv/uv/bin/uv pip compile --quiet --no-header --generate-hashes --python-version=3.9 $(UPGRADE)
+UV := .venv/uv/bin/uv pip compile --quiet --no-header --generate-hashes --no-strip-extras --python-version=3.9 $(UPGRADE)
 
 .PHONY: clean
 clean: ## remove everything that was made here
