@@ -56,6 +56,8 @@ lint: $(READY) ## ruff, and shellcheck for the scripts
 types: $(READY) ## mypy, strict
 	@if [ -x $(BIN)/mypy ]; then $(BIN)/mypy --no-error-summary; \
 		else echo "mypy needs Python 3.10: not run"; fi
+	@if [ -d $(BIN)/../lib/python$(VERSION)/site-packages/grafana_foundation_sdk ]; then \
+		$(BIN)/mypy --no-error-summary --python-version=3.11 packaging/grafana; fi
 
 .PHONY: fmt
 fmt: $(READY) ## let ruff set the code
