@@ -72,6 +72,10 @@ coverage: $(READY) ## the tests once more, with the branches that they miss
 generate: $(READY) ## write the pages that are made of the tables; a test compares them
 	@$(BIN)/python packaging/generate
 
+.PHONY: e2e
+e2e: $(READY) ## a fleet in trouble, with Debian's prometheus and prometheus-alertmanager: does every alert arrive, how fast
+	@$(PYTEST) --numprocesses=0 --timeout=600 tests/e2e $(ARGS)
+
 .PHONY: bench
 bench: $(READY) vendor ## measure what it costs, against the bounds
 	@$(BIN)/python tests/bench/run.py $(ARGS)
