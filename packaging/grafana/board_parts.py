@@ -105,7 +105,7 @@ class Board:
         self.frame.with_variable(variable)
 
     def link(self, title: str, url: str, tooltip: str, *, keep: bool) -> None:
-        """Add a link at the top; *keep* hands time and variables on."""
+        """Add a link at the top; *keep* stays in Grafana, and hands the time range on."""
         self.frame.link(
             dashboard.DashboardLink(title)
             .type(model.DashboardLinkType.LINK)
@@ -114,7 +114,7 @@ class Board:
             .url(url)
             .tags([])
             .keep_time(keep)
-            .include_vars(keep)
+            .include_vars(False)
             .target_blank(not keep)
         )
 

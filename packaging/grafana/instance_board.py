@@ -63,7 +63,8 @@ def build() -> dashboard.Dashboard:
     )
     board.variable("job", "label_values(rolewatch_build_info, job)", "The scrape job of rolewatch.", several=True)
     board.variable("instance", 'label_values(up{job=~"$job"}, instance)', "The instance.", several=False)
-    board.link("Fleet", f"/d/{FLEET}", "The board of all instances", keep=True)
+    all_of_them = f"/d/{FLEET}?${{datasource:queryparam}}&${{job:queryparam}}"  # without the instance
+    board.link("Fleet", all_of_them, "The board of all instances", keep=True)
     board.link("Faults", f"{DOCS}/faults.md", "Cause and fix of every fault", keep=False)
     board.link("Metrics", f"{DOCS}/metrics.md", "What every metric means", keep=False)
     board.frame.time("now-12h", "now")

@@ -13,16 +13,20 @@ STORY = pytest.StashKey[Story]()
 
 
 @pytest.fixture(scope="session")
-def story(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Story:
-    """Return what came of it."""
-    told = play(
-        tmp_path_factory.mktemp("e2e"),
-        rules=RULES,
-        config=CONFIG,
-        expected=EXPECTED,
-        queries=[question.expr for question in questions()],
-    )
-    pytestconfig.stash[STORY] = told
+def story(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Story:
+    """Return what came of it. Where it came to no end there is nothing to test, and one failure says so."""
+    try:
+        told = play(
+            tmp_path_factory.mktemp("e2e"),
+            rules=RULES,
+            config=CONFIG,
+            expected=EXPECTED,
+            queries=[question.expr for question in questions()],
+        )
+    except BaseException:
+        request.session.shouldstop = "the story came to no end"
+        raise
+    request.config.stash[STORY] = told
     return told
 
 
