@@ -11,6 +11,12 @@ from e2e.story import FACTOR, LOTS, Story
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.settings import ConfirmSettings, PollSettings
 
+EXPLAINED = (
+    "Seconds from the fault to the metric, the alert and the webhook, and from its mending to the word that it is",
+    "over, with time compressed {0:g} times. At most: until the webhook has it where time is not compressed, for the",
+    "first alert of a group; one that joins its group later may wait for {1} more.",
+    "",
+)
 HEAD = ("what befell it", "alert", "severity", "metric", "alert", "webhook", "over", "at most")
 
 
@@ -19,9 +25,7 @@ def table(story: Story) -> Iterator[str]:
     rows = [_row(lot, name, story) for lot in LOTS for name in sorted(EXPECTED.get(lot, ())) if lot in story.times]
     lines: List[List[str]] = [list(HEAD), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-    yield "Seconds from the fault to the metric, the alert and the webhook, and from its mending to the word that it is"
-    yield f"over, with time compressed {FACTOR:g} times; and how long the webhook waits at most where it is not."
-    yield ""
+    yield from (line.format(FACTOR, _span(GROUP_INTERVAL)) for line in EXPLAINED)
     for line in lines:
         cells = [
             cell.ljust(width) if column < 3 else cell.rjust(width)
@@ -65,6 +69,10 @@ def _until_metric(lot: str) -> float:
     if entry.confirmation_only:  # from the first confirmation on; a second one is asked for
         return poll.interval + (entry.debounce - 1) * (confirm.spread + poll.interval)
     return poll.interval + (entry.debounce - 1) * poll.confirm_interval
+
+
+GROUP_INTERVAL = seconds(CONFIG["route"]["group_interval"])
+"""Seconds that an alert waits at most where its group was told already."""
 
 
 def group_wait(severity: str) -> float:
