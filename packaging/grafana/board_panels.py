@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
 from board_parts import GREEN, RED, Property, by, thresholds
 
-LAST = common.ReduceDataOptions().calcs(["lastNotNull"])
+LAST = common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)
 """Show the last value that there is."""
 
 
