@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, Dict, Set
 
+import yaml
+
 from e2e.story import CRASHING, EXPIRED, REFUSED, STOPPED
 from rolewatch.faults import FAULTS, Fault, Severity
 
@@ -66,8 +68,13 @@ def _own_config() -> Dict[str, Any]:
     }
 
 
-RULES: Dict[str, Any] = _own_rules()
-CONFIG: Dict[str, Any] = _own_config()
+def _shipped(name: str) -> Dict[str, Any]:
+    file = HOME / name
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+RULES = _shipped("rolewatch.rules.yml") or _own_rules()
+CONFIG = _shipped("alertmanager.yml") or _own_config()
 
 
 def telling_of(fault: Fault) -> Set[str]:

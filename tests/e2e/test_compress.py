@@ -28,6 +28,27 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         seconds(text)
 
 
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        (
+            "expiration - time() < 900 and time() - updated > 7200",
+            "expiration - time() < 15 and time() - updated > 120",
+        ),
+        ("time() - last > clamp_min(5 * interval, 300)", "time() - last > clamp_min(5 * interval, 5)"),
+        (
+            'time() - x{port="9100", le="7200"} > 0.5 * life_3600',
+            'time() - x{port="9100", le="7200"} > 0.5 * life_3600',
+        ),
+        ("abs(offset) > 60", "abs(offset) > 60"),
+        ("time() - x[5m] > 90", "time() - x[5000ms] > 1.5"),
+    ],
+)
+def test_ages_are_divided_where_there_is_a_clock(expr: str, expected: str) -> None:
+    """What is compared with `time()` is an age; factors, names, labels and other limits are none."""
+    assert compressed({"expr": expr}, 60.0) == {"expr": expected}
+
+
 def test_durations_and_windows_are_divided_and_all_else_stays() -> None:
     """Numbers, names, texts and labels are not touched."""
     small = compressed({"groups": [{"name": "1h", "rules": [RULE]}]}, 60.0)
