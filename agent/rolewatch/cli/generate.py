@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Iterable, Mapping
 
+import rolewatch
 from rolewatch import catalog
+from rolewatch.alerts import Options
+from rolewatch.alerts.rule_file import rule_file
 from rolewatch.cli import fault_page, simulate
 from rolewatch.config import reference
 from rolewatch.publish import metric_table
@@ -21,6 +24,7 @@ def generate(root: Path) -> Mapping[Path, str]:
     return {
         root / "docs/faults.md": fault_page.page(),
         root / "packaging/catalog/rolewatch.catalog": catalog.render(),
+        root / "packaging/prometheus/rolewatch.rules.yml": rule_file(Options(runbooks=rolewatch.project_url("Runbooks"))),
         root / reference.SHIPPED_FILE: reference.render_file(),
         settings: reference.renew(settings.read_text(encoding="utf-8")),
         states: _filled(states, "faults", fault_page.table("faults.md")),
