@@ -12,7 +12,8 @@ from typing import Any, Dict, Iterator, List, Set
 
 import pytest
 
-from rolewatch.faults import FAULTS, Fault
+from rolewatch.alerts import Alert, Options, groups
+from rolewatch.faults import Fault
 from rolewatch.model import State
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES
 from rolewatch.publish.samples import BUCKETS
@@ -181,7 +182,7 @@ def test_a_query_names_labels_and_values_that_exist(uid: str, expr: str) -> None
         for group in re.findall(r"(?:by|on|ignoring|group_left) \(([^)]*)\)", expr)
         for label in group.split(",")
     }
-    assert grouped - {""} <= labels | {"job", "instance", "alertname", "severity"}
+    assert grouped - {""} <= labels | {"job", "instance", "alertname", "runbook", "severity"}
 
 
 @pytest.mark.parametrize(("uid", "expr"), TARGETS)
@@ -229,8 +230,7 @@ def urls(value: Any) -> List[Dict[str, Any]]:  # noqa: ANN401 - JSON
 
 
 def test_faults_and_alerts_lead_to_what_to_do() -> None:
-    """A fault links to its section of docs/faults.md, which has one for each; an alert links to its runbook."""
-    page = (HOME.parents[1] / "docs" / "faults.md").read_text(encoding="utf-8")
+    """Both link to a runbook."""
     addresses = pyproject()["project"]["urls"]
     links = {
         link["url"]
@@ -240,8 +240,19 @@ def test_faults_and_alerts_lead_to_what_to_do() -> None:
         if not link["url"].startswith("/d/")
     }
 
-    assert links == {
-        f"{addresses['Homepage']}/docs/faults.md#${{__value.raw}}",
-        f"{addresses['Runbooks']}/${{__value.raw}}",
-    }
-    assert [fault.value for fault in FAULTS if f"\n## {fault.value}\n" not in page] == []
+    assert links == {f"{addresses['Runbooks']}/${{__value.raw}}"}
+
+
+def test_every_alert_finds_its_runbook() -> None:
+    """The label that the table of firing alerts makes is the last part of the alert's own runbook_url."""
+    (query,) = [target.values[1] for target in TARGETS if "ALERTS" in str(target.values[1])]
+    replaced = re.findall(r'"runbook", "([^"]*)", "(\w+)", "([^"]*)"', str(query))
+    for alert in (alert for group in groups(Options()) for alert in group.rules if isinstance(alert, Alert)):
+        labels = {"alertname": alert.name, "fault": ""}
+        if fault := re.search(r'fault="(\w+)"', alert.expr):
+            labels["fault"] = fault.group(1)
+        runbook = ""
+        for replacement, label, pattern in replaced:
+            if found := re.fullmatch(pattern, labels[label]):
+                runbook = found.expand(replacement.replace("$1", r"\1"))
+        assert runbook == alert.runbook

@@ -200,8 +200,7 @@ def to_page(title: str, url: str) -> Property:
     return Property("links", [{"title": title, "url": url + "${__value.raw}", "targetBlank": True}])
 
 
-FAULT_LINK = to_page("What it means, and what to do", f"{DOCS}/faults.md#")
-ALERT_LINK = to_page("The runbook", f"{URLS['Runbooks']}/")
+RUNBOOK_LINK = to_page("What to do: the runbook", f"{URLS['Runbooks']}/")
 
 
 def columns(order: Sequence[tuple[str, str]], hidden: Sequence[str] = ()) -> list[model.DataTransformerConfig]:

@@ -9,10 +9,8 @@ from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
 from board_panels import LAST, lines, red_from, stacked, stat, table
 from board_parts import (
-    ALERT_LINK,
     BLUE,
     DOCS,
-    FAULT_LINK,
     FLEET,
     FROM_ROW,
     FROM_SERIES,
@@ -21,6 +19,7 @@ from board_parts import (
     ORANGE,
     PURPLE,
     RED,
+    RUNBOOK_LINK,
     SEVERITIES,
     STATES,
     YELLOW,
@@ -33,8 +32,17 @@ from board_parts import (
     in_colour,
     thresholds,
 )
+from rolewatch.alerts import Alert, Options, groups
 
 LIFE = "(rolewatch_credentials_expiration_timestamp_seconds{@} - time())"
+FIRING = 'ALERTS{alertname=~"Rolewatch.+", alertstate="firing", job=~"$job"}'
+RUNBOOK_OF = {
+    alert.name: alert.runbook
+    for group in groups(Options())
+    for alert in group.rules
+    if isinstance(alert, Alert) and alert.runbook != alert.name and "rolewatch_fault_active" not in alert.expr
+}
+"""The runbooks of alerts that bear neither the alert's name nor that of the fault among its labels."""
 AGE = "(time() - rolewatch_credentials_last_updated_timestamp_seconds{@})"
 STANDS = "(rolewatch_fault_active{@} == 1)"
 
@@ -142,7 +150,7 @@ def _wrong(board: Board) -> None:
         size=(12, 8),
     )
     board.add(
-        table(("fault", [FAULT_LINK]), ("instance", [FROM_ROW]))
+        table(("fault", [RUNBOOK_LINK]), ("instance", [FROM_ROW]))
         .override_by_name("standing for", [Property("unit", "s")])
         .override_by_name(
             "life left",
@@ -179,18 +187,23 @@ def _wrong(board: Board) -> None:
         size=(24, 9),
     )
     board.add(
-        table(("alert", [ALERT_LINK]))
+        table(("runbook", [RUNBOOK_LINK]))
         .no_value("No alert fires")
         .transformations(
-            columns([("alertname", "alert"), ("severity", "severity"), ("job", "job"), ("Value", "alerts")])
+            columns(
+                [
+                    ("alertname", "alert"),
+                    ("runbook", "runbook"),
+                    ("severity", "severity"),
+                    ("job", "job"),
+                    ("Value", "alerts"),
+                ]
+            )
         ),
-        Query(
-            'sum by (alertname, severity, job) (ALERTS{alertname=~"Rolewatch.+", alertstate="firing", job=~"$job"})',
-            rows=True,
-        ),
+        Query(f"sum by (alertname, runbook, severity, job) ({_with_runbook(FIRING)})", rows=True),
         title="Firing alerts",
-        description="The alerts of rolewatch that Prometheus holds to be firing, silenced ones among them. Click one "
-        "for its runbook. Empty, too, where the rules of packaging/prometheus are not loaded.",
+        description="The alerts of rolewatch that Prometheus holds to be firing, silenced ones among them, each "
+        "with its runbook. Empty, too, where the rules of packaging/prometheus are not loaded.",
         unit="short",
         size=(12, 8),
     )
@@ -331,6 +344,14 @@ def _agents(board: Board) -> None:
             unit="short",
             size=(12, 6),
         )
+
+
+def _with_runbook(alerts: str) -> str:
+    """Return *alerts* with the name of their runbook as a label: the fault's, or else the alert's."""
+    named = [("$1", "alertname", "(.+)"), *((page, "alertname", name) for name, page in RUNBOOK_OF.items())]
+    for replacement, label, pattern in (*named, ("$1", "fault", "(.+)")):
+        alerts = f'label_replace({alerts}, "runbook", "{replacement}", "{label}", "{pattern}")'
+    return alerts
 
 
 def _slower(bound: str) -> str:

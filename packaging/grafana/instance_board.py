@@ -12,13 +12,13 @@ from board_panels import lines, stat, table
 from board_parts import (
     BLUE,
     DOCS,
-    FAULT_LINK,
     FLEET,
     GREEN,
     INSTANCE,
     LIFE_LEFT,
     ORANGE,
     RED,
+    RUNBOOK_LINK,
     SHORT_LIFE,
     STATES,
     Board,
@@ -154,7 +154,7 @@ def _happened(board: Board) -> None:
         size=(24, 13),
     )
     board.add(
-        table(("fault", [FAULT_LINK]), ("standing for", [Property("unit", "s")]))
+        table(("fault", [RUNBOOK_LINK]), ("standing for", [Property("unit", "s")]))
         .no_value("No fault stands")
         .transformations(columns([("fault", "fault"), ("Value", "standing for")], hidden=["job", "instance"])),
         Query("time() - rolewatch_fault_active_since_timestamp_seconds{@}", rows=True),

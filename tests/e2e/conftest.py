@@ -6,7 +6,7 @@ import pytest
 
 from e2e.latency import table
 from e2e.questions import questions
-from e2e.shipped import CONFIG, EXPECTED, RULES
+from e2e.shipped import CONFIG, EXPECTED, HELD_BACK, RULES
 from e2e.story import Story, play
 
 STORY = pytest.StashKey[Story]()
@@ -21,6 +21,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
             rules=RULES,
             config=CONFIG,
             expected=EXPECTED,
+            held=HELD_BACK,
             queries=[question.expr for question in questions()],
         )
     except BaseException:

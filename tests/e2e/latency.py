@@ -14,7 +14,8 @@ from rolewatch.settings import ConfirmSettings, PollSettings
 EXPLAINED = (
     "Seconds from the fault to the metric, the alert and the webhook, and from its mending to the word that it is",
     "over, with time compressed {0:g} times. At most: until the webhook has it where time is not compressed, for the",
-    "first alert of a group; one that joins its group later may wait for {1} more.",
+    "first alert of a group; one that joins its group later may wait for {1} more. What a window has to fill with has",
+    "no such bound.",
     "",
 )
 HEAD = ("what befell it", "alert", "severity", "metric", "alert", "webhook", "over", "at most")
@@ -42,7 +43,7 @@ def _row(lot: str, name: str, story: Story) -> List[str]:
         rule.get("labels", {}).get("severity", ""),
         *(_since(times.inflicted, at) for at in (times.metric, times.firing, times.told)),
         _since(times.mended, times.resolved),
-        _span(at_most(lot, name)),
+        "-" if "[" in rule["expr"] else _span(at_most(lot, name)),
     ]
 
 

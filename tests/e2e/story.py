@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
@@ -21,6 +21,7 @@ from e2e.monitoring import Prometheus, Series, alertmanager, prometheus
 from e2e.processes import until
 from e2e.webhook import Arrival, Notification, Webhook
 from rolewatch.faults import Fault
+from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
 
 FACTOR = 60.0
 """An hour of a fleet is a minute here: Prometheus scrapes every second, rolewatch polls twice a second."""
@@ -29,10 +30,14 @@ PATIENCE = 120.0
 CALM = 10
 """Scrapes of a fleet that is well, before anything befalls it: ten minutes, uncompressed."""
 RESTARTS = 4
+REQUESTS = 4
+"""Of one poll."""
+ONE_FAILS = replace(HEALTHY, wire=(Wire(Harm.STATUS, Where.CREDENTIALS, status=500, times=1),))
 
-WELL, SLOW, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED = (
+WELL, SLOW, FLICKERING, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED = (
     "well",
     "slow",
+    "flickering",
     "refused",
     "spoiled",
     "crashing",
@@ -40,10 +45,12 @@ WELL, SLOW, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED = (
     "expired",
 )
 """What befalls the instances that have no fault of their own, or two."""
-LOTS = (*(fault.value for fault in Fault), WELL, SLOW, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED)
+LOTS = (*(fault.value for fault in Fault), WELL, SLOW, FLICKERING, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED)
 """What befalls whom: each of these a different instance."""
 INSTANCES = {lot: f"i-0{number:016x}" for number, lot in enumerate(LOTS, 0xE2E0)}
 """Their instance ids."""
+STRUCK, STRIKE = LOTS[:12], Fault.INSTANCE_PROFILE_DETACHED
+"""Those whom the same fault befalls in the end, as one wrong change would have it: more than ten."""
 STOPPABLE = LOTS[: len(LOTS) // 3]
 """Those whose daemons are stopped at last: more than a fifth of the fleet."""
 SPEEDS = {WELL: 8 * FACTOR, Fault.CLOCK_SKEW.value: 1.0}
@@ -74,12 +81,15 @@ class Story:
     """The alerts that were told until the fleet was mended."""
     mended: List[Arrival] = field(default_factory=list)
     """The alerts that were told from then on."""
+    struck: List[Arrival] = field(default_factory=list)
+    """The alerts that were told when the same fault had befallen half of the fleet."""
     stopped: List[Arrival] = field(default_factory=list)
     """The alerts that were told after a third of the fleet had been stopped."""
     held_back: Dict[str, Set[str]] = field(default_factory=dict)
     """The alerts that Alertmanager held back because of another, by instance, while the fleet was ill."""
+    held_back_when_struck: Dict[str, Set[str]] = field(default_factory=dict)
     held_back_at_last: Dict[str, Set[str]] = field(default_factory=dict)
-    """Likewise, when a third of it had been stopped."""
+    """Likewise, when half of it had been struck, and when a third had been stopped."""
     times: Dict[str, Times] = field(default_factory=dict)
     """By lot."""
     answers: Dict[str, List[Series]] = field(default_factory=dict)
@@ -99,6 +109,7 @@ class Stage:
     webhook: Webhook
     story: Story = field(default_factory=Story)
     _started: Set[float] = field(default_factory=set)
+    _flickered: int = 0
 
     def be_well(self) -> None:
         """Wait until every instance is well, has been scraped for a while, and no alert is even pending."""
@@ -108,8 +119,8 @@ class Stage:
         until(lambda: not self.prometheus.alerts(), "no alert at all")
         self.story.before = self.webhook.notifications
 
-    def fall_ill(self, expected: Mapping[str, Set[str]]) -> None:
-        """Let every fault befall its instance, and wait until every alert of *expected* was told, by lot."""
+    def fall_ill(self, expected: Mapping[str, Set[str]], held: Mapping[str, Set[str]]) -> None:
+        """Let every fault befall its instance; wait until every alert of *expected* was told, and all *held* were."""
         for fault in Fault:
             self._inflict(fault.value, lambda member, fault=fault: member.inflict(fault))
         self._inflict(SLOW, lambda member: member.simulator.switch("slow"))
@@ -117,16 +128,17 @@ class Stage:
         self._inflict(REFUSED, _refuse)
         self._inflict(SPOILED, lambda member: member.evidence.write_text("no JSON", encoding="utf-8"))
         self._inflict(STOPPED, lambda member: member.stop())
-        self.story.times[CRASHING] = Times(time.time())
+        for lot in (CRASHING, FLICKERING):
+            self.story.times[lot] = Times(time.time())
 
         def told() -> bool:
             self._go_on()
-            return not self._untold(expected) and len(self._started) > RESTARTS
+            return not self._untold(expected) and len(self._started) > RESTARTS and self._holds_back(held)
 
         try:
             until(told, "all alerts", patience=PATIENCE)
         except TimeoutError:
-            message = f"not told: {self._untold(expected)}"
+            message = f"not told: {self._untold(expected)}; held back: {self._held_back()}"
             raise TimeoutError(message) from None
         self.story.held_back = self._held_back()
         self.story.ill = list(self.webhook.arrivals())
@@ -162,18 +174,33 @@ class Stage:
         until(over, "every alert to be over", patience=PATIENCE)
         self.story.mended = list(self.webhook.arrivals())[len(self.story.ill) :]
 
-    def be_stopped(self, *lots: str, until_told: str) -> None:
-        """Stop the daemons of *lots*, and wait until the alert *until_told* was told."""
-        known = len(list(self.webhook.arrivals()))
-        for lot in lots:
+    def be_struck(self, single: str) -> None:
+        """Let one fault befall half of the fleet; wait for the alert of the fleet, and for it to hold back *single*."""
+        for lot in STRUCK:
+            self.members[lot].inflict(STRIKE)
+        self.story.struck = self._told_of_the_fleet("RolewatchFleetFault", {lot: {single} for lot in STRUCK})
+        self.story.held_back_when_struck = self._held_back()
+
+    def be_stopped(self, single: str) -> None:
+        """Stop a third of the daemons; wait for the alert of the fleet, and for it to hold back *single*."""
+        for lot in STOPPABLE:
             self.members[lot].stop()
+        self.story.stopped = self._told_of_the_fleet("RolewatchFleetDown", {lot: {single} for lot in STOPPABLE})
+        self.story.held_back_at_last = self._held_back()
+
+    def _told_of_the_fleet(self, name: str, held: Mapping[str, Set[str]]) -> List[Arrival]:
+        known = len(list(self.webhook.arrivals()))
 
         def told() -> bool:
-            self.story.stopped = list(self.webhook.arrivals())[known:]
-            return any((each.labels["alertname"], each.status) == (until_told, "firing") for each in self.story.stopped)
+            news = list(self.webhook.arrivals("firing"))
+            return any(each.labels["alertname"] == name for each in news) and self._holds_back(held)
 
-        until(told, until_told, patience=PATIENCE)
-        self.story.held_back_at_last = self._held_back()
+        until(told, name, patience=PATIENCE)
+        return list(self.webhook.arrivals())[known:]
+
+    def _holds_back(self, wanted: Mapping[str, Set[str]]) -> bool:
+        held = self._held_back()
+        return all(names <= held.get(INSTANCES[lot], set()) for lot, names in wanted.items())
 
     def note_times(self, expected: Mapping[str, Set[str]]) -> None:
         """Find out when each lot was seen where."""
@@ -196,12 +223,13 @@ class Stage:
         act(self.members[lot])
 
     def _go_on(self) -> None:
-        """Do what lasts: make the confirmations that are asked for, and let one daemon crash again and again."""
+        """Do what lasts: make the confirmations that are asked for, let one daemon crash, and one IMDS flicker."""
         for lot, member in self.members.items():
             if member.request.exists():
                 member.request.unlink()
                 if member.evidence.exists() and lot in {fault.value for fault in Fault}:
                     member.confirm(Fault(lot))
+        self._flicker(self.members[FLICKERING])
         crashing = self.members[CRASHING]
         seen = self._value(f'process_start_time_seconds{{instance="{crashing.name}"}}')
         if seen is not None and seen not in self._started:
@@ -209,6 +237,13 @@ class Stage:
             if len(self._started) <= RESTARTS:
                 crashing.stop()
                 crashing.start()
+
+    def _flicker(self, member: Member) -> None:
+        """Let one poll of *member* fail where a whole one was well since the last that failed: never two in a row."""
+        asked = len(member.simulator.requests)
+        if asked - self._flickered >= 2 * REQUESTS:
+            self._flickered = asked
+            member.simulator.enter(ONE_FAILS)
 
     def _value(self, expr: str) -> Optional[float]:
         series = self.prometheus.query(expr)
@@ -253,12 +288,13 @@ def _arrival(arrivals: Sequence[Arrival], instance: str, name: str, status: str)
     return min(fitting, default=None)
 
 
-def play(
+def play(  # noqa: PLR0913 - keyword-only; all are independent
     home: Path,
     *,
     rules: Mapping[str, Any],
     config: Mapping[str, Any],
     expected: Mapping[str, Set[str]],
+    held: Mapping[str, Set[str]],
     queries: Sequence[str],
 ) -> Story:
     """Play it, with the rule file and Alertmanager's configuration as they are shipped; return what came of it."""
@@ -288,11 +324,12 @@ def play(
         stage = Stage(dict(zip(LOTS, members)), server, manager, webhook)
         try:
             stage.be_well()
-            stage.fall_ill(expected)
+            stage.fall_ill(expected, held)
             stage.be_asked(queries)
             stage.be_mended(expected)
             stage.note_times(expected)
-            stage.be_stopped(*STOPPABLE, until_told="RolewatchFleetDown")
+            stage.be_struck(*expected[STRIKE.value])
+            stage.be_stopped(*expected[STOPPED])
             stage.story.rules = server.rules()
         except BaseException:
             print(stage.tell())  # noqa: T201 - pytest shows it with the failure
