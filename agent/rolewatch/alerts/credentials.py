@@ -98,16 +98,16 @@ def _expiring(options: Options) -> Alert:
         f"and\n(time() - rolewatch_credentials_last_updated_timestamp_seconds{of} > 7200)",
         CRITICAL,
         f"{INSTANCE}: the credentials are about to expire, and no new ones came.",
-        f"The role's credentials on {INSTANCE} expire in {{{{ $value | humanizeDuration }}}} (a minus: they have expired), "
-        "and were not rotated for two hours. When they expire every AWS call fails. Cause: EC2 does not renew them; the "
-        "other alerts of this instance say why where it is known. Fix: rolewatch check on the instance; "
-        "rolewatch diagnose --instance-id from a workstation. A new association of the instance profile brings new "
-        "credentials within a minute.",
+        f"The role's credentials on {INSTANCE} expire in {{{{ $value | humanizeDuration }}}} (a minus: they have "
+        "expired), and were not rotated for two hours. When they expire every AWS call fails. Cause: EC2 does not "
+        "renew them; the other alerts of this instance say why where it is known. Fix: rolewatch check on the "
+        "instance; rolewatch diagnose --instance-id from a workstation. A new association of the instance profile "
+        "brings new credentials within a minute.",
         Fault.ROTATION_OVERDUE.value,
         wait="2m",
         hold=HOLD,
-        why="Goes by the moments alone, so that it holds when the agent is wedged, and past the expiry. The second half "
-        "keeps short-lived credentials out.",
+        why="Goes by the moments alone, so that it holds when the agent is wedged, and past the expiry. The second "
+        "half keeps short-lived credentials out.",
     )
 
 
@@ -118,15 +118,17 @@ def _fleet(options: Options) -> Iterable[Alert]:
             "RolewatchFleetFault",
             f'job_fault:rolewatch_fault_active:sum{{fault=~"{faults}"}} >= {options.fleet_hosts}\n'
             f"and\njob_fault:rolewatch_fault_active:sum / on (job) group_left ()\n"
-            f"  count by (job) (rolewatch_state{{{options.selector}, state=\"ok\"}}) >= {options.fleet_share:g}",
+            f'  count by (job) (rolewatch_state{{{options.selector}, state="ok"}}) >= {options.fleet_share:g}',
             severity,
             "{{ $value }} instances have the same fault: {{ $labels.fault }}.",
-            "{{ $value }} instances of job {{ $labels.job }} have the fault {{ $labels.fault }}. Cause: one change, since "
-            "instances do not break together: of a role, a trust policy, an instance profile, a launch template or a "
-            "firewall rule. Fix: look in CloudTrail for who changed it, and mend it there once; the runbook of the fault "
-            'has the steps. Which instances: rolewatch_fault_active{fault="{{ $labels.fault }}"} == 1.',
+            "{{ $value }} instances of job {{ $labels.job }} have the fault {{ $labels.fault }}. Cause: one change, "
+            "since instances do not break together: of a role, a trust policy, an instance profile, a launch template "
+            "or a firewall rule. Fix: look in CloudTrail for who changed it, and mend it there once; the runbook of "
+            'the fault has the steps. Which instances: rolewatch_fault_active{fault="{{ $labels.fault }}"} == 1.',
             "RolewatchFleetFault",
             hold=HOLD,
             why="One message instead of three hundred: it holds the single alerts of the same fault back "
-            "(alertmanager.yml)." if severity == CRITICAL else "",
+            "(alertmanager.yml)."
+            if severity == CRITICAL
+            else "",
         )

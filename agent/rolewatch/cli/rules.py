@@ -27,7 +27,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         default=default.selector,
         help=f"label matchers of rolewatch's series (default: {default.selector})",
     )
-    parser.add_argument("--runbooks", metavar="URL", default=None, help="where the runbooks are (default: the project's)")
+    parser.add_argument(
+        "--runbooks", metavar="URL", default=None, help="where the runbooks are (default: the project's)"
+    )
     parser.add_argument(
         "--expiring",
         metavar="DURATION",
@@ -89,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _matchers(text: str) -> str:
     matchers = text.strip().strip("{}").strip().rstrip(",")
     if not matchers or "=" not in matchers or "\n" in matchers:
-        message = f"{text!r} is no label matcher; write job=\"rolewatch\", several with commas between them"
+        message = f'{text!r} is no label matcher; write job="rolewatch", several with commas between them'
         raise argparse.ArgumentTypeError(message)
     return matchers
 
