@@ -64,6 +64,7 @@ def build() -> dashboard.Dashboard:
         several=True,
     )
     board.link("Faults", f"{DOCS}/faults.md", "Cause and fix of every fault", keep=False)
+    board.link("Alerts", f"{DOCS}/alerts.md", "What every alert means, and what holds it back", keep=False)
     board.link("Metrics", f"{DOCS}/metrics.md", "What every metric means", keep=False)
     board.frame.time("now-6h", "now")
     _now(board)

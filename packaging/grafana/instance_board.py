@@ -66,6 +66,7 @@ def build() -> dashboard.Dashboard:
     all_of_them = f"/d/{FLEET}?${{datasource:queryparam}}&${{job:queryparam}}"  # without the instance
     board.link("Fleet", all_of_them, "The board of all instances", keep=True)
     board.link("Faults", f"{DOCS}/faults.md", "Cause and fix of every fault", keep=False)
+    board.link("Alerts", f"{DOCS}/alerts.md", "What every alert means, and what holds it back", keep=False)
     board.link("Metrics", f"{DOCS}/metrics.md", "What every metric means", keep=False)
     board.frame.time("now-12h", "now")
     _now(board)
