@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -128,6 +129,24 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     """No diagnosis has a megabyte."""
     file = ConfirmationFile(tmp_path / "evidence.json")
     file.path.write_bytes(b" " * (1 << 20))
+
+    with pytest.raises(ConfirmationError, match="too large"):
+        file.read()
+
+
+def test_a_pipe_in_the_place_of_the_file_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
+    """Who confirms is another user. The daemon does not wait for a writer who never comes."""
+    file = ConfirmationFile(tmp_path / "evidence.json")
+    os.mkfifo(file.path)
+
+    with pytest.raises(ConfirmationError, match="no file"):
+        file.read()
+
+
+def test_a_file_without_an_end_does_not_fill_the_daemon(tmp_path: Path) -> None:
+    """Its size is no promise: as much is read as a diagnosis may have, and not more."""
+    file = ConfirmationFile(tmp_path / "evidence.json")
+    file.path.symlink_to("/proc/kallsyms")  # a regular file of no bytes, by stat(2), and of megabytes when it is read
 
     with pytest.raises(ConfirmationError, match="too large"):
         file.read()
