@@ -16,6 +16,9 @@ VENV := .venv/$(VERSION)-$(LOCK)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PRIVATE := build/private
+# The time of everything in the packages: that of the commit.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y pyproject.toml)
+LAY_OUT = umask 022 && export SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) LC_ALL=C.UTF-8 TZ=UTC && .venv/build/bin/python packaging/lay_out.py
 PYTEST := $(BIN)/python -m pytest --quiet --no-header --numprocesses=$(JOBS)
 SCRIPTS := .ci/run $(LOCKS)/make-venv $(LOCKS)/other-pythons
 
@@ -75,27 +78,31 @@ bench: $(READY) vendor ## measure what it costs, against the bounds
 	@$(BIN)/python tests/bench/run.py $(ARGS)
 
 .PHONY: vendor
-vendor: $(READY) ## the tree that the packages install, in build/private
-	@rm -rf $(PRIVATE) build/wheel
-	@for set in vendor vendor-cli; do \
-		$(BIN)/python -m pip install -qq --require-hashes --no-deps --no-compile --only-binary=:all: --platform=any \
-			--implementation=py --abi=none --python-version=3.9 --target=$(PRIVATE)/$$set \
-			--requirement=$(LOCKS)/$$set.txt || exit 1; \
-		rm -rf $(PRIVATE)/$$set/bin; \
-		sed -i '/^\(\.\.\/\)*bin\//d' $(PRIVATE)/$$set/*.dist-info/RECORD; \
-	done
-	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir=build/wheel .
-	@$(BIN)/python -m zipfile -e build/wheel/rolewatch-*.whl $(PRIVATE)
-	@install -D -m 755 packaging/launcher/rolewatch $(PRIVATE)/bin/rolewatch
+vendor: .venv/build/.ready ## the tree that the packages install, in build/private
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) .venv/build/bin/python $(LOCKS)/make-vendor $(PRIVATE)
 	@if [ -x $(SYSTEM_PYTHON) ]; then $(SYSTEM_PYTHON) -m compileall -q $(PRIVATE); fi
+
+.PHONY: deb
+deb: vendor ## dist/rolewatch_*_all.deb (needs debhelper and dh-python)
+	@$(LAY_OUT) deb build/deb
+	@cd build/deb && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps >build.log 2>&1 || { cat build.log; exit 1; }
+	@mkdir -p dist && rm -f dist/*.deb && cp build/*.deb dist/
+
+.PHONY: rpm
+rpm: vendor ## dist/rolewatch-*.noarch.rpm (needs rpmbuild)
+	@$(LAY_OUT) rpm build/rpm
+	@cd build/rpm && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) rpmbuild -bb --quiet --define "_topdir $$PWD/top" --define "_sourcedir $$PWD" \
+		rolewatch.spec >build.log 2>&1 || { cat build.log; exit 1; }
+	@mkdir -p dist && rm -f dist/*.rpm && cp build/rpm/top/RPMS/noarch/*.rpm dist/
 
 .PHONY: lock
 lock: .venv/uv/.ready ## resolve the .in files of packaging/python anew
 	@for name in dev systemd uv; do \
 		$(UV) --universal -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
 	@$(UV) -o $(LOCKS)/floors.txt $(LOCKS)/floors.in
-	@for name in vendor vendor-cli; do \
-		$(UV) --only-binary=:all: -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
+	@for name in vendor vendor-aws build; do \
+		$(UV) --only-binary=:all: --no-emit-package=urllib3 -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
+	@$(UV) --only-binary=:all: --no-deps -o $(LOCKS)/vendor-cli.txt $(LOCKS)/vendor-cli.in
 
 UV := .venv/uv/bin/uv pip compile --quiet --no-header --generate-hashes --no-strip-extras --python-version=3.9 $(UPGRADE)
 
@@ -111,4 +118,9 @@ $(READY): $(LOCKS)/$(LOCK).txt $(LOCKS)/systemd.txt $(LOCKS)/make-venv pyproject
 .venv/uv/.ready: $(LOCKS)/uv.txt
 	@$(PYTHON) -m venv --clear .venv/uv
 	@.venv/uv/bin/python -m pip install -qq --require-hashes --requirement=$(LOCKS)/uv.txt
+	@touch $@
+
+.venv/build/.ready: $(LOCKS)/build.txt
+	@$(PYTHON) -m venv --clear .venv/build
+	@.venv/build/bin/python -m pip install -qq --require-hashes --requirement=$(LOCKS)/build.txt
 	@touch $@
