@@ -16,11 +16,12 @@ VENV := .venv/$(VERSION)-$(LOCK)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PRIVATE := build/private
+REPO ?= dist/repo
 # The time of everything in the packages: that of the commit.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y pyproject.toml)
 LAY_OUT = umask 022 && export SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) LC_ALL=C.UTF-8 TZ=UTC && .venv/build/bin/python packaging/lay_out.py
 PYTEST := $(BIN)/python -m pytest --quiet --no-header --numprocesses=$(JOBS)
-SCRIPTS := .ci/run $(LOCKS)/make-venv $(LOCKS)/other-pythons
+SCRIPTS := .ci/run packaging/make-repository $(LOCKS)/make-venv $(LOCKS)/other-pythons
 
 .PHONY: help
 help: ## say what there is
@@ -94,6 +95,10 @@ rpm: vendor ## dist/rolewatch-*.noarch.rpm (needs rpmbuild)
 	@cd build/rpm && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) rpmbuild -bb --quiet --define "_topdir $$PWD/top" --define "_sourcedir $$PWD" \
 		rolewatch.spec >build.log 2>&1 || { cat build.log; exit 1; }
 	@mkdir -p dist && rm -f dist/*.rpm && cp build/rpm/top/RPMS/noarch/*.rpm dist/
+
+.PHONY: repo
+repo: deb rpm ## a signed apt and yum repository of both in dist/repo (KEY=… or a throw-away key, REPO=…)
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/make-repository dist $(REPO) "$(KEY)"
 
 .PHONY: lock
 lock: .venv/uv/.ready ## resolve the .in files of packaging/python anew
