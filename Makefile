@@ -118,7 +118,7 @@ lock: .venv/uv/.ready ## resolve the .in files of packaging/python anew
 		$(UV) --only-binary=:all: --no-emit-package=urllib3 -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
 	@$(UV) --only-binary=:all: --no-deps -o $(LOCKS)/vendor-cli.txt $(LOCKS)/vendor-cli.in
 
-UV := .venv/uv/bin/uv pip compile --quiet --no-header --generate-hashes --python-version=3.9 $(UPGRADE)
+UV := .venv/uv/bin/uv pip compile --quiet --no-header --generate-hashes --no-strip-extras --python-version=3.9 $(UPGRADE)
 
 .PHONY: clean
 clean: ## remove everything that was made here

@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "packaging" / "python"
 LAUNCHER = ROOT / "packaging" / "launcher" / "rolewatch"
 SYSTEM_PYTHON = Path("/usr/bin/python3")
+PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z0-9, ]+\])?==\S+.*\n\s+--hash=sha256:[0-9a-f]{64}")
+WITH_EXTRAS = re.compile(r"^[a-z0-9-]+\[[a-z0-9, ]+\]", re.MULTILINE)
 
 
 def pyproject() -> Any:  # noqa: ANN401 - a document
@@ -110,8 +112,19 @@ def test_a_lock_has_a_version_and_a_hash_for_all_that_was_asked_for(lock: Path) 
     """Every line is one exact version with its SHA-256, and nothing of the .in file is left out: run `make lock`."""
     requirements = re.split(r"\n(?=[A-Za-z0-9])", "\n" + lock.read_text(encoding="utf-8"))[1:]
 
-    assert [line for line in requirements if not re.match(r"\S+==\S+.*\n\s+--hash=sha256:[0-9a-f]{64}", line)] == []
+    assert [line for line in requirements if not PINNED.match(line)] == []
     assert set(names(lock.with_suffix(".in"))) <= set(names(lock))
+
+
+@pytest.mark.parametrize("lock", sorted(LOCKS.glob("*.txt")), ids=lambda path: path.name)
+def test_a_lock_keeps_the_extras_that_are_asked_for(lock: Path) -> None:
+    """Else pip 23 looks for the ``coverage[toml]`` of pytest-cov by itself, and has no hash for what it finds."""
+    text = lock.read_text(encoding="utf-8")
+    extras = set(WITH_EXTRAS.findall(text))
+    wanted = lock.with_suffix(".in").read_text(encoding="utf-8").replace(",", ", ")
+
+    assert set(WITH_EXTRAS.findall(wanted)) <= extras
+    assert ("coverage[toml]" in extras) is ("pytest-cov==" in text)
 
 
 def test_the_development_set_has_the_dependencies_of_the_product() -> None:

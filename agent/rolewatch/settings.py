@@ -104,14 +104,17 @@ class StateSettings:
 class ConfirmSettings:
     """``[confirm]``: what rolewatch-confirm.service finds out from AWS, and when it is asked to."""
 
-    file: str = ""
-    """File in which a confirmation leaves its evidence (`rolewatch diagnose --output`). Empty: none is read."""
+    file: str = "/run/rolewatch-confirm/evidence.json"
+    """File in which a confirmation leaves its evidence (`rolewatch diagnose --output`). It need not be there. Empty:
+    none is read."""
     request: str = ""
-    """File that the daemon touches to ask for a confirmation. Empty: it does not ask."""
+    """File that the daemon touches to ask for a confirmation. Empty: ``confirm`` in ``$RUNTIME_DIRECTORY``, as systemd
+    sets it; without that it does not ask."""
     interval: float = 21600.0
     """How often a confirmation is made without being asked for. Evidence twice as old is not believed any more."""
     spread: float = 300.0
-    """Longest wait from a fault to asking for a confirmation, so that a fleet that breaks at once spreads."""
+    """Longest wait from a fault to asking for a confirmation, so that a fleet that breaks at once spreads. Also the
+    least time between two requests."""
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class Daemon:
     def _setup(self, settings: Settings) -> Setup:
         client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
         confirmation = ConfirmationFile(Path(settings.confirm.file)) if settings.confirm.file else None
-        return Setup(settings, client, confirmation)
+        return Setup(settings, client, confirmation, state.confirmation_request(settings, self.environ))
 
     def _started(self, endpoint: Endpoint, version: str) -> Event:
         listen = ", ".join(endpoint.addresses) or "nowhere"
