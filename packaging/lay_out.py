@@ -143,7 +143,8 @@ def values(family: str, installed: List[Installed]) -> Mapping[str, str]:
         "MAINTAINER": ours["Author-email"].replace('"', ""),
     }
     if family == "deb":
-        return {**found, "DATE": format_datetime(time)}
+        synopsis = found["SUMMARY"][0].lower() + found["SUMMARY"][1:]
+        return {**found, "SUMMARY": synopsis, "DATE": format_datetime(time)}
     provides = (f"bundled(python3dist({one['Name'].lower()})) = {one['Version']}" for one in bundled())
     return {
         **found,
