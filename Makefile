@@ -16,11 +16,13 @@ VENV := .venv/$(VERSION)-$(LOCK)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PRIVATE := build/private
+REPO ?= dist/repo
 # The time of everything in the packages: that of the commit.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y pyproject.toml)
-LAY_OUT = umask 022 && export SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) LC_ALL=C.UTF-8 TZ=UTC && .venv/build/bin/python packaging/lay_out.py
+vendor sbom deb rpm repo: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
+SUMS := cd dist && find . -maxdepth 1 -name 'rolewatch*' -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS
 PYTEST := $(BIN)/python -m pytest --quiet --no-header --numprocesses=$(JOBS)
-SCRIPTS := .ci/run $(LOCKS)/make-venv $(LOCKS)/other-pythons
+SCRIPTS := .ci/run packaging/make-repository $(LOCKS)/make-venv $(LOCKS)/other-pythons
 
 .PHONY: help
 help: ## say what there is
@@ -79,21 +81,33 @@ bench: $(READY) vendor ## measure what it costs, against the bounds
 
 .PHONY: vendor
 vendor: .venv/build/.ready ## the tree that the packages install, in build/private
-	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) .venv/build/bin/python $(LOCKS)/make-vendor $(PRIVATE)
+	@.venv/build/bin/python $(LOCKS)/make-vendor $(PRIVATE)
 	@if [ -x $(SYSTEM_PYTHON) ]; then $(SYSTEM_PYTHON) -m compileall -q $(PRIVATE); fi
 
+.PHONY: sbom
+sbom: vendor
+	@mkdir -p dist && rm -f dist/*.cdx.json && .venv/build/bin/python packaging/sbom.py dist
+
 .PHONY: deb
-deb: vendor ## dist/rolewatch_*_all.deb (needs debhelper and dh-python)
-	@$(LAY_OUT) deb build/deb
-	@cd build/deb && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps >build.log 2>&1 || { cat build.log; exit 1; }
-	@mkdir -p dist && rm -f dist/*.deb && cp build/*.deb dist/
+deb: sbom ## dist/rolewatch_*_all.deb (needs debhelper and dh-python)
+	@.venv/build/bin/python packaging/lay_out.py deb build/deb
+	@rm -f build/rolewatch_*
+	@cd build/deb && umask 022 && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps >build.log 2>&1 \
+		|| { cat build.log; exit 1; }
+	@rm -f dist/*.deb && cp build/rolewatch_*.deb dist/
+	@$(SUMS)
 
 .PHONY: rpm
-rpm: vendor ## dist/rolewatch-*.noarch.rpm (needs rpmbuild)
-	@$(LAY_OUT) rpm build/rpm
-	@cd build/rpm && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) rpmbuild -bb --quiet --define "_topdir $$PWD/top" --define "_sourcedir $$PWD" \
+rpm: sbom ## dist/rolewatch-*.noarch.rpm (needs rpmbuild)
+	@.venv/build/bin/python packaging/lay_out.py rpm build/rpm
+	@cd build/rpm && umask 022 && rpmbuild -bb --quiet --define "_topdir $$PWD/top" --define "_sourcedir $$PWD" \
 		rolewatch.spec >build.log 2>&1 || { cat build.log; exit 1; }
-	@mkdir -p dist && rm -f dist/*.rpm && cp build/rpm/top/RPMS/noarch/*.rpm dist/
+	@rm -f dist/*.rpm && cp build/rpm/top/RPMS/noarch/*.rpm dist/
+	@$(SUMS)
+
+.PHONY: repo
+repo: deb rpm ## a signed apt and yum repository of both in dist/repo (KEY=… or a throw-away key, REPO=…)
+	@packaging/make-repository dist $(REPO) "$(KEY)"
 
 .PHONY: lock
 lock: .venv/uv/.ready ## resolve the .in files of packaging/python anew
@@ -108,7 +122,7 @@ UV := .venv/uv/bin/uv pip compile --quiet --no-header --generate-hashes --no-str
 
 .PHONY: clean
 clean: ## remove everything that was made here
-	@rm -rf .venv build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find agent tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): $(LOCKS)/$(LOCK).txt $(LOCKS)/systemd.txt $(LOCKS)/make-venv pyproject.toml

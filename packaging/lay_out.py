@@ -112,10 +112,17 @@ def _copy_tree(source: Path, root: Path, target: str, mode: int) -> Iterator[Ins
 
 def bundled() -> List[Message]:
     """Return the metadata of every library that we bring."""
-    return [_metadata(path) for path in sorted(PRIVATE.glob("vendor*/*.dist-info/METADATA"))]
+    return [metadata(path) for path in sorted(PRIVATE.glob("vendor*/*.dist-info/METADATA"))]
 
 
-def _metadata(path: Path) -> Message:
+def about() -> Message:
+    """Return the metadata of rolewatch itself, which the wheel has from pyproject.toml."""
+    (path,) = PRIVATE.glob("rolewatch-*.dist-info/METADATA")
+    return metadata(path)
+
+
+def metadata(path: Path) -> Message:
+    """Return the metadata of a library of Python's."""
     return email.message_from_string(path.read_text(encoding="utf-8"))
 
 
@@ -125,19 +132,19 @@ def package_version(version: str) -> str:
 
 
 def values(family: str, installed: List[Installed]) -> Mapping[str, str]:
-    """Return what the templates of *family* ask for, from the metadata of the wheel: pyproject.toml's."""
-    (path,) = PRIVATE.glob("rolewatch-*.dist-info/METADATA")
-    about = _metadata(path)
+    """Return what the templates of *family* ask for."""
+    ours = about()
     time = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), timezone.utc)
-    urls = dict(line.split(", ", 1) for line in about.get_all("Project-URL", []))
+    urls = dict(line.split(", ", 1) for line in ours.get_all("Project-URL", []))
     found: Dict[str, str] = {
-        "VERSION": package_version(about["Version"]),
-        "SUMMARY": about["Summary"],
+        "VERSION": package_version(ours["Version"]),
+        "SUMMARY": ours["Summary"],
         "HOMEPAGE": urls["Homepage"],
-        "MAINTAINER": about["Author-email"].replace('"', ""),
+        "MAINTAINER": ours["Author-email"].replace('"', ""),
     }
     if family == "deb":
-        return {**found, "DATE": format_datetime(time)}
+        synopsis = found["SUMMARY"][0].lower() + found["SUMMARY"][1:]
+        return {**found, "SUMMARY": synopsis, "DATE": format_datetime(time)}
     provides = (f"bundled(python3dist({one['Name'].lower()})) = {one['Version']}" for one in bundled())
     return {
         **found,
