@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Mapping
 
 import shtab
-from command_line import parsers
 
+from command_line import parsers
 from rolewatch import cli
 from rolewatch.faults import FAULTS
 from rolewatch.simulator.scenarios import SCENARIOS

@@ -8,9 +8,9 @@ import textwrap
 from pathlib import Path
 from typing import Iterator, List, Mapping
 
-from command_line import Command, commands
 from docutils.core import publish_string
 
+from command_line import Command, commands
 from rolewatch.config.environment import SDK_VARIABLES
 from rolewatch.config.keys import KEYS, TABLES
 from rolewatch.config.reference import meanings
