@@ -120,6 +120,17 @@ def test_nothing_can_stop_the_confirmations_for_ever() -> None:
     assert ("StartLimitIntervalSec", "0") in unit("rolewatch-confirm.service")
 
 
+def test_every_unit_names_manual_pages_that_there_are() -> None:
+    """`systemctl help rolewatch` opens them, and then AWS's page."""
+    for each in UNITS:
+        named = " ".join(value for key, value in unit(each.name) if key == "Documentation").split()
+        pages = re.findall(r"man:(\S+)\((\d)\)", " ".join(named))
+
+        assert pages, each.name
+        assert all((ROOT / f"packaging/man/{page}.{section}").is_file() for page, section in pages)
+        assert named[-1].startswith("https://docs.aws.amazon.com/")
+
+
 def test_every_user_of_a_unit_is_made_by_both_packages() -> None:
     """By sysusers.d in the deb, by a script in the rpm, whose old versions do not read that."""
     users = {value for each in UNITS for key, value in unit(each.name) if key == "User"}
