@@ -46,7 +46,6 @@ FAMILY_S_OWN = {
 
 AWAITED = {
     "docs/runbooks",
-    "packaging/cloud-init",
     "packaging/grafana/*.json",
     "packaging/grafana/*.yaml",
     "packaging/prometheus",
