@@ -10,6 +10,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import textwrap
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -93,6 +94,19 @@ def test_the_settings_that_are_written_can_be_used(path: Path, tmp_path: Path) -
 
     assert loaded.settings.expect.role == ("app-prod",)
     assert loaded.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["debian.yaml", "amazon-linux.yaml"])
+def test_a_key_that_is_filled_in_arrives_as_it_is(name: str, tmp_path: Path) -> None:
+    """With its empty line and its checksum, moved in as far as the line that it replaces."""
+    line = "      -----BEGIN PGP PUBLIC KEY BLOCK-----\n"
+    key = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQGNBGdExample\n=Ab1/\n-----END PGP PUBLIC KEY BLOCK-----\n"
+    text = (ROOT / "packaging/cloud-init" / name).read_text(encoding="utf-8")
+    assert text.count(line) == 1
+    filled_in = tmp_path / name
+    filled_in.write_text(text.replace(line, textwrap.indent(key, "      ")), encoding="utf-8")
+
+    assert key in written(filled_in).values()
 
 
 def test_the_repositories_lie_where_make_repo_puts_them() -> None:
