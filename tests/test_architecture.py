@@ -39,6 +39,8 @@ MAY_IMPORT = {
     "tell": {"explain", "faults", "model"},
     "catalog": {"catalog_events", "explain", "faults", "model", "publish"},
     "catalog_events": {"faults", "model"},
+    # What Prometheus is to tell, made of the table of faults.
+    "alerts": {"explain", "faults"},
     # publish tells and never decides.
     "publish": {"explain", "tell"} | NOUNS,
     # watch turns it.

@@ -1,0 +1,24 @@
+"""The alerts, made of the table of faults: what Prometheus is to tell, when, and in which words.
+
+Pure. `rolewatch rules` prints them as a rule file; packaging/prometheus/rolewatch.rules.yml is that without options.
+The names of alerts are the contract: routes, silences and runbooks go by them.
+"""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from rolewatch.alerts.agent import agent_alerts, recording_rules
+from rolewatch.alerts.credentials import credential_alerts
+from rolewatch.alerts.nouns import Alert, Group, Options, Recording
+
+__all__ = ["Alert", "Group", "Options", "Recording", "groups"]
+
+
+def groups(options: Options) -> Tuple[Group, ...]:
+    """Return every rule, as *options* want it, in the groups in which Prometheus evaluates them one after the other."""
+    return (
+        Group("rolewatch-recording", recording_rules(options)),
+        Group("rolewatch-agent", agent_alerts(options)),
+        Group("rolewatch-credentials", credential_alerts(options)),
+    )

@@ -1,0 +1,444 @@
+"""The rules as promtool, Prometheus's own tool, sees them: minute by minute, and word for word."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import pytest
+
+from prometheus.timeline import MINUTE, Instance, between, input_series, on_and_off, rotated, steady
+from rolewatch.alerts import Alert, Options, groups
+from rolewatch.alerts.credentials import OUTLIVED, alert_name, severity_of
+from rolewatch.alerts.rule_file import rule_file
+from rolewatch.cli import EX_USAGE, main
+from rolewatch.explain import explain
+from rolewatch.faults import FAULTS, Fault
+
+SHIPPED = Path(__file__).parents[2] / "packaging" / "prometheus" / "rolewatch.rules.yml"
+NEEDS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool: package prometheus")
+OVERDUE, EXPIRED, DETACHED = Fault.ROTATION_OVERDUE, Fault.CREDENTIALS_EXPIRED, Fault.INSTANCE_PROFILE_DETACHED
+
+
+def promtool(*words: object) -> str:
+    """Run promtool; return what it said. Fails the test where it finds something wrong."""
+    ran = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def alerts() -> List[Alert]:
+    """Return every alert."""
+    return [rule for group in groups(Options()) for rule in group.rules if isinstance(rule, Alert)]
+
+
+def play(
+    directory: Path,
+    instances: Sequence[Instance],
+    expected: Mapping[int, Sequence[str]],
+    *,
+    options: Optional[Options] = None,
+) -> None:
+    """Let promtool play *instances*; at each minute of *expected* these alerts fire, and no others."""
+    rules = directory / "rules.yml"
+    rules.write_text(SHIPPED.read_text(encoding="utf-8") if options is None else rule_file(options), encoding="utf-8")
+    test = {
+        "interval": "1m",
+        "input_series": input_series(instances, max(expected)),
+        "promql_expr_test": [
+            {
+                "expr": 'count by (alertname, severity) (ALERTS{alertstate="firing"})',
+                "eval_time": f"{minute}m",
+                "exp_samples": [
+                    {"labels": '{{alertname="{}", severity="{}"}}'.format(*each.split()), "value": count}
+                    for each, count in counted(firing).items()
+                ],
+            }
+            for minute, firing in expected.items()
+        ],
+    }
+    document = {"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [test]}
+    file = directory / "test.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    promtool("test", "rules", file)
+
+
+def counted(firing: Sequence[str]) -> Dict[str, int]:
+    """Return how often each alert is expected: ``name severity``, or ``12 x name severity``."""
+    counts: Dict[str, int] = {}
+    for each in firing:
+        number, times, name = each.partition(" x ")
+        counts[name if times else each] = int(number) if times else 1
+    return counts
+
+
+# The file
+
+
+def test_the_default_set_is_pinned() -> None:
+    """Names, severities and waits are what people route, silence and rely on: a change is deliberate, and in here."""
+    listed = [f"{alert.name} {alert.severity} {alert.wait} {alert.hold or '-'}" for alert in alerts()]
+
+    assert listed == [
+        "RolewatchDown warning 10m -",
+        "RolewatchFleetDown critical 15m -",
+        "RolewatchPollStale warning 5m -",
+        "RolewatchCrashLooping warning 0m 30m",
+        "RolewatchConfigReloadFailed warning 10m -",
+        "RolewatchPollErrors warning 15m -",
+        "RolewatchImdsUnreachable warning 5m 5m",
+        "RolewatchImdsHopLimit warning 5m 5m",
+        "RolewatchImdsDisabled warning 5m 5m",
+        "RolewatchImdsError warning 5m 5m",
+        "RolewatchInstanceProfileDetached critical 5m 5m",
+        "RolewatchInstanceProfileNotFound critical 5m 5m",
+        "RolewatchInstanceProfileNotFound warning 5m 5m",
+        "RolewatchInstanceProfileWithoutRole critical 5m 5m",
+        "RolewatchInstanceProfileWithoutRole warning 5m 5m",
+        "RolewatchCredentialsMissing critical 5m 5m",
+        "RolewatchAssumeRoleUnauthorized critical 10m 5m",
+        "RolewatchCredentialsError critical 5m 5m",
+        "RolewatchCredentialsExpired critical 1m 5m",
+        "RolewatchRotationOverdue warning 15m 5m",
+        "RolewatchRoleMismatch critical 10m 5m",
+        "RolewatchClockSkew warning 15m 5m",
+        "RolewatchCredentialsRejected critical 5m 5m",
+        "RolewatchInstanceProfileReplaced warning 5m 5m",
+        "RolewatchRoleSwapPending warning 5m 5m",
+        "RolewatchTrustPolicyDeniesEc2 warning 5m 5m",
+        "RolewatchCredentialsExpiring critical 2m 5m",
+        "RolewatchFleetFault critical 5m 5m",
+        "RolewatchFleetFault warning 5m 5m",
+    ]
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_fault_reaches_exactly_one_alert(fault: Fault) -> None:
+    """Of the alerts about one instance; that of the fleet is about many."""
+    telling = {
+        alert.name
+        for alert in alerts()
+        if alert.name != "RolewatchFleetFault"
+        and any(re.fullmatch(pattern, fault.value) for pattern in re.findall(r'fault=~?"([^"]*)"', alert.expr))
+    }
+
+    assert telling == {alert_name(fault)}
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_an_alert_says_cause_and_fix_in_the_words_of_the_table(fault: Fault) -> None:
+    """What a person needs at night: what, where, why, what to do, when it takes effect, who can, and the commands."""
+    told = explain(fault, {}, {"instance_id": "{{ $labels.instance }}"})
+    for alert in (each for each in alerts() if each.name == alert_name(fault)):
+        words = (fault.value, told.title, told.meaning, told.cause, told.hint, told.takes_effect, told.who)
+        assert [each for each in ("{{ $labels.instance }}", *words) if each not in alert.description] == []
+        assert all(step.text in alert.fix for step in told.fix)
+        assert all(line in alert.fix for step in told.fix for line in step.command.splitlines())
+        assert alert.summary == f"{{{{ $labels.instance }}}}: {told.title}."
+        assert alert.runbook == fault.value
+
+
+@NEEDS_PROMTOOL
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(Options(runbooks="https://example.org/runbooks"), id="default"),
+        pytest.param(Options(selector='job=~"node|agents", env!="test"'), id="selector"),
+        pytest.param(
+            Options(expiring=300, poll_failures=0.5, down=0.5, fleet_hosts=3, fleet_share=0.5), id="thresholds"
+        ),
+        pytest.param(Options(keep_firing_for=False), id="old-prometheus"),
+    ],
+)
+def test_promtool_takes_the_file(options: Options, tmp_path: Path) -> None:
+    """As shipped, and as any option makes it; every rule is in it, and every option is."""
+    file = tmp_path / "rules.yml"
+    file.write_text(rule_file(options), encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+
+    assert f"{len(alerts()) + 4} rules found" in promtool("check", "rules", file)
+    assert text.count(f"{{{options.selector}") > len(alerts())
+    assert ("keep_firing_for" in text) is options.keep_firing_for
+    assert text.count("runbook_url: ") == (len(alerts()) if options.runbooks else 0)
+
+
+def test_the_command_prints_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without options; and an option changes what it says it does."""
+    assert main(["rules"]) == 0
+    assert capsys.readouterr().out == SHIPPED.read_text(encoding="utf-8")
+    assert main(["rules", "--selector", '{job="node"}', "--expiring", "5m", "--runbooks", "https://wiki.example/"]) == 0
+    printed = capsys.readouterr().out
+    assert 'up{job="node"} == 0' in printed
+    assert "time() < 300" in printed
+    assert "runbook_url: https://wiki.example/role_mismatch\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--selector", "rolewatch"], "is no label matcher"),
+        (["--expiring", "soon"], "is not a duration"),
+        (["--down", "20"], "is not a share"),
+        (["--fleet-hosts", "0"], "is not a number of instances"),
+    ],
+)
+def test_an_option_that_makes_no_rule_is_refused(
+    words: List[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what to write instead; nothing is printed that somebody might load."""
+    with pytest.raises(SystemExit) as ended:
+        main(["rules", *words])
+    printed = capsys.readouterr()
+
+    assert (ended.value.code, printed.out) == (EX_USAGE, "")
+    assert said in printed.err
+
+
+# Fault by fault
+
+
+def filled_in(alert: Alert, instance: str) -> Dict[str, str]:
+    """Return the annotations of *alert* in the shipped file, filled in for *instance*."""
+    yaml = pytest.importorskip("yaml")
+    document = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    rules: List[Dict[str, Any]] = [rule for group in document["groups"] for rule in group["rules"]]
+    (rule,) = (
+        each for each in rules if each.get("alert") == alert.name and each["labels"]["severity"] == alert.severity
+    )
+    return {key: str(text).replace("{{ $labels.instance }}", instance) for key, text in rule["annotations"].items()}
+
+
+@NEEDS_PROMTOOL
+@pytest.mark.parametrize("fault", Fault)
+def test_a_fault_that_lasts_fires_word_for_word_and_one_that_is_short_does_not(fault: Fault, tmp_path: Path) -> None:
+    """Not a minute before its time; then with every annotation; over after its hold."""
+    (alert, *_) = (each for each in alerts() if each.name == alert_name(fault))
+    wait = int(alert.wait.rstrip("m"))
+    ill = Instance("i-0a", faults={fault: between(10, 50)}, usable=between(10, 50, other=1, value=0))
+    short = Instance("i-0b", faults={fault: between(10, 10 + wait)}, usable=between(10, 10 + wait, other=1, value=0))
+    expected = {
+        "exp_labels": {
+            "severity": alert.severity,
+            "job": "rolewatch",
+            "instance": "i-0a",
+            "fault": fault.value,
+        },
+        "exp_annotations": filled_in(alert, "i-0a"),
+    }
+    test = {
+        "interval": "1m",
+        "input_series": input_series([ill, short], 60),
+        "alert_rule_test": [
+            {"alertname": alert.name, "eval_time": f"{minute}m", "exp_alerts": exp}
+            for minute, exp in ((9 + wait, []), (10 + wait, [expected]), (49, [expected]), (54, [expected]), (56, []))
+        ],
+    }
+    file = tmp_path / "test.json"
+    file.write_text(
+        json.dumps({"rule_files": [str(SHIPPED)], "evaluation_interval": "1m", "tests": [test]}), encoding="utf-8"
+    )
+
+    promtool("test", "rules", file)
+
+
+@NEEDS_PROMTOOL
+@pytest.mark.parametrize("fault", OUTLIVED)
+def test_what_will_break_is_a_warning_until_it_has_broken(fault: Fault, tmp_path: Path) -> None:
+    """Hours ahead a ticket; when the last credentials are gone a page, without a gap between."""
+    ill = Instance("i-0a", faults={fault: between(10, 90)}, usable=between(10, 50))
+    name = alert_name(fault)
+
+    play(
+        tmp_path,
+        [ill],
+        {14: [], 15: [f"{name} warning"], 49: [f"{name} warning"], 54: [f"{name} warning"], 55: [f"{name} critical"]}
+        | {70: [f"{name} critical"]},
+    )
+
+
+# What a fleet goes through
+
+
+NOTHING: Sequence[str] = ()
+DOWN, FLEET_DOWN = "RolewatchDown warning", "RolewatchFleetDown critical"
+OVERDUE_TOLD, EXPIRED_TOLD = "RolewatchRotationOverdue warning", "RolewatchCredentialsExpired critical"
+EXPIRING = "RolewatchCredentialsExpiring critical"
+STALE, CRASHING, ERRORS = "RolewatchPollStale warning", "RolewatchCrashLooping warning", "RolewatchPollErrors warning"
+DETACHED_TOLD = "RolewatchInstanceProfileDetached critical"
+MISMATCH = "RolewatchRoleMismatch critical"
+UNREACHABLE = "RolewatchImdsUnreachable warning"
+
+
+def fleet(size: int) -> List[Instance]:
+    """Return so many instances that are well."""
+    return [Instance(f"i-{number:04x}") for number in range(size)]
+
+
+@NEEDS_PROMTOOL
+@pytest.mark.parametrize(
+    ("every", "life"),
+    [
+        pytest.param(60, 362, id="hourly"),
+        pytest.param(62, 362, id="two-minutes-late"),
+        pytest.param(170, 362, id="every-2-h-50"),
+        pytest.param(10, 15, id="15-minute-credentials"),
+        pytest.param(50, 60, id="1-hour-credentials"),
+    ],
+)
+def test_a_fleet_that_is_well_is_quiet_for_a_day(every: int, life: int, tmp_path: Path) -> None:
+    """However its credentials rotate: at no minute of a day does anything fire."""
+    well = Instance("i-0a", credentials=rotated(every, life))
+
+    play(tmp_path, [well], dict.fromkeys(range(0, 1440, 7), NOTHING))
+
+
+@NEEDS_PROMTOOL
+def test_blips_are_not_told(tmp_path: Path) -> None:
+    """Five failed scrapes, four minutes of a fault, nine of a mismatch, one restart, one instance that is scaled in."""
+    instances = [
+        Instance("i-scrapes", up=between(20, 25, other=1, value=0)),
+        Instance("i-fault", faults={Fault.IMDS_UNREACHABLE: between(20, 24), DETACHED: between(30, 34)}),
+        Instance("i-mismatch", faults={Fault.ROLE_MISMATCH: between(20, 29)}),
+        Instance("i-restart", started=between(20, 999, value=20 * MINUTE)),
+        Instance("i-scaled-in", up=lambda minute: 1 if minute < 20 else 0 if minute < 28 else None),
+    ]
+
+    play(tmp_path, instances, dict.fromkeys(range(61), NOTHING))
+
+
+@NEEDS_PROMTOOL
+def test_a_stuck_rotation_is_told_hours_ahead_and_without_a_gap_to_the_end(tmp_path: Path) -> None:
+    """Overdue two hours after the last one, expiring a quarter of an hour before the end, expired at the end."""
+    stuck = Instance(
+        "i-0a",
+        credentials=(steady(0), steady(360 * MINUTE)),
+        faults={OVERDUE: between(120, 999), EXPIRED: between(360, 999)},
+        usable=between(0, 360),
+    )
+
+    play(
+        tmp_path,
+        [stuck],
+        {134: NOTHING, 135: [OVERDUE_TOLD], 347: [OVERDUE_TOLD], 348: [OVERDUE_TOLD, EXPIRING]}
+        | {360: [OVERDUE_TOLD, EXPIRING], 361: [OVERDUE_TOLD, EXPIRING, EXPIRED_TOLD]},
+    )
+
+
+@NEEDS_PROMTOOL
+def test_credentials_that_expire_under_a_hung_agent_are_told(tmp_path: Path) -> None:
+    """It says nothing any more, and its last words are enough."""
+    hung = Instance(
+        "i-0a", credentials=(steady(0), steady(360 * MINUTE)), last_poll=lambda minute: min(minute, 100) * 60.0
+    )
+
+    play(tmp_path, [hung], {104: NOTHING, 111: [STALE], 348: [STALE, EXPIRING], 400: [STALE, EXPIRING]})
+
+
+@NEEDS_PROMTOOL
+def test_a_platform_that_rotates_at_the_last_moment_is_told_unless_the_threshold_says_so(tmp_path: Path) -> None:
+    """Five minutes before the end is what AWS promises: by default that is too late, with --expiring 5m it is not."""
+    late = [Instance("i-0a", credentials=rotated(every=355, life=360))]
+
+    play(tmp_path, late, {347: NOTHING, 348: [EXPIRING], 359: [EXPIRING], 361: NOTHING, 600: NOTHING})
+    play(tmp_path, late, dict.fromkeys(range(300, 720, 3), NOTHING), options=Options(expiring=300))
+
+
+@NEEDS_PROMTOOL
+def test_a_loop_that_hangs_is_told_while_the_page_answers(tmp_path: Path) -> None:
+    """Five intervals and at least five minutes, and five more."""
+    hung = Instance("i-0a", last_poll=lambda minute: min(minute, 20) * 60.0)
+
+    play(tmp_path, [hung], {30: NOTHING, 31: [STALE], 90: [STALE]})
+
+
+@NEEDS_PROMTOOL
+def test_agents_that_are_gone_are_told_one_by_one_and_as_a_fleet(tmp_path: Path) -> None:
+    """One is one; three of ten are the fleet; in a small fleet it stays with the single ones."""
+    gone = between(11, 999, other=1, value=0)
+    for number, size, expected in ((1, 10, [DOWN]), (3, 10, [f"3 x {DOWN}", FLEET_DOWN]), (3, 9, [f"3 x {DOWN}"])):
+        instances = fleet(size)
+        for instance in instances[:number]:
+            instance.up = gone
+
+        play(tmp_path, instances, {20: NOTHING, 21: [f"{number} x {DOWN}"], 26: expected})
+
+
+@NEEDS_PROMTOOL
+def test_a_job_that_is_gone_is_told(tmp_path: Path) -> None:
+    """No target at all: nothing would say anything ever again."""
+    never = Instance("i-0a", up=lambda minute: 1 if minute < 10 else None)
+
+    play(tmp_path, [never], {24: NOTHING, 25: [FLEET_DOWN], 90: [FLEET_DOWN]})
+
+
+@NEEDS_PROMTOOL
+def test_a_fault_that_flickers_is_one_alert_or_none(tmp_path: Path) -> None:
+    """Seven minutes on and two off: once, unbroken. Four on and two off never lasts long enough."""
+    long = Instance("i-0a", faults={Fault.IMDS_UNREACHABLE: on_and_off(7, 2)})
+    brief = Instance("i-0b", faults={Fault.IMDS_UNREACHABLE: on_and_off(4, 2)})
+
+    play(tmp_path, [long], dict.fromkeys(range(5, 90), (UNREACHABLE,)) | {4: NOTHING})
+    play(tmp_path, [brief], dict.fromkeys(range(90), NOTHING))
+
+
+@NEEDS_PROMTOOL
+def test_polls_that_fail_now_and_then_are_told_as_a_share(tmp_path: Path) -> None:
+    """Half of them throttled for an hour: what no fault tells."""
+    throttled = Instance("i-0a", failures=lambda minute: float(min(max(minute - 31, 0), 60)))
+
+    play(tmp_path, [throttled], {31: NOTHING, 50: NOTHING, 60: [ERRORS], 100: [ERRORS], 120: NOTHING})
+
+
+@NEEDS_PROMTOOL
+def test_an_agent_that_keeps_restarting_is_told_and_one_upgrade_is_not(tmp_path: Path) -> None:
+    """Five starts in five minutes; held until nobody can miss it."""
+    restarting = Instance("i-0a", started=lambda minute: 60.0 * min(max(minute - 20, 0), 5))
+
+    play(tmp_path, [restarting], {23: NOTHING, 24: [CRASHING], 80: [CRASHING], 109: [CRASHING], 116: NOTHING})
+
+
+@NEEDS_PROMTOOL
+def test_settings_that_were_refused_are_told(tmp_path: Path) -> None:
+    """And over as soon as they are read."""
+    refused = Instance("i-0a", config_ok=between(10, 40, other=1, value=0))
+
+    play(tmp_path, [refused], {19: NOTHING, 20: ["RolewatchConfigReloadFailed warning"], 40: NOTHING})
+
+
+@NEEDS_PROMTOOL
+def test_credentials_that_were_withdrawn_never_expire(tmp_path: Path) -> None:
+    """After a detachment nothing counts down a set that IMDS does not serve."""
+    withdrawn = Instance(
+        "i-0a",
+        credentials=(lambda minute: 0.0 if minute < 10 else None, lambda minute: 21600.0 if minute < 10 else None),
+        faults={DETACHED: between(10, 999)},
+        usable=between(0, 10),
+    )
+
+    play(tmp_path, [withdrawn], {14: NOTHING, 15: [DETACHED_TOLD], 355: [DETACHED_TOLD], 400: [DETACHED_TOLD]})
+
+
+@NEEDS_PROMTOOL
+@pytest.mark.parametrize("fault", [Fault.ASSUME_ROLE_UNAUTHORIZED, Fault.CLOCK_SKEW])
+def test_a_change_that_breaks_many_is_the_fleet_s(fault: Fault, tmp_path: Path) -> None:
+    """Ten of eighty are; nine are not, nor ten where a fifth of the fleet must be. As loud as the single alerts."""
+    name, severity = alert_name(fault), severity_of(fault)
+    for number, share, told in ((10, 0.05, True), (9, 0.05, False), (10, 0.2, False)):
+        instances = fleet(80)
+        for instance in instances[:number]:
+            instance.faults = {fault: between(10, 99)}
+        single = f"{number} x {name} {severity}"
+
+        expected = {9: NOTHING, 30: [single, *([f"RolewatchFleetFault {severity}"] if told else [])]}
+        play(tmp_path, instances, expected, options=Options(fleet_share=share))
+
+
+def test_the_severity_follows_from_the_table() -> None:
+    """Warnings of the table and an IMDS that is not seen are tickets; all else is broken now."""
+    assert {fault for fault in Fault if severity_of(fault) == "warning"} == {
+        fault for fault, entry in FAULTS.items() if entry.severity.name == "WARNING" or fault.value.startswith("imds_")
+    }
