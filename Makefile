@@ -26,7 +26,7 @@ SCRIPTS := .ci/run packaging/make-repository $(LOCKS)/make-venv $(LOCKS)/other-p
 
 .PHONY: help
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 .PHONY: run
 run: $(READY) ## the demo: a simulated IMDS goes through its faults, and rolewatch watches (ARGS="--for 2m")
@@ -61,6 +61,8 @@ lint: $(READY) ## ruff, and shellcheck for the scripts
 types: $(READY) ## mypy, strict
 	@if [ -x $(BIN)/mypy ]; then $(BIN)/mypy --no-error-summary; \
 		else echo "mypy needs Python 3.10: not run"; fi
+	@if [ -d $(BIN)/../lib/python$(VERSION)/site-packages/grafana_foundation_sdk ]; then \
+		$(BIN)/mypy --no-error-summary --python-version=3.11 --exclude= packaging/grafana/*.py; fi
 
 .PHONY: fmt
 fmt: $(READY) ## let ruff set the code
@@ -74,6 +76,10 @@ coverage: $(READY) ## the tests once more, with the branches that they miss
 .PHONY: generate
 generate: $(READY) ## write the pages that are made of the tables; a test compares them
 	@$(BIN)/python packaging/generate
+
+.PHONY: e2e
+e2e: $(READY) ## a fleet in trouble, with Debian's prometheus and prometheus-alertmanager: does every alert arrive, how fast
+	@$(PYTEST) --numprocesses=0 --timeout=600 tests/e2e $(ARGS)
 
 .PHONY: bench
 bench: $(READY) vendor ## measure what it costs, against the bounds

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from rolewatch import track
 from rolewatch.classify import Known, classify
+from rolewatch.confirmation import DECIDED_BY
 from rolewatch.faults import Fault
 from rolewatch.memory import Memory
 from rolewatch.model import (
@@ -27,6 +29,7 @@ from rolewatch.model import (
     Snapshot,
     Unanswered,
     Verdict,
+    rfc3339,
 )
 from rolewatch.settings import LimitSettings, Settings
 
@@ -235,3 +238,21 @@ def simulate(  # noqa: PLR0913 - a span of time, and how it is looked at
     while elapsed < end:
         lookout.see(look(elapsed), moment(elapsed, clock_error=clock_error))
         elapsed += step
+
+
+def diagnosis(*faults: Fault, undecided: Fault = Fault.IMDS_ERROR, **changes: Any) -> str:
+    """Return the JSON of a diagnosis that found *faults*, and could not decide one."""
+    checks: List[Dict[str, str]] = [{"id": "imds.token", "title": "IMDS", "status": "pass", "note": "It does."}]
+    for check, fault in DECIDED_BY.items():
+        status = "unknown" if fault is undecided else "fail" if fault in faults else "pass"
+        checks.append({"id": check, "title": "AWS", "status": status, "note": "So it is."})
+    found = [{"fault": fault.value, "evidence": {"role": "web-server"}} for fault in faults]
+    document = {
+        "schema": 1,
+        "instance_id": INSTANCE_ID,
+        "checks": checks,
+        "faults": found,
+        "polled": rfc3339(START),
+        **changes,
+    }
+    return json.dumps(document)

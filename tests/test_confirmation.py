@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import INSTANCE_ID, START
+from builders import START, diagnosis
 from rolewatch.cli.state import confirmation_request
 from rolewatch.confirmation import DECIDED_BY, ConfirmationFile, decode
 from rolewatch.errors import ConfirmationError
@@ -25,24 +25,6 @@ from rolewatch.simulator import Simulator
 from stage import Stage, Time
 
 HOUR = 3600.0
-
-
-def diagnosis(*faults: Fault, undecided: Fault = Fault.IMDS_ERROR, **changes: Any) -> str:
-    """Return the JSON of a diagnosis that found *faults*, and could not decide one."""
-    checks: List[Dict[str, str]] = [{"id": "imds.token", "title": "IMDS", "status": "pass", "note": "It does."}]
-    for check, fault in DECIDED_BY.items():
-        status = "unknown" if fault is undecided else "fail" if fault in faults else "pass"
-        checks.append({"id": check, "title": "AWS", "status": status, "note": "So it is."})
-    found = [{"fault": fault.value, "evidence": {"role": "web-server"}} for fault in faults]
-    document = {
-        "schema": 1,
-        "instance_id": INSTANCE_ID,
-        "checks": checks,
-        "faults": found,
-        "polled": rfc3339(START),
-        **changes,
-    }
-    return json.dumps(document)
 
 
 def test_every_confirmed_fault_has_the_check_that_decides_it() -> None:

@@ -381,6 +381,14 @@ def test_the_documentation_names_nothing_that_is_not_exported() -> None:
     assert [name for name in known if page.count(f"`{name}`") < 1] == []
 
 
+@pytest.mark.parametrize("name", [*(family.name for family in FAMILIES), *PROCESS_FAMILIES])
+def test_every_metric_answers_a_question(name: str) -> None:
+    """docs/metrics.md has a query with it: a metric that nobody would ask for need not be exported."""
+    queries = re.findall(r"```promql\n(.*?)```", DOCUMENTATION.read_text(encoding="utf-8"), re.DOTALL)
+
+    assert [query for query in queries if re.search(rf"\b{name}(_bucket|_sum|_count)?\b", query)]
+
+
 def test_every_query_of_the_documentation_is_promql(tmp_path: Path) -> None:
     """Prometheus itself accepts what docs/metrics.md tells people to ask."""
     promtool = shutil.which("promtool")

@@ -90,7 +90,9 @@ def agent_alerts(options: Options) -> Tuple[Alert, ...]:
             "RolewatchPollErrors",
             f"sum without (reason) (increase(rolewatch_poll_failures_total{of}[30m]))\n"
             f"  / increase(rolewatch_polls_total{of}[30m])\n"
-            f"  > {options.poll_failures:g}",
+            f"  > {options.poll_failures:g}\n"
+            f"unless on (job, instance)\n"
+            f'max_over_time(rolewatch_fault_active{{{options.selector}, fault=~"imds_.+"}}[30m]) == 1',
             WARNING,
             f"Many of the polls of IMDS fail on {INSTANCE}.",
             f"On {INSTANCE} {{{{ $value | humanizePercentage }}}} of the polls of the last half hour gave no usable "
@@ -99,6 +101,7 @@ def agent_alerts(options: Options) -> Tuple[Alert, ...]:
             "and ethtool -S the counter linklocal_allowance_exceeded.",
             "RolewatchPollErrors",
             wait="15m",
-            why="A share over a window catches what comes and goes too fast for a fault.",
+            why="A share over a window catches what comes and goes too fast for a fault. What was one in that window is "
+            "told already, and would be told again after it was mended.",
         ),
     )

@@ -1,0 +1,32 @@
+"""The rule file and Alertmanager's example, as they are shipped, and which alert tells of what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Set
+
+import yaml
+
+from e2e.story import CRASHING, EXPIRED, FLICKERING, REFUSED, STOPPED
+from rolewatch.alerts.credentials import alert_name
+from rolewatch.faults import Fault
+
+HOME = Path(__file__).parents[2] / "packaging" / "prometheus"
+RULES: Dict[str, Any] = yaml.safe_load((HOME / "rolewatch.rules.yml").read_text(encoding="utf-8"))
+CONFIG: Dict[str, Any] = yaml.safe_load((HOME / "alertmanager.yml").read_text(encoding="utf-8"))
+
+EXPECTED: Dict[str, Set[str]] = {
+    **{fault.value: {alert_name(fault)} for fault in Fault},
+    EXPIRED: {alert_name(Fault.CREDENTIALS_EXPIRED)},
+    STOPPED: {"RolewatchDown"},
+    FLICKERING: {"RolewatchPollErrors"},
+    REFUSED: {"RolewatchConfigReloadFailed"},
+    CRASHING: {"RolewatchCrashLooping"},
+}
+"""The alerts that must be told of each lot, and no others of it."""
+
+HELD_BACK: Dict[str, Set[str]] = {
+    Fault.CREDENTIALS_EXPIRED.value: {"RolewatchCredentialsExpiring"},
+    EXPIRED: {"RolewatchCredentialsExpiring", alert_name(Fault.ROTATION_OVERDUE)},
+}
+"""The alerts of each lot that fire, and are held back because another of its alerts says more."""
