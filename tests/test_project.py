@@ -144,6 +144,16 @@ def test_the_version_stands_in_one_place() -> None:
     assert rolewatch.__version__ == pyproject()["project"]["version"]
 
 
+def test_the_addresses_of_the_project_stand_in_one_place() -> None:
+    """They are looked up, too; a label that nobody gave an address has none."""
+    if rolewatch.__version__ == "0+unknown":
+        pytest.skip("rolewatch is not installed in this environment; `make test` installs it")
+
+    for label, url in pyproject()["project"]["urls"].items():
+        assert rolewatch.project_url(label) == url
+    assert rolewatch.project_url("Nowhere") == ""
+
+
 # The commands
 
 

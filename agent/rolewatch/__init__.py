@@ -18,3 +18,18 @@ def __getattr__(name: str) -> str:
         return version("rolewatch")
     except PackageNotFoundError:
         return "0+unknown"
+
+
+def project_url(label: str) -> str:
+    """Return the address of the project that `pyproject.toml` calls *label*; empty where there is none.
+
+    Looked up like the version, and for the same reason.
+    """
+    from importlib.metadata import PackageNotFoundError, metadata  # noqa: PLC0415 - costs 8 ms
+
+    try:
+        lines = metadata("rolewatch").get_all("Project-URL") or ()
+    except PackageNotFoundError:
+        return ""
+    found = (line.partition(", ") for line in lines)
+    return next((url for name, _, url in found if name == label), "")
