@@ -94,6 +94,8 @@ class Daemon:
             addresses=settings.metrics.listen,
             sockets=systemd.sockets(),
             uptime=lambda: self.clock().uptime,
+            runbooks=rolewatch.project_url("Runbooks"),
+            homepage=rolewatch.project_url("Homepage"),
         )
         first: List[Event] = []
         state_file = state.state_file(settings, self.environ)
