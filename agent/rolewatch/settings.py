@@ -82,6 +82,14 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True)
+class TextfileSettings:
+    """``[textfile]``: the metrics as a file for node_exporter, beside the port or instead of it."""
+
+    path: str = ""
+    """File that is written after each poll; node_exporter reads those that end in ``.prom``. Empty: none is written."""
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """``[log]``: where events are told."""
 
@@ -126,6 +134,7 @@ class Settings:
     expect: ExpectSettings = field(default_factory=ExpectSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    textfile: TextfileSettings = field(default_factory=TextfileSettings)
     log: LogSettings = field(default_factory=LogSettings)
     state: StateSettings = field(default_factory=StateSettings)
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings)
