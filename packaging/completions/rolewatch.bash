@@ -2,10 +2,10 @@
 
 _shtab_rolewatch_preflight_subparsers=(launch attach-role visible)
 _shtab_rolewatch_config_subparsers=(check show)
-_shtab_rolewatch_subparsers=(run check diagnose preflight explain history config simulate demo)
+_shtab_rolewatch_subparsers=(run check diagnose preflight explain history rules config simulate demo)
 
 _shtab_rolewatch_run_option_strings=(-h --help --config --endpoint --expect-role --listen)
-_shtab_rolewatch_check_option_strings=(-h --help --config --endpoint --expect-role --format --json)
+_shtab_rolewatch_check_option_strings=(-h --help --config --endpoint --expect-role --format --json --textfile)
 _shtab_rolewatch_diagnose_option_strings=(-h --help --config --endpoint --expect-role --instance-id --region --profile --json --output)
 _shtab_rolewatch_preflight_launch_option_strings=(-h --help --principal --region --profile --json --config --endpoint --instance-profile --image-id --instance-type --subnet-id)
 _shtab_rolewatch_preflight_attach_role_option_strings=(-h --help --principal --region --profile --json --config --endpoint --instance-profile --role)
@@ -13,6 +13,7 @@ _shtab_rolewatch_preflight_visible_option_strings=(-h --help --principal --regio
 _shtab_rolewatch_preflight_option_strings=(-h --help)
 _shtab_rolewatch_explain_option_strings=(-h --help --reason --format)
 _shtab_rolewatch_history_option_strings=(-h --help --since --json --directory --file)
+_shtab_rolewatch_rules_option_strings=(-h --help --selector --runbooks --expiring --poll-failures --down --fleet-hosts --fleet-share --no-keep-firing-for)
 _shtab_rolewatch_config_check_option_strings=(-h --help --config)
 _shtab_rolewatch_config_show_option_strings=(-h --help --json --toml --config)
 _shtab_rolewatch_config_option_strings=(-h --help)
@@ -40,7 +41,7 @@ _shtab_rolewatch_explain___format_choices=(text markdown json)
 _shtab_rolewatch_config_pos_0_choices=(check show)
 _shtab_rolewatch_simulate_pos_0_choices=(healthy assume_role_unauthorized instance_profile_without_role instance_profile_without_role_empty_listing instance_profile_without_role_early instance_profile_not_found instance_profile_not_found_early instance_profile_detached credentials_missing credentials_missing_no_listing credentials_error credentials_incomplete credentials_blank rotation_overdue credentials_expired credentials_expired_short_lived role_mismatch clock_skew imds_unreachable imds_hop_limit imds_disabled imds_unauthorized imds_throttled imds_unavailable imds_server_error imds_empty imds_malformed imds_html imds_truncated imds_info_malformed two_roles starting starting_without_credentials role_swapped other_profile_name odd_role_name rotation_stopped late_rotation short_lived clock_a_day_ahead clock_a_day_behind container_roles container_roles_only instance_tags lower_case_keys compact_json without_code trailing_newline slow one_unauthorized imdsv1_answered silent drip reset not_http invalid_utf8 huge redirect gzip_nonsense endless_headers)
 _shtab_rolewatch_simulate___format_choices=(text markdown json)
-_shtab_rolewatch_pos_0_choices=(run check diagnose preflight explain history config simulate demo)
+_shtab_rolewatch_pos_0_choices=(run check diagnose preflight explain history rules config simulate demo)
 
 _shtab_rolewatch_run__h_nargs=0
 _shtab_rolewatch_run___help_nargs=0
@@ -67,6 +68,9 @@ _shtab_rolewatch_explain___help_nargs=0
 _shtab_rolewatch_history__h_nargs=0
 _shtab_rolewatch_history___help_nargs=0
 _shtab_rolewatch_history___json_nargs=0
+_shtab_rolewatch_rules__h_nargs=0
+_shtab_rolewatch_rules___help_nargs=0
+_shtab_rolewatch_rules___no_keep_firing_for_nargs=0
 _shtab_rolewatch_config_check__h_nargs=0
 _shtab_rolewatch_config_check___help_nargs=0
 _shtab_rolewatch_config_show__h_nargs=0

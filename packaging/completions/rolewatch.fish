@@ -46,8 +46,8 @@ function _shtab_rolewatch_using
   test "$_shtab_rolewatch_cmdpath" = "$argv"
 end
 
-set -g _shtab_rolewatch_commands run check diagnose preflight 'preflight launch' 'preflight attach-role' 'preflight visible' explain history config 'config check' 'config show' simulate demo
-set -g _shtab_rolewatch_opts_with_value --config --control --directory --endpoint --expect-role --file --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --principal --profile --reason --region --role --since --speed --subnet-id
+set -g _shtab_rolewatch_commands run check diagnose preflight 'preflight launch' 'preflight attach-role' 'preflight visible' explain history rules config 'config check' 'config show' simulate demo
+set -g _shtab_rolewatch_opts_with_value --config --control --directory --down --endpoint --expect-role --expiring --file --fleet-hosts --fleet-share --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --poll-failures --principal --profile --reason --region --role --runbooks --selector --since --speed --subnet-id --textfile
 
 complete -c rolewatch -e
 complete -c rolewatch -f
@@ -67,6 +67,7 @@ complete -c rolewatch -n '_shtab_rolewatch_using check' -l endpoint -x -d 'IMDS 
 complete -c rolewatch -n '_shtab_rolewatch_using check' -l expect-role -x -d 'role that is right here; may hold * and ?, may be repeated'
 complete -c rolewatch -n '_shtab_rolewatch_using check' -l format -xka "text json nagios" -d 'what to print (default: text)'
 complete -c rolewatch -n '_shtab_rolewatch_using check' -l json -d 'the same as --format json'
+complete -c rolewatch -n '_shtab_rolewatch_using check' -l textfile -x -d 'write metrics to PATH, which ends in .prom, for node_exporter, and print nothing: for a timer instead of the daemon'
 complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a diagnose -d 'say why the credentials are wrong, and what to do'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -s h -l help -d 'show this help message and exit'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file (default: /etc/rolewatch/rolewatch.toml)'
@@ -121,6 +122,16 @@ complete -c rolewatch -n '_shtab_rolewatch_using history' -l since -x -d 'how fa
 complete -c rolewatch -n '_shtab_rolewatch_using history' -l json -d 'print a JSON object for each event: docs/journal.md'
 complete -c rolewatch -n '_shtab_rolewatch_using history' -l directory -xka "(__fish_complete_directories)" -d 'read the journal files of a directory'
 complete -c rolewatch -n '_shtab_rolewatch_using history' -l file -xka "(__fish_complete_path (commandline -ct))" -d 'read a journal file; may be repeated'
+complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a rules -d 'print the alerts for Prometheus'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -s h -l help -d 'show this help message and exit'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -l selector -x -d 'label matchers of rolewatch'"'"'s series (default: job="rolewatch")'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -l runbooks -x -d 'where the runbooks are (default: the project'"'"'s)'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -l expiring -x -d 'critical so long before credentials expire that were not rotated (default: 15m)'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -l poll-failures -x -d 'share of polls that may fail in half an hour (default: 0.2)'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -l down -x -d 'share of agents that may be out of reach before it is the fleet (default: 0.2)'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -l fleet-hosts -x -d 'from how many instances on one fault is the fleet'"'"'s (default: 10)'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -l fleet-share -x -d 'and from which share of the instances on (default: 0.05)'
+complete -c rolewatch -n '_shtab_rolewatch_using rules' -l no-keep-firing-for -d 'leave that word out, for Prometheus before 2.42'
 complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a config -d 'check or show the settings'
 complete -c rolewatch -n '_shtab_rolewatch_using config' -s h -l help -d 'show this help message and exit'
 complete -c rolewatch -n '_shtab_rolewatch_using config; and test $_shtab_rolewatch_npos -eq 0' -a check -d 'say what is wrong, and where'

@@ -101,7 +101,7 @@ def agent_alerts(options: Options) -> Tuple[Alert, ...]:
             "and ethtool -S the counter linklocal_allowance_exceeded.",
             "RolewatchPollErrors",
             wait="15m",
-            why="A share over a window catches what comes and goes too fast for a fault. What was one in that window is "
-            "told already, and would be told again after it was mended.",
+            why="A share over a window catches what comes and goes too fast for a fault. What was one in that window "
+            "is told already, and would be told again after it was mended.",
         ),
     )
