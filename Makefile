@@ -16,8 +16,13 @@ VENV := .venv/$(VERSION)-$(LOCK)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PRIVATE := build/private
+REPO ?= dist/repo
+# The time of everything in the packages: that of the commit.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y pyproject.toml)
+vendor sbom deb rpm repo: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
+SUMS := cd dist && find . -maxdepth 1 -name 'rolewatch*' -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS
 PYTEST := $(BIN)/python -m pytest --quiet --no-header --numprocesses=$(JOBS)
-SCRIPTS := .ci/run $(LOCKS)/make-venv $(LOCKS)/other-pythons
+SCRIPTS := .ci/run packaging/make-repository $(LOCKS)/make-venv $(LOCKS)/other-pythons
 
 .PHONY: help
 help: ## say what there is
@@ -41,7 +46,7 @@ test-matrix:
 .PHONY: test-on
 test-on: $(READY)
 	@echo "On Python $(VERSION), with the libraries of $(LOCKS)/$(LOCK).txt:"
-	@$(PYTEST) --ignore=tests/integration $(ARGS)
+	@$(PYTEST) --ignore=tests/integration --ignore=tests/packages --ignore=tests/page $(ARGS)
 
 .PHONY: check
 check: lint types test ## what has to pass before a change goes in
@@ -57,7 +62,7 @@ types: $(READY) ## mypy, strict
 	@if [ -x $(BIN)/mypy ]; then $(BIN)/mypy --no-error-summary; \
 		else echo "mypy needs Python 3.10: not run"; fi
 	@if [ -d $(BIN)/../lib/python$(VERSION)/site-packages/grafana_foundation_sdk ]; then \
-		$(BIN)/mypy --no-error-summary --python-version=3.11 packaging/grafana; fi
+		$(BIN)/mypy --no-error-summary --python-version=3.11 --exclude= packaging/grafana/*.py; fi
 
 .PHONY: fmt
 fmt: $(READY) ## let ruff set the code
@@ -81,33 +86,49 @@ bench: $(READY) vendor ## measure what it costs, against the bounds
 	@$(BIN)/python tests/bench/run.py $(ARGS)
 
 .PHONY: vendor
-vendor: $(READY) ## the tree that the packages install, in build/private
-	@rm -rf $(PRIVATE) build/wheel
-	@for set in vendor vendor-cli; do \
-		$(BIN)/python -m pip install -qq --require-hashes --no-deps --no-compile --only-binary=:all: --platform=any \
-			--implementation=py --abi=none --python-version=3.9 --target=$(PRIVATE)/$$set \
-			--requirement=$(LOCKS)/$$set.txt || exit 1; \
-		rm -rf $(PRIVATE)/$$set/bin; \
-		sed -i '/^\(\.\.\/\)*bin\//d' $(PRIVATE)/$$set/*.dist-info/RECORD; \
-	done
-	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir=build/wheel .
-	@$(BIN)/python -m zipfile -e build/wheel/rolewatch-*.whl $(PRIVATE)
-	@install -D -m 755 packaging/launcher/rolewatch $(PRIVATE)/bin/rolewatch
+vendor: .venv/build/.ready ## the tree that the packages install, in build/private
+	@.venv/build/bin/python $(LOCKS)/make-vendor $(PRIVATE)
 	@if [ -x $(SYSTEM_PYTHON) ]; then $(SYSTEM_PYTHON) -m compileall -q $(PRIVATE); fi
+
+.PHONY: sbom
+sbom: vendor
+	@mkdir -p dist && rm -f dist/*.cdx.json && .venv/build/bin/python packaging/sbom.py dist
+
+.PHONY: deb
+deb: sbom ## dist/rolewatch_*_all.deb (needs debhelper and dh-python)
+	@.venv/build/bin/python packaging/lay_out.py deb build/deb
+	@rm -f build/rolewatch_*
+	@cd build/deb && umask 022 && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps >build.log 2>&1 \
+		|| { cat build.log; exit 1; }
+	@rm -f dist/*.deb && cp build/rolewatch_*.deb dist/
+	@$(SUMS)
+
+.PHONY: rpm
+rpm: sbom ## dist/rolewatch-*.noarch.rpm (needs rpmbuild)
+	@.venv/build/bin/python packaging/lay_out.py rpm build/rpm
+	@cd build/rpm && umask 022 && rpmbuild -bb --quiet --define "_topdir $$PWD/top" --define "_sourcedir $$PWD" \
+		rolewatch.spec >build.log 2>&1 || { cat build.log; exit 1; }
+	@rm -f dist/*.rpm && cp build/rpm/top/RPMS/noarch/*.rpm dist/
+	@$(SUMS)
+
+.PHONY: repo
+repo: deb rpm ## a signed apt and yum repository of both in dist/repo (KEY=… or a throw-away key, REPO=…)
+	@packaging/make-repository dist $(REPO) "$(KEY)"
 
 .PHONY: lock
 lock: .venv/uv/.ready ## resolve the .in files of packaging/python anew
 	@for name in dev systemd uv; do \
 		$(UV) --universal -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
 	@$(UV) -o $(LOCKS)/floors.txt $(LOCKS)/floors.in
-	@for name in vendor vendor-cli; do \
-		$(UV) --only-binary=:all: -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
+	@for name in vendor vendor-aws build; do \
+		$(UV) --only-binary=:all: --no-emit-package=urllib3 -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
+	@$(UV) --only-binary=:all: --no-deps -o $(LOCKS)/vendor-cli.txt $(LOCKS)/vendor-cli.in
 
 UV := .venv/uv/bin/uv pip compile --quiet --no-header --generate-hashes --no-strip-extras --python-version=3.9 $(UPGRADE)
 
 .PHONY: clean
 clean: ## remove everything that was made here
-	@rm -rf .venv build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find agent tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): $(LOCKS)/$(LOCK).txt $(LOCKS)/systemd.txt $(LOCKS)/make-venv pyproject.toml
@@ -117,4 +138,9 @@ $(READY): $(LOCKS)/$(LOCK).txt $(LOCKS)/systemd.txt $(LOCKS)/make-venv pyproject
 .venv/uv/.ready: $(LOCKS)/uv.txt
 	@$(PYTHON) -m venv --clear .venv/uv
 	@.venv/uv/bin/python -m pip install -qq --require-hashes --requirement=$(LOCKS)/uv.txt
+	@touch $@
+
+.venv/build/.ready: $(LOCKS)/build.txt
+	@$(PYTHON) -m venv --clear .venv/build
+	@.venv/build/bin/python -m pip install -qq --require-hashes --requirement=$(LOCKS)/build.txt
 	@touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple
 
 import pytest
@@ -76,6 +77,7 @@ class Stage:
             self.settings,
             Client(endpoint or self.imds.endpoint, self.settings.imds, monotonic=time.monotonic),
             self.confirmation,
+            Path(self.settings.confirm.request) if self.settings.confirm.request else None,
         )
 
     def watch(

@@ -127,8 +127,8 @@ def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
         (
             "[zzz]\n",
             (
-                "1: there is no table zzz; the tables are [imds], [poll], [expect], [limits], [metrics], [log], "
-                "[state], [confirm]."
+                "1: there is no table zzz; the tables are [imds], [poll], [expect], [limits], [metrics], "
+                "[textfile], [log], [state], [confirm]."
             ),
         ),
         ("\ninterval = 30\n", "2: there is no setting interval outside the tables; did you mean interval in [poll]?"),
@@ -284,6 +284,7 @@ def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
         "limits.reminder": ("6h", "6h"),
         "metrics.listen": (["*:1", "[::1]:2"], "*:1 [::1]:2"),
         "metrics.role_info": (False, "off"),
+        "textfile.path": ("/srv/rolewatch.prom",) * 2,
         "log.format": ("json", "JSON"),
         "log.level": ("debug", "Debug"),
         "state.directory": ("/srv/state",) * 2,

@@ -17,6 +17,7 @@ ROLE = KEYS["expect.role"].read
 PROFILE = KEYS["expect.instance_profile"].read
 TAG = KEYS["expect.role_tag"].read
 DIRECTORY = KEYS["state.directory"].read
+TEXTFILE = KEYS["textfile.path"].read
 
 
 @pytest.mark.parametrize(
@@ -122,3 +123,13 @@ def test_a_directory_is_an_absolute_path() -> None:
     for text in ("lib", "./lib", "~/lib", "/a\nb", "/a\0b"):
         with pytest.raises(UnusableError, match="write an absolute path"):
             DIRECTORY(text)
+
+
+def test_a_text_file_is_one_that_node_exporter_reads() -> None:
+    """It takes what ends in `.prom`, and passes over all else without a word."""
+    assert (TEXTFILE("/var/lib/node/rolewatch.prom"), TEXTFILE("")) == ("/var/lib/node/rolewatch.prom", "")
+    for text in ("/var/lib/node", "/var/lib/node/", "/var/lib/rolewatch.prom.txt", "/var/lib/rolewatch.PROM"):
+        with pytest.raises(UnusableError, match=r"files that end in \.prom only"):
+            TEXTFILE(text)
+    with pytest.raises(UnusableError, match="write an absolute path"):
+        TEXTFILE("rolewatch.prom")

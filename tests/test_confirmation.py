@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import START, diagnosis
+from rolewatch.cli.state import confirmation_request
 from rolewatch.confirmation import DECIDED_BY, ConfirmationFile, decode
 from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.model import EventKind, State, rfc3339
-from rolewatch.settings import ConfirmSettings
+from rolewatch.settings import ConfirmSettings, Settings
 from rolewatch.simulator import Simulator
 from stage import Stage, Time
 
@@ -109,6 +111,24 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     """No diagnosis has a megabyte."""
     file = ConfirmationFile(tmp_path / "evidence.json")
     file.path.write_bytes(b" " * (1 << 20))
+
+    with pytest.raises(ConfirmationError, match="too large"):
+        file.read()
+
+
+def test_a_pipe_in_the_place_of_the_file_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
+    """Who confirms is another user. The daemon does not wait for a writer who never comes."""
+    file = ConfirmationFile(tmp_path / "evidence.json")
+    os.mkfifo(file.path)
+
+    with pytest.raises(ConfirmationError, match="no file"):
+        file.read()
+
+
+def test_a_file_without_an_end_does_not_fill_the_daemon(tmp_path: Path) -> None:
+    """Its size is no promise: as much is read as a diagnosis may have, and not more."""
+    file = ConfirmationFile(tmp_path / "evidence.json")
+    file.path.symlink_to("/proc/kallsyms")  # a regular file of no bytes, by stat(2), and of megabytes when it is read
 
     with pytest.raises(ConfirmationError, match="too large"):
         file.read()
@@ -251,6 +271,46 @@ def test_a_raised_fault_asks_for_a_confirmation_within_the_spread(stage: Stage, 
 
     assert len(asked) == 1
     assert 300 < asked[0] < 300 + 60 + stage.settings.confirm.spread + 60
+
+
+def test_a_fault_that_comes_and_goes_asks_once_in_a_spread(stage: Stage, tmp_path: Path) -> None:
+    """The budget of the AWS API is the whole account's, also of an instance that flickers all day."""
+    stage.settings = replace(stage.settings, confirm=replace(stage.settings.confirm, spread=1200.0))
+    asked: List[float] = []
+
+    def note() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (tmp_path / "request").unlink()
+            asked.append(stage.time.elapsed)
+
+    every_minute = [(60.0 * minute, note) for minute in range(1, 120)]
+    flicker = [
+        (240.0 * turn, lambda turn=turn: stage.imds.switch("healthy" if turn % 2 else "assume_role_unauthorized"))
+        for turn in range(1, 30)
+    ]
+    stage.run(stage.watch(), 2 * HOUR, *every_minute, *flicker)
+
+    assert len(raised(stage)) >= 10
+    assert 2 <= len(asked) <= 2 * HOUR / 1200
+    assert all(later - earlier >= 1200 - 60 for earlier, later in zip(asked, asked[1:]))
+
+
+@pytest.mark.parametrize(
+    ("environ", "setting", "expected"),
+    [
+        ({}, "", None),
+        ({"RUNTIME_DIRECTORY": ""}, "", None),
+        ({"RUNTIME_DIRECTORY": "/run/rolewatch"}, "", Path("/run/rolewatch/confirm")),
+        ({"RUNTIME_DIRECTORY": "/run/one:/run/two"}, "", Path("/run/one/confirm")),
+        ({"RUNTIME_DIRECTORY": "/run/rolewatch"}, "/srv/request", Path("/srv/request")),
+    ],
+    ids=["no systemd", "nothing", "as the unit", "several", "a setting"],
+)
+def test_a_request_goes_where_systemd_gives_room_unless_a_setting_says_otherwise(
+    environ: Dict[str, str], setting: str, expected: Optional[Path]
+) -> None:
+    """So the units alone switch confirmation on and off; without systemd, and without a setting, nobody is asked."""
+    assert confirmation_request(Settings(confirm=ConfirmSettings(request=setting)), environ) == expected
 
 
 def test_health_asks_for_no_confirmation(stage: Stage, tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "packaging" / "python"
 LAUNCHER = ROOT / "packaging" / "launcher" / "rolewatch"
 SYSTEM_PYTHON = Path("/usr/bin/python3")
-PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z0-9, ]+\])?==\S+.*\n\s+--hash=sha256:[0-9a-f]{64}")
-WITH_EXTRAS = re.compile(r"^[a-z0-9-]+\[[a-z0-9, ]+\]", re.MULTILINE)
+PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z0-9, -]+\])?==\S+.*\n\s+--hash=sha256:[0-9a-f]{64}")
+WITH_EXTRAS = re.compile(r"^[a-z0-9-]+\[[a-z0-9, -]+\]", re.MULTILINE)
 
 
 def pyproject() -> Any:  # noqa: ANN401 - a document

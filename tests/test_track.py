@@ -761,6 +761,30 @@ def test_missed_polls_do_not_keep_it_from_learning() -> None:
     assert lookout.standing() == ()
 
 
+@pytest.mark.parametrize("intervals", [(), (3600.0, 3600.0), (60.0, 60.0)], ids=["unlearned", "hourly", "quick"])
+def test_the_moment_told_as_overdue_is_when_the_fault_is_raised(intervals: Tuple[float, ...]) -> None:
+    """Not a second before: what the page draws is what is judged."""
+    served = answered(credentials=credentials(updated=START), date=START)
+    lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=intervals))
+    overdue = lookout.see(served, moment()).overdue
+    assert overdue is not None
+    late = (overdue - START).total_seconds()
+
+    lookout.see(replace(served, date=overdue), moment(late))
+    assert Fault.ROTATION_OVERDUE not in lookout.standing()
+    lookout.see(replace(served, date=overdue + SECOND), moment(late + 1))
+    assert Fault.ROTATION_OVERDUE in lookout.standing()
+
+
+def test_nothing_is_overdue_where_nothing_is_served() -> None:
+    """Withdrawn credentials are not waited for, and dates at the end of time have no end after them."""
+    last = datetime.max.replace(tzinfo=timezone.utc)
+    lookout = healthy_lookout()
+
+    assert lookout.see_each(detached(), detached()).overdue is None
+    assert lookout.see(answered(credentials=credentials(updated=last - HOUR, life=HOUR))).overdue is None
+
+
 def test_swapping_the_role_every_now_and_then_teaches_no_cadence() -> None:
     """A set of another role is no successor."""
     lookout = Lookout()

@@ -259,19 +259,23 @@ def _judge_document(verdict: _Judgement, document: Credentials, known: Known, no
         )
 
 
-def _judge_age(
-    verdict: _Judgement, facts: Dict[str, Scalar], *, age: timedelta, life: timedelta, interval: Optional[float]
-) -> None:
-    """Judge whether a successor is overdue.
+def allowed_age(life: timedelta, interval: Optional[float]) -> timedelta:
+    """Return how old a set that lives for *life* may grow before a successor is overdue.
 
     With a learned cadence a set may grow twice as old as that, since one rotation may come late; never less than a
     quarter of its life, so that a few quick re-associations do not teach an hourly instance to cry; and never more than
     its life. Without one, the cautious rule.
     """
     if interval is None:
-        allowed = max(life / 2, UNLEARNED_OVERDUE)
-    else:
-        allowed = min(max(timedelta(seconds=2 * interval), life / 4), life)
+        return max(life / 2, UNLEARNED_OVERDUE)
+    return min(max(timedelta(seconds=2 * interval), life / 4), life)
+
+
+def _judge_age(
+    verdict: _Judgement, facts: Dict[str, Scalar], *, age: timedelta, life: timedelta, interval: Optional[float]
+) -> None:
+    """Judge whether a successor is overdue."""
+    allowed = allowed_age(life, interval)
     if age <= allowed:
         return
     evidence: Dict[str, Scalar] = {

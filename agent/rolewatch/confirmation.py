@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,15 +64,19 @@ class ConfirmationFile:
         version = (status.st_mtime_ns, status.st_size, status.st_ino)
         if version != self._read:
             self._read, self._last = version, None
-            self._last = decode(self._text(status.st_size))
+            self._last = decode(self._text())
         return self._last
 
-    def _text(self, size: int) -> str:
-        if size > MAX_SIZE or not self.path.is_file():
-            message = f"{self.path} is no evidence of a confirmation: too large, or no file"
-            raise ConfirmationError(message)
+    def _text(self) -> str:
+        """Return what the file holds. Another user writes it: no pipe may hold us up, no endless file fill us."""
         try:
-            return self.path.read_text(encoding="utf-8")
+            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                content = file.read(MAX_SIZE + 1) if is_file else b""
+                if not is_file or len(content) > MAX_SIZE:
+                    message = f"{self.path} is no evidence of a confirmation: too large, or no file"
+                    raise ConfirmationError(message)
+                return content.decode()
         except (OSError, UnicodeDecodeError) as error:
             message = f"{self.path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
             raise ConfirmationError(message) from None

@@ -345,6 +345,8 @@ class Snapshot:
     last_updated: Optional[datetime] = None
     rotation_interval: Optional[float] = None
     """The learned cadence in seconds; None while too few rotations were seen."""
+    overdue: Optional[datetime] = None
+    """From when on a successor of that set is overdue; None where its dates are not known."""
     clock_offset: Optional[float] = None
     identity: Optional[Identity] = None
     polls: int = 0

@@ -82,6 +82,14 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True)
+class TextfileSettings:
+    """``[textfile]``: the metrics as a file for node_exporter, beside the port or instead of it."""
+
+    path: str = ""
+    """File that is written after each poll; node_exporter reads those that end in ``.prom``. Empty: none is written."""
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """``[log]``: where events are told."""
 
@@ -104,14 +112,17 @@ class StateSettings:
 class ConfirmSettings:
     """``[confirm]``: what rolewatch-confirm.service finds out from AWS, and when it is asked to."""
 
-    file: str = ""
-    """File in which a confirmation leaves its evidence (`rolewatch diagnose --output`). Empty: none is read."""
+    file: str = "/run/rolewatch-confirm/evidence.json"
+    """File in which a confirmation leaves its evidence (`rolewatch diagnose --output`). It need not be there. Empty:
+    none is read."""
     request: str = ""
-    """File that the daemon touches to ask for a confirmation. Empty: it does not ask."""
+    """File that the daemon touches to ask for a confirmation. Empty: ``confirm`` in ``$RUNTIME_DIRECTORY``, as systemd
+    sets it; without that it does not ask."""
     interval: float = 21600.0
     """How often a confirmation is made without being asked for. Evidence twice as old is not believed any more."""
     spread: float = 300.0
-    """Longest wait from a fault to asking for a confirmation, so that a fleet that breaks at once spreads."""
+    """Longest wait from a fault to asking for a confirmation, so that a fleet that breaks at once spreads. Also the
+    least time between two requests."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,7 @@ class Settings:
     expect: ExpectSettings = field(default_factory=ExpectSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    textfile: TextfileSettings = field(default_factory=TextfileSettings)
     log: LogSettings = field(default_factory=LogSettings)
     state: StateSettings = field(default_factory=StateSettings)
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings)

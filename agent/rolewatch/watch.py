@@ -50,11 +50,13 @@ Pause = Callable[[float], Wake]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a reload replaces: the settings, and the client that they describe."""
+    """What a reload replaces: the settings, and what they describe."""
 
     settings: Settings
     client: Client
     confirmation: Optional[ConfirmationFile] = None
+    request: Optional[Path] = None
+    """The file to touch where a confirmation is wanted; None: nobody is asked."""
 
 
 Reload = Callable[[], Tuple[Optional[Setup], Event]]
@@ -82,6 +84,7 @@ class Watch:
         self._schedule = Schedule(seed=self.memory.boot_id)
         self._events: List[Event] = []
         self._ask_at: Optional[float] = None
+        self._asked_at: Optional[float] = None
         if self.setup.confirmation is not None:
             self.publisher_failures.setdefault("confirmation", 0)
         for publisher in self.publishers:
@@ -158,16 +161,18 @@ class Watch:
 
     def _ask_for_confirmation(self, events: Sequence[Event], now: Moment) -> None:
         """Ask for a confirmation some time after a fault was raised, or one was confirmed once and needs it twice."""
-        confirm = self.setup.settings.confirm
-        if not confirm.request:
+        request, spread = self.setup.request, self.setup.settings.confirm.spread
+        if request is None:
             return
         raised = any(event.kind is EventKind.FAULT_RAISED and event.fault not in CONFIRMED_FAULTS for event in events)
         once = any(fault in CONFIRMED_FAULTS and not watched.active for fault, watched in self.memory.faults.items())
         if self._ask_at is None and (raised or once):
-            self._ask_at = now.uptime + phase(self._schedule.seed) * confirm.spread
+            self._ask_at = now.uptime + phase(self._schedule.seed) * spread
+            if self._asked_at is not None:  # a fault that comes and goes must not spend the account's budget either
+                self._ask_at = max(self._ask_at, self._asked_at + spread)
         if self._ask_at is not None and now.uptime >= self._ask_at:
-            self._ask_at = None
-            self._attempt("confirmation", lambda: ask(Path(confirm.request)))
+            self._ask_at, self._asked_at = None, now.uptime
+            self._attempt("confirmation", lambda: ask(request))
 
     def _publish(self, report: Report, now: Moment) -> None:
         """Hand *report* to every publisher. One that fails is counted and told; the watching goes on."""

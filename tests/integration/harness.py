@@ -23,7 +23,15 @@ from rolewatch.cli import check
 from rolewatch.cli.daemon import Daemon
 from rolewatch.model import Snapshot
 from rolewatch.publish.http import Endpoint
-from rolewatch.settings import ExpectSettings, ImdsSettings, LogSettings, MetricsSettings, Settings, StateSettings
+from rolewatch.settings import (
+    ExpectSettings,
+    ImdsSettings,
+    LogSettings,
+    MetricsSettings,
+    Settings,
+    StateSettings,
+    TextfileSettings,
+)
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import Harm
 from rolewatch.simulator.scenarios import Scenario, scenario
@@ -32,6 +40,9 @@ from rolewatch.watch import Wake
 POLLS = 4
 """Enough to raise or clear any fault: the longest debounce is three polls."""
 
+
+TEXTFILE = "rolewatch.prom"
+"""The file for node_exporter, in the test's directory."""
 
 QUICK = ImdsSettings(timeout=0.3, deadline=0.6)
 """A server on loopback that takes longer than this takes for ever."""
@@ -96,6 +107,7 @@ class Seen:
 
     metrics: str = ""
     openmetrics: str = ""
+    textfile: str = ""
     status: Dict[str, Any] = field(default_factory=dict)
     page: str = ""
     ready: int = 0
@@ -122,6 +134,7 @@ class Seen:
             (
                 self.metrics,
                 self.openmetrics,
+                self.textfile,
                 json.dumps(self.status),
                 self.page,
                 json.dumps(self.entries),
@@ -215,6 +228,7 @@ class House:
             imds=replace(self.patience, endpoint=self.endpoint),
             expect=self.expect,
             metrics=MetricsSettings(listen=("127.0.0.1:0",)),
+            textfile=TextfileSettings(path=str(self.directory / TEXTFILE)),
             log=LogSettings(format=self.log_format, level="debug"),
             state=StateSettings(directory=str(self.directory)),
         )
@@ -222,6 +236,7 @@ class House:
     def _scrape(self, address: str, seen: Seen) -> None:
         _, seen.metrics = get(f"http://{address}/metrics")
         _, seen.openmetrics = get(f"http://{address}/metrics", Accept="application/openmetrics-text; version=1.0.0")
+        seen.textfile = (self.directory / TEXTFILE).read_text()
         _, status = get(f"http://{address}/status.json")
         seen.status = json.loads(status)
         _, seen.page = get(f"http://{address}/")

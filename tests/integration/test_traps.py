@@ -18,9 +18,10 @@ from rolewatch.publish.metric_table import FAMILIES
 from rolewatch.settings import ImdsSettings, MetricsSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
+from units import UNITS
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = [ROOT / "systemd/rolewatch.service", ROOT / "systemd/rolewatch.socket"]
+SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 EXPOSURE = 1.2
 """Of 10, by systemd-analyze of 252: node_exporter of Debian has 9.2, the SSM agent 9.6 (measured in 2026)."""
 
@@ -172,11 +173,12 @@ def test_trap_unordered_unit_or_an_ordering_cycle(tmp_path: Path) -> None:
     assert said == []
 
 
+@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_trap_root_without_a_sandbox() -> None:
+def test_trap_root_without_a_sandbox(service: Path) -> None:
     """Three agents of AWS's score 9.6, which systemd calls UNSAFE."""
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE * 10:.0f}", str(UNITS[0])],
+        ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE * 10:.0f}", str(service)],
         capture_output=True,
         text=True,
         check=False,

@@ -21,7 +21,7 @@ from rolewatch.model import (
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 UPTIME = 5000.0
-PUBLISHERS = ("metrics", "http", "journal", "systemd", "state_file")
+PUBLISHERS = ("confirmation", "metrics", "http", "journal", "systemd", "state_file")
 
 FIRST = Snapshot(
     moment=Moment(NOON, UPTIME),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
+import hashlib
 import html.parser
 import json
 import socket
@@ -12,12 +14,13 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
+from page.looks import changed, raised
 from publish.pages import parse_openmetrics, parse_text
 from publish.raw import ask, exchange, idle
 from publish.snapshots import FIRST, ILL, OK, STATUS, active, report
 from rolewatch.errors import UnavailableError
 from rolewatch.faults import Fault
-from rolewatch.model import AgentStatus, Snapshot
+from rolewatch.model import AgentStatus, Report, Snapshot, State
 from rolewatch.publish import Publisher
 from rolewatch.publish.http import Endpoint
 from rolewatch.publish.metrics import Metrics
@@ -261,31 +264,94 @@ class Page(html.parser.HTMLParser):
         self.words += data
 
 
-def test_the_landing_page_says_how_it_stands_and_where_to_look() -> None:
-    """Every link leads somewhere, nothing is loaded from elsewhere, and there is no script."""
+def test_the_page_says_how_it_stands_and_where_to_look() -> None:
+    """Every link of ours leads somewhere, nothing is loaded from elsewhere, and there is no script."""
     with answering(ILL) as house:
         told = ask(house.address, "/")
         page = Page(told.body)
-        statuses = {link: ask(house.address, link).status for link in page.links}
+        ours = [link for link in page.links if link.startswith("/")]
+        statuses = {link: ask(house.address, link).status for link in ours}
 
     assert told.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "rolewatch 1.2.3" in page.words
-    assert "State: degraded" in page.words
+    assert "Degraded" in page.words
     assert all(each.fault.value in page.words for each in ILL.faults)
-    assert statuses == dict.fromkeys(("/metrics", "/status.json", "/-/healthy", "/-/ready"), 200)
-    assert page.loaded == []
+    assert statuses == dict.fromkeys(("/?refresh=off", "/metrics", "/status.json", "/-/healthy", "/-/ready"), 200)
+    assert all(value.startswith("data:image/svg+xml,") for _, value in page.loaded)
     assert "script" not in page.tags
 
 
-def test_html_is_sent_with_what_keeps_browsers_safe(house: House) -> None:
-    """No foreign frame, no script, no guessing of types, no cache."""
-    headers = ask(house.address, "/").headers
+def test_the_page_follows_the_reports(house: House) -> None:
+    """What happened since the start is on it, newest first, and how old the last look is."""
+    house.endpoint.publish(Report(ILL, (raised(ILL.faults[0], ILL), changed(State.OK, State.DEGRADED))))
+    house.uptime.seconds += 42
+    words = Page(ask(house.address, "/").body).words
 
-    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["X-Frame-Options"] == "DENY"
-    assert headers["Referrer-Policy"] == "no-referrer"
-    assert headers["Cache-Control"] == "no-store"
+    assert "Polled 42 s ago." in words
+    assert words.index("state changed") < words.index("fault raised")
+
+
+def test_the_page_refreshes_itself_until_the_reader_stops_that(house: House) -> None:
+    """By a header, at the pace of the polls; ``/?refresh=off`` stands still, and leads back."""
+    moving, still = ask(house.address, "/"), ask(house.address, "/?refresh=off")
+
+    assert moving.headers["Refresh"] == "30"
+    assert "Refresh" not in still.headers
+    assert "/" in Page(still.body).links
+    assert "/?refresh=off" not in Page(still.body).links
+
+
+def test_the_page_refreshes_gently() -> None:
+    """A daemon that polls every five seconds is not asked as often; one that has not polled yet is soon asked again."""
+    with answering(None) as house:
+        starting = ask(house.address, "/").headers["Refresh"]
+        house.publish(replace(OK, poll_interval=5.0))
+        quick = ask(house.address, "/").headers["Refresh"]
+
+    assert (starting, quick) == ("2", "10")
+
+
+@pytest.mark.parametrize(
+    "query", ["refresh=on", "refresh=off&refresh=off", "x=1", "refresh", "%00=&&=&", "refresh=OFF"]
+)
+def test_what_else_a_query_says_changes_nothing(house: House, query: str) -> None:
+    """The page has one switch."""
+    assert ask(house.address, f"/?{query}").headers["Refresh"] == "30"
+
+
+def test_a_query_of_a_thousand_arguments_is_refused_by_the_page(house: House) -> None:
+    """Nobody who looks for help wrote that."""
+    assert ask(house.address, "/?" + "&".join(["refresh=off"] * 500)).status == 400
+
+
+def test_a_page_of_a_stuck_daemon_says_so(house: House) -> None:
+    """With the same limit as ``/-/healthy``: what it shows was true once."""
+    house.uptime.seconds += 360
+    body = Page(ask(house.address, "/").body)
+
+    assert "OK, 6 min ago" in body.words
+    assert "rolewatch is stuck" in body.words
+
+
+def test_the_page_looks_for_nothing_but_itself(house: House) -> None:
+    """The policy allows the one style that is in the page, by its hash, and no other; no foreign frame, no cache."""
+    told = ask(house.address, "/")
+    style = told.body.decode().partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = dict(each.strip().split(" ", 1) for each in told.headers["Content-Security-Policy"].split(";"))
+
+    assert policy == {
+        "default-src": "'none'",
+        "style-src": f"'sha256-{digest}'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert told.headers["X-Content-Type-Options"] == "nosniff"
+    assert told.headers["X-Frame-Options"] == "DENY"
+    assert told.headers["Referrer-Policy"] == "no-referrer"
+    assert told.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\ud800", '"&'], ids=["script", "half", "entities"])

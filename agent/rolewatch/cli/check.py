@@ -8,11 +8,13 @@ import os
 import sys
 import textwrap
 import time
+from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import rolewatch
 from rolewatch import config
 from rolewatch.cli import once, options
+from rolewatch.errors import UsageError
 from rolewatch.imds import Client
 from rolewatch.model import Snapshot, State
 from rolewatch.publish.status import status_document
@@ -45,15 +47,27 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         "--format", choices=["text", "json", "nagios"], default="text", help="what to print (default: text)"
     )
     form.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
+    form.add_argument(
+        "--textfile",
+        metavar="PATH",
+        type=Path,
+        help="write metrics to PATH, which ends in .prom, for node_exporter, and print nothing: for a timer instead of "
+        "the daemon",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, print and return the exit status of the state."""
+    """Look, print or write, and return the exit status of the state."""
     loaded = options.load(arguments)
     for warning in loaded.warnings:
         print(f"rolewatch: {warning}", file=sys.stderr)
+    if arguments.textfile and arguments.textfile.suffix != ".prom":
+        raise UsageError(f"--textfile {arguments.textfile}: node_exporter reads files that end in .prom only")
     snapshot = look(loaded.settings)
+    if arguments.textfile:
+        _write(arguments.textfile, snapshot, role_info=loaded.settings.metrics.role_info)
+        return snapshot.state.exit_code
     document = status_document(snapshot, version=rolewatch.__version__, uid=os.getuid())
     if arguments.format == "json":
         print(json.dumps(document, indent=2))
@@ -69,6 +83,15 @@ def look(settings: Settings) -> Snapshot:
     """Ask IMDS once and return what that shows."""
     client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
     return once.look(client, settings).snapshot
+
+
+def _write(path: Path, snapshot: Snapshot, *, role_info: bool) -> None:
+    # prometheus-client takes a moment to load, and the other forms do without.
+    from rolewatch.publish.metrics import as_text  # noqa: PLC0415
+    from rolewatch.publish.samples import samples_of_look  # noqa: PLC0415
+    from rolewatch.publish.textfile import write  # noqa: PLC0415
+
+    write(path, as_text(samples_of_look(snapshot, version=rolewatch.__version__, role_info=role_info)))
 
 
 def nagios(snapshot: Snapshot) -> str:

@@ -20,6 +20,7 @@ from rolewatch.publish.http import Endpoint
 from rolewatch.publish.journal import JOURNAL_SOCKET, Journal
 from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.systemd import Systemd
+from rolewatch.publish.textfile import Textfile
 from rolewatch.settings import Settings
 from rolewatch.state_file import StateFile
 from rolewatch.watch import MIN_GAP, Clock, Pause, Reload, Setup, Watch, clock
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Load = Callable[[], Tuple[Settings, Sequence[str]]]
 """Read the settings, and what deserves a warning in them. Raises `ConfigError` where they cannot be used."""
-AT_START = ("metrics", "log", "state")
+AT_START = ("metrics", "textfile", "log", "state")
 """The tables that are read when the daemon starts, and not again."""
 BEAT = 5.0
 """Seconds between two beats at most, where systemd asks for none: how long an entry may wait for a stuck journal."""
@@ -94,13 +95,24 @@ class Daemon:
             addresses=settings.metrics.listen,
             sockets=systemd.sockets(),
             uptime=lambda: self.clock().uptime,
+            runbooks=rolewatch.project_url("Runbooks"),
+            homepage=rolewatch.project_url("Homepage"),
         )
+        path = settings.textfile.path
+        textfile = Textfile(Path(path), metrics.text) if path else None
         first: List[Event] = []
         state_file = state.state_file(settings, self.environ)
         watch = Watch(
             setup=self._setup(settings),
             memory=_remembered(state_file, first),
-            publishers=(metrics, endpoint, journal, systemd, *self.extra_publishers),
+            publishers=(
+                metrics,
+                endpoint,
+                journal,
+                systemd,
+                *((textfile,) if textfile else ()),
+                *self.extra_publishers,
+            ),
             remember=state_file.save if state_file else None,
             clock=self.clock,
             beat=_both(journal.flush, systemd.alive),
@@ -124,20 +136,24 @@ class Daemon:
             for event in watch.untold():
                 journal.tell(event)
             endpoint.stop()
+            if textfile:
+                textfile.stop()
             journal.close()
 
     def _setup(self, settings: Settings) -> Setup:
         client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
         confirmation = ConfirmationFile(Path(settings.confirm.file)) if settings.confirm.file else None
-        return Setup(settings, client, confirmation)
+        return Setup(settings, client, confirmation, state.confirmation_request(settings, self.environ))
 
     def _started(self, endpoint: Endpoint, version: str) -> Event:
         listen = ", ".join(endpoint.addresses) or "nowhere"
+        path = self.settings.textfile.path
+        metrics = ", ".join((*endpoint.addresses, *((path,) if path else ()))) or "nowhere"
         imds = config.resolve_endpoint(self.settings.imds)
         return Event(
             EventKind.STARTED,
             Level.NOTICE,
-            f"rolewatch {version} watches {imds} every {self.settings.poll.interval:g} s; metrics on {listen}.",
+            f"rolewatch {version} watches {imds} every {self.settings.poll.interval:g} s; metrics on {metrics}.",
             fields={"version": version, "listen": listen, "endpoint": imds},
         )
 

@@ -21,6 +21,14 @@ def state_file(settings: Settings, environ: Mapping[str, str]) -> Optional[State
     return StateFile(Path(directory)) if directory else None
 
 
+def confirmation_request(settings: Settings, environ: Mapping[str, str]) -> Optional[Path]:
+    """Return the file that a daemon touches to ask for a confirmation; None where it has no place for one."""
+    if settings.confirm.request:
+        return Path(settings.confirm.request)
+    directory = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return Path(directory, "confirm") if directory else None
+
+
 def boot_id() -> str:
     """Return what the kernel calls this boot; empty where it does not say."""
     try:

@@ -41,6 +41,7 @@ READERS: Mapping[str, Reader] = {
     "limits.reminder": Duration(60, 24 * _HOUR),
     "metrics.listen": Several(_LISTEN),
     "metrics.role_info": Switch(),
+    "textfile.path": Text("absolute path that ends in .prom", names.prom_file, optional=True),
     "log.format": names.words("auto", "journal", "json", "console"),
     "log.level": names.words("error", "warning", "notice", "info", "debug"),
     "state.directory": _DIRECTORY,

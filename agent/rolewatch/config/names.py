@@ -103,3 +103,10 @@ def directory(text: str) -> str:
     if not text.startswith("/") or not text.isprintable():
         raise UnusableError(f"is {shown(text)}; write an absolute path, as in /var/lib/rolewatch")
     return text
+
+
+def prom_file(text: str) -> str:
+    """Return *text*, an absolute path of a file that node_exporter would read."""
+    if not directory(text).endswith(".prom"):
+        raise UnusableError(f"is {shown(text)}; node_exporter reads files that end in .prom only, as in rolewatch.prom")
+    return text

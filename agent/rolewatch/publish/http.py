@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Callable, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import parse_qs
 
 from rolewatch.model import Report, Snapshot
-from rolewatch.publish.landing import landing_page
 from rolewatch.publish.metrics import Metrics
-from rolewatch.publish.request import Request, Response
+from rolewatch.publish.page import page
+from rolewatch.publish.page.recent import Recent
+from rolewatch.publish.page.style import POLICY
+from rolewatch.publish.page.view import View
+from rolewatch.publish.request import BadRequestError, Request, Response
 from rolewatch.publish.server import DEADLINE, Server
 from rolewatch.publish.status import status_document, unpolled_document
 
@@ -24,13 +27,17 @@ SLOWEST_INTERVAL = 120.0
 MISSED = 3
 """So many intervals without a report, and the loop counts as stuck."""
 MAX_NAMES = 100
-"""``name[]`` arguments that a request may have. There are fewer metrics."""
+"""Arguments that a request may have. There are fewer metrics to name."""
+
+MIN_REFRESH = 10
+"""Seconds between two looks of a browser at the page, at the least."""
+STARTING_REFRESH = 2
+"""The same before the first poll has ended, which is soon."""
 
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json"
 _FOR_BROWSERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
 }
@@ -51,16 +58,23 @@ class Endpoint:
         sockets: Sequence[socket.socket] = (),
         ssl: Optional[SSLContext] = None,
         deadline: float = DEADLINE,
+        runbooks: str = "",
+        homepage: str = "",
     ) -> None:
-        """Open nothing yet. *uptime* is the clock that tells how old the last report is, in seconds."""
+        """Open nothing yet. *uptime* is the clock that tells how old the last report is, in seconds.
+
+        *runbooks* and *homepage* are URLs that the page links to.
+        """
         self._metrics = metrics
         self._version = version
+        self._runbooks, self._homepage = runbooks, homepage
+        self._recent = Recent()
         self._uptime = uptime
         self._snapshot: Optional[Snapshot] = None
         self._ticked = uptime()
         self._server = Server(self.answer, addresses=addresses, sockets=sockets, ssl=ssl, deadline=deadline)
         self._routes: Mapping[str, Callable[[Request], Response]] = {
-            "/": self._landing,
+            "/": self._page,
             "/metrics": self._page_of_metrics,
             "/status.json": self._status,
             "/-/healthy": self._healthy,
@@ -84,6 +98,7 @@ class Endpoint:
     def publish(self, report: Report) -> None:
         """Keep *report* for who asks. Raise what went wrong in answering since the last one, to be told and counted."""
         self._snapshot = report.snapshot
+        self._recent = self._recent.after(report)
         self._ticked = self._uptime()
         failure = self._server.take_failure()
         if failure is not None:
@@ -94,17 +109,32 @@ class Endpoint:
         route = self._routes.get(request.path)
         if route is None:
             return Response(HTTPStatus.NOT_FOUND, b"There is nothing here. The metrics are at /metrics.\n")
-        return route(request)
+        try:
+            return route(request)
+        except BadRequestError as error:
+            return error.response
 
-    def _landing(self, _request: Request) -> Response:
-        page = landing_page(self._snapshot, version=self._version)
-        return Response(HTTPStatus.OK, page, _HTML, _FOR_BROWSERS)
+    def _page(self, request: Request) -> Response:
+        """Return the page for people. ``/?refresh=off`` is the one that stands still."""
+        snapshot = self._snapshot
+        still = _arguments(request).get("refresh") == ["off"]
+        every = max(MIN_REFRESH, round(snapshot.poll_interval)) if snapshot else STARTING_REFRESH
+        view = View(
+            snapshot,
+            age=max(0.0, self._uptime() - self._ticked),
+            stuck=self._is_stuck(),
+            recent=self._recent,
+            refresh=None if still else every,
+            version=self._version,
+            runbooks=self._runbooks,
+            homepage=self._homepage,
+            uid=os.getuid(),
+        )
+        headers = _FOR_BROWSERS if still else {**_FOR_BROWSERS, "Refresh": str(every)}
+        return Response(HTTPStatus.OK, page(view), _HTML, headers)
 
     def _page_of_metrics(self, request: Request) -> Response:
-        try:
-            names = parse_qs(request.query, max_num_fields=MAX_NAMES).get("name[]", [])
-        except ValueError:
-            return Response(HTTPStatus.BAD_REQUEST, b"The query has too many arguments.\n")
+        names = _arguments(request).get("name[]", [])
         accept, encoding = request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
         page, content_type, coding = self._metrics.render(accept, encoding, names)
         headers = {"Vary": "Accept, Accept-Encoding"}
@@ -119,15 +149,26 @@ class Endpoint:
         return _json(HTTPStatus.OK, status_document(snapshot, version=self._version, uid=os.getuid()))
 
     def _healthy(self, _request: Request) -> Response:
+        if self._is_stuck():
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, b"rolewatch has stopped polling.\n")
+        return Response(HTTPStatus.OK, b"rolewatch is healthy.\n")
+
+    def _is_stuck(self) -> bool:
         interval = self._snapshot.poll_interval if self._snapshot else 0.0
-        if self._uptime() - self._ticked < MISSED * max(interval, SLOWEST_INTERVAL):
-            return Response(HTTPStatus.OK, b"rolewatch is healthy.\n")
-        return Response(HTTPStatus.SERVICE_UNAVAILABLE, b"rolewatch has stopped polling.\n")
+        return self._uptime() - self._ticked >= MISSED * max(interval, SLOWEST_INTERVAL)
 
     def _ready(self, _request: Request) -> Response:
         if self._snapshot is None:
             return Response(HTTPStatus.SERVICE_UNAVAILABLE, b"rolewatch is not ready: no poll has ended yet.\n")
         return Response(HTTPStatus.OK, b"rolewatch is ready.\n")
+
+
+def _arguments(request: Request) -> Mapping[str, List[str]]:
+    """Return what the query asks for. Raise `BadRequestError` where that is more than there is to ask for."""
+    try:
+        return parse_qs(request.query, max_num_fields=MAX_NAMES)
+    except ValueError:
+        raise BadRequestError(HTTPStatus.BAD_REQUEST, "The query has too many arguments.") from None
 
 
 def _json(status: HTTPStatus, document: Mapping[str, object]) -> Response:

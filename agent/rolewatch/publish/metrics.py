@@ -8,7 +8,6 @@ own, so that nothing else is exported. prometheus-client's own counters would ea
 from __future__ import annotations
 
 import gzip
-import platform
 from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -18,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from rolewatch.model import AgentStatus, Report
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES, Family
-from rolewatch.publish.samples import Samples, Told, after, samples
+from rolewatch.publish.samples import Samples, Told, after, build_info, samples
 
 _END = b"# EOF\n"
 """The end of a page in OpenMetrics; the text format has none."""
@@ -34,9 +33,7 @@ class Metrics:
 
     def __init__(self, *, version: str, health: Callable[[], AgentStatus], role_info: bool = True) -> None:
         """Make a page without a report: the state is ``starting``. *health* is asked at every scrape."""
-        self._build: Samples = {
-            "rolewatch_build_info": [({"version": version, "python_version": platform.python_version()}, 1.0)]
-        }
+        self._build = build_info(version)
         self._health = health
         self._role_info = role_info
         self._told: Optional[Told] = None
@@ -67,6 +64,10 @@ class Metrics:
             return page, content_type, ""
         return gzip.compress(page, mtime=0), content_type, "gzip"
 
+    def text(self) -> bytes:
+        """Return our part of the page in the text format, for a file."""
+        return as_text(self._samples())
+
     def _samples(self) -> Samples:
         return {**self._build, **samples(self._told, self._health(), role_info=self._role_info)}
 
@@ -81,6 +82,13 @@ class Metrics:
             page = encode(_Ours(lambda: now))
             self._encoded = content_type, now, page
         return page
+
+
+def as_text(values: Samples) -> bytes:
+    """Return *values* in the text format 0.0.4."""
+    encode: _Encoder
+    encode, _ = choose_encoder("")
+    return encode(_Ours(lambda: values))
 
 
 class _Ours(Collector):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Tuple
 
@@ -58,6 +59,24 @@ def samples(told: Optional[Told], status: AgentStatus, *, role_info: bool) -> Sa
     return values
 
 
+def samples_of_look(snapshot: Snapshot, *, version: str, role_info: bool) -> Samples:
+    """Return what a single look can tell. No counters, which each look would begin anew, and nothing since when."""
+    values = {
+        **build_info(version),
+        **_of_verdict(snapshot),
+        **_of_credentials(snapshot),
+        **(_of_role(snapshot) if role_info else {}),
+        **_of_last_poll(snapshot),
+    }
+    return {name: told for name, told in values.items() if name not in _NOT_OF_A_LOOK}
+
+
+def build_info(version: str) -> Samples:
+    """Return what runs here."""
+    return {"rolewatch_build_info": [({"version": version, "python_version": platform.python_version()}, 1.0)]}
+
+
+_NOT_OF_A_LOOK = ("rolewatch_fault_active_since_timestamp_seconds", "rolewatch_poll_interval_seconds")
 _NONE_WITHIN = (0,) * len(BUCKETS)
 
 
@@ -120,16 +139,16 @@ def _of_polls(told: Optional[Told]) -> Samples:
         "rolewatch_poll_duration_seconds_sum": _one(told.seconds if told else 0.0),
     }
     if snapshot:
-        values.update(
-            _known(
-                poll_interval_seconds=snapshot.poll_interval,
-                poll_last_timestamp_seconds=snapshot.moment.utc.timestamp(),
-                poll_last_success_timestamp_seconds=snapshot.last_success.timestamp()
-                if snapshot.last_success
-                else None,
-            )
-        )
+        values.update(_of_last_poll(snapshot))
     return values
+
+
+def _of_last_poll(snapshot: Snapshot) -> Samples:
+    return _known(
+        poll_interval_seconds=snapshot.poll_interval,
+        poll_last_timestamp_seconds=snapshot.moment.utc.timestamp(),
+        poll_last_success_timestamp_seconds=snapshot.last_success.timestamp() if snapshot.last_success else None,
+    )
 
 
 def _of_status(status: AgentStatus) -> Samples:

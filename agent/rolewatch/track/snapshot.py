@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
+from typing import Optional, Tuple
 
 from rolewatch import cadence
+from rolewatch.classify import allowed_age
 from rolewatch.faults import Fault
-from rolewatch.memory import Memory, Watched
+from rolewatch.memory import Memory, Served, Watched
 from rolewatch.model import ActiveFault, Moment, Observation, Snapshot, State, Told, Verdict
 from rolewatch.settings import Settings
 from rolewatch.track.instance import expected
@@ -35,6 +38,7 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
         expiration=served.expiration if served else None,
         last_updated=served.last_updated if served else None,
         rotation_interval=cadence.learned(memory.intervals),
+        overdue=_overdue(served, memory.intervals),
         clock_offset=memory.clock_offset,
         identity=memory.identity,
         polls=memory.polls,
@@ -44,6 +48,17 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
         poll_duration=duration,
         poll_interval=settings.poll.interval,
     )
+
+
+def _overdue(served: Optional[Served], intervals: Tuple[float, ...]) -> Optional[datetime]:
+    """Return from when on a successor of *served* is overdue, as `classify` judges it."""
+    if served is None or served.last_updated is None or served.expiration is None:
+        return None
+    life = served.expiration - served.last_updated
+    try:
+        return served.last_updated + allowed_age(life, cadence.learned(intervals))
+    except OverflowError:  # dates at the end of time
+        return None
 
 
 def look_state(verdict: Verdict) -> State:

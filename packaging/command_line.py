@@ -1,0 +1,42 @@
+"""The commands of the parser, as the manual and the completions tell of them."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Iterator, List
+
+from rolewatch import cli
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that can be called: ``rolewatch config check``, but not ``rolewatch config``."""
+
+    name: str
+    parser: argparse.ArgumentParser
+
+    @property
+    def options(self) -> List[argparse.Action]:
+        """Its options, without ``--help``, which all have."""
+        return [action for action in self.parser._actions if action.option_strings and action.dest != "help"]  # noqa: SLF001 - argparse has no public name for it
+
+    @property
+    def words(self) -> List[argparse.Action]:
+        """What is given without the name of an option."""
+        return [action for action in self.parser._actions if not action.option_strings]  # noqa: SLF001 - likewise
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield *parser* and all below it."""
+    yield parser
+    for action in parser._actions:  # noqa: SLF001 - likewise
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
+            for below in action.choices.values():
+                yield from parsers(below)
+
+
+def commands() -> List[Command]:
+    """Return every command, in the order of ``rolewatch --help``."""
+    leaves = [each for each in parsers(cli.build_parser()) if not each._subparsers]  # noqa: SLF001 - likewise
+    return [Command(leaf.prog, leaf) for leaf in leaves]

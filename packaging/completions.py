@@ -1,0 +1,62 @@
+"""The completions for bash, zsh and fish, which shtab makes of the parser, and of the names that it takes as text.
+
+They start no process: what can be completed stands in them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Mapping
+
+import shtab
+
+from command_line import parsers
+from rolewatch import cli
+from rolewatch.faults import FAULTS
+from rolewatch.simulator.scenarios import SCENARIOS
+
+FILES = {
+    "bash": Path("packaging/completions/rolewatch.bash"),
+    "zsh": Path("packaging/completions/_rolewatch"),
+    "fish": Path("packaging/completions/rolewatch.fish"),
+}
+NAMES = {
+    "FAULT": [fault.value for fault in FAULTS],
+    "REASON": sorted({reason for entry in FAULTS.values() for reason in entry.variants}),
+    "SCENARIO": [scenario.name for scenario in SCENARIOS],
+}
+"""What stands for one of a list in the help, and the list."""
+PLACES = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+HEAD = "# Made by `make generate`, with shtab (https://github.com/tqdm/shtab, Apache-2.0), of the parser of rolewatch."
+
+
+def render() -> Mapping[Path, str]:
+    """Return each file, below the root of the project, with what it should hold."""
+    parser = cli.build_parser()
+    for each in parsers(parser):
+        for action in each._actions:  # noqa: SLF001 - argparse has no public name for it
+            _fit(action)
+    return {path: _headed(shtab.complete(parser, shell=shell)) for shell, path in FILES.items()}
+
+
+def _fit(action: argparse.Action) -> None:
+    """Say of *action* what can be completed."""
+    if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
+        # The line beside a command, where shtab would take the whole description.
+        for choice in action._choices_actions:  # noqa: SLF001 - likewise
+            action.choices[choice.dest].description = choice.help
+    metavar = str(action.metavar)
+    action.choices = NAMES.get(metavar, action.choices)
+    if metavar in PLACES:
+        action.complete = PLACES[metavar]  # type: ignore[attr-defined]  # shtab looks for it
+
+
+def _headed(script: str) -> str:
+    """Return *script* with our head in the place of shtab's, which says how a user copies it home."""
+    text, count = re.subn(r"^# AUTOMATICALLY GENERATED .*\n(#.*\n)*", f"{HEAD}\n", script, count=1, flags=re.MULTILINE)
+    if count != 1:
+        message = "shtab begins its scripts in another way now: see completions.py"
+        raise ValueError(message)
+    return text.rstrip("\n") + "\n"

@@ -1,0 +1,24 @@
+"""The pages that show a file: between the marks that name it stands what it holds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Mapping
+
+from rolewatch.cli.generate import fill
+
+PAGES = (Path("docs/install.md"),)
+_MARK = re.compile(r"^<!-- begin: (packaging/\S+), generated -->$", re.MULTILINE)
+
+
+def render(root: Path) -> Mapping[Path, str]:
+    """Return each page, below the root of the project, with the files that it shows as they are."""
+    return {page: _filled(root, (root / page).read_text(encoding="utf-8"), page.name) for page in PAGES}
+
+
+def _filled(root: Path, text: str, name: str) -> str:
+    for shown in _MARK.findall(text):
+        content = (root / shown).read_text(encoding="utf-8").rstrip("\n")
+        text = fill(text, shown, [f"```{Path(shown).suffix[1:]}", content, "```"], name=name)
+    return text

@@ -1,0 +1,110 @@
+"""A daemon as a process of its own, whose log is read as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence
+
+from rolewatch.simulator import Simulator
+
+AGENT = Path(__file__).resolve().parents[2] / "agent"
+LIMIT = 20.0
+"""Seconds that the slowest machine may take for any one step."""
+
+
+@dataclass
+class Process:
+    """A running daemon, whose JSON lines are read as they come."""
+
+    popen: subprocess.Popen[str]
+    entries: List[Dict[str, object]] = field(default_factory=list)
+    other: List[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin to read."""
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            with self._news:
+                if line.startswith("{"):
+                    self.entries.append(json.loads(line))
+                else:
+                    self.other.append(line)
+                self._news.notify_all()
+
+    def wait_for(self, event: str, count: int = 1, **fields: object) -> Dict[str, object]:
+        """Return the *count*-th entry of the kind *event* that has *fields*, as soon as it is there."""
+
+        def found() -> List[Dict[str, object]]:
+            return [
+                entry
+                for entry in self.entries
+                if entry.get("event") == event and all(entry.get(key) == value for key, value in fields.items())
+            ]
+
+        with self._news:
+            assert self._news.wait_for(lambda: len(found()) >= count, LIMIT), (event, fields, self.entries, self.other)
+            return found()[count - 1]
+
+    def end(self) -> None:
+        """End the process, whatever it does, and read the rest."""
+        self.popen.kill()
+        self.popen.wait()
+        self._reader.join(LIMIT)
+        if self.popen.stderr is not None:
+            self.popen.stderr.close()
+
+    def ended(self) -> int:
+        """Return the exit status, once the process has ended and all it said was read."""
+        status = self.popen.wait(LIMIT)
+        self._reader.join(LIMIT)
+        return status
+
+
+def environment(**more: str) -> Dict[str, str]:
+    """Return the environment of a daemon: nothing of ours but the path, and IMDS only where the arguments say."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(AGENT), "PYTHONDEVMODE": "1", **more}
+
+
+@contextlib.contextmanager
+def daemon(*words: str, environ: Optional[Mapping[str, str]] = None, python: Sequence[str] = ()) -> Iterator[Process]:
+    """Run `rolewatch run` with *words* until the block ends."""
+    popen = subprocess.Popen(
+        [sys.executable, *python, "-m", "rolewatch", "run", *words],
+        env=environment(**(environ or {})),
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    process = Process(popen)
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def config(directory: Path, simulator: Simulator, text: str = "") -> Path:
+    """Write a settings file that asks *simulator*, and *text*."""
+    path = directory / "rolewatch.toml"
+    path.write_text(f'[imds]\nendpoint = "{simulator.endpoint}"\n[metrics]\nlisten = ["127.0.0.1:0"]\n{text}')
+    path.chmod(0o644)
+    return path

@@ -1,0 +1,159 @@
+"""Every state that the page shows, as views: made up, so that each comes out the same every time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Dict
+
+from publish.snapshots import ILL, NOON, OK, UNKNOWN, active
+from rolewatch import tell
+from rolewatch.explain import facts_of
+from rolewatch.faults import FAULTS, Fault
+from rolewatch.model import ActiveFault, Event, EventKind, Level, Moment, Report, Snapshot, State
+from rolewatch.publish.page.recent import Recent
+from rolewatch.publish.page.view import View
+
+AGE = 12.0
+"""Seconds since the last poll."""
+
+
+def looked_at(snapshot: Snapshot, recent: Recent) -> View:
+    """Return the page's view of *snapshot*, some seconds after its poll."""
+    return View(
+        snapshot,
+        age=AGE,
+        recent=recent,
+        refresh=30,
+        version="1.2.3",
+        runbooks="https://rolewatch.example/docs/runbooks",
+        homepage="https://rolewatch.example",
+        uid=990,
+    )
+
+
+def told(snapshot: Snapshot, hours: float, *events: Event) -> Report:
+    """Return the report of so many *hours* before noon, in which *events* were told."""
+    return Report(replace(snapshot, moment=Moment(NOON - timedelta(hours=hours), 0.0)), events)
+
+
+def recent(*reports: Report) -> Recent:
+    """Return what the page keeps of *reports*."""
+    kept = Recent()
+    for report in reports:
+        kept = kept.after(report)
+    return kept
+
+
+def started() -> Event:
+    """Return the event of the start."""
+    message = "rolewatch 1.2.3 watches http://169.254.169.254 every 30 s; metrics on 127.0.0.1:10169."
+    return Event(EventKind.STARTED, Level.NOTICE, message)
+
+
+def rotated(hours: float) -> Event:
+    """Return the event of a rotation, so many *hours* before noon."""
+    expiration = NOON - timedelta(hours=hours) + timedelta(hours=6, minutes=10)
+    return Event(EventKind.CREDENTIALS_ROTATED, Level.NOTICE, tell.rotated("web-role", expiration, 3600.0))
+
+
+def changed(old: State, new: State, *faults: Fault) -> Event:
+    """Return the event of a change of state."""
+    return Event(EventKind.STATE_CHANGED, Level.NOTICE, tell.state_changed(old, new, faults))
+
+
+def raised(each: ActiveFault, snapshot: Snapshot) -> Event:
+    """Return the event of the raising of *each*."""
+    message = tell.raised(each.fault, each.evidence, facts_of(snapshot))
+    return Event(EventKind.FAULT_RAISED, Level(FAULTS[each.fault].severity.value), message, each.fault)
+
+
+QUIET = recent(
+    told(OK, 3.5, started()),
+    told(OK, 3.49, changed(State.STARTING, State.OK)),
+    *(told(OK, hours, rotated(hours)) for hours in (2.5, 1.5, 0.5)),
+)
+
+FAILED = replace(
+    OK,
+    state=State.FAILED,
+    state_since=NOON - timedelta(minutes=29),
+    usable=False,
+    expiration=None,
+    last_updated=None,
+    overdue=None,
+    faults=(
+        active(
+            Fault.ASSUME_ROLE_UNAUTHORIZED,
+            hours=0.49,
+            role="web-role",
+            last_updated="2026-03-01T11:30:00Z",
+            code="AssumeRoleUnauthorizedAccess",
+        ),
+    ),
+)
+"""The trust policy was edited, and the credentials are gone."""
+
+WELL = replace(OK, overdue=NOON + timedelta(hours=1, minutes=30))
+OVERDUE = replace(ILL, overdue=NOON - timedelta(minutes=30), expiration=NOON + timedelta(hours=3, minutes=32))
+UNTOLD = replace(UNKNOWN, overdue=NOON + timedelta(hours=1, minutes=30), state_since=NOON - timedelta(minutes=6))
+LONG = "A-role-whose-name-is-as-long-as-IAM-allows-it-to-be-64-characters"
+
+LOOKS: Dict[str, View] = {
+    "starting": replace(looked_at(OK, recent()), snapshot=None, age=2.0, refresh=2),
+    "ok": looked_at(WELL, QUIET),
+    "degraded": looked_at(
+        OVERDUE,
+        recent(
+            told(OK, 3.5, started()),
+            told(OK, 3.49, changed(State.STARTING, State.OK)),
+            told(OK, 2.5, rotated(2.5)),
+            *(told(ILL, hours, raised(each, ILL)) for hours, each in zip((2.48, 0.98, 0.95), ILL.faults)),
+            told(ILL, 0.94, changed(State.OK, State.DEGRADED, *(each.fault for each in ILL.faults))),
+        ),
+    ),
+    "failed": looked_at(
+        FAILED,
+        recent(
+            told(OK, 26.5, started()),
+            told(OK, 26.49, changed(State.STARTING, State.OK)),
+            *(told(OK, hours, rotated(hours)) for hours in (2.5, 1.5)),
+            told(FAILED, 0.48, raised(FAILED.faults[0], FAILED)),
+            told(FAILED, 0.48, changed(State.OK, State.FAILED, Fault.ASSUME_ROLE_UNAUTHORIZED)),
+        ),
+    ),
+    "unknown": looked_at(
+        UNTOLD,
+        recent(
+            told(OK, 3.5, started()),
+            told(OK, 3.49, changed(State.STARTING, State.OK)),
+            told(UNTOLD, 0.1, raised(UNTOLD.faults[0], UNTOLD)),
+            told(UNTOLD, 0.1, changed(State.OK, State.UNKNOWN, Fault.IMDS_UNREACHABLE)),
+        ),
+    ),
+    "unlearned": looked_at(replace(WELL, rotation_interval=None, overdue=NOON + timedelta(hours=2, minutes=35)), QUIET),
+    "expired": looked_at(
+        replace(
+            OK,
+            state=State.FAILED,
+            usable=False,
+            last_updated=NOON - timedelta(hours=6, minutes=20),
+            expiration=NOON - timedelta(minutes=10),
+            overdue=NOON - timedelta(hours=4, minutes=20),
+            faults=(active(Fault.CREDENTIALS_EXPIRED, hours=0.16, role="web-role", expiration="2026-03-01T11:50:00Z"),),
+        ),
+        QUIET,
+    ),
+    "stuck": replace(looked_at(WELL, QUIET), age=900.0, stuck=True),
+    "still": replace(looked_at(WELL, QUIET), refresh=None),
+    "long": looked_at(
+        replace(
+            OVERDUE,
+            role=LONG,
+            instance_profile=LONG * 2,
+            faults=(active(Fault.ROLE_MISMATCH, role=LONG, expected_role=LONG[::-1]),),
+        ),
+        QUIET,
+    ),
+}
+"""By the name of the picture."""

@@ -1,0 +1,239 @@
+"""The page in a real browser, served by a real daemon that watches a simulated IMDS: each state, light and dark."""
+
+from __future__ import annotations
+
+import importlib.resources
+import importlib.util
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple
+
+import pytest
+from harness import POLLS, house
+
+from page.browser import Browser
+from rolewatch.settings import ExpectSettings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+WIDTHS = (1000, 360, 320)
+"""CSS pixels: a desk, a telephone, and the narrowest to which WCAG 2.2 (1.4.10) wants a page to reflow."""
+
+TAB = 9
+
+
+class Scene(NamedTuple):
+    """One state of the page, and how it comes about."""
+
+    state: str
+    scenario: str
+    expect: ExpectSettings = ExpectSettings()
+
+
+SCENES = (
+    Scene("OK", "healthy"),
+    Scene("Degraded", "healthy", ExpectSettings(role=("some-other-role",))),
+    Scene("Degraded", "rotation_overdue"),
+    Scene("Failed", "assume_role_unauthorized"),
+    Scene("Failed", "instance_profile_detached"),
+    Scene("Failed", "credentials_expired"),
+    Scene("Unknown", "imds_unreachable"),
+)
+BY_STATE = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.state}-{scene.scenario}".lower())
+
+
+def visit(directory: Path, scene: Scene, look: Callable[[str], None]) -> None:
+    """Run a daemon until it must have made up its mind, and *look* at the address of its page."""
+    addresses: List[str] = []
+    with house(directory, scene.scenario, expect=scene.expect) as daemon:
+        daemon.run((POLLS - 1, lambda: look(f"http://{addresses[0]}/")), polls=POLLS, ready=addresses.append)
+
+
+def complaints(browser: Browser) -> List[Dict[str, Any]]:
+    """Return what the browser has to say against the page: errors, warnings, violations of its policy."""
+    return [
+        *browser.seen("Log.entryAdded"),
+        *browser.seen("Runtime.consoleAPICalled"),
+        *browser.seen("Runtime.exceptionThrown"),
+        *browser.seen("Audits.issueAdded"),
+    ]
+
+
+def axe(browser: Browser) -> List[str]:
+    """Return the rules of axe-core that the page breaks, and where. Skip where axe-core is not installed."""
+    if importlib.util.find_spec("axe_core_python") is None:
+        pytest.skip("axe-core-python is not installed: it needs Python 3.10")
+    source = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+    broken = "violations => violations.map(each => each.id + ': ' + each.nodes.map(node => node.target).join(', '))"
+    found: List[str] = browser.evaluate(f"{source}\naxe.run(document).then(result => ({broken})(result.violations))")
+    return found
+
+
+@BY_STATE
+def test_the_page_asks_for_nothing_and_breaks_no_rule_of_its_policy(
+    chromium: Browser, tmp_path: Path, scene: Scene
+) -> None:
+    """The browser has fetched the page, and nothing else; it applied the style, and has nothing to complain about."""
+    seen: Dict[str, Any] = {}
+
+    def look(url: str) -> None:
+        chromium.show()
+        chromium.open(url)
+        seen["url"] = url
+        seen["asked"] = [each["request"]["url"] for each in chromium.seen("Network.requestWillBeSent")]
+        seen["state"] = chromium.evaluate("document.querySelector('h1').textContent.trim()")
+        seen["margin"] = chromium.evaluate("getComputedStyle(document.body).margin")
+        seen["complaints"] = complaints(chromium)
+
+    visit(tmp_path, scene, look)
+
+    assert seen["state"] == scene.state
+    assert {url for url in seen["asked"] if not url.startswith("data:")} == {seen["url"]}
+    assert seen["complaints"] == []
+    assert seen["margin"] == "0px"
+
+
+@BY_STATE
+def test_the_page_reads_well_on_every_screen(chromium: Browser, tmp_path: Path, scene: Scene) -> None:
+    """Nothing sticks out to the side at any width, and nothing that is written lies outside of the window."""
+    overflow: Dict[int, List[str]] = {}
+
+    def look(url: str) -> None:
+        for width in WIDTHS:
+            chromium.show(width=width)
+            chromium.open(url)
+            overflow[width] = chromium.evaluate(
+                "[...document.querySelectorAll('body *')].filter(each =>"
+                " each.getBoundingClientRect().right > innerWidth"
+                " || each.scrollWidth > each.clientWidth && !each.closest('svg, a, code, span, time'))"
+                ".map(each => each.outerHTML.slice(0, 80))"
+            )
+
+    visit(tmp_path, scene, look)
+
+    assert overflow == {width: [] for width in WIDTHS}
+
+
+@BY_STATE
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_to_object_to(chromium: Browser, tmp_path: Path, scene: Scene, dark: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Contrast, names, landmarks, headings: axe-core, with all its rules, at both widths."""
+    found: List[str] = []
+
+    def look(url: str) -> None:
+        for width in (1000, 360):
+            chromium.show(width=width, dark=dark)
+            chromium.open(url)
+            found.extend(axe(chromium))
+
+    visit(tmp_path, scene, look)
+
+    assert found == []
+
+
+def test_the_reader_gets_light_or_dark_as_preferred(chromium: Browser, tmp_path: Path) -> None:
+    """And the banner's colour is that of the state in both."""
+    colours: Dict[bool, List[str]] = {}
+
+    def look(url: str) -> None:
+        for dark in (False, True):
+            chromium.show(dark=dark)
+            chromium.open(url)
+            colours[dark] = chromium.evaluate(
+                "['body', 'header'].map(each => getComputedStyle(document.querySelector(each)).backgroundColor)"
+            )
+
+    visit(tmp_path, SCENES[0], look)
+
+    assert colours == {
+        False: ["rgb(255, 255, 255)", "rgb(23, 106, 52)"],
+        True: ["rgb(16, 20, 24)", "rgb(23, 106, 52)"],
+    }
+
+
+def test_every_link_is_reached_by_keyboard_in_the_order_of_reading(chromium: Browser, tmp_path: Path) -> None:
+    """With the tabulator, and one sees where one is."""
+    seen: Dict[str, Any] = {}
+
+    def look(url: str) -> None:
+        chromium.show()
+        chromium.open(url)
+        seen["links"] = chromium.evaluate("[...document.links].map(each => each.getAttribute('href'))")
+        seen["reached"], seen["outlines"] = [], set()
+        for _ in seen["links"]:
+            chromium.press("Tab", TAB)
+            seen["reached"].append(chromium.evaluate("document.activeElement.getAttribute('href')"))
+            seen["outlines"].add(chromium.evaluate("getComputedStyle(document.activeElement).outlineStyle"))
+
+    visit(tmp_path, SCENES[3], look)
+
+    assert seen["links"][:2] == ["/?refresh=off", "#assume_role_unauthorized"]
+    assert seen["reached"] == seen["links"]
+    assert seen["outlines"] == {"solid"}
+
+
+def test_a_screen_reader_finds_its_way(chromium: Browser, tmp_path: Path) -> None:
+    """Landmarks with names, headings, and the bar as a picture that says what it shows."""
+    roles: Dict[str, List[str]] = {}
+
+    def look(url: str) -> None:
+        chromium.open(url)
+        for node in chromium.call("Accessibility.getFullAXTree")["nodes"]:
+            if not node.get("ignored"):
+                roles.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
+
+    visit(tmp_path, SCENES[1], look)
+
+    assert [len(roles[each]) for each in ("banner", "main", "contentinfo")] == [1, 1, 1]
+    assert roles["region"] == [
+        "Credentials",
+        "What is wrong, and what to do",
+        "This instance",
+        "What happened",
+        "Where to look",
+    ]
+    assert roles["heading"][0] == "Degraded"
+    assert roles["article"] == ["The role or the instance profile is not the expected one"]
+    assert any(name.endswith(" per cent of the life of the credentials has passed.") for name in roles["image"])
+
+
+def test_the_page_comes_to_life_by_itself(chromium: Browser, tmp_path: Path) -> None:
+    """Opened before the first poll has ended, it shows the verdict two seconds later, without a script or a click."""
+    states: List[str] = []
+
+    def first(address: str) -> None:
+        chromium.show()
+        chromium.open(f"http://{address}/")
+        states.append(chromium.evaluate("document.querySelector('h1').textContent.trim()"))
+
+    def later() -> None:
+        chromium.events.clear()
+        chromium.wait("Page.loadEventFired")
+        states.append(chromium.evaluate("document.querySelector('h1').textContent.trim()"))
+
+    with house(tmp_path, "healthy") as daemon:
+        daemon.run((2, later), polls=3, ready=first)
+
+    assert states == ["Starting", "OK"]
+
+
+def test_a_command_is_selected_as_a_whole(chromium: Browser, tmp_path: Path) -> None:
+    """By a click, line breaks and all, ready to be copied into a shell."""
+    seen: Dict[str, str] = {}
+
+    def look(url: str) -> None:
+        chromium.show()
+        chromium.open(url)
+        place = chromium.evaluate(
+            "(() => { const code = document.querySelector('pre code'); code.scrollIntoView({block: 'center'});"
+            " const box = code.getClientRects()[0]; return [box.x + 30, box.y + 5, code.textContent] })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            chromium.call(
+                "Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1, buttons=1
+            )
+        seen["selected"], seen["command"] = chromium.evaluate("getSelection().toString()"), place[2]
+
+    visit(tmp_path, SCENES[3], look)
+
+    assert seen["selected"].strip() == seen["command"]
+    assert seen["command"].startswith("aws iam get-role --role-name ")

@@ -1,0 +1,295 @@
+"""The page as a text: what it says in each state. `tests/page` looks at it with a browser."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Callable, Iterator, List, Optional
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+
+from page.looks import LOOKS, changed, looked_at, recent, rotated, started, told
+from publish.snapshots import FIRST, ILL, NOON, OK, active
+from rolewatch.faults import FAULTS, Fault
+from rolewatch.model import Event, EventKind, Level, State
+from rolewatch.publish.page import page
+from rolewatch.publish.page.recent import KEPT_CHANGES, KEPT_ROTATIONS, LONGEST, Recent
+from rolewatch.publish.page.view import View
+from rolewatch.publish.status import status_document
+
+HTML = "{http://www.w3.org/1999/xhtml}"
+LARGEST = 30_000
+"""Bytes of a page with several faults: one round of packets or two, on any network."""
+
+
+def tree(view: View) -> Element:
+    """Return the page as a browser builds it. Raise where the HTML breaks a rule."""
+    root: Element = html5lib.HTMLParser(strict=True).parse(page(view).decode())
+    return root
+
+
+def words(element: Element) -> str:
+    """Return the text of *element* on one line, as a screen reader says it; styles are not said."""
+    return " ".join("".join(_texts(element)).split())
+
+
+def _texts(element: Element) -> Iterator[str]:
+    if element.tag not in (f"{HTML}style", f"{HTML}title"):
+        yield element.text or ""
+        for child in element:
+            yield from _texts(child)
+            yield child.tail or ""
+
+
+def every(root: Element, tag: str) -> List[Element]:
+    """Return every element of *tag*."""
+    return list(root.iter(HTML + tag))
+
+
+@pytest.mark.parametrize("state", ["starting", "ok", "degraded", "failed", "unknown"])
+def test_the_page_of_each_state_is_as_it_was_reviewed(golden: Callable[[str, str], None], state: str) -> None:
+    """Byte for byte; whoever changes it looks at it."""
+    golden(f"page-{state}.html", page(LOOKS[state]).decode())
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_look_is_good_html(look: str) -> None:
+    """One language, one title, one heading of the first rank, ids that are there once, and landmarks."""
+    root = tree(LOOKS[look])
+    ids = [each.get("id") for each in root.iter() if each.get("id")]
+    labelled = [each.get("aria-labelledby") for each in root.iter() if each.get("aria-labelledby")]
+
+    assert root.get("lang") == "en"
+    assert [len(every(root, tag)) for tag in ("title", "h1", "header", "main", "footer")] == [1] * 5
+    assert len(ids) == len(set(ids))
+    assert set(labelled) <= set(ids)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_headings_are_in_order(look: str) -> None:
+    """No rank is left out on the way down."""
+    ranks = [int(each.tag[-1]) for each in tree(LOOKS[look]).iter() if each.tag in {f"{HTML}h{n}" for n in range(1, 7)}]
+
+    assert ranks[0] == 1
+    assert all(after <= before + 1 for before, after in zip(ranks, ranks[1:]))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_nothing_in_a_page_needs_what_the_policy_forbids(look: str) -> None:
+    """No style on an element, no handler, no script, no form, nothing to load but the icon that is in the page."""
+    root = tree(LOOKS[look])
+    attributes = {name for each in root.iter() for name in each.attrib}
+    tags = {str(each.tag).rpartition("}")[2] for each in root.iter()}
+
+    assert not {name for name in attributes if name == "style" or name.startswith("on")}
+    assert not tags & {"script", "form", "iframe", "object", "embed", "base", "img", "input", "button"}
+    assert [each.get("href", "")[:5] for each in every(root, "link")] == ["data:"]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_no_page_is_large(look: str) -> None:
+    """Whoever opens it may sit in a train."""
+    assert len(page(LOOKS[look])) < LARGEST
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_fault_has_cause_fix_and_timing_on_the_page(fault: Fault) -> None:
+    """The same words and commands as in ``/status.json``, with the ids of this instance filled in."""
+    snapshot = replace(ILL, faults=(active(fault, role="web-role"),))
+    article = every(tree(looked_at(snapshot, Recent())), "article")[0]
+    told = words(article)
+    document = json.loads(json.dumps(status_document(snapshot, version="", uid=990)))["faults"][0]
+
+    for key in ("meaning", "cause", "takes_effect"):
+        assert document[key] in told
+    commands = ["".join(each.itertext()) for each in every(article, "pre")]
+    assert commands == [step["command"] for step in document["fix"] if step["command"]]
+    links = [each.get("href") for each in every(article, "a")]
+    assert links == [f"https://rolewatch.example/docs/runbooks/{fault.value}", document["page"]]
+    assert fault.value in told
+    assert "since 11:00 UTC, for 1 h now" in told
+
+
+def test_every_severity_is_a_word() -> None:
+    """Not a colour."""
+    for fault in Fault:
+        article = every(tree(looked_at(replace(ILL, faults=(active(fault),)), Recent())), "article")[0]
+
+        assert f"{fault.value} {FAULTS[fault].severity.name.lower()}" in words(article)
+
+
+def test_faults_are_told_at_the_top_and_lead_to_their_article() -> None:
+    """However long the page is."""
+    root = tree(LOOKS["degraded"])
+    links = [each.get("href", "") for each in every(every(root, "header")[0], "a")]
+
+    assert links == ["/?refresh=off", *(f"#{each.fault.value}" for each in ILL.faults)]
+    assert [each.get("id") for each in every(root, "h3")] == [each.fault.value for each in ILL.faults]
+
+
+def test_the_bar_says_in_words_what_it_shows() -> None:
+    """Refreshed, expiry, when the next refresh is due, and when it is overdue."""
+    told = words(tree(LOOKS["ok"]))
+
+    assert "refreshed 11:30 UTC expires 17:40 UTC" in told
+    assert "Refreshed about every 1 h; the next is due at 12:30 UTC, in 29 min." in told
+    assert "Overdue from 13:30 UTC on, in 1 h 29 min." in told
+
+
+def test_the_bar_tells_what_was_missed() -> None:
+    """The refresh that did not come, and since when that is a fault."""
+    told = words(tree(LOOKS["degraded"]))
+
+    assert "the next was due at 10:30 UTC, 1 h 30 min ago." in told
+    assert "Overdue since 11:30 UTC, for 30 min now." in told
+
+
+def test_the_bar_does_not_guess() -> None:
+    """Where no interval is learned there are no marks for it."""
+    root = tree(LOOKS["unlearned"])
+    ticks = [each for each in root.iter() if each.get("class") == "tick" and each.get("x1")]
+
+    assert ticks == []
+    assert "is not known yet" in words(root)
+
+
+@pytest.mark.parametrize(
+    ("begun", "ends"),
+    [(None, 6), (-1, None), (6, 6), (2, -1)],
+    ids=["no-beginning", "no-end", "no-life", "backwards"],
+)
+def test_dates_that_make_no_life_draw_no_bar(begun: Optional[int], ends: Optional[int]) -> None:
+    """IMDS may say anything."""
+    snapshot = replace(
+        OK,
+        last_updated=None if begun is None else NOON + timedelta(hours=begun),
+        expiration=None if ends is None else NOON + timedelta(hours=ends),
+    )
+
+    assert 'class="bar"' not in page(looked_at(snapshot, Recent())).decode()
+
+
+@pytest.mark.parametrize("hours", [-30.0, 30.0], ids=["long-ago", "far-off"])
+def test_now_stays_on_the_bar(hours: float) -> None:
+    """A clock may be anywhere."""
+    moved = timedelta(hours=hours)
+    snapshot = replace(OK, last_updated=NOON + moved, expiration=NOON + moved + timedelta(hours=6))
+    (line,) = (
+        each
+        for each in tree(looked_at(snapshot, Recent())).iter()
+        if each.tag.endswith("line") and each.get("class") == "now"
+    )
+
+    assert line.get("x1") == ("100.0%" if hours < 0 else "0.0%")
+
+
+def test_times_are_by_the_clock_of_imds() -> None:
+    """What the credentials live by: a host that is an hour ahead does not see them expire early."""
+    told = words(
+        tree(
+            looked_at(
+                replace(OK, moment=replace(OK.moment, utc=NOON + timedelta(hours=1)), clock_offset=3600.0), Recent()
+            )
+        )
+    )
+
+    assert "The credentials expire in 5 h 39 min." in told
+    assert "1 h ahead of IMDS" in told
+
+
+def test_what_imds_told_last_is_called_that() -> None:
+    """While it is silent."""
+    told = words(tree(LOOKS["unknown"]))
+
+    assert "What follows is what IMDS told last, at 11:53 UTC, 7 min 12 s ago." in told
+
+
+def test_credentials_that_are_not_served_are_not_counted_down() -> None:
+    """IMDS has withdrawn them."""
+    told = words(tree(LOOKS["failed"]))
+
+    assert "IMDS serves none" in told
+    assert "expire" not in words(every(tree(LOOKS["failed"]), "header")[0])
+
+
+def test_the_least_that_a_poll_can_tell_makes_a_page() -> None:
+    """Nothing is known of the instance."""
+    told = words(tree(looked_at(FIRST, Recent())))
+
+    assert "Starting" in told
+    assert "none is told" in told
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "]]>&lt;&#60;",
+    "\x00\x1b[2J",
+    "\u202egnp.exe",
+    "\ud800",
+    "</style>",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=["script", "attribute", "entities", "control", "bidi", "half", "style"])
+def test_names_are_text(name: str) -> None:
+    """Whatever IMDS calls things: no element comes of it, and nothing that a browser would obey."""
+    identity = replace(OK.identity, instance_id=name, region=name, account_id=name)  # type: ignore[type-var]  # not None
+    snapshot = replace(
+        OK,
+        identity=identity,
+        role=name,
+        instance_profile=name,
+        instance_profile_id=name,
+        expected_role=(name,),
+        expected_instance_profile=(name,),
+        faults=(active(Fault.ROLE_MISMATCH, role=name, expected_role=name, code=name),),
+    )
+    event = Event(EventKind.ROLE_CHANGED, Level.WARNING, name)
+    view = looked_at(snapshot, recent(told(snapshot, 0, event)))
+    plain = looked_at(
+        replace(snapshot, faults=(active(Fault.ROLE_MISMATCH, role="x", expected_role="x", code="x"),)), view.recent
+    )
+    root = tree(view)
+
+    assert [each.tag for each in root.iter()] == [each.tag for each in tree(plain).iter()]
+    assert "\u202e" not in "".join(root.itertext())
+
+
+def test_the_newest_comes_first_and_the_start_last() -> None:
+    """As far as this process remembers."""
+    root = tree(LOOKS["ok"])
+    (line,) = (each for each in every(root, "ol") if each.get("class") == "time")
+    kinds = [words(each).split(" UTC ")[1].split(" ")[0] for each in every(line, "li")]
+
+    assert kinds == ["credentials", "credentials", "credentials", "state", "started"]
+
+
+def test_what_happened_is_bounded() -> None:
+    """A thousand changes and rotations leave the last ones; rotations do not push the changes out."""
+    reports = [told(OK, 100 - n / 10, rotated(0), changed(State.OK, State.DEGRADED)) for n in range(1000)]
+    kept = recent(told(OK, 200, started()), *reports)
+    rotations = recent(told(OK, 200, started()), *(told(OK, 1, rotated(0)) for _ in range(1000)))
+
+    assert len(kept.newest_first()) == KEPT_CHANGES + KEPT_ROTATIONS
+    assert [each.kind for each in rotations.newest_first()] == [EventKind.CREDENTIALS_ROTATED] * KEPT_ROTATIONS + [
+        EventKind.STARTED
+    ]
+    assert len(page(looked_at(OK, kept))) < LARGEST
+
+
+def test_a_sentence_that_is_kept_is_bounded() -> None:
+    """A setting that is wrong may be told at any length."""
+    kept = recent(told(OK, 0, Event(EventKind.CONFIG_REJECTED, Level.ERROR, "x" * 100_000)))
+
+    assert len(kept.newest_first()[0].message) == LONGEST
+
+
+def test_reminders_are_no_news() -> None:
+    """A fault that lasts for a week is one line, and so is an IMDS that fails now and then."""
+    events = (Event(kind, Level.ERROR, "again") for kind in (EventKind.FAULT_PERSISTS, EventKind.POLL_FAILED))
+
+    assert recent(told(OK, 0, *events)).newest_first() == ()
