@@ -58,14 +58,20 @@ def section(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
     yield ""
     yield f"Severity: {entry.severity.name.lower()}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
     yield f"In the journal: `journalctl MESSAGE_ID={entry.message_id}`."
+    yield f"Runbook: [{entry.fault.value}](runbooks/{entry.fault.value}.md)."
     if entry.confirmation_only:
         yield "Only the AWS API shows it: it is found by confirmation, not by the daemon's polls."
     yield ""
+    yield from remedies(entry, reason)
+
+
+def remedies(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
+    """Yield cause, fix and timing of *entry*'s fault: in general and for each reason, or for one *reason* only."""
     if reason is None:
         if entry.variants:
             yield "What to do depends on the reason that the evidence names. For any reason that is not below:"
             yield ""
-        yield from _remedy(general)
+        yield from _remedy(explain(entry.fault, {}, {}))
     for name in [reason] if reason else entry.variants:
         yield f"### {entry.fault.value}: {name}"
         yield ""

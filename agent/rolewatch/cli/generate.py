@@ -10,8 +10,9 @@ from rolewatch import catalog
 from rolewatch.alerts import Options
 from rolewatch.alerts import table as alert_table
 from rolewatch.alerts.rule_file import rule_file
-from rolewatch.cli import fault_page, simulate
+from rolewatch.cli import fault_page, runbook_page, simulate
 from rolewatch.config import reference
+from rolewatch.faults import Fault
 from rolewatch.publish import metric_table
 
 
@@ -36,7 +37,22 @@ def generate(root: Path) -> Mapping[Path, str]:
         alerts: _filled(alerts, "alerts", alert_table.markdown()),
         readme: _filled(readme, "faults", fault_page.table("docs/faults.md")),
         simulator: _filled(simulator, "scenarios", simulate.listing("markdown")),
+        **_runbooks(root / "docs/runbooks"),
     }
+
+
+def _runbooks(home: Path) -> Mapping[Path, str]:
+    """Return the runbooks, whose tables' parts are filled in; the rest of each page is written by hand."""
+    pages = {home / "README.md": _filled(home / "README.md", "index", runbook_page.index())}
+    for name in runbook_page.subjects():
+        fault = next((each for each in Fault if each.value == name), None)
+        blocks = runbook_page.alert_blocks(name) if fault is None else runbook_page.fault_blocks(fault)
+        page = home / f"{name}.md"
+        text = page.read_text(encoding="utf-8")
+        for what, lines in blocks.items():
+            text = fill(text, what, lines, name=page.name)
+        pages[page] = text
+    return pages
 
 
 def _filled(page: Path, what: str, lines: Iterable[str]) -> str:

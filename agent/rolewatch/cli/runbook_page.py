@@ -1,0 +1,146 @@
+"""The generated parts of the runbooks, `docs/runbooks/`: what stands in the tables of faults and of alerts.
+
+A runbook is for who was woken by an alert and knows nothing else. What no table has is written by hand around these
+parts: what applications say, how the answers of IMDS look, how to prevent it.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, Mapping, Tuple
+
+from rolewatch import tell
+from rolewatch.alerts import Alert, Options, groups
+from rolewatch.alerts.credentials import alert_name
+from rolewatch.cli.fault_page import raised_when, remedies
+from rolewatch.explain import explain
+from rolewatch.faults import FAULTS, Entry, Fault
+from rolewatch.model import Evidence
+
+ASK = """\
+imds=http://169.254.169.254/latest
+ttl='X-aws-ec2-metadata-token-ttl-seconds: 60'
+curl -sS -m 2 -o /dev/null -w 'token: HTTP %{http_code}\\n' -X PUT -H "$ttl" $imds/api/token
+token=$(curl -sS -m 2 -X PUT -H "$ttl" $imds/api/token)
+ask() { curl -sS -m 2 -w '\\nHTTP %{http_code}\\n' -H "X-aws-ec2-metadata-token: $token" "$imds/meta-data/iam/$1"; }
+ask info
+ask security-credentials/
+role=$(curl -sSf -m 2 -H "X-aws-ec2-metadata-token: $token" $imds/meta-data/iam/security-credentials/) &&
+  ask "security-credentials/$role" | grep -vE 'AccessKeyId|SecretAccessKey|Token'
+"""
+"""What rolewatch asks at every poll, by hand, without the secrets. For a shell on the instance."""
+
+EXAMPLES: Mapping[Fault, Evidence] = {
+    Fault.IMDS_UNREACHABLE: {"phase": "connect", "reason": "refused", "errno": 111},
+    Fault.IMDS_HOP_LIMIT: {"phase": "token", "reason": "no_answer"},
+    Fault.IMDS_DISABLED: {"phase": "token", "reason": "forbidden", "http_status": 403},
+    Fault.IMDS_ERROR: {"phase": "document", "reason": "throttled", "http_status": 503},
+    Fault.INSTANCE_PROFILE_NOT_FOUND: {"code": "InstanceProfileNotFound", "instance_profile_id": "AIPAEXAMPLE"},
+    Fault.INSTANCE_PROFILE_WITHOUT_ROLE: {"instance_profile": "app-prod"},
+    Fault.CREDENTIALS_MISSING: {"role": "app-prod"},
+    Fault.ASSUME_ROLE_UNAUTHORIZED: {"code": "AssumeRoleUnauthorizedAccess", "role": "app-prod"},
+    Fault.CREDENTIALS_ERROR: {"code": "Failed", "role": "app-prod"},
+    Fault.CREDENTIALS_EXPIRED: {"role": "app-prod", "expiration": "2026-11-23T23:31:25Z"},
+    Fault.ROTATION_OVERDUE: {
+        "role": "app-prod",
+        "age_seconds": 7500,
+        "allowed_age_seconds": 7200,
+        "rotation_interval_seconds": 3600,
+    },
+    Fault.ROLE_MISMATCH: {"role": "admin-break-glass", "expected_role": "app-prod"},
+    Fault.CLOCK_SKEW: {"clock_offset_seconds": 600},
+    Fault.CREDENTIALS_REJECTED: {"code": "InvalidClientTokenId", "role": "app-prod"},
+    Fault.INSTANCE_PROFILE_REPLACED: {"instance_profile": "app-prod", "instance_profile_id": "AIPAEXAMPLE"},
+    Fault.ROLE_SWAP_PENDING: {"role": "app-prod", "expected_role": "app-prod-v2"},
+    Fault.TRUST_POLICY_DENIES_EC2: {"role": "app-prod"},
+}
+"""What the journal line of each fault may rest on; none where there is nothing to be seen."""
+
+
+def fault_blocks(fault: Fault) -> Dict[str, Iterator[str]]:
+    """Return the generated blocks of the runbook of *fault*, by their names."""
+    entry = FAULTS[fault]
+    return {"summary": _summary(entry), "looks": _looks(fault), "ask": _fenced(ASK), "fix": remedies(entry)}
+
+
+def alert_blocks(name: str) -> Dict[str, Iterator[str]]:
+    """Return the generated blocks of the runbook of the alert *name*."""
+    return {"alert": _alert_lines(name)}
+
+
+def subjects() -> Tuple[str, ...]:
+    """Return the names of all runbooks: every fault, then every alert that is not one fault's."""
+    return (*(fault.value for fault in Fault), *(name for name in _runbooks() if name not in set(Fault)))
+
+
+def index() -> Iterator[str]:
+    """Yield the lines of the index, `docs/runbooks/README.md`."""
+    yield "| fault | what is wrong | alert |"
+    yield "|---|---|---|"
+    for fault, entry in FAULTS.items():
+        yield f"| [`{fault.value}`]({fault.value}.md) | {entry.title} | `{alert_name(fault)}` |"
+    yield ""
+    yield "| alert | what is wrong |"
+    yield "|---|---|"
+    for name in subjects()[len(Fault) :]:
+        yield f"| [`{name}`]({name}.md) | {_plain(_alerts(name)[0].summary)} |"
+
+
+def _runbooks() -> Tuple[str, ...]:
+    return tuple(dict.fromkeys(alert.runbook for alert in _alerts()))
+
+
+def _alerts(name: str = "") -> Tuple[Alert, ...]:
+    rules = (rule for group in groups(Options()) for rule in group.rules)
+    return tuple(rule for rule in rules if isinstance(rule, Alert) and name in ("", rule.name))
+
+
+def _summary(entry: Entry) -> Iterator[str]:
+    told = explain(entry.fault, {}, {})
+    yield f"**{told.title[0].upper()}{told.title[1:]}.** {told.meaning}"
+    yield ""
+    severities = " or ".join(dict.fromkeys(alert.severity for alert in _alerts(alert_name(entry.fault))))
+    yield f"Alert: `{alert_name(entry.fault)}`, {severities}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
+
+
+def _looks(fault: Fault) -> Iterator[str]:
+    evidence = EXAMPLES.get(fault, {})
+    yield "On the metrics page, and in the journal (`journalctl -t rolewatch`; with `-x` cause and fix follow):"
+    yield ""
+    yield "```text"
+    yield f'rolewatch_fault_active{{fault="{fault.value}"}} 1.0'
+    yield tell.raised(fault, evidence, {})
+    yield "```"
+    yield ""
+    yield f"All that was told of it: `journalctl MESSAGE_ID={FAULTS[fault].message_id}`."
+
+
+def _fenced(script: str) -> Iterator[str]:
+    yield "```sh"
+    yield from script.splitlines()
+    yield "```"
+
+
+def _alert_lines(name: str) -> Iterator[str]:
+    for alert in _alerts(name):
+        yield f"**{_plain(alert.summary)}** Severity {alert.severity}, after {alert.wait} of:"
+        yield ""
+        yield "```promql"
+        yield from alert.expr.splitlines()
+        yield "```"
+        yield ""
+    yield _plain(_alerts(name)[0].description)
+
+
+def _plain(text: str) -> str:
+    """Return *text* of an alert as prose: with a word where Prometheus fills something in."""
+    return (
+        text.replace("{{ $labels.instance }}", "an instance")
+        .replace(": {{ $labels.fault }}", "")
+        .replace("{{ $labels.fault }}", "FAULT")
+        .replace("of job {{ $labels.job }} ", "")
+        .replace("{{ $value | humanizeDuration }}", "long")
+        .replace("Only {{ $value | humanizePercentage }}", "Only some")
+        .replace("{{ $value | humanizePercentage }}", "many")
+        .replace("{{ $value }} instances", "Many instances")
+        .replace("{{ $value }}", "several")
+    )
