@@ -60,7 +60,7 @@ def test_what_is_to_be_typed_is_clean(block: str) -> None:
 def test_every_command_and_unit_exists() -> None:
     """What the page names is what is installed."""
     typed = "\n".join(blocks())
-    units = {path.name for path in UNITS}
+    units = {path.name for path in UNITS} | {path.name for path in (ROOT / "packaging/examples/systemd").iterdir()}
 
     assert set(re.findall(r"^(?:sudo )?rolewatch ([a-z]+)", typed, re.MULTILINE)) <= set(cli.COMMANDS)
     assert set(re.findall(r"rolewatch[a-z-]*\.(?:service|timer|path|socket)", TEXT)) <= units
