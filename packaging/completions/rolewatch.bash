@@ -17,7 +17,7 @@ _shtab_rolewatch_rules_option_strings=(-h --help --selector --runbooks --expirin
 _shtab_rolewatch_config_check_option_strings=(-h --help --config)
 _shtab_rolewatch_config_show_option_strings=(-h --help --json --toml --config)
 _shtab_rolewatch_config_option_strings=(-h --help)
-_shtab_rolewatch_simulate_option_strings=(-h --help --list --format --listen --control --speed --role --instance-profile --allow-non-loopback)
+_shtab_rolewatch_simulate_option_strings=(-h --help --list --format --listen --control --speed --role --instance-profile --user-data --allow-non-loopback)
 _shtab_rolewatch_demo_option_strings=(-h --help --for --listen)
 _shtab_rolewatch_option_strings=(-h --help --version)
 
@@ -32,6 +32,7 @@ _shtab_rolewatch_history___directory_COMPGEN=_shtab_compgen_dirs
 _shtab_rolewatch_history___file_COMPGEN=_shtab_compgen_files
 _shtab_rolewatch_config_check___config_COMPGEN=_shtab_compgen_files
 _shtab_rolewatch_config_show___config_COMPGEN=_shtab_compgen_files
+_shtab_rolewatch_simulate___user_data_COMPGEN=_shtab_compgen_files
 
 _shtab_rolewatch_check___format_choices=(text json nagios)
 _shtab_rolewatch_preflight_pos_0_choices=(launch attach-role visible)

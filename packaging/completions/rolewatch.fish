@@ -47,7 +47,7 @@ function _shtab_rolewatch_using
 end
 
 set -g _shtab_rolewatch_commands run check diagnose preflight 'preflight launch' 'preflight attach-role' 'preflight visible' explain history rules config 'config check' 'config show' simulate demo
-set -g _shtab_rolewatch_opts_with_value --config --control --directory --down --endpoint --expect-role --expiring --file --fleet-hosts --fleet-share --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --poll-failures --principal --profile --reason --region --role --runbooks --selector --since --speed --subnet-id --textfile
+set -g _shtab_rolewatch_opts_with_value --config --control --directory --down --endpoint --expect-role --expiring --file --fleet-hosts --fleet-share --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --poll-failures --principal --profile --reason --region --role --runbooks --selector --since --speed --subnet-id --textfile --user-data
 
 complete -c rolewatch -e
 complete -c rolewatch -f
@@ -151,6 +151,7 @@ complete -c rolewatch -n '_shtab_rolewatch_using simulate' -l control -x -d 'add
 complete -c rolewatch -n '_shtab_rolewatch_using simulate' -l speed -x -d 'let credentials live and rotate N times as fast (default: 1)'
 complete -c rolewatch -n '_shtab_rolewatch_using simulate' -l role -x -d 'name of the role (default: web-server)'
 complete -c rolewatch -n '_shtab_rolewatch_using simulate' -l instance-profile -x -d 'name of the instance profile (default: as the role)'
+complete -c rolewatch -n '_shtab_rolewatch_using simulate' -l user-data -xka "(__fish_complete_path (commandline -ct))" -d 'serve FILE as the instance'"'"'s user-data, for cloud-init (default: none)'
 complete -c rolewatch -n '_shtab_rolewatch_using simulate' -l allow-non-loopback -d 'listen on addresses that are neither loopback nor link-local, too'
 complete -c rolewatch -n '_shtab_rolewatch_using simulate; and test $_shtab_rolewatch_npos -eq 0' -ka "healthy assume_role_unauthorized instance_profile_without_role instance_profile_without_role_empty_listing instance_profile_without_role_early instance_profile_not_found instance_profile_not_found_early instance_profile_detached credentials_missing credentials_missing_no_listing credentials_error credentials_incomplete credentials_blank rotation_overdue credentials_expired credentials_expired_short_lived role_mismatch clock_skew imds_unreachable imds_hop_limit imds_disabled imds_unauthorized imds_throttled imds_unavailable imds_server_error imds_empty imds_malformed imds_html imds_truncated imds_info_malformed two_roles starting starting_without_credentials role_swapped other_profile_name odd_role_name rotation_stopped late_rotation short_lived clock_a_day_ahead clock_a_day_behind container_roles container_roles_only instance_tags lower_case_keys compact_json without_code trailing_newline slow one_unauthorized imdsv1_answered silent drip reset not_http invalid_utf8 huge redirect gzip_nonsense endless_headers" -d 'where to begin (default: healthy)'
 complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a demo -d 'watch a simulated IMDS go through its faults'

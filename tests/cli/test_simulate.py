@@ -88,6 +88,39 @@ def test_the_control_port_can_be_left_out() -> None:
         assert (urls["control"], "switch" in "".join(printed)) == ("", False)
 
 
+def test_it_serves_the_user_data_of_a_file(tmp_path: Path) -> None:
+    """Byte for byte, whatever it is: cloud-init takes it gzipped, too."""
+    file = tmp_path / "user-data"
+    file.write_bytes(b"#cloud-config\n\x1f\x8b\xff")
+    with running("--user-data", str(file)) as (_, urls, _):
+        client = Client(urls["imds"])
+        client.renew()
+
+        assert client.get("user-data").body == file.read_bytes()
+
+
+def test_an_instance_without_user_data_has_none() -> None:
+    """404, as on EC2."""
+    with running() as (_, urls, _):
+        client = Client(urls["imds"])
+        client.renew()
+
+        assert client.get("user-data").status == 404
+
+
+def test_user_data_that_ec2_would_not_take_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More than 16 KiB, with the remedy; a file that is not there, with its name."""
+    file = tmp_path / "user-data"
+    refused = [main(["simulate", "--user-data", str(file)])]
+    file.write_bytes(bytes(16385))
+    refused.append(main(["simulate", "--user-data", str(file)]))
+    missing, large = capsys.readouterr().err.splitlines()
+
+    assert refused == [EX_USAGE, EX_USAGE]
+    assert missing == f"rolewatch: --user-data {file} cannot be read: No such file or directory."
+    assert large.endswith("has 16385 bytes. EC2 takes 16384 at most: compress it with gzip.")
+
+
 def test_it_goes_on_when_nobody_reads() -> None:
     """`| head` ends the reader, not the simulator."""
     with running() as (process, urls, _):

@@ -8,6 +8,7 @@ import ipaddress
 import json
 import signal
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, Iterator, Optional, Tuple
 
 from rolewatch.errors import UsageError
@@ -21,6 +22,8 @@ CONTROL = "127.0.0.1:1339"
 STOPS = (signal.SIGINT, signal.SIGTERM)
 IMDS_IPV6 = ipaddress.IPv6Address("fd00:ec2::254")
 MAX_PORT = 65535
+MAX_USER_DATA = 16384
+"""Bytes of user-data, before it is base64-encoded (EC2 user guide, "Run commands when you launch", 2026-11)."""
 _LONGEST_PATH = 200
 
 
@@ -60,6 +63,12 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         "--instance-profile", metavar="NAME", default="", help="name of the instance profile (default: as the role)"
     )
     parser.add_argument(
+        "--user-data",
+        metavar="FILE",
+        type=Path,
+        help="serve FILE as the instance's user-data, for cloud-init (default: none)",
+    )
+    parser.add_argument(
         "--allow-non-loopback",
         action="store_true",
         help="listen on addresses that are neither loopback nor link-local, too",
@@ -77,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     control: Tuple[str, Optional[int]] = ("127.0.0.1", None)
     if arguments.control != "none":
         control = address(arguments.control, "--control", anywhere=anywhere)
+    user_data = b"" if arguments.user_data is None else read_user_data(arguments.user_data)
     # Before the simulator's thread starts: it inherits the mask, and the signals wait for `sigwait`.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
@@ -90,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             speed=arguments.speed,
             role=arguments.role,
             instance_profile=arguments.instance_profile,
+            user_data=user_data,
             on_exchange=show,
         )
         with simulator:
@@ -98,6 +109,19 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return 0
+
+
+def read_user_data(file: Path) -> bytes:
+    """Return what is in *file*. Raise `UsageError` where it cannot be read, or EC2 would not take it."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        message = f"--user-data {file} cannot be read: {error.strerror}."
+        raise UsageError(message) from None
+    if len(data) > MAX_USER_DATA:
+        message = f"--user-data {file} has {len(data)} bytes. EC2 takes {MAX_USER_DATA} at most: compress it with gzip."
+        raise UsageError(message)
+    return data
 
 
 def utc_now() -> datetime:

@@ -57,14 +57,15 @@ class Simulator:
         speed: float = 1.0,
         role: str = "",
         instance_profile: str = "",
+        user_data: bytes = b"",
         seed: str = "rolewatch",
         on_exchange: Optional[Callable[[Exchange], None]] = None,
     ) -> None:
         """Prepare; nothing is bound yet. *now* is the local clock (aware, UTC), *port* 0 takes a free one.
 
         *speed* divides life and period of the credentials. *role* and *instance_profile* rename those of the healthy
-        instance. *on_exchange* is told of each request, in the simulator's thread. Raise `UsageError` for an unknown
-        scenario or a speed out of bounds.
+        instance, *user_data* is what it was launched with. *on_exchange* is told of each request, in the simulator's
+        thread. Raise `UsageError` for an unknown scenario or a speed out of bounds.
         """
         if not 0 < speed <= MAX_SPEED:
             message = f"the speed must be more than 0 and at most {MAX_SPEED:.0f}, and is {speed}."
@@ -75,7 +76,13 @@ class Simulator:
         self._control_address = None if control_port is None else (control_host, control_port)
         self._seen = Seen()
         self._world = World(
-            first.conditions, now=now, seed=seed, speed=speed, role=role, instance_profile=instance_profile
+            first.conditions,
+            now=now,
+            seed=seed,
+            speed=speed,
+            role=role,
+            instance_profile=instance_profile,
+            user_data=user_data,
         )
         self._imds = Imds(self._world, self._seen, seed=seed)
         self._on_exchange = on_exchange

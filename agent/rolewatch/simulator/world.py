@@ -28,12 +28,17 @@ class World:
         speed: float = 1.0,
         role: str = "",
         instance_profile: str = "",
+        user_data: bytes = b"",
     ) -> None:
-        """Begin under *conditions*. *role* and *instance_profile* take the place of the healthy instance's names."""
+        """Begin under *conditions*. *role* and *instance_profile* take the place of the healthy instance's names.
+
+        *user_data* is served as it is; where it is empty, the instance was launched without.
+        """
         self._now = now
         self._seed = seed
         self._role = role or HEALTHY.role
         self._instance_profile = instance_profile or role or HEALTHY.instance_profile
+        self._user_data = user_data
         self.conditions = self._renamed(conditions)
         self._born = self._entered = now()
         self._rotation = Rotation(self.conditions, now=self._entered, speed=speed)
@@ -74,6 +79,8 @@ class World:
         self._chain = Chain(self.conditions, self._rotation.term(self._now()), seed=self._seed)
         tree = Tree(started)
         instance.plant(tree, self.conditions, started=started)
+        if self._user_data:
+            tree.add("user-data", Item(self._user_data, started))
         self._chain.plant(tree)
         return tree
 
