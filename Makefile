@@ -22,7 +22,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y p
 vendor sbom deb rpm repo: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
 SUMS := cd dist && find . -maxdepth 1 -name 'rolewatch*' -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS
 PYTEST := $(BIN)/python -m pytest --quiet --no-header --numprocesses=$(JOBS)
-SCRIPTS := .ci/run packaging/make-repository $(LOCKS)/make-venv $(LOCKS)/other-pythons
+SCRIPTS := tests/vm/make-image .ci/run packaging/make-repository $(LOCKS)/make-venv $(LOCKS)/other-pythons
 
 .PHONY: help
 help: ## say what there is
@@ -80,6 +80,14 @@ generate: $(READY) ## write the pages that are made of the tables; a test compar
 .PHONY: e2e
 e2e: $(READY) ## a fleet in trouble, with Debian's prometheus and prometheus-alertmanager: does every alert arrive, how fast
 	@$(PYTEST) --numprocesses=0 --timeout=600 tests/e2e $(ARGS)
+
+.PHONY: vm-test
+vm-test: $(READY) repo ## the packages on machines that think they are on EC2 (needs root, qemu and debootstrap)
+	@$(PYTEST) --dist=loadfile --durations=12 tests/vm $(ARGS)
+
+.PHONY: vm
+vm: $(READY) repo ## boot such a machine, with rolewatch on it, to log in and break its role
+	@PYTHONPATH=agent:tests $(BIN)/python -m vm.interactive
 
 .PHONY: bench
 bench: $(READY) vendor ## measure what it costs, against the bounds

@@ -1,0 +1,138 @@
+"""Run in the place of the daemon, in its sandbox: try what it must not be able to do, and say what came of it.
+
+Each line is a pair in JSON: what was tried, and ``done`` or the error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import mmap
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Callable, Dict
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET = 0x10000000, 0x00020000, 0x40000000
+PTRACE_ATTACH = 16
+
+
+def call(name: str, *arguments: object) -> None:
+    """Call the function *name* of libc. Raise `OSError` where it fails."""
+    if getattr(LIBC, name)(*arguments) == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def connect(host: str, port: int) -> None:
+    """Connect over TCP, with patience for a filter that drops."""
+    socket.create_connection((host, port), timeout=5).close()
+
+
+def datagram(host: str, port: int) -> None:
+    """Send a DNS query and wait for an answer."""
+    query = b"\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x01\x00\x01"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(5)
+        sock.sendto(query, (host, port))
+        sock.recv(512)
+
+
+def listen() -> None:
+    """Listen on a port of its own, and reach it from here."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connect(*server.getsockname())
+
+
+def outlive() -> None:
+    """Write into the /tmp that others see: it is another one where ours starts empty."""
+    if not any(Path("/tmp").iterdir()):  # noqa: S108 - that is what is asked
+        raise OSError(errno.ENOENT, "a /tmp of its own")
+
+
+def write_state() -> None:
+    """Write where the daemon keeps its state."""
+    path = Path("/var/lib/rolewatch/probe")
+    path.write_text("x", encoding="ascii")
+    path.unlink()
+
+
+def see(path: str) -> None:
+    """Read a file, or the names in a directory that has some."""
+    place = Path(path)
+    if place.is_dir():
+        if not list(place.iterdir()):
+            raise OSError(errno.ENOENT, "empty")
+    else:
+        place.read_bytes()
+
+
+def setuid_file() -> None:
+    """Leave a set-user-ID file behind."""
+    path = Path("/var/lib/rolewatch/setuid")
+    path.touch()
+    try:
+        path.chmod(0o4755)
+        if not path.stat().st_mode & 0o4000:
+            raise OSError(errno.EPERM, "the bit is not set")
+    finally:
+        path.unlink()
+
+
+TRIES: Dict[str, Callable[[], object]] = {
+    "imds": lambda: connect("169.254.169.254", 80),
+    "write_state": write_state,
+    "another_link_local_host": lambda: connect("169.254.169.10", 80),
+    "dns": lambda: datagram("169.254.169.3", 53),
+    "ssh_on_loopback": lambda: connect("127.0.0.1", 22),
+    "ssh_on_the_own_address": lambda: connect("10.0.2.15", 22),
+    "gateway": lambda: connect("10.0.2.2", 22),
+    "talk_to_itself": listen,
+    "raw_socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
+    "packet_socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
+    "netlink_socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "write_etc": lambda: Path("/etc/probe").touch(),
+    "write_settings": lambda: Path("/etc/rolewatch/conf.d/99-probe.toml").touch(),
+    "write_usr": lambda: Path("/usr/lib/rolewatch/probe").touch(),
+    "write_var": lambda: Path("/var/probe").touch(),
+    "write_run": lambda: Path("/run/probe").touch(),
+    "read_root_s_home": lambda: see("/root"),
+    "read_homes": lambda: see("/home"),
+    "read_shadow": lambda: see("/etc/shadow"),
+    "see_others_in_proc": lambda: see("/proc/1/environ"),
+    "see_others_in_tmp": outlive,
+    "read_the_kernel_s_log": lambda: see("/dev/kmsg"),
+    "read_a_disk": lambda: see("/dev/vda"),
+    "write_a_sysctl": lambda: Path("/proc/sys/kernel/panic").write_text("1"),
+    "write_a_cgroup": lambda: Path("/sys/fs/cgroup/cgroup.procs").write_text("1"),
+    "user_namespace": lambda: call("unshare", CLONE_NEWUSER),
+    "mount_namespace": lambda: call("unshare", CLONE_NEWNS),
+    "network_namespace": lambda: call("unshare", CLONE_NEWNET),
+    "become_root": lambda: os.setuid(0),
+    "run_sudo_s_kind": lambda: subprocess.run(["/usr/bin/su", "-c", "true"], check=True, capture_output=True),
+    "signal_pid_1": lambda: os.kill(1, signal.SIGHUP),
+    "trace_a_parent": lambda: call("ptrace", PTRACE_ATTACH, os.getppid(), 0, 0),
+    "write_and_execute": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC),
+    "set_the_clock": lambda: call("settimeofday", ctypes.create_string_buffer(16), None),
+    "set_the_host_name": lambda: socket.sethostname("probe"),
+    "mount": lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
+    "load_a_module": lambda: call("syscall", 175, b"", 0, b""),
+    "reboot": lambda: call("reboot", 0),
+    "real_time_priority": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
+    "set_user_id_file": setuid_file,
+    "change_personality": lambda: call("personality", 0x0040000),
+    "make_a_device": lambda: os.mknod("/var/lib/rolewatch/device", 0o020666, os.makedev(1, 3)),
+}
+
+for what, attempt in TRIES.items():
+    try:
+        attempt()
+    except (OSError, subprocess.SubprocessError) as error:
+        outcome = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
+    else:
+        outcome = "done"
+    print(json.dumps([what, outcome]), flush=True)

@@ -1,0 +1,396 @@
+"""Debian 12: installed by cloud-init from our repository, as an operator would, and then everything is done to it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Dict, Iterator, List
+
+import pytest
+
+from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+from vm.guests import ROLE, Boot, Guest, cloud_config
+from vm.machine import Machine
+from vm.views import POLL_THRICE, Views, assert_told, await_verdict, page, views
+
+PROBE = Path(__file__).with_name("probe.py")
+DROP_IN = "/run/systemd/system/rolewatch.service.d/test.conf"
+SITE = "/etc/rolewatch/conf.d/50-site.toml"
+DAY = 86400
+SKEWED = {"clock_skew"}
+
+
+@pytest.fixture(scope="module", name="guest")
+def the_guest(boot: Boot) -> Iterator[Guest]:
+    """Boot the machine. It is one for all tests, each of which leaves it as it found it."""
+    with boot("bookworm", cloud_config()) as guest:
+        yield guest
+
+
+@pytest.fixture(name="machine")
+def the_machine(guest: Guest) -> Machine:
+    """Return the machine, whose agent is well."""
+    guest.imds.switch("healthy")
+    await_verdict(guest.machine, "ok", set())
+    return guest.machine
+
+
+@pytest.fixture(name="drop_in")
+def the_drop_in(machine: Machine) -> Iterator[List[str]]:
+    """Return a list; what a test puts there is a drop-in of the service from `start` on, and gone after the test."""
+    yield []
+    machine.run(f"rm -f {DROP_IN}; systemctl daemon-reload; systemctl restart rolewatch.service")
+
+
+def restarts(machine: Machine) -> int:
+    """Return how often systemd has restarted the service by itself."""
+    return int(machine.run("systemctl show --property=NRestarts --value rolewatch.service").out)
+
+
+def invocation(machine: Machine) -> str:
+    """Return what tells one start of the service from the next."""
+    return machine.run("systemctl show --property=InvocationID --value rolewatch.service").out.strip()
+
+
+def unit_journal(machine: Machine, start: str) -> str:
+    """Return what systemd and the service said of the unit since *start*."""
+    return machine.run(f"journalctl --no-pager --output=cat --unit=rolewatch.service --since='{start}'").out
+
+
+def now_there(machine: Machine) -> str:
+    """Return the machine's time, as journalctl takes it."""
+    return machine.run("date '+%F %T'").out.strip()
+
+
+# Installed
+
+
+def test_rolewatch_runs_when_the_first_boot_has_ended(guest: Guest) -> None:
+    """cloud-init has installed it with the cloud-config that we ship, without an error, and it is well."""
+    machine = guest.machine
+    result = json.loads(machine.run("cat /run/cloud-init/result.json").out)["v1"]
+    told = await_verdict(machine, "ok", set())
+
+    assert (result["datasource"], result["errors"]) == ("DataSourceEc2Local", [])
+    assert machine.run("systemctl is-enabled rolewatch.service rolewatch.socket").out.split() == ["enabled"] * 2
+    assert machine.run("systemctl --failed --no-legend").out == ""
+    assert told.sample("rolewatch_role_info", role=ROLE, instance_profile=ROLE) == 1
+
+
+def test_confirmation_is_installed_and_off(machine: Machine) -> None:
+    """It needs permissions and a way to the AWS API: nobody gets it unasked."""
+    said = machine.run("systemctl is-enabled rolewatch-confirm.timer rolewatch-confirm.path", check=False).out
+
+    assert said.split() == ["disabled", "disabled"]
+
+
+def test_the_service_takes_what_it_is_bounded_to(machine: Machine) -> None:
+    """No root, no capability, a tenth of the memory that its unit allows it at the most."""
+    pid = machine.run("systemctl show --property=MainPID --value rolewatch.service").out.strip()
+    status = dict(
+        line.split(":\t", 1) for line in machine.run(f"cat /proc/{pid}/status").out.splitlines() if ":\t" in line
+    )
+
+    assert machine.run(f"stat --format=%U /proc/{pid}").out.strip() == "rolewatch"
+    assert int(status["CapBnd"], 16) == int(status["CapEff"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+
+
+# Every scenario, through every view
+
+
+@pytest.fixture(scope="module", name="any_role")
+def no_expectation(guest: Guest) -> Iterator[Machine]:
+    """Return the machine, with settings that expect no role: the scenarios have many."""
+    machine = guest.machine
+    site = machine.run(f"cat {SITE}").out
+    machine.write(SITE, site.replace("\nrole =", "\n#role ="))
+    yield machine
+    machine.write(SITE, site)
+    machine.run("systemctl restart rolewatch.service")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_scenario_shows_in_every_view(scenario: Scenario, guest: Guest, any_role: Machine) -> None:
+    """The page, the journal with its fields and with the catalog's text, and systemctl tell what the list expects."""
+    expected = scenario.expect
+    faults = {fault.value for fault in expected.faults}
+    expectation = "/etc/rolewatch/conf.d/60-test.toml"
+    any_role.run(f"systemctl stop rolewatch.service; rm -f /var/lib/rolewatch/* {expectation}")
+    if expected.expect_role:
+        any_role.write(expectation, f"[expect]\nrole = {json.dumps(expected.expect_role)}\n")
+    guest.imds.switch(scenario.name)
+    unreachable = not scenario.conditions.listening
+    if unreachable:  # qemu takes the connection and drops it again: the refusal must be the machine's own
+        any_role.run(
+            "nft add table ip test; nft 'add chain ip test out { type filter hook output priority 0; }'; "
+            "nft add rule ip test out ip daddr 169.254.169.254 tcp dport 80 reject with tcp reset"
+        )
+    try:
+        any_role.run(f"systemctl start rolewatch.service; {POLL_THRICE}")
+        await_verdict(any_role, expected.state.value, faults)
+        seen = any_role_views(any_role, expected.state.value)
+    finally:
+        if unreachable:
+            any_role.run("nft delete table ip test")
+
+    assert_told(seen, scenario)
+
+
+def any_role_views(machine: Machine, state: str) -> Views:
+    """Return the views once systemctl shows *state*: the page may be a moment ahead of it."""
+    seen = views(machine)
+    if f'Status: "{state}' not in seen.status:
+        seen = views(machine)
+    return seen
+
+
+def test_a_fault_that_comes_and_goes_is_raised_and_cleared(guest: Guest, machine: Machine) -> None:
+    """In the daemon that runs: the role breaks, and is mended; the journal has both, and how long it lasted."""
+    machine.run("systemctl restart rolewatch.service")
+    await_verdict(machine, "ok", set())
+    guest.imds.switch("assume_role_unauthorized")
+    await_verdict(machine, "failed", {"assume_role_unauthorized"})
+    guest.imds.switch("healthy")
+    await_verdict(machine, "ok", set())
+    seen = views(machine)
+
+    assert [entry["ROLEWATCH_FAULT"] for entry in seen.events("fault_raised")] == ["assume_role_unauthorized"]
+    (cleared,) = seen.events("fault_cleared")
+    assert float(cleared["ROLEWATCH_DURATION_SECONDS"]) > 0
+    states = [entry["ROLEWATCH_STATE"] for entry in seen.events("state_changed")]
+    assert "failed" in states
+    assert states[-1] == "ok"
+
+
+def test_the_commands_agree_with_the_daemon(guest: Guest, machine: Machine) -> None:
+    """`rolewatch check` as root, from the package: the verdict, the fix with this instance's names, the exit status."""
+    well = machine.run("rolewatch check", check=False)
+    guest.imds.switch("assume_role_unauthorized")
+    ill = machine.run("rolewatch check", check=False)
+    guest.imds.switch("healthy")
+
+    assert (well.status, well.out.splitlines()[0][:2]) == (0, "OK")
+    assert ill.status == 2
+    assert f"aws iam get-role --role-name {ROLE}" in ill.out
+    assert machine.run("rolewatch history", check=False).status == 0
+    assert machine.run("man --pager=cat rolewatch | head -n 5").out
+
+
+# The sandbox, tried from inside
+
+
+def test_the_sandbox_holds(machine: Machine, drop_in: List[str]) -> None:
+    """A program in the service's place reaches IMDS and writes its state, and nothing else that it tries succeeds."""
+    machine.write("/usr/local/lib/probe.py", PROBE.read_text(encoding="utf-8"))
+    machine.run("systemctl stop rolewatch.service")
+    machine.write(
+        DROP_IN,
+        "[Service]\nType=exec\nRestart=no\nWatchdogSec=0\nExecStart=\n"
+        "ExecStart=/usr/bin/python3 -I /usr/local/lib/probe.py\n",
+    )
+    drop_in.append(DROP_IN)
+    machine.run("systemctl daemon-reload; systemctl start rolewatch.service")
+    machine.wait_until(
+        lambda: machine.run("systemctl is-active rolewatch.service", check=False).out.strip() != "active",
+        "the probe has ended",
+    )
+    said = machine.run(
+        "journalctl --output=cat _SYSTEMD_INVOCATION_ID="
+        "$(systemctl show --property=InvocationID --value rolewatch.service)"
+    ).out
+    found: Dict[str, str] = dict(json.loads(line) for line in said.splitlines() if line.startswith("["))
+
+    assert found.pop("imds") == found.pop("write_state") == "done"
+    assert found, said
+    assert {what: outcome for what, outcome in found.items() if outcome == "done"} == {}
+
+
+def test_a_scrape_from_outside_the_private_ranges_is_dropped(machine: Machine) -> None:
+    """The socket unit's own filter: 10.9.9.7 gets the page, 198.51.100.7 gets no answer at all."""
+    machine.run(
+        "ip netns add scraper; ip link add outside type veth peer name inside netns scraper; "
+        "ip addr add 198.51.100.1/24 dev outside; ip addr add 10.9.9.1/24 dev outside; ip link set outside up; "
+        "ip -n scraper addr add 198.51.100.7/24 dev inside; ip -n scraper addr add 10.9.9.7/24 dev inside; "
+        "ip -n scraper link set inside up"
+    )
+    scrape = "ip netns exec scraper curl --silent --output /dev/null --write-out '%{http_code}' --max-time 10 "
+    try:
+        private = machine.run(f"{scrape} http://10.9.9.1:10169/metrics", check=False)
+        public = machine.run(f"{scrape} http://198.51.100.1:10169/metrics", check=False)
+    finally:
+        machine.run("ip netns delete scraper")
+
+    assert (private.status, private.out) == (0, "200")
+    assert (public.status, public.out) == (28, "000")  # curl's word for a time-out
+
+
+# Confirmation
+
+
+def test_a_confirmation_reaches_the_daemon_from_a_sandbox_of_its_own(machine: Machine) -> None:
+    """Switched on, it says what it could not ask AWS, the daemon reads it, and neither can touch the other's files."""
+    machine.run("systemctl enable --quiet --now rolewatch-confirm.timer rolewatch-confirm.path")
+    try:
+        machine.run("systemctl start rolewatch-confirm.service", timeout=300)
+        evidence = json.loads(machine.run("cat /run/rolewatch-confirm/evidence.json").out)
+        listed = machine.run("stat --format='%U %G %a' /run/rolewatch-confirm/evidence.json").out.strip()
+        await_verdict(machine, "ok", set())
+    finally:
+        machine.run("systemctl disable --quiet --now rolewatch-confirm.timer rolewatch-confirm.path")
+
+    assert listed == "rolewatch-confirm rolewatch 640"
+    assert evidence["state"] == "ok"
+    assert page(machine).sample("rolewatch_publisher_failures_total", publisher="confirmation") in (None, 0)
+
+
+# What befalls a machine
+
+
+def test_it_is_back_after_kill_9(machine: Machine) -> None:
+    """Systemd starts it again, it remembers, and the journal says that it was killed."""
+    before, start = restarts(machine), now_there(machine)
+    machine.run("systemctl kill --kill-who=main --signal=KILL rolewatch.service")
+    machine.wait_until(lambda: restarts(machine) > before, "systemd has restarted it")
+    await_verdict(machine, "ok", set())
+
+    assert "status=9/KILL" in unit_journal(machine, start)
+
+
+def test_the_watchdog_ends_a_daemon_that_hangs(machine: Machine, drop_in: List[str]) -> None:
+    """Stopped in its tracks it is ended and started again; the journal has where it stood, without a value."""
+    machine.write(DROP_IN, "[Service]\nWatchdogSec=20s\n")
+    drop_in.append(DROP_IN)
+    machine.run("systemctl daemon-reload; systemctl restart rolewatch.service")
+    await_verdict(machine, "ok", set())
+    before, start = restarts(machine), now_there(machine)
+    machine.run("systemctl kill --kill-who=main --signal=STOP rolewatch.service")
+    machine.wait_until(lambda: restarts(machine) > before, "the watchdog has acted")
+    await_verdict(machine, "ok", set())
+    said = unit_journal(machine, start)
+
+    assert "Watchdog timeout" in said
+    assert "Fatal Python error: Aborted" in said
+
+
+def test_a_full_disk_stops_nothing_but_what_is_written(guest: Guest, machine: Machine) -> None:
+    """The page stays right; the state file that cannot be written is told, and written again when there is space."""
+    machine.run("systemctl restart rolewatch.service")
+    await_verdict(machine, "ok", set())
+    machine.run(
+        "fallocate --length $(df --output=avail --block-size=1 / | tail -n 1) /filling; "
+        "until [ $(df --output=avail / | tail -n 1) = 0 ]; do head -c 4096 /dev/zero >>/filling || break; done"
+    )
+    try:
+        guest.imds.switch("instance_profile_detached")
+        told = await_verdict(machine, "failed", {"instance_profile_detached"})
+        failures = told.sample("rolewatch_publisher_failures_total", publisher="state_file")
+    finally:
+        machine.run("rm /filling")
+    guest.imds.switch("healthy")
+    await_verdict(machine, "ok", set())
+    failed = views(machine).events("publisher_failed")
+    size = machine.run("stat --format=%s /var/lib/rolewatch/*").out.split()
+
+    assert failures is not None
+    assert failures > 0
+    assert failed[0]["ROLEWATCH_PUBLISHER"] == "state_file"
+    assert "No space left on device" in failed[0]["MESSAGE"]
+    assert all(int(each) > 0 for each in size)
+
+
+def test_it_goes_on_telling_after_journald_was_restarted(guest: Guest, machine: Machine) -> None:
+    """The next fault is in the journal, and nothing was dropped."""
+    machine.run("systemctl restart systemd-journald.service")
+    guest.imds.switch("credentials_missing")
+    await_verdict(machine, "failed", {"credentials_missing"})
+    raised = views(machine).events("fault_raised")
+    guest.imds.switch("healthy")
+
+    assert raised[-1]["ROLEWATCH_FAULT"] == "credentials_missing"
+    assert page(machine).sample("rolewatch_log_messages_dropped_total") == 0
+
+
+def test_broken_settings_are_refused_and_the_old_ones_stay(machine: Machine) -> None:
+    """A reload is counted and told with the file; a restart stays down with it, and comes back without."""
+    broken = "/etc/rolewatch/conf.d/90-broken.toml"
+    machine.write(broken, '[poll]\ninterval = "often"\n')
+    try:
+        machine.run("systemctl reload rolewatch.service")
+        machine.wait_until(
+            lambda: page(machine).sample("rolewatch_config_last_reload_successful") == 0, "the reload is refused"
+        )
+        rejected = machine.wait_until(lambda: views(machine).events("config_rejected"), "the journal says so")
+        await_verdict(machine, "ok", set())
+        start = now_there(machine)
+        machine.run("systemctl restart rolewatch.service", check=False)
+        stopped = machine.run("systemctl show --property=ExecMainStatus --value rolewatch.service").out.strip()
+        said = unit_journal(machine, start)
+    finally:
+        machine.run(f"rm {broken}; systemctl reset-failed rolewatch.service; systemctl restart rolewatch.service")
+    told = await_verdict(machine, "ok", set())
+
+    assert broken in rejected[-1]["MESSAGE"]
+    assert stopped == "78"
+    assert broken in said
+    assert told.sample("rolewatch_config_last_reload_successful") == 1
+
+
+def test_a_memory_limit_that_is_hit_is_survived(machine: Machine) -> None:
+    """The kernel ends it, systemd starts it again once there is memory, and the journal says why."""
+    before, start = restarts(machine), now_there(machine)
+    machine.run("systemctl set-property --runtime rolewatch.service MemoryHigh=infinity MemoryMax=4M", check=False)
+    try:
+        machine.wait_until(lambda: restarts(machine) > before, "it was ended and started again")
+    finally:
+        machine.run(
+            "systemctl set-property --runtime rolewatch.service MemoryMax=128M MemoryHigh=96M; "
+            "systemctl reset-failed rolewatch.service || true; systemctl start rolewatch.service"
+        )
+    await_verdict(machine, "ok", set())
+
+    assert "oom-kill" in unit_journal(machine, start)
+
+
+@pytest.mark.parametrize("days", [1, -1], ids=["ahead", "behind"])
+def test_a_clock_that_is_a_day_off_is_told_and_fools_nobody(machine: Machine, days: int) -> None:
+    """IMDS's own clock judges the expiry: `clock_skew`, and not expired credentials; set right it is over."""
+    machine.run("systemctl restart rolewatch.service")
+    await_verdict(machine, "ok", set())
+    machine.run(f"date --set=@{int(time.time()) + days * DAY}")
+    try:
+        await_verdict(machine, "degraded", SKEWED)
+    finally:
+        machine.run(f"date --set=@{int(time.time())}")
+    told = await_verdict(machine, "ok", set())
+    raised = views(machine).events("fault_raised")
+
+    assert [entry["ROLEWATCH_FAULT"] for entry in raised] == ["clock_skew"]
+    offset = told.sample("rolewatch_clock_offset_seconds")
+    assert offset is not None
+    assert abs(offset) < 60
+
+
+def test_a_boot_without_imds_is_told_and_ends_well(machine: Machine) -> None:
+    """Blocked for its user from the start, as a firewall rule does it: the unit is up all the same, and says so."""
+    rule = "meta skuid rolewatch ip daddr 169.254.169.254 reject with tcp reset"
+    machine.write(
+        "/etc/nftables.conf",
+        "table ip test {\n chain out {\n  type filter hook output priority 0;\n"
+        f"  meta l4proto tcp {rule};\n }}\n}}\n",
+    )
+    machine.run("systemctl enable --quiet nftables.service")
+    machine.restart()
+    try:
+        await_verdict(machine, "unknown", {"imds_unreachable"})
+        active = machine.run("systemctl is-active rolewatch.service").out.strip()
+        raised = views(machine).events("fault_raised")
+    finally:
+        machine.run("systemctl disable --quiet nftables.service; nft delete table ip test")
+    await_verdict(machine, "ok", set())
+
+    assert active == "active"
+    assert [(entry["ROLEWATCH_FAULT"], entry["ROLEWATCH_REASON"]) for entry in raised] == [
+        ("imds_unreachable", "refused")
+    ]

@@ -1,0 +1,155 @@
+"""Debian 11 and 13, the oldest and the newest systemd and Python: the whole life of a package, and of the RPM."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Iterator, List
+
+import pytest
+
+from rolewatch.simulator.scenarios import scenario
+from vm.guests import EMULATED, ROLE, Boot, Guest, previous, previous_or_older
+from vm.machine import Machine
+from vm.views import assert_told, await_verdict, views
+
+SETTINGS = "/etc/rolewatch/rolewatch.toml"
+SITE = "/etc/rolewatch/conf.d/50-site.toml"
+USER_DATA = f"""\
+#cloud-config
+write_files:
+  - path: {SITE}
+    content: |
+      [expect]
+      role = "{ROLE}"
+      [poll]
+      interval = "5s"
+      confirm_interval = "2s"
+{EMULATED}"""
+PYTHON = {"bullseye": "3.9", "trixie": "3.13"}
+SYSTEMD = {"bullseye": "247", "trixie": "257"}
+BROKEN = scenario("assume_role_unauthorized")
+
+
+@pytest.fixture(scope="module", name="guest", params=["bullseye", "trixie"])
+def the_guest(request: pytest.FixtureRequest, boot: Boot) -> Iterator[Guest]:
+    """Boot the machine of each suite."""
+    with boot(request.param, USER_DATA.encode()) as guest:
+        yield guest
+
+
+@pytest.fixture(name="machine")
+def the_machine(guest: Guest) -> Machine:
+    """Return the machine, with its IMDS in order."""
+    guest.imds.switch("healthy")
+    return guest.machine
+
+
+def suite(machine: Machine) -> str:
+    """Return the name of the Debian in *machine*."""
+    return machine.run(". /etc/os-release && echo $VERSION_CODENAME").out.strip()
+
+
+def break_and_mend(guest: Guest) -> None:
+    """Break the role, see it told in every view, and mend it."""
+    guest.machine.run("systemctl restart rolewatch.service")
+    await_verdict(guest.machine, "ok", set())
+    guest.imds.switch(BROKEN.name)
+    await_verdict(guest.machine, "failed", {"assume_role_unauthorized"})
+    seen = views(guest.machine)
+    guest.imds.switch("healthy")
+    await_verdict(guest.machine, "ok", set())
+    assert_told(seen, BROKEN)
+
+
+def gone(machine: Machine, *paths: str) -> List[str]:
+    """Return which of *paths* are not there any more."""
+    return [path for path in paths if machine.run(f"test -e {path}", check=False).status]
+
+
+def test_it_is_the_machine_that_it_is_said_to_be(machine: Machine) -> None:
+    """The systemd and the Python for which the suite stands."""
+    name = suite(machine)
+
+    assert machine.run("systemctl --version").out.split()[1] == SYSTEMD[name]
+    assert machine.run("python3 --version").out.startswith(f"Python {PYTHON[name]}.")
+
+
+def test_the_package_installs_and_runs(guest: Guest, machine: Machine, deb: Path, tmp_path: Path) -> None:
+    """The last one before this; it is on and runs, and tells a fault."""
+    machine.copy(previous_or_older(deb, tmp_path), "/root/rolewatch-older.deb")
+    machine.run("apt-get install --yes --quiet /root/rolewatch-older.deb", timeout=300)
+
+    assert machine.run("systemctl is-enabled rolewatch.service").out.strip() == "enabled"
+    assert machine.run("systemctl is-active rolewatch.service").out.strip() == "active"
+    break_and_mend(guest)
+
+
+def test_an_upgrade_restarts_it_and_keeps_what_was_changed(guest: Guest, machine: Machine, deb: Path) -> None:
+    """The settings that the operator changed stay, what it has learned stays, and the new one runs."""
+    machine.run(f"echo '# changed by hand' >>{SETTINGS}")
+    before = machine.run("systemctl show --property=MainPID --value rolewatch.service").out
+    machine.copy(deb, "/root/rolewatch.deb")
+    machine.run("DEBIAN_FRONTEND=noninteractive dpkg --force-confold --install /root/rolewatch.deb", timeout=300)
+
+    assert machine.run("systemctl show --property=MainPID --value rolewatch.service").out != before
+    assert machine.run(f"tail -n 1 {SETTINGS}").out == "# changed by hand\n"
+    assert gone(machine, SITE, "/var/lib/rolewatch/state.json") == []
+    break_and_mend(guest)
+
+
+def test_a_disabled_service_stays_so(machine: Machine) -> None:
+    """An upgrade does not switch on what the operator switched off."""
+    machine.run("systemctl disable --quiet --now rolewatch.service rolewatch.socket")
+    machine.run("DEBIAN_FRONTEND=noninteractive dpkg --force-confold --install /root/rolewatch.deb", timeout=300)
+    state = machine.run("systemctl is-enabled rolewatch.service; systemctl is-active rolewatch.service", check=False)
+    machine.run("systemctl enable --quiet --now rolewatch.service")
+
+    assert state.out.split() == ["disabled", "inactive"]
+
+
+def test_a_removal_closes_the_port_and_a_purge_leaves_what_is_the_operator_s(machine: Machine) -> None:
+    """Purged, nothing runs, nothing listens, the state is gone; the file in conf.d is the operator's and stays."""
+    machine.run("apt-get remove --yes --quiet rolewatch", timeout=300)
+    page = machine.get("/metrics")
+    kept = gone(machine, "/var/lib/rolewatch", SETTINGS)
+    machine.run("apt-get purge --yes --quiet rolewatch", timeout=300)
+
+    assert page is None
+    assert kept == []
+    assert gone(machine, "/var/lib/rolewatch", SETTINGS, SITE, "/usr/lib/rolewatch", "/usr/bin/rolewatch") == [
+        "/var/lib/rolewatch",
+        SETTINGS,
+        "/usr/lib/rolewatch",
+        "/usr/bin/rolewatch",
+    ]
+    assert machine.run("systemctl --failed --no-legend").out == ""
+
+
+def test_the_rpm_does_the_same(guest: Guest, machine: Machine, rpm: Path) -> None:
+    """Debian's own rpm, whose database is empty: scriptlets, preset, units, upgrade and removal for real."""
+    if suite(machine) != "trixie":
+        pytest.skip("once is enough: in trixie, whose rpm is the newest")
+    machine.copy(rpm, "/root/rolewatch.rpm")
+    machine.run("rpm --install --nodeps /root/rolewatch.rpm", timeout=300)
+    listed = machine.run("systemctl is-enabled rolewatch.service").out.strip()
+    machine.run("systemctl start rolewatch.service")
+    break_and_mend(guest)
+    machine.run("rpm --upgrade --force --nodeps /root/rolewatch.rpm", timeout=300)
+    upgraded = machine.run("systemctl is-active rolewatch.service").out.strip()
+    await_verdict(machine, "ok", set())
+    machine.run("rpm --erase rolewatch", timeout=300)
+    left = machine.run("systemctl is-active rolewatch.service", check=False).out.strip()
+
+    assert (listed, upgraded, left) == ("enabled", "active", "inactive")
+    assert gone(machine, "/usr/lib/rolewatch", "/usr/bin/rolewatch") == ["/usr/lib/rolewatch", "/usr/bin/rolewatch"]
+    assert machine.get("/metrics") is None
+
+
+def test_this_package_is_kept_for_the_next_upgrade(deb: Path) -> None:
+    """The last test: what passed here is what the next run upgrades from."""
+    kept = previous()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(deb, kept)
+
+    assert kept.read_bytes() == deb.read_bytes()

@@ -1,0 +1,127 @@
+"""What an operator sees of rolewatch in a machine: the metrics page, the journal, `systemctl status`."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Set, Tuple
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from rolewatch.faults import FAULTS
+from rolewatch.model import EventKind
+from rolewatch.publish.message_ids import MESSAGE_IDS
+from rolewatch.simulator.scenarios import Scenario
+from vm.machine import Machine
+
+CATALOG = Path(__file__).parents[2] / "packaging" / "catalog" / "rolewatch.catalog"
+MARK = "=== the next view ==="
+
+
+@dataclass(frozen=True)
+class Page:
+    """A metrics page."""
+
+    text: str
+
+    def sample(self, name: str, **labels: str) -> Optional[float]:
+        """Return the value of one series; None where it is not there."""
+        for family in text_string_to_metric_families(self.text):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return float(sample.value)
+        return None
+
+    @property
+    def verdict(self) -> Tuple[str, Set[str]]:
+        """The state that holds, and the faults that stand."""
+        ones: Dict[str, List[str]] = {"rolewatch_state": [], "rolewatch_fault_active": []}
+        for family in text_string_to_metric_families(self.text):
+            for sample in family.samples:
+                if sample.name in ones and sample.value == 1:
+                    ones[sample.name] += sample.labels.values()
+        return "".join(ones["rolewatch_state"]), set(ones["rolewatch_fault_active"])
+
+
+def page(machine: Machine) -> Page:
+    """Return the metrics page as the host scrapes it; an empty one where there is none."""
+    return Page(machine.get("/metrics") or "")
+
+
+POLL_THRICE = (
+    'if [ "$(systemctl is-active rolewatch.service)" = active ]; then '
+    "daemon=$(systemctl show --property=MainPID --value rolewatch.service); "
+    'for _ in 1 2 3; do kill -USR1 "$daemon"; sleep 1.1; done; fi'
+)
+"""Three polls more, as fast as the daemon takes them: with the one at its start they confirm any fault. Only once it is
+ready: before that the signal would end it."""
+
+
+def await_verdict(machine: Machine, state: str, faults: Set[str]) -> Page:
+    """Wait until the metrics page says *state* and *faults*, and nothing else; let the daemon poll meanwhile."""
+    last = Page("")
+
+    def told() -> bool:
+        nonlocal last
+        last = page(machine)
+        if last.verdict == (state, faults):
+            return True
+        machine.run(POLL_THRICE, check=False)
+        return False
+
+    machine.wait_until(told, f"the page says {state} {sorted(faults)}", look=lambda: f"It says {last.verdict}.")
+    return last
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the commands of an operator print of the daemon that runs."""
+
+    entries: List[Dict[str, str]]
+    """`journalctl --output=json` of this start of the service."""
+    explained: str
+    """`journalctl --catalog`, likewise."""
+    status: str
+    """`systemctl status`."""
+
+    def events(self, kind: str) -> List[Dict[str, str]]:
+        """Return the journal entries of one kind."""
+        return [entry for entry in self.entries if entry.get("ROLEWATCH_EVENT") == kind]
+
+
+def views(machine: Machine) -> Views:
+    """Return what the commands say, of this start of the service."""
+    since = "_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value rolewatch.service)"
+    said = machine.run(
+        f"journalctl --output=json --identifier=rolewatch {since}; echo '{MARK}'; "
+        f"journalctl --catalog --no-pager --identifier=rolewatch {since}; echo '{MARK}'; "
+        "systemctl status --no-pager --full --lines=0 rolewatch.service || true"
+    ).out
+    entries, explained, status = said.split(MARK)
+    return Views([json.loads(line) for line in entries.splitlines() if line.startswith("{")], explained, status)
+
+
+def subject(message_id: str) -> str:
+    """Return a pattern for the Subject that the catalog we ship has for *message_id*."""
+    entry = re.search(rf"^-- {message_id}\nSubject: (.+)$", CATALOG.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert entry is not None, f"the catalog has no {message_id}"
+    return r"Subject: " + re.sub(r"@[A-Z_]+@", ".+", re.escape(entry.group(1)).replace("\\@", "@"))
+
+
+def assert_told(seen: Views, scenario: Scenario) -> None:
+    """Hold the views to what *scenario* expects."""
+    expected = scenario.expect
+    raised = {entry["ROLEWATCH_FAULT"]: entry for entry in seen.events("fault_raised")}
+    assert set(raised) == {fault.value for fault in expected.faults}
+    for fault in expected.faults:
+        entry = raised[fault.value]
+        assert entry["MESSAGE_ID"] == FAULTS[fault].message_id
+        assert entry["PRIORITY"] == str(FAULTS[fault].severity.value)
+        assert entry["SYSLOG_IDENTIFIER"] == "rolewatch"
+        assert entry["MESSAGE"].startswith(f"{fault.value}: {FAULTS[fault].title}")
+        assert re.search(subject(FAULTS[fault].message_id), seen.explained)
+    assert re.search(subject(MESSAGE_IDS[EventKind.STARTED]), seen.explained)
+    assert f'Status: "{expected.state.value}' in seen.status
+    assert all(fault.value in seen.status for fault in expected.faults)
