@@ -111,8 +111,8 @@ def test_the_default_set_is_pinned() -> None:
         "RolewatchRoleSwapPending warning 5m 5m",
         "RolewatchTrustPolicyDeniesEc2 warning 5m 5m",
         "RolewatchCredentialsExpiring critical 2m 5m",
-        "RolewatchFleetFault critical 5m 5m",
-        "RolewatchFleetFault warning 5m 5m",
+        "RolewatchFleetFault critical 3m 5m",
+        "RolewatchFleetFault warning 3m 5m",
     ]
 
 
@@ -443,15 +443,19 @@ def test_credentials_that_were_withdrawn_never_expire(tmp_path: Path) -> None:
 @NEEDS_PROMTOOL
 @pytest.mark.parametrize("fault", [Fault.ASSUME_ROLE_UNAUTHORIZED, Fault.CLOCK_SKEW])
 def test_a_change_that_breaks_many_is_the_fleet_s(fault: Fault, tmp_path: Path) -> None:
-    """Ten of eighty are; nine are not, nor ten where a fifth of the fleet must be. As loud as the single alerts."""
+    """Ten of eighty are; nine are not, nor ten where a fifth of the fleet must be.
+
+    It is as loud as the single alerts, and before them, so that they are held back when they come.
+    """
     name, severity = alert_name(fault), severity_of(fault)
     for number, share, told in ((10, 0.05, True), (9, 0.05, False), (10, 0.2, False)):
         instances = fleet(80)
         for instance in instances[:number]:
             instance.faults = {fault: between(10, 99)}
         single = f"{number} x {name} {severity}"
+        fleet_s = [f"RolewatchFleetFault {severity}"] if told else []
 
-        expected = {9: NOTHING, 30: [single, *([f"RolewatchFleetFault {severity}"] if told else [])]}
+        expected = {9: NOTHING, 14: fleet_s, 30: [single, *fleet_s]}
         play(tmp_path, instances, expected, options=Options(fleet_share=share))
 
 

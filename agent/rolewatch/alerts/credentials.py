@@ -126,9 +126,10 @@ def _fleet(options: Options) -> Iterable[Alert]:
             "or a firewall rule. Fix: look in CloudTrail for who changed it, and mend it there once; the runbook of "
             'the fault has the steps. Which instances: rolewatch_fault_active{fault="{{ $labels.fault }}"} == 1.',
             "RolewatchFleetFault",
+            wait="3m",
             hold=HOLD,
-            why="One message instead of three hundred: it holds the single alerts of the same fault back "
-            "(alertmanager.yml)."
+            why="One message instead of three hundred: it is there before the single alerts of the same fault, and "
+            "holds them back (alertmanager.yml)."
             if severity == CRITICAL
             else "",
         )
