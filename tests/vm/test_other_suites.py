@@ -123,7 +123,7 @@ def test_a_removal_closes_the_port_and_a_purge_leaves_what_is_the_operator_s(mac
         "/usr/lib/rolewatch",
         "/usr/bin/rolewatch",
     ]
-    assert machine.run("systemctl --failed --no-legend").out == ""
+    assert machine.run("systemctl list-units --failed --no-legend 'rolewatch*'").out == ""
 
 
 def test_the_rpm_does_the_same(guest: Guest, machine: Machine, rpm: Path) -> None:
