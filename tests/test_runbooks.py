@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from rolewatch.alerts import Alert, Options, groups
+from rolewatch.alerts import Options, alerts
 from rolewatch.catalog import render
 from rolewatch.cli.runbook_page import subjects
 from rolewatch.faults import FAULTS, Fault
@@ -17,7 +17,7 @@ from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
 from runbooks import HOME, fenced, part, text
 
-ALERTS = [rule for group in groups(Options()) for rule in group.rules if isinstance(rule, Alert)]
+ALERTS = alerts(Options())
 PARTS = ["How it looks", "Confirm by hand", "Cause and fix", "Prevent it"]
 PAGES = [*subjects(), "README"]
 BY_NAME = pytest.mark.parametrize("name", PAGES)

@@ -10,11 +10,11 @@ from typing import Any, List, Set
 
 import pytest
 
-from rolewatch.alerts import Alert, Options, groups
+from rolewatch.alerts import Alert, Options, alerts, groups
 from rolewatch.publish.metric_table import FAMILIES
 
 SHIPPED = Path(__file__).parents[2] / "packaging" / "prometheus"
-ALERTS = [rule for group in groups(Options()) for rule in group.rules if isinstance(rule, Alert)]
+ALERTS = alerts(Options())
 NEEDS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool: package prometheus")
 NEEDS_AMTOOL = pytest.mark.skipif(
     shutil.which("amtool") is None, reason="there is no amtool: package prometheus-alertmanager"

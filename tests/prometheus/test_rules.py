@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 import pytest
 
 from prometheus.timeline import MINUTE, Instance, between, input_series, on_and_off, rotated, steady
-from rolewatch.alerts import Alert, Options, groups
+from rolewatch.alerts import Alert, Options, alerts
 from rolewatch.alerts.credentials import OUTLIVED, alert_name, severity_of
 from rolewatch.alerts.rule_file import rule_file
 from rolewatch.cli import EX_USAGE, main
@@ -29,11 +29,6 @@ def promtool(*words: object) -> str:
     ran = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
-
-
-def alerts() -> List[Alert]:
-    """Return every alert."""
-    return [rule for group in groups(Options()) for rule in group.rules if isinstance(rule, Alert)]
 
 
 def play(
@@ -81,7 +76,7 @@ def counted(firing: Sequence[str]) -> Dict[str, int]:
 
 def test_the_default_set_is_pinned() -> None:
     """Names, severities and waits are what people route, silence and rely on: a change is deliberate, and in here."""
-    listed = [f"{alert.name} {alert.severity} {alert.wait} {alert.hold or '-'}" for alert in alerts()]
+    listed = [f"{alert.name} {alert.severity} {alert.wait} {alert.hold or '-'}" for alert in alerts(Options())]
 
     assert listed == [
         "RolewatchDown warning 10m -",
@@ -121,7 +116,7 @@ def test_every_fault_reaches_exactly_one_alert(fault: Fault) -> None:
     """Of the alerts about one instance; that of the fleet is about many."""
     telling = {
         alert.name
-        for alert in alerts()
+        for alert in alerts(Options())
         if alert.name != "RolewatchFleetFault"
         and any(re.fullmatch(pattern, fault.value) for pattern in re.findall(r'fault=~?"([^"]*)"', telling_part(alert)))
     }
@@ -138,7 +133,7 @@ def telling_part(alert: Alert) -> str:
 def test_an_alert_says_cause_and_fix_in_the_words_of_the_table(fault: Fault) -> None:
     """What a person needs at night: what, where, why, what to do, when it takes effect, who can, and the commands."""
     told = explain(fault, {}, {"instance_id": "{{ $labels.instance }}"})
-    for alert in (each for each in alerts() if each.name == alert_name(fault)):
+    for alert in (each for each in alerts(Options()) if each.name == alert_name(fault)):
         words = (fault.value, told.title, told.meaning, told.cause, told.hint, told.takes_effect, told.who)
         assert [each for each in ("{{ $labels.instance }}", *words) if each not in alert.description] == []
         assert all(step.text in alert.fix for step in told.fix)
@@ -165,10 +160,10 @@ def test_promtool_takes_the_file(options: Options, tmp_path: Path) -> None:
     file.write_text(rule_file(options), encoding="utf-8")
     text = file.read_text(encoding="utf-8")
 
-    assert f"{len(alerts()) + 4} rules found" in promtool("check", "rules", file)
-    assert text.count(f"{{{options.selector}") > len(alerts())
+    assert f"{len(alerts(Options())) + 4} rules found" in promtool("check", "rules", file)
+    assert text.count(f"{{{options.selector}") > len(alerts(Options()))
     assert ("keep_firing_for" in text) is options.keep_firing_for
-    assert text.count("runbook_url: ") == (len(alerts()) if options.runbooks else 0)
+    assert text.count("runbook_url: ") == (len(alerts(Options())) if options.runbooks else 0)
 
 
 def test_the_command_prints_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,7 +216,7 @@ def filled_in(alert: Alert, instance: str) -> Dict[str, str]:
 @pytest.mark.parametrize("fault", Fault)
 def test_a_fault_that_lasts_fires_word_for_word_and_one_that_is_short_does_not(fault: Fault, tmp_path: Path) -> None:
     """Not a minute before its time; then with every annotation; over after its hold."""
-    (alert, *_) = (each for each in alerts() if each.name == alert_name(fault))
+    (alert, *_) = (each for each in alerts(Options()) if each.name == alert_name(fault))
     wait = int(alert.wait.rstrip("m"))
     ill = Instance("i-0a", faults={fault: between(10, 50)}, usable=between(10, 50, other=1, value=0))
     short = Instance("i-0b", faults={fault: between(10, 10 + wait)}, usable=between(10, 10 + wait, other=1, value=0))

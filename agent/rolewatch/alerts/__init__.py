@@ -12,7 +12,7 @@ from rolewatch.alerts.agent import agent_alerts, recording_rules
 from rolewatch.alerts.credentials import credential_alerts
 from rolewatch.alerts.nouns import Alert, Group, Options, Recording
 
-__all__ = ["Alert", "Group", "Options", "Recording", "groups"]
+__all__ = ["Alert", "Group", "Options", "Recording", "alerts", "groups"]
 
 
 def groups(options: Options) -> Tuple[Group, ...]:
@@ -22,3 +22,8 @@ def groups(options: Options) -> Tuple[Group, ...]:
         Group("rolewatch-agent", agent_alerts(options)),
         Group("rolewatch-credentials", credential_alerts(options)),
     )
+
+
+def alerts(options: Options) -> Tuple[Alert, ...]:
+    """Return the alerts alone, as *options* want them, in the order of the file."""
+    return tuple(rule for group in groups(options) for rule in group.rules if isinstance(rule, Alert))

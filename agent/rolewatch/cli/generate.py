@@ -12,7 +12,6 @@ from rolewatch.alerts import table as alert_table
 from rolewatch.alerts.rule_file import rule_file
 from rolewatch.cli import fault_page, runbook_page, simulate
 from rolewatch.config import reference
-from rolewatch.faults import Fault
 from rolewatch.publish import metric_table
 
 
@@ -45,11 +44,9 @@ def _runbooks(home: Path) -> Mapping[Path, str]:
     """Return the runbooks, whose tables' parts are filled in; the rest of each page is written by hand."""
     pages = {home / "README.md": _filled(home / "README.md", "index", runbook_page.index())}
     for name in runbook_page.subjects():
-        fault = next((each for each in Fault if each.value == name), None)
-        blocks = runbook_page.alert_blocks(name) if fault is None else runbook_page.fault_blocks(fault)
         page = home / f"{name}.md"
         text = page.read_text(encoding="utf-8")
-        for what, lines in blocks.items():
+        for what, lines in runbook_page.blocks(name).items():
             text = fill(text, what, lines, name=page.name)
         pages[page] = text
     return pages

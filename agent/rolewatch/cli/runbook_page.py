@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Dict, Iterator, Mapping, Tuple
 
 from rolewatch import tell
-from rolewatch.alerts import Alert, Options, groups
+from rolewatch.alerts import Alert, Options, alerts
 from rolewatch.alerts.credentials import alert_name
+from rolewatch.alerts.prose import prose
 from rolewatch.cli.fault_page import raised_when, remedies
 from rolewatch.explain import explain
 from rolewatch.faults import FAULTS, Entry, Fault
@@ -56,20 +57,19 @@ EXAMPLES: Mapping[Fault, Evidence] = {
 """What the journal line of each fault may rest on; none where there is nothing to be seen."""
 
 
-def fault_blocks(fault: Fault) -> Dict[str, Iterator[str]]:
-    """Return the generated blocks of the runbook of *fault*, by their names."""
+def blocks(name: str) -> Dict[str, Iterator[str]]:
+    """Return the generated blocks of the runbook *name*, which is a fault's or an alert's, by their names."""
+    if name not in set(Fault):
+        return {"alert": _alert_lines(name)}
+    fault = Fault(name)
     entry = FAULTS[fault]
     return {"summary": _summary(entry), "looks": _looks(fault), "ask": _fenced(ASK), "fix": remedies(entry)}
 
 
-def alert_blocks(name: str) -> Dict[str, Iterator[str]]:
-    """Return the generated blocks of the runbook of the alert *name*."""
-    return {"alert": _alert_lines(name)}
-
-
 def subjects() -> Tuple[str, ...]:
     """Return the names of all runbooks: every fault, then every alert that is not one fault's."""
-    return (*(fault.value for fault in Fault), *(name for name in _runbooks() if name not in set(Fault)))
+    led_to = dict.fromkeys(alert.runbook for alert in alerts(Options()))
+    return (*(fault.value for fault in Fault), *(name for name in led_to if name not in set(Fault)))
 
 
 def index() -> Iterator[str]:
@@ -82,23 +82,18 @@ def index() -> Iterator[str]:
     yield "| alert | what is wrong |"
     yield "|---|---|"
     for name in subjects()[len(Fault) :]:
-        yield f"| [`{name}`]({name}.md) | {_plain(_alerts(name)[0].summary)} |"
+        yield f"| [`{name}`]({name}.md) | {prose(_named(name)[0].summary)} |"
 
 
-def _runbooks() -> Tuple[str, ...]:
-    return tuple(dict.fromkeys(alert.runbook for alert in _alerts()))
-
-
-def _alerts(name: str = "") -> Tuple[Alert, ...]:
-    rules = (rule for group in groups(Options()) for rule in group.rules)
-    return tuple(rule for rule in rules if isinstance(rule, Alert) and name in ("", rule.name))
+def _named(name: str) -> Tuple[Alert, ...]:
+    return tuple(alert for alert in alerts(Options()) if alert.name == name)
 
 
 def _summary(entry: Entry) -> Iterator[str]:
     told = explain(entry.fault, {}, {})
     yield f"**{told.title[0].upper()}{told.title[1:]}.** {told.meaning}"
     yield ""
-    severities = " or ".join(dict.fromkeys(alert.severity for alert in _alerts(alert_name(entry.fault))))
+    severities = " or ".join(dict.fromkeys(alert.severity for alert in _named(alert_name(entry.fault))))
     yield f"Alert: `{alert_name(entry.fault)}`, {severities}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
 
 
@@ -121,26 +116,11 @@ def _fenced(script: str) -> Iterator[str]:
 
 
 def _alert_lines(name: str) -> Iterator[str]:
-    for alert in _alerts(name):
-        yield f"**{_plain(alert.summary)}** Severity {alert.severity}, after {alert.wait} of:"
+    for alert in _named(name):
+        yield f"**{prose(alert.summary)}** Severity {alert.severity}, after {alert.wait} of:"
         yield ""
         yield "```promql"
         yield from alert.expr.splitlines()
         yield "```"
         yield ""
-    yield _plain(_alerts(name)[0].description)
-
-
-def _plain(text: str) -> str:
-    """Return *text* of an alert as prose: with a word where Prometheus fills something in."""
-    return (
-        text.replace("{{ $labels.instance }}", "an instance")
-        .replace(": {{ $labels.fault }}", "")
-        .replace("{{ $labels.fault }}", "FAULT")
-        .replace("of job {{ $labels.job }} ", "")
-        .replace("{{ $value | humanizeDuration }}", "long")
-        .replace("Only {{ $value | humanizePercentage }}", "Only some")
-        .replace("{{ $value | humanizePercentage }}", "many")
-        .replace("{{ $value }} instances", "Many instances")
-        .replace("{{ $value }}", "several")
-    )
+    yield prose(_named(name)[0].description)
