@@ -80,11 +80,11 @@ def remedy_for(entry: Entry, evidence: Evidence) -> Remedy:
     return entry.remedy
 
 
-def facts_of(snapshot: Snapshot) -> Dict[str, str]:
+def facts_of(snapshot: Snapshot, *, uid: Optional[int] = None) -> Dict[str, str]:
     """Return what *snapshot* knows to fill a remedy in with, by the names of `PLACEHOLDERS`.
 
     An expectation is known only where it is one plain name: a pattern cannot be pasted. Besides the placeholders there
-    is ``expiration`` (RFC 3339) where usable credentials were told last.
+    is ``expiration`` (RFC 3339) where usable credentials were told last. *uid* is the user that asked IMDS.
     """
     identity = snapshot.identity
     region = identity.region if identity else None
@@ -99,6 +99,7 @@ def facts_of(snapshot: Snapshot) -> Dict[str, str]:
         "expected_role": _one_name(", ".join(snapshot.expected_role)),
         "expected_instance_profile": _one_name(", ".join(snapshot.expected_instance_profile)),
         "expiration": rfc3339(snapshot.expiration) if snapshot.usable and snapshot.expiration else None,
+        "uid": None if uid is None else str(uid),
     }
     return {name: value for name, value in facts.items() if value}
 

@@ -52,16 +52,17 @@ def cleared(fault: Fault, since: datetime, lasted: float) -> str:
 def state_changed(old: State, new: State, faults: Sequence[Fault]) -> str:
     """Say that the state changed, and which *faults* stand."""
     because = f" ({', '.join(fault.value for fault in faults)})" if faults else ""
-    return f"The state changed from {old.value} to {new.value}{because}: {_STATES[new]}."
+    return f"The state changed from {old.value} to {new.value}{because}: {STATES[new]}."
 
 
-_STATES: Mapping[State, str] = {
+STATES: Mapping[State, str] = {
     State.STARTING: "nothing is known yet",
     State.OK: "the role's credentials are usable, and nothing is wrong",
     State.DEGRADED: "the role's credentials are usable, but something is wrong or will break",
     State.FAILED: "there are no usable credentials",
     State.UNKNOWN: "IMDS does not tell how the credentials are",
 }
+"""What each state says of the credentials, to follow its name."""
 
 
 def rotated(role: str, expiration: Optional[datetime], rotation_interval: Optional[float]) -> str:

@@ -19,7 +19,7 @@ def status_document(snapshot: Snapshot, *, version: str, uid: Optional[int] = No
 
     *uid* is that of the process that asked IMDS: firewall rules may be for single users.
     """
-    facts = {**facts_of(snapshot), **({} if uid is None else {"uid": str(uid)})}
+    facts = facts_of(snapshot, uid=uid)
     identity = snapshot.identity
     return {
         "schema": SCHEMA,

@@ -19,14 +19,6 @@ from rolewatch.publish.page.recent import Happened
 from rolewatch.publish.page.style import STYLE
 from rolewatch.publish.page.view import View
 
-_SAID: Mapping[State, str] = {
-    State.STARTING: "Nothing is known yet.",
-    State.OK: "The role's credentials are usable, and nothing is wrong.",
-    State.DEGRADED: "The role's credentials are usable, but something is wrong or will break.",
-    State.FAILED: "There are no usable credentials.",
-    State.UNKNOWN: "IMDS does not tell how the credentials are.",
-}
-
 _NAMES: Mapping[State, str] = {state: "OK" if state is State.OK else state.value.capitalize() for state in State}
 
 _SIGNS: Mapping[State, str] = {
@@ -85,12 +77,13 @@ def _icon(view: View) -> str:
 
 def _header(view: View) -> str:
     snapshot, state = view.snapshot, view.state
+    said = tell.STATES[state]
     name = f"{_NAMES[state]}, {_old(view)}" if view.stuck else _NAMES[state]
     return (
         f'<header>\n<div class="bar-top">\n<p>{_where(snapshot)}</p>\n<p>{_refreshing(view)}</p>\n</div>\n'
         f'<h1><svg viewBox="0 0 24 24" aria-hidden="true">{_SIGNS[state]}</svg> {name}</h1>\n'
-        f'<p class="say">{_SAID[state]}</p>\n'
-        + (_since(view, snapshot) + list_of_faults(view, snapshot) if snapshot else _unpolled(view))
+        f'<p class="say">{said[:1].upper()}{said[1:]}.</p>\n'
+        + (_since(view, snapshot) + list_of_faults(snapshot) if snapshot else _unpolled(view))
         + (_stuck(view) if view.stuck else "")
         + "</header>\n"
     )

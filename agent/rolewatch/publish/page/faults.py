@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Dict, Mapping
 from urllib.parse import quote
 
 from rolewatch import tell
 from rolewatch.explain import Explained, explain, facts_of
+from rolewatch.faults import FAULTS
 from rolewatch.model import ActiveFault, Snapshot
 from rolewatch.publish.page.markup import clock, code, command, row, sentence, words
 from rolewatch.publish.page.view import View
 
 
-def list_of_faults(view: View, snapshot: Snapshot) -> str:
+def list_of_faults(snapshot: Snapshot) -> str:
     """Return the titles, each as a link to its article."""
-    facts = _facts(view, snapshot)
     items = "".join(
-        f'<li><a href="#{each.fault.value}">{sentence(explain(each.fault, each.evidence, facts).title)}</a></li>\n'
-        for each in snapshot.faults
+        f'<li><a href="#{each.fault.value}">{sentence(FAULTS[each.fault].title)}</a></li>\n' for each in snapshot.faults
     )
     return f'<ul class="faults">\n{items}</ul>\n' if items else ""
 
 
 def articles(view: View, snapshot: Snapshot, now: datetime) -> str:
     """Return one article for each fault that stands."""
-    facts = _facts(view, snapshot)
+    facts = facts_of(snapshot, uid=view.uid)
     return "".join(_article(view, each, explain(each.fault, each.evidence, facts), now) for each in snapshot.faults)
-
-
-def _facts(view: View, snapshot: Snapshot) -> Mapping[str, str]:
-    facts: Dict[str, str] = facts_of(snapshot)
-    return facts if view.uid is None else {**facts, "uid": str(view.uid)}
 
 
 def _article(view: View, active: ActiveFault, explained: Explained, now: datetime) -> str:
