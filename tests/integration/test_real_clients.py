@@ -248,9 +248,11 @@ def test_cloud_init_walks_through_all_metadata() -> None:
     ("host", "mode"), [("169.254.169.254", "IPv4"), ("fd00:ec2::254", "IPv6")], ids=["IPv4", "IPv6"]
 )
 def test_botocore_finds_the_role_at_the_well_known_address(host: str, mode: str) -> None:
-    """Nothing is configured but the kind of address: as on an instance."""
+    """Nothing is configured but the kind of address, as on an instance; and ten seconds instead of botocore's one."""
     pytest.importorskip("botocore")
-    more = {} if mode == "IPv4" else {"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": mode}
+    more = {"AWS_METADATA_SERVICE_TIMEOUT": "10"}
+    if mode != "IPv4":
+        more["AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"] = mode
     done = in_namespace(host, "healthy", sys.executable, "-c", BOTOCORE, **more)
 
     assert done["out"].startswith("ASIAFAKE"), done["err"]
