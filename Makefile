@@ -87,7 +87,7 @@ vm-test: $(READY) repo ## the packages on machines that think they are on EC2 (n
 
 .PHONY: vm
 vm: $(READY) repo ## boot such a machine, with rolewatch on it, to log in and break its role
-	@PYTHONPATH=agent:tests $(BIN)/python -m vm.interactive
+	@PYTHONPATH=agent:tests:tests/integration $(BIN)/python -m vm.interactive
 
 .PHONY: bench
 bench: $(READY) vendor ## measure what it costs, against the bounds

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Callable, Iterator, List, Optional, TypeVar
 
 from harness import get
+from process import free_port
 
 PATIENCE = 60.0
 """Seconds that anything may take that is a second's work on a machine with nothing else to do."""
@@ -33,13 +33,6 @@ def until(look: Callable[[], Optional[T]], what: str, *, patience: float = PATIE
             message = f"after {patience:.0f} s still waiting for {what}"
             raise TimeoutError(message)
         time.sleep(BREATH)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -15,7 +15,7 @@ import urllib.request
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -118,11 +118,7 @@ class Seen:
 
     def sample(self, name: str, **labels: str) -> Optional[float]:
         """Return the value of one series of the metrics page; None where it is not there."""
-        for family in text_string_to_metric_families(self.metrics):
-            for sample in family.samples:
-                if sample.name == name and sample.labels == labels:
-                    return float(sample.value)
-        return None
+        return sample_of(self.metrics, name, labels)
 
     def events(self, kind: str) -> List[Dict[str, str]]:
         """Return the journal entries of one kind."""
@@ -242,6 +238,15 @@ class House:
         _, seen.page = get(f"http://{address}/")
         seen.ready, _ = get(f"http://{address}/-/ready")
         seen.healthy, _ = get(f"http://{address}/-/healthy")
+
+
+def sample_of(page: str, name: str, labels: Mapping[str, str]) -> Optional[float]:
+    """Return the value of one series of the metrics *page*; None where it is not there."""
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return float(sample.value)
+    return None
 
 
 def get(url: str, **headers: str) -> Tuple[int, str]:

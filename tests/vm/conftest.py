@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import http.server
 import os
 import shutil
-import threading
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-from rolewatch.simulator import Simulator
-from vm.guests import DIST, ROLE, Boot, Guest, QuietFiles
-from vm.image import image
-from vm.machine import Machine
+from vm.guests import DIST, Boot, Guest, launched, repository
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,20 +46,14 @@ def boot_machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boot]:
     if missing or os.geteuid() != 0:
         pytest.fail(f"this needs root, and qemu-system-x86, qemu-utils, socat, openssh-client; missing: {missing}")
 
-    handler = functools.partial(QuietFiles, directory=str(DIST / "repo"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with repository() as port:
 
-    @contextlib.contextmanager
-    def boot(suite: str, user_data: bytes) -> Iterator[Guest]:
-        directory = tmp_path_factory.mktemp(suite)
-        with Simulator(now=lambda: datetime.now(timezone.utc), role=ROLE, user_data=user_data) as imds:
-            port = int(imds.endpoint.rpartition(":")[2])
-            with Machine(image(suite), directory, port, server.server_port) as machine:
-                machine.wait_until_up()
-                yield Guest(machine, imds)
-        shutil.rmtree(directory)
+        @contextlib.contextmanager
+        def boot(suite: str, user_data: bytes) -> Iterator[Guest]:
+            directory = tmp_path_factory.mktemp(suite)
+            with launched(suite, user_data, directory, port) as guest:
+                guest.machine.wait_until_up()
+                yield guest
+            shutil.rmtree(directory)
 
-    yield boot
-    server.shutdown()
-    server.server_close()
+        yield boot

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.server
 import subprocess
+import threading
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable, Iterator, NamedTuple
 
 from rolewatch.simulator import Simulator
-from vm.image import cache
+from vm.image import cache, image
 from vm.machine import REPOSITORY, Machine
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +45,16 @@ class QuietFiles(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+@contextlib.contextmanager
+def repository() -> Iterator[int]:
+    """Serve the repository of `make repo` on loopback; yield the port."""
+    files = functools.partial(QuietFiles, directory=str(DIST / "repo"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
 class Guest(NamedTuple):
     """A machine and its IMDS."""
 
@@ -51,6 +64,15 @@ class Guest(NamedTuple):
 
 Boot = Callable[[str, bytes], "contextlib.AbstractContextManager[Guest]"]
 """Boot a machine of a suite that is launched with these user-data, and wait until it is up."""
+
+
+@contextlib.contextmanager
+def launched(suite: str, user_data: bytes, directory: Path, repository_port: int) -> Iterator[Guest]:
+    """Launch a machine of *suite* with *user_data*, its files in *directory*. It is not up yet."""
+    with Simulator(now=lambda: datetime.now(timezone.utc), role=ROLE, user_data=user_data, control_port=0) as imds:
+        port = int(imds.endpoint.rpartition(":")[2])
+        with Machine(image(suite), directory, port, repository_port) as machine:
+            yield Guest(machine, imds)
 
 
 def cloud_config(*, quick: bool = True) -> bytes:

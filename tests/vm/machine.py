@@ -6,15 +6,15 @@ simulator and `REPOSITORY` to a package repository; and 10.0.2.0/24, through whi
 
 from __future__ import annotations
 
-import json
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Type, TypeVar
+from typing import Callable, List, Optional, Type, TypeVar
+
+from process import free_port
 
 from vm.image import Image
 
@@ -41,14 +41,6 @@ class Said:
     status: int
     out: str
     err: str
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -172,11 +164,6 @@ class Machine:
                 return text
         except (OSError, urllib.error.URLError):
             return None
-
-    def journal(self, *matches: str) -> List[Dict[str, str]]:
-        """Return rolewatch's journal entries of this boot, oldest first."""
-        said = self.run(f"journalctl --boot --output=json --identifier=rolewatch {' '.join(matches)}", check=False)
-        return [json.loads(line) for line in said.out.splitlines() if line.startswith("{")]
 
     def console(self) -> str:
         """Return the end of what the machine said on its console."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Set, Tuple
 
+from harness import sample_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from rolewatch.faults import FAULTS
@@ -28,11 +29,7 @@ class Page:
 
     def sample(self, name: str, **labels: str) -> Optional[float]:
         """Return the value of one series; None where it is not there."""
-        for family in text_string_to_metric_families(self.text):
-            for sample in family.samples:
-                if sample.name == name and sample.labels == labels:
-                    return float(sample.value)
-        return None
+        return sample_of(self.text, name, labels)
 
     @property
     def verdict(self) -> Tuple[str, Set[str]]:

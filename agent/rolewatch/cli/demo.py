@@ -9,9 +9,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, List, Optional, Sequence, Set
 
-from rolewatch.cli import signals
+from rolewatch.cli import options, signals
 from rolewatch.cli.daemon import Daemon
-from rolewatch.config.durations import parse_duration
 from rolewatch.faults import Fault
 from rolewatch.model import Report
 from rolewatch.publish.http import Endpoint
@@ -42,7 +41,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument(
         "--for",
         dest="duration",
-        type=_seconds,
+        type=options.seconds,
         metavar="DURATION",
         help="go on for so long (default: one walk, about two minutes)",
     )
@@ -167,11 +166,3 @@ def _say_how_to_look(endpoint: Endpoint, settings: Settings) -> None:
     print(f"  curl http://{address}/metrics")
     print(f"  curl http://{address}/status.json")
     print(f"  rolewatch check --endpoint {settings.imds.endpoint}", flush=True)
-
-
-def _seconds(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds is None:
-        message = f"{text!r} is not a duration; write 90s, 5m or 1h30m"
-        raise argparse.ArgumentTypeError(message)
-    return seconds

@@ -1,15 +1,23 @@
-"""The options that `run` and `check` share, and the settings that follow from them."""
+"""The options that commands share, and the settings that follow from them."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Optional
+from typing import Dict, Optional
 
 from rolewatch import config
+from rolewatch.config.durations import parse_duration
 
-if TYPE_CHECKING:
-    import argparse
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration that was typed, for argparse. Raise `ArgumentTypeError` where it is none."""
+    found = parse_duration(text)
+    if found is None:
+        message = f"{text!r} is not a duration; write 90s, 5m or 1h30m"
+        raise argparse.ArgumentTypeError(message)
+    return found
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

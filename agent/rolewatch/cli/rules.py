@@ -8,7 +8,7 @@ from typing import Any
 import rolewatch
 from rolewatch.alerts import Options
 from rolewatch.alerts.rule_file import rule_file
-from rolewatch.config.durations import parse_duration
+from rolewatch.cli import options
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -74,7 +74,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 def run(arguments: argparse.Namespace) -> int:
     """Print the rule file."""
     runbooks = arguments.runbooks
-    options = Options(
+    wanted = Options(
         selector=arguments.selector,
         runbooks=rolewatch.project_url("Runbooks") if runbooks is None else runbooks,
         expiring=arguments.expiring,
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         fleet_share=arguments.fleet_share,
         keep_firing_for=not arguments.no_keep_firing_for,
     )
-    print(rule_file(options), end="")
+    print(rule_file(wanted), end="")
     return 0
 
 
@@ -97,9 +97,9 @@ def _matchers(text: str) -> str:
 
 
 def _duration(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds is None or seconds <= 0:
-        message = f"{text!r} is not a duration; write 90s, 15m or 1h30m"
+    seconds = options.seconds(text)
+    if seconds <= 0:
+        message = f"{text!r} is too short; write 5m, or 15m"
         raise argparse.ArgumentTypeError(message)
     return seconds
 
