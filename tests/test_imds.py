@@ -505,9 +505,9 @@ def test_a_drip_cannot_stretch_the_deadline(phase: Phase, head: bytes) -> None:
 
 def test_the_deadline_is_the_whole_polls() -> None:
     """Answers that are each in time, and together are not: the deadline runs from the session on."""
-    with Wire(play(token=[Pause(0.2), GRANT], info=[Pause(0.2), INFO_ANSWER])) as wire:
+    with Wire(play(token=[Pause(0.6), GRANT], info=[Pause(0.6), INFO_ANSWER])) as wire:
         begun = time.monotonic()
-        session = client(wire.endpoint, timeout=0.4, deadline=0.5).session()
+        session = client(wire.endpoint, timeout=1.2, deadline=1.5).session()
         assert session.get(INFO) == Document(INFO_BODY)
         with pytest.raises(ImdsError) as late:
             session.get(INFO)
@@ -517,7 +517,7 @@ def test_the_deadline_is_the_whole_polls() -> None:
 
     assert late.value.failure == Failure(Phase.DOCUMENT, Reason.NO_ANSWER, INFO)
     assert too_late.value.failure == Failure(Phase.DOCUMENT, Reason.SLOW, INFO)
-    assert taken < 0.8
+    assert taken < 2.4
     assert wire.connections == 3
 
 
