@@ -16,7 +16,11 @@ __all__ = ["Alert", "Group", "Options", "Recording", "alerts", "groups"]
 
 
 def groups(options: Options) -> Tuple[Group, ...]:
-    """Return every rule, as *options* want it, in the groups in which Prometheus evaluates them one after the other."""
+    """Return every rule, as *options* want it, in its group.
+
+    Prometheus evaluates the rules of a group one after the other, and groups side by side: what rests on a recording
+    rule may be one evaluation later.
+    """
     return (
         Group("rolewatch-recording", recording_rules(options)),
         Group("rolewatch-agent", agent_alerts(options)),
