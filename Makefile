@@ -81,6 +81,10 @@ generate: $(READY) ## write the pages that are made of the tables; a test compar
 e2e: $(READY) ## a fleet in trouble, with Debian's prometheus and prometheus-alertmanager: does every alert arrive, how fast
 	@$(PYTEST) --numprocesses=0 --timeout=600 tests/e2e $(ARGS)
 
+.PHONY: reliability
+reliability: $(READY) ## what the daemon survives, in the long form, with its figures: docs/reliability.md
+	@$(PYTEST) --numprocesses=0 --timeout=3600 -m promise --long --reliability=docs/reliability.md tests $(ARGS)
+
 .PHONY: vm-test
 vm-test: $(READY) repo ## the packages on machines that think they are on EC2 (needs root, qemu and debootstrap)
 	@$(PYTEST) --dist=loadfile --durations=12 tests/vm $(ARGS)

@@ -7,6 +7,13 @@ import sys
 import hypothesis
 
 import guard
+from promises import (  # noqa: F401 - pytest finds hooks and fixtures here
+    long,
+    measured,
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+)
 
 guard.scrub()
 sys.addaudithook(guard.refuse_real_imds)

@@ -33,6 +33,7 @@ from builders import (
     unanswered,
 )
 from looks import observations
+from promises import Area, promise
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
 from rolewatch.memory import Attached, Memory, Served, Watched
@@ -198,6 +199,11 @@ def test_a_memory_of_another_instance_is_dropped_when_that_is_known(tmp_path: Pa
 # Files that are none of ours
 
 
+@promise(
+    Area.SURROUNDINGS,
+    "The state file was cut off, at any byte",
+    "It is ignored with a warning that says why, and written anew",
+)
 def test_cut_off_at_any_byte_it_is_refused(tmp_path: Path) -> None:
     """A full disk, a power cut: half a file is no file, and never another exception."""
     state_file = saved(tmp_path)

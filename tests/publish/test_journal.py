@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping
 
 import pytest
 
+from promises import Area, promise
 from publish.journald import Journald
 from publish.snapshots import OK
 from rolewatch.faults import Fault
@@ -179,6 +180,11 @@ def drained(journal: Journal, journald: Journald) -> List[str]:
         received += news
 
 
+@promise(
+    Area.SURROUNDINGS,
+    "journald is stuck",
+    "The watching goes on; the entries wait, and arrive in their order once it takes them",
+)
 def test_a_stuck_journald_is_not_waited_for_and_gets_all_in_order(
     make: Make, journald: Journald, stderr: Stderr
 ) -> None:

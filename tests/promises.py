@@ -1,0 +1,171 @@
+"""What the daemon survives, as a table: a promise is a test that says so, and its figures are what the test measured.
+
+A test is marked ``@promise(Area.…, "what happens", "what rolewatch does then")`` and hands its figures to the fixture
+`measured`. ``make reliability`` runs them all and writes docs/reliability.md; there is no other list of promises.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
+
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
+_HEAD = """\
+# What rolewatch survives
+
+Each row is a test of the repository, and its figures are what the test measured when this page was written: the worst
+of all its cases, and, where the test has one, the bound that it holds. `make reliability` runs them all and writes the
+page anew. What is not on it, nobody has tried.
+"""
+
+
+class Area(Enum):
+    """The tables of the page, in their order."""
+
+    IMDS = "IMDS gone mad"
+    SCRAPERS = "Scrapers gone mad"
+    SURROUNDINGS = "Faults in the surroundings"
+    SECRETS = "Secrets"
+    ENDURANCE = "Endurance"
+
+
+def promise(area: Area, what: str, holds: str) -> pytest.MarkDecorator:
+    """Return the mark of a test that holds a promise: *what* may happen, and what rolewatch *holds* then.
+
+    Both are phrases without a full stop.
+    """
+    return pytest.mark.promise(area, what, holds)
+
+
+class Measured(Protocol):
+    """Takes one figure of a test."""
+
+    def __call__(self, name: str, value: float, unit: str, *, bound: Optional[float] = None) -> None:
+        """Note *value*; fail the test where it is beyond *bound*."""
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Measured:
+    """Note figures for the page, each with the bound that the test holds it to."""
+
+    def note(name: str, value: float, unit: str, *, bound: Optional[float] = None) -> None:
+        record_property("figure", (name, value, unit, bound))
+        assert bound is None or value <= bound, f"{name}: {value:g} {unit}, and the bound is {bound:g} {unit}"
+
+    return note
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether the long forms are asked for: a month of polls instead of a day, each byte instead of some."""
+    return bool(request.config.getoption("--long"))
+
+
+@dataclass
+class Row:
+    """One promise, and what came of its test."""
+
+    area: Area
+    what: str
+    holds: str
+    test: str
+    """Its file, ``::`` and its function."""
+    passed: int = 0
+    figures: Dict[Tuple[str, str], Tuple[float, Optional[float]]] = field(default_factory=dict)
+    """By name and unit: the worst, and its bound."""
+
+    @property
+    def key(self) -> Tuple[str, str, str, str]:
+        """What stands on the page of it, whatever was measured."""
+        file, _, function = self.test.partition("::")
+        sentence = function.removeprefix("test_").replace("_", " ")
+        return self.area.value, self.what, self.holds, f"[{sentence}](../{file})"
+
+    def __str__(self) -> str:
+        """One row of the table."""
+        _, what, holds, link = self.key
+        figures = "; ".join(_figure(name, unit, *worst) for (name, unit), worst in self.figures.items())
+        cases = f"{self.passed} cases" if self.passed > 1 else ""
+        return f"| {what} | {holds} | {', '.join(filter(None, (cases, figures)))} | {link} |"
+
+
+def _figure(name: str, unit: str, value: float, bound: Optional[float]) -> str:
+    most = "" if bound is None else f" (at most {bound:g})"
+    number = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    return f"{name} {number} {unit}".rstrip() + most
+
+
+class Page:
+    """Gathers the promises from the reports of their tests, in whichever process these ran, and writes the page."""
+
+    def __init__(self, path: Optional[Path]) -> None:
+        """Write to *path* in the end, unless it is None."""
+        self._path = path
+        self._rows: Dict[str, Row] = {}
+        self._broken: List[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what the report of one test says."""
+        properties: List[Tuple[str, Any]] = list(report.user_properties)
+        found = [value for name, value in properties if name == "promise"]
+        if not found:
+            return
+        if not report.passed:
+            self._broken.append(report.nodeid)
+        if report.when != "call":
+            return
+        for area, what, holds in found:
+            test = report.nodeid.partition("[")[0]
+            row = self._rows.setdefault(f"{test} {what}", Row(Area(area), what, holds, test))
+            row.passed += 1
+            for name, value, unit, bound in (value for kind, value in properties if kind == "figure"):
+                worst = row.figures.get((name, unit))
+                row.figures[name, unit] = (value if worst is None else max(value, worst[0]), bound)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write the page, or say why not."""
+        if self._path is None:
+            return
+        if self._broken or not self._rows:
+            terminalreporter.write_line(f"{self._path} is not written: {len(self._broken)} promises are not held.")
+            return
+        self._path.write_text(page(list(self._rows.values())), encoding="utf-8")
+        terminalreporter.write_line(f"{self._path} is written: {len(self._rows)} promises.")
+
+
+def page(rows: List[Row]) -> str:
+    """Return the page of *rows*, in the order of the areas."""
+    today = f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    where = f"Python {platform.python_version()}, Linux {platform.release().partition('-')[0]}, {platform.machine()}"
+    parts = [_HEAD, f"Written on {today}: {where}.\n"]
+    for area in Area:
+        of_area = [row for row in rows if row.area is area]
+        if of_area:
+            head = "| what happens | what holds | measured | held by |\n|---|---|---|---|"
+            parts.append("\n".join([f"## {area.value}\n", head, *map(str, of_area), ""]))
+    return "\n".join(parts)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of ``make reliability``."""
+    parser.addoption("--reliability", metavar="FILE", type=Path, help="write the page of the promises to FILE")
+    parser.addoption("--long", action="store_true", help="the long forms: minutes to an hour")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather what the tests report."""
+    config.pluginmanager.register(Page(config.getoption("--reliability")), "promises-page")
+
+
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Let a test's report carry its promises."""
+    for item in items:
+        for mark in reversed(list(item.iter_markers("promise"))):
+            area, what, holds = mark.args
+            item.user_properties.append(("promise", (area.value, what, holds)))
