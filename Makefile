@@ -89,6 +89,10 @@ reliability: $(READY) ## what the daemon survives, in the long form, with its fi
 vm-test: $(READY) repo ## the packages on machines that think they are on EC2 (needs root, qemu and debootstrap)
 	@$(PYTEST) --dist=loadfile --durations=12 tests/vm $(ARGS)
 
+.PHONY: vm-images
+vm-images: # ahead of vm-test, which makes those that are missing
+	@$(PYTHON) tests/vm/image.py bookworm bullseye trixie
+
 .PHONY: vm
 vm: $(READY) repo ## boot such a machine, with rolewatch on it, to log in and break its role
 	@PYTHONPATH=agent:tests:tests/integration $(BIN)/python -m vm.interactive

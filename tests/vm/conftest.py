@@ -14,9 +14,16 @@ from vm.guests import DIST, Boot, Guest, launched, repository
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the time that an emulated machine may take; a boot is part of the first."""
+    """Leave tests of one suite to it. Give each the time that an emulated machine may take; the first has the boot."""
+    items[:] = [item for item in items if is_for_its_suite(item)]
     for item in items:
         item.add_marker(pytest.mark.timeout(1200))
+
+
+def is_for_its_suite(item: pytest.Item) -> bool:
+    """Return whether *item* may run on the machine that it would get."""
+    mark = item.get_closest_marker("suite")
+    return mark is None or not isinstance(item, pytest.Function) or item.callspec.params["guest"] in mark.args
 
 
 @pytest.fixture(scope="session", name="deb")

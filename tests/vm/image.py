@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,3 +81,8 @@ def _prune(images: Path, suite: str) -> None:
     made = sorted(images.glob(f"{suite}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in made[KEPT:]:
         shutil.rmtree(old)
+
+
+if __name__ == "__main__":  # ahead of the tests, beside something else: `make vm-images`
+    for each in sys.argv[1:]:
+        image(each)

@@ -12,7 +12,7 @@ import pytest
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 from vm.guests import ROLE, Boot, Guest, cloud_config
 from vm.machine import Machine
-from vm.views import POLL_THRICE, Views, assert_told, await_verdict, page, views
+from vm.views import assert_told, await_verdict, page, play, views
 
 PROBE = Path(__file__).with_name("probe.py")
 DROP_IN = "/run/systemd/system/rolewatch.service.d/test.conf"
@@ -97,53 +97,13 @@ def test_the_service_takes_what_it_is_bounded_to(machine: Machine) -> None:
     assert status["NoNewPrivs"] == "1"
 
 
-# Every scenario, through every view
+# Scenarios, through every view
 
 
-@pytest.fixture(scope="module", name="any_role")
-def no_expectation(guest: Guest) -> Iterator[Machine]:
-    """Return the machine, with settings that expect no role: the scenarios have many."""
-    machine = guest.machine
-    site = machine.run(f"cat {SITE}").out
-    machine.write(SITE, site.replace("\nrole =", "\n#role ="))
-    yield machine
-    machine.write(SITE, site)
-    machine.run("systemctl restart rolewatch.service")
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_scenario_shows_in_every_view(scenario: Scenario, guest: Guest, any_role: Machine) -> None:
-    """The page, the journal with its fields and with the catalog's text, and systemctl tell what the list expects."""
-    expected = scenario.expect
-    faults = {fault.value for fault in expected.faults}
-    expectation = "/etc/rolewatch/conf.d/60-test.toml"
-    any_role.run(f"systemctl stop rolewatch.service; rm -f /var/lib/rolewatch/* {expectation}")
-    if expected.expect_role:
-        any_role.write(expectation, f"[expect]\nrole = {json.dumps(expected.expect_role)}\n")
-    guest.imds.switch(scenario.name)
-    unreachable = not scenario.conditions.listening
-    if unreachable:  # qemu takes the connection and drops it again: the refusal must be the machine's own
-        any_role.run(
-            "nft add table ip test; nft 'add chain ip test out { type filter hook output priority 0; }'; "
-            "nft add rule ip test out ip daddr 169.254.169.254 tcp dport 80 reject with tcp reset"
-        )
-    try:
-        any_role.run(f"systemctl start rolewatch.service; {POLL_THRICE}")
-        await_verdict(any_role, expected.state.value, faults)
-        seen = any_role_views(any_role, expected.state.value)
-    finally:
-        if unreachable:
-            any_role.run("nft delete table ip test")
-
-    assert_told(seen, scenario)
-
-
-def any_role_views(machine: Machine, state: str) -> Views:
-    """Return the views once systemctl shows *state*: the page may be a moment ahead of it."""
-    seen = views(machine)
-    if f'Status: "{state}' not in seen.status:
-        seen = views(machine)
-    return seen
+@pytest.mark.parametrize("scenario", SCENARIOS[::2], ids=lambda scenario: scenario.name)
+def test_a_scenario_shows_in_every_view(scenario: Scenario, guest: Guest) -> None:
+    """The page, the journal and systemctl tell what the list expects. Debian 13 goes through the other half."""
+    assert_told(play(guest, scenario), scenario)
 
 
 def test_a_fault_that_comes_and_goes_is_raised_and_cleared(guest: Guest, machine: Machine) -> None:

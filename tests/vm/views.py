@@ -15,6 +15,7 @@ from rolewatch.faults import FAULTS
 from rolewatch.model import EventKind
 from rolewatch.publish.message_ids import MESSAGE_IDS
 from rolewatch.simulator.scenarios import Scenario
+from vm.guests import Guest
 from vm.machine import Machine
 
 CATALOG = Path(__file__).parents[2] / "packaging" / "catalog" / "rolewatch.catalog"
@@ -98,6 +99,34 @@ def views(machine: Machine) -> Views:
     ).out
     entries, explained, status = said.split(MARK)
     return Views([json.loads(line) for line in entries.splitlines() if line.startswith("{")], explained, status)
+
+
+EXPECTATION = "/etc/rolewatch/conf.d/60-test.toml"
+BLOCK = (
+    "nft add table ip test; nft 'add chain ip test out { type filter hook output priority 0; }'; "
+    "nft add rule ip test out ip daddr 169.254.169.254 tcp dport 80 reject with tcp reset; "
+)
+"""For an IMDS that does not listen: qemu takes the connection and drops it again; the refusal must be the machine's."""
+
+
+def play(guest: Guest, scenario: Scenario) -> Views:
+    """Start the service anew in *scenario*, with nothing remembered and the role that it expects; return the views."""
+    machine, expected = guest.machine, scenario.expect
+    block = "" if scenario.conditions.listening else BLOCK
+    guest.imds.switch(scenario.name)
+    try:
+        machine.run(
+            f"systemctl stop rolewatch.service; rm -f /var/lib/rolewatch/*; cat >{EXPECTATION}; {block}"
+            f"systemctl start rolewatch.service; {POLL_THRICE}",
+            stdin=f"[expect]\nrole = {json.dumps(expected.expect_role)}\n",
+        )
+        await_verdict(machine, expected.state.value, {fault.value for fault in expected.faults})
+        seen = views(machine)
+        if f'Status: "{expected.state.value}' not in seen.status:  # the page may be a moment ahead of systemctl
+            seen = views(machine)
+    finally:
+        machine.run(f"rm {EXPECTATION}; {'nft delete table ip test' if block else ''}")
+    return seen
 
 
 def subject(message_id: str) -> str:
