@@ -16,7 +16,7 @@ from rolewatch.publish.page.faults import articles, list_of_faults
 from rolewatch.publish.page.lifetime import lifetime
 from rolewatch.publish.page.markup import ago, clock, code, row, words
 from rolewatch.publish.page.recent import Happened
-from rolewatch.publish.page.style import STYLE
+from rolewatch.publish.page.style import COLOURS, STYLE
 from rolewatch.publish.page.view import View
 
 _NAMES: Mapping[State, str] = {state: "OK" if state is State.OK else state.value.capitalize() for state in State}
@@ -29,14 +29,6 @@ _SIGNS: Mapping[State, str] = {
     State.UNKNOWN: '<circle cx="12" cy="12" r="10"/><path d="M9 9a3 3 0 1 1 4 3q-1 .7-1 2M12 17.5v.01"/>',
 }
 """A shape for each state: colour alone tells nothing."""
-
-_ICONS: Mapping[State, str] = {
-    State.STARTING: "#46525f",
-    State.OK: "#176a34",
-    State.DEGRADED: "#8a4b00",
-    State.FAILED: "#b1221b",
-    State.UNKNOWN: "#5a3f9e",
-}
 
 _KINDS: Mapping[EventKind, str] = {kind: kind.value.replace("_", " ") for kind in EventKind}
 
@@ -71,7 +63,7 @@ def _old(view: View) -> str:
 def _icon(view: View) -> str:
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-2 -2 28 28" fill="none" stroke-width="3" '
-        f'stroke="{_ICONS[_accent(view)]}">{_SIGNS[view.state]}</svg>'
+        f'stroke="{COLOURS[_accent(view)]}">{_SIGNS[view.state]}</svg>'
     )
 
 

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Mapping
 
-STYLE = """
+from rolewatch.model import State
+
+COLOURS: Mapping[State, str] = {
+    State.STARTING: "#46525f",
+    State.OK: "#176a34",
+    State.DEGRADED: "#8a4b00",
+    State.FAILED: "#b1221b",
+    State.UNKNOWN: "#5a3f9e",
+}
+"""The colour of each state, under white letters and on white."""
+
+_OF_STATES = "".join(
+    f"{':root' if state is State.STARTING else f'.{state.value}'} {{ --state: {colour}; --mark: {colour} }}\n"
+    for state, colour in COLOURS.items()
+)
+
+STYLE = (
+    "\n"
+    + _OF_STATES
+    + """\
 :root {
   color-scheme: light dark;
   --back: #fff; --panel: #f4f5f7; --line: #d3d7dd; --text: #1b1f24; --quiet: #545c66; --link: #0a4fa8;
-  --state: #46525f; --mark: #46525f;
 }
-.ok { --state: #176a34; --mark: #176a34 }
-.degraded { --state: #8a4b00; --mark: #8a4b00 }
-.failed { --state: #b1221b; --mark: #b1221b }
-.unknown { --state: #5a3f9e; --mark: #5a3f9e }
 @media (prefers-color-scheme: dark) {
   :root {
     --back: #101418; --panel: #1a2027; --line: #39424c; --text: #e4e8ec; --quiet: #a3adb8; --link: #82b7ff;
@@ -92,6 +107,7 @@ footer p { padding-top: 1rem; border-top: 1px solid var(--line) }
   pre { margin-left: 0 }
 }
 """
+)
 """One accent for each state; light and dark by the reader's preference; no colour that alone tells something."""
 
 POLICY = (
