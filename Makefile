@@ -87,7 +87,7 @@ reliability: $(READY) ## what the daemon survives, in the long form, with its fi
 
 .PHONY: vm-test
 vm-test: $(READY) repo ## the packages on machines that think they are on EC2 (needs root, qemu and debootstrap)
-	@$(PYTEST) --dist=loadfile --durations=12 tests/vm $(ARGS)
+	@$(PYTEST) --numprocesses=3 --dist=loadgroup --durations=12 tests/vm $(ARGS)
 
 .PHONY: vm-images
 vm-images: # ahead of vm-test, which makes those that are missing
