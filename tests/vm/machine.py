@@ -173,8 +173,9 @@ class Machine:
     def _look(self) -> str:
         """Return what helps to understand why something did not come about."""
         looks = (
-            "systemctl --failed --no-legend",
-            "systemctl status --no-pager --full --lines=15 rolewatch.service rolewatch.socket",
+            "uptime; systemctl --failed --no-legend 2>&1",
+            "systemctl status --no-pager --full --lines=15 rolewatch.service rolewatch.socket 2>&1",
+            "journalctl --no-pager --lines=40 --output=short-precise",
             "tail -n 30 /var/log/cloud-init-output.log",
         )
         try:
