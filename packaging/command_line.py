@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Iterator, List
 
-from rolewatch import cli
+from rolewatch.cli.parser import build_parser
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 
 def commands() -> List[Command]:
     """Return every command, in the order of ``rolewatch --help``."""
-    leaves = [each for each in parsers(cli.build_parser()) if not each._subparsers]  # noqa: SLF001 - likewise
+    leaves = [each for each in parsers(build_parser()) if not each._subparsers]  # noqa: SLF001 - likewise
     return [Command(leaf.prog, leaf) for leaf in leaves]

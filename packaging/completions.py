@@ -13,7 +13,7 @@ from typing import Mapping
 import shtab
 
 from command_line import parsers
-from rolewatch import cli
+from rolewatch.cli.parser import build_parser
 from rolewatch.faults import FAULTS
 from rolewatch.simulator.scenarios import SCENARIOS
 
@@ -34,7 +34,7 @@ HEAD = "# Made by `make generate`, with shtab (https://github.com/tqdm/shtab, Ap
 
 def render() -> Mapping[Path, str]:
     """Return each file, below the root of the project, with what it should hold."""
-    parser = cli.build_parser()
+    parser = build_parser()
     for each in parsers(parser):
         for action in each._actions:  # noqa: SLF001 - argparse has no public name for it
             _fit(action)

@@ -10,9 +10,10 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
 import pytest
+import requests
 
 import rolewatch
 from guard import RealImdsError
@@ -26,6 +27,8 @@ ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "packaging" / "python"
 LAUNCHER = ROOT / "packaging" / "launcher" / "rolewatch"
 SYSTEM_PYTHON = Path("/usr/bin/python3")
+LIBRARIES = Path(requests.__file__).parents[1]
+"""Where this Python has requests, and what requests needs."""
 PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z0-9, -]+\])?==\S+.*\n\s+--hash=sha256:[0-9a-f]{64}")
 WITH_EXTRAS = re.compile(r"^[a-z0-9-]+\[[a-z0-9, -]+\]", re.MULTILINE)
 
@@ -209,17 +212,9 @@ def test_other_pythons_are_what_they_are_said_to_be() -> None:
 # The launcher
 
 
-@pytest.fixture(name="private")
-def private_tree(tmp_path: Path) -> Path:
+@pytest.fixture(name="linked")
+def linked_tree(tmp_path: Path) -> Path:
     """Return a private directory as the packages install it, linked together from what is at hand."""
-    if not SYSTEM_PYTHON.exists():
-        pytest.skip(f"there is no {SYSTEM_PYTHON}")
-    asked = "import sys, requests; print(*sys.version_info[:2], sep='.')"
-    said = subprocess.run([SYSTEM_PYTHON, "-I", "-c", asked], capture_output=True, text=True, check=False)
-    if said.returncode != 0:
-        pytest.skip("python3-requests is not installed")
-    if said.stdout.strip() != f"{sys.version_info[0]}.{sys.version_info[1]}":
-        pytest.skip("the libraries at hand are those of another Python than the system's")
     for directory, modules in {
         "vendor": ["prometheus_client", "structlog", "typing_extensions"],
         "vendor-cli": ["rich"],
@@ -238,14 +233,34 @@ def private_tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def under_the_launcher(private: Path, command: str, code: str) -> subprocess.CompletedProcess[str]:
-    """Run *code* in an interpreter whose paths the launcher has set for *command*."""
+@pytest.fixture(name="private")
+def private_tree(linked: Path) -> Path:
+    """Return the private directory where the system's Python can take it."""
+    if not SYSTEM_PYTHON.exists():
+        pytest.skip(f"there is no {SYSTEM_PYTHON}")
+    asked = "import sys, requests; print(*sys.version_info[:2], sep='.')"
+    said = subprocess.run([SYSTEM_PYTHON, "-I", "-c", asked], capture_output=True, text=True, check=False)
+    if said.returncode != 0:
+        pytest.skip("python3-requests is not installed")
+    if said.stdout.strip() != f"{sys.version_info[0]}.{sys.version_info[1]}":
+        pytest.skip("the libraries at hand are those of another Python than the system's")
+    return linked
+
+
+def under_the_launcher(
+    private: Path, command: str, code: str, *, python: str = str(SYSTEM_PYTHON), libraries: Optional[Path] = None
+) -> subprocess.CompletedProcess[str]:
+    """Run *code* in an interpreter whose paths the launcher has set for *command*.
+
+    *libraries* is where requests lies, if not where *python*'s distribution has it.
+    """
     launcher = private / "bin" / "rolewatch"
+    there = f"house['DISTRIBUTION'][:] = [{str(libraries)!r}]; " if libraries else ""
     start = (
-        "import runpy; from pathlib import Path; "
-        f"house = runpy.run_path({str(launcher)!r}); house['set_paths'](Path({str(launcher)!r}), {command!r}); "
+        f"import runpy; from pathlib import Path; house = runpy.run_path({str(launcher)!r}); {there}"
+        f"house['set_paths'](Path({str(launcher)!r}), {command!r}); "
     )
-    return run(SYSTEM_PYTHON, "-ISB", "-c", start + code)
+    return run(python, "-ISB", "-c", start + code)
 
 
 def test_the_launcher_starts_rolewatch(private: Path) -> None:
@@ -259,13 +274,46 @@ def test_the_launcher_starts_rolewatch(private: Path) -> None:
 def test_the_daemon_finds_its_libraries_and_no_others(private: Path) -> None:
     """The distribution's requests and our own libraries are there, in silence; rich and a second detector are not."""
     code = (
-        "import sys, requests, structlog, prometheus_client; "
-        "print(structlog.dev.rich, {'chardet', 'charset_normalizer'} <= set(sys.modules), requests.__file__)"
+        "import requests, structlog, prometheus_client; "
+        "print(structlog.dev.rich, prometheus_client.Counter.__name__, requests.__file__)"
     )
     said = under_the_launcher(private, "run", code)
 
     assert (said.returncode, said.stderr) == (0, "")
-    assert said.stdout.startswith("None False /usr/lib")
+    assert said.stdout.startswith("None Counter /usr/lib")
+
+
+@pytest.mark.parametrize(
+    "heavy",
+    [
+        "structlog.dev",
+        "prometheus_client.metrics",
+        "idna.core",
+        "argparse",
+        "chardet.universaldetector",
+        "charset_normalizer.api",
+    ],
+)
+def test_the_daemon_loads_nothing_heavy_that_it_does_not_use(linked: Path, heavy: str) -> None:
+    """Whatever version of requests is at hand: it asks a detector's version, and never for a detection."""
+    code = f"import sys, rolewatch.cli.run, rolewatch.cli.daemon; print({heavy!r} in sys.modules)"
+    said = under_the_launcher(linked, "run", code, python=sys.executable, libraries=LIBRARIES)
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.strip() == "False"
+
+
+def test_a_package_is_whole_for_whoever_asks_for_more(linked: Path) -> None:
+    """Encodings are guessed, hosts are encoded, and events are logged as ever, where something does ask."""
+    code = (
+        "import requests, idna, structlog; answer = requests.Response(); answer._content = 'schön'.encode() * 20; "
+        "structlog.configure(processors=[structlog.processors.JSONRenderer()]); structlog.get_logger().info('told'); "
+        "print(len(answer.apparent_encoding) > 2, idna.encode('schön.example').decode())"
+    )
+    said = under_the_launcher(linked, "run", code, python=sys.executable, libraries=LIBRARIES)
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.splitlines() == ['{"event": "told"}', "True xn--schn-7qa.example"]
 
 
 def test_a_command_for_people_finds_rich(private: Path) -> None:

@@ -26,6 +26,7 @@ from moto.server import ThreadedMotoServer
 from rolewatch import cli
 from rolewatch.aws import served
 from rolewatch.cli import diagnose
+from rolewatch.cli.parser import Parser
 from rolewatch.errors import UsageError
 from rolewatch.imds import Client
 from rolewatch.settings import ImdsSettings
@@ -233,8 +234,8 @@ class House:
 
 def told(words: Sequence[str]) -> Told:
     """Run `rolewatch diagnose` and return what it said; the 3 s until IAM is asked again do not pass."""
-    parser = cli.Parser(prog="rolewatch")
-    diagnose.add_parser(parser.add_subparsers(parser_class=cli.Parser))
+    parser = Parser(prog="rolewatch")
+    diagnose.add_parser(parser.add_subparsers(parser_class=Parser))
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

@@ -28,7 +28,8 @@ from aws.preflight_aws import (
     simulation,
 )
 from rolewatch.aws import preflight_reads
-from rolewatch.cli import Parser, preflight
+from rolewatch.cli import preflight
+from rolewatch.cli.parser import Parser
 from rolewatch.errors import UsageError
 
 POLICY = Path(__file__).parents[2] / "packaging" / "iam" / "preflight.json"

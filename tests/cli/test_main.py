@@ -13,6 +13,8 @@ from typing import Iterator, Sequence
 import pytest
 
 from rolewatch.cli import main
+from rolewatch.cli.parser import build_parser
+from rolewatch.cli.run import Given
 from rolewatch.simulator import Simulator
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
@@ -35,6 +37,13 @@ def shell(command: str, *words: str, **environ: str) -> subprocess.CompletedProc
         timeout=30,
         check=False,
     )
+
+
+def test_run_without_options_is_what_the_parser_makes_of_it() -> None:
+    """The unit runs it so, and then nothing is parsed."""
+    parsed = vars(build_parser("run").parse_args(["run"]))
+
+    assert {name: parsed.get(name, "missing") for name in vars(Given())} == vars(Given())
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,14 @@ def test_the_two_sandboxes_are_one_but_for_what_each_must_reach() -> None:
     assert sandbox[0] == sandbox[1]
 
 
+def test_the_quota_of_the_daemon_lets_a_start_through_in_one_go() -> None:
+    """It takes 0.15 s of CPU, and Linux makes whoever is over the quota of a period wait for the next."""
+    settings = dict(unit("rolewatch.service"))
+    share = int(settings["CPUQuota"].removesuffix("%")) / 100
+
+    assert share * int(settings["CPUQuotaPeriodSec"].removesuffix("s")) >= 0.2
+
+
 def test_a_verdict_is_no_failure_of_the_unit() -> None:
     """The exit status is the state; `systemctl --failed` is for what did not work."""
     assert dict(unit("rolewatch-confirm.service"))["SuccessExitStatus"] == "1 2 3"

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Optional
+from typing import TYPE_CHECKING, Dict, Optional, Sequence, Union
 
 from rolewatch import config
 from rolewatch.config.durations import parse_duration
 
+if TYPE_CHECKING:
+    import argparse
+
+
+@dataclass(frozen=True)
+class Given:
+    """The values of the options below; as they stand: none was given."""
+
+    config: Optional[Path] = None
+    endpoint: Optional[str] = None
+    expect_role: Optional[Sequence[str]] = None
+
 
 def seconds(text: str) -> float:
     """Return the seconds of a duration that was typed, for argparse. Raise `ArgumentTypeError` where it is none."""
+    from argparse import ArgumentTypeError  # noqa: PLC0415 - `rolewatch run` does without argparse
+
     found = parse_duration(text)
     if found is None:
         message = f"{text!r} is not a duration; write 90s, 5m or 1h30m"
-        raise argparse.ArgumentTypeError(message)
+        raise ArgumentTypeError(message)
     return found
 
 
@@ -34,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(arguments: argparse.Namespace, **flags: Optional[object]) -> config.Loaded:
+def load(arguments: Union[Given, argparse.Namespace], **flags: Optional[object]) -> config.Loaded:
     """Return the settings in force, *flags* before all others. Raise `ConfigError` where they cannot be used."""
     given: Dict[str, object] = {
         "imds.endpoint": arguments.endpoint,

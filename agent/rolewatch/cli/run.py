@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import Any, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, Optional, Sequence, Tuple
 
 from rolewatch.cli import options, signals
 from rolewatch.settings import Settings
+
+
+@dataclass(frozen=True)
+class Given(options.Given):
+    """What was asked for on the command line; as it stands: nothing."""
+
+    listen: Optional[Sequence[str]] = None
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -27,7 +34,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Given) -> int:
     """Watch until told to stop."""
     signals.block()
     _no_core_dumps()

@@ -2,6 +2,9 @@
 
 The chain is built and handed over, never configured globally: `structlog.configure` would be state that tests share.
 No processor of it renders an exception, so no traceback and no local variable can get in.
+
+`BoundLoggerBase` is ``structlog.BoundLoggerBase``, taken from where it is defined: the package's `__init__`, which the
+launcher puts off until it is needed, imports all of structlog.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Callable, Protocol, Tuple
 
-import structlog
+from structlog._base import BoundLoggerBase
+from structlog.exceptions import DropEvent
 from structlog.types import EventDict, WrappedLogger
 
 from rolewatch.faults import FAULTS
@@ -25,7 +29,7 @@ class Sink(Protocol):
         """Take *entry*. Must not block."""
 
 
-class EventLogger(structlog.BoundLoggerBase):
+class EventLogger(BoundLoggerBase):
     """A structlog logger of events: it takes nothing else, so that nothing else can be logged."""
 
     def tell(self, event: Event) -> None:
@@ -47,7 +51,7 @@ def _at_least(least: Level) -> Callable[[WrappedLogger, str, EventDict], EventDi
     def drop_below(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
         """Drop what matters less: syslog's numbers grow as things matter less."""
         if event_dict["told"].level.value > least.value:
-            raise structlog.DropEvent
+            raise DropEvent
         return event_dict
 
     return drop_below

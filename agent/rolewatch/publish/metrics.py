@@ -2,7 +2,8 @@
 
 A collector of our own over the last snapshot: what is not known any more is gone from the next page. A registry of our
 own, so that nothing else is exported. prometheus-client's own counters would each bring a ``_created`` series, unless
-`disable_created_metrics`, which is global, is called; the families made here have none.
+`disable_created_metrics`, which is global, is called; the families made here have none. Its modules are imported one
+by one: the package's `__init__`, which the launcher puts off until it is needed, imports all of them.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import gzip
 from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
 
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from rolewatch.model import AgentStatus, Report
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES, Family

@@ -1,8 +1,8 @@
 """A small HTTP/1 server that cannot be made to hang, grow or speak up. It knows nothing of metrics.
 
 prometheus-client's own server has no time-outs, takes a thread for every connection, answers on every path, and spins
-when there are no file descriptors left (measured with 0.26). This one is an asyncio protocol in one daemon thread (to
-import asyncio costs nothing: structlog does). GET and HEAD, one request a connection, all bounded, nothing logged.
+when there are no file descriptors left (measured with 0.26). This one is an asyncio protocol in one daemon thread.
+GET and HEAD, one request a connection, all bounded, nothing logged.
 """
 
 from __future__ import annotations
