@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import Any, Sequence, Tuple
 
 from rolewatch.cli import options, signals
@@ -49,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _no_core_dumps() -> None:
-    """Keep what was in memory out of core dumps, and let SIGABRT (the watchdog's) print where every thread stood.
+    """Keep what is in memory out of core dumps, and let SIGABRT (the watchdog's) print where every thread stood.
 
     The stacks that `faulthandler` writes hold no values of variables.
     """
@@ -57,5 +59,8 @@ def _no_core_dumps() -> None:
     import resource  # noqa: PLC0415 - likewise
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The limit holds for files. A program that core dumps are piped to gets one all the same, and so does `gcore`.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
     if sys.stderr is not None:  # closed by who started us: nowhere to print to
         faulthandler.enable()
