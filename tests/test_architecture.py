@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "memory": {"faults", "model"},
     # observe asks and never judges.
     "imds": {"errors", "model", "settings", "wire"},
-    "wire": {"model"},
+    "wire": {"model", "reader"},
+    "reader": set(),
     "documents": {"errors", "model"},
     "observe": {"documents", "imds"} | NOUNS,
     # classify judges and never asks.

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import START, diagnosis
+from promises import Area, promise
 from rolewatch.cli.state import confirmation_request
 from rolewatch.confirmation import DECIDED_BY, ConfirmationFile, decode
 from rolewatch.errors import ConfirmationError
@@ -72,6 +73,41 @@ def test_what_is_no_diagnosis_is_refused(text: str) -> None:
     """With an error of our own, whatever stands there."""
     with pytest.raises(ConfirmationError):
         decode(text)
+
+
+@promise(
+    Area.SECRETS,
+    "the evidence of a confirmation is hostile: keys, a token, markup or 200 kB where a name should be",
+    "it is refused, and nothing of it is told",
+)
+@pytest.mark.parametrize("key", ["role", "instance_profile", "instance_profile_id", "code", "confirmed", "document"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("ASIACANARY7CANARY7QX", id="a key id"),
+        pytest.param("wJalrCANARYtnFEMI/K7MDENG+bPxRfiCYCANARY", id="a secret key"),
+        pytest.param("IQoJb3JpZ2luX2VjCANARY" + "Zm9vYmFy" * 100, id="a token"),
+        pytest.param("CANARY" * 30_000, id="200 kB"),
+        pytest.param("<script>CANARY()</script>", id="markup"),
+        pytest.param("CANARY\x1b[2J", id="escapes for a terminal"),
+        pytest.param({"CANARY": 1}, id="an object"),
+    ],
+)
+def test_evidence_that_is_no_name_is_refused(key: str, value: object) -> None:
+    """Evidence is shown on the page and in the journal. Another process writes it: only what can be a name passes."""
+    text = diagnosis(faults=[{"fault": "role_swap_pending", "evidence": {key: value}}])
+    with pytest.raises(ConfirmationError) as caught:
+        decode(text)
+
+    assert "CANARY" not in str(caught.value)
+
+
+def test_a_schema_that_is_no_number_is_not_told() -> None:
+    """The complaint goes to the journal, and quotes nothing but numbers."""
+    with pytest.raises(ConfirmationError) as caught:
+        decode(diagnosis(schema="CANARY"))
+
+    assert "CANARY" not in str(caught.value)
 
 
 JSON = st.recursive(

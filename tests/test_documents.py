@@ -59,7 +59,7 @@ IDENTITY = {
     "version": "2017-09-30",
 }
 
-Parser = Callable[[bytes], object]
+Parser = Callable[[documents.Body], object]
 JSON_PARSERS: Dict[str, Parser] = {
     "info": documents.profile_info,
     "credentials": lambda body: documents.credentials(ROLE, body),
@@ -77,12 +77,12 @@ def recorded(fields: Dict[str, Any]) -> bytes:
     return json.dumps(fields, indent=2, separators=(",", " : ")).encode()
 
 
-def read(body: bytes) -> Credentials:
+def read(body: documents.Body) -> Credentials:
     """Read *body* as the credentials document of `ROLE`."""
     return documents.credentials(ROLE, body)
 
 
-def outcome(parse: Parser, body: bytes) -> object:
+def outcome(parse: Parser, body: documents.Body) -> object:
     """Return what *parse* makes of *body*: a value, or the `ImdsError`. Anything else is raised, and fails the test."""
     try:
         return parse(body)
@@ -568,6 +568,32 @@ def test_no_secret_hangs_from_the_error_of_a_spoilt_document(parse: Parser, spoi
 
     assert not [secret for secret in SECRETS if secret in spoken(told)]
     assert not isinstance(told, ImdsError) or (told.__cause__, told.__context__) == (None, None)
+
+
+@EVERY_PARSER
+@given(body=_OBJECTS | _SPOILT)
+@example(body=b'{"AccessKeyId": "ASIAIOSFODNN7EXAMPLE", "of": {"AccessKeyId": "ASIAANOTHERONEXAMPLE"}}')
+@example(body=b'{"AccessKeyId": "ASIAIOSFODNN7EXAMPLE", "accesskeyid": "\\u0041SIAANOTHERONEXAMPLE", "Token": "  "}')
+@example(body=b'{"Token": "a longer one with a \n raw line end"}')
+def test_a_parser_says_the_same_of_a_body_whose_secrets_it_overwrites(parse: Parser, body: bytes) -> None:
+    """Whatever the document, what is overwritten changes neither the value nor the failure."""
+    plain, overwritten = outcome(parse, body), outcome(parse, bytearray(body))
+
+    assert getattr(overwritten, "failure", overwritten) == getattr(plain, "failure", plain)
+
+
+@pytest.mark.parametrize("write", [recorded, lambda fields: json.dumps(fields).encode()], ids=["recorded", "compact"])
+@pytest.mark.parametrize("cut", [None, -1, -3, 300], ids=str)
+@pytest.mark.parametrize("case", [str, str.lower], ids=["as-recorded", "lower-case"])
+def test_the_secrets_are_overwritten_before_the_document_is_read(
+    write: Callable[[Dict[str, Any]], bytes], cut: Optional[int], case: Callable[[str], str]
+) -> None:
+    """Of a body that can be written to nothing secret is left when its JSON is parsed, be it whole or cut off."""
+    body = bytearray(write({case(key): value for key, value in SUCCESS.items()})[:cut])
+    outcome(read, body)
+
+    assert b"Success" in body
+    assert [secret for secret in SECRETS if secret[:8].encode() in body] == []
 
 
 def test_a_value_keeps_no_reference_to_what_it_was_read_from() -> None:

@@ -58,6 +58,11 @@ PATIENT = 5.0
 Seen = Union[Document, Failure, None]
 
 
+def of(body: bytes) -> Document:
+    """Return the document whose body is *body*."""
+    return Document(bytearray(body))
+
+
 def client(endpoint: str, *, timeout: float = PATIENT, deadline: float = 2 * PATIENT, attempts: int = 1) -> Client:
     """Return a client of *endpoint* with a real clock."""
     bounds = ImdsSettings(timeout=timeout, deadline=deadline, attempts=attempts)
@@ -120,7 +125,7 @@ def test_a_poll_is_a_put_and_a_get_with_its_token() -> None:
         document = session.get(INFO)
 
     put, get = wire.requests
-    assert document == Document(INFO_BODY)
+    assert document == of(INFO_BODY)
     assert session.date == MOMENT
     assert (put.method, put.path) == ("PUT", TOKEN_PATH)
     assert put.headers["x-aws-ec2-metadata-token-ttl-seconds"] == "60"
@@ -193,7 +198,7 @@ def test_a_name_is_one_quoted_segment(role: str, path: str) -> None:
     with Wire(imds({ROLES_PATH + path: INFO_ANSWER})) as wire:
         document = client(wire.endpoint).session().get("meta-data/iam/security-credentials/", role=role)
 
-    assert document == Document(INFO_BODY)
+    assert document == of(INFO_BODY)
     assert "x-evil" not in wire.requests[1].headers
 
 
@@ -212,7 +217,7 @@ def test_the_same_over_ipv6() -> None:
     except OSError as error:
         pytest.skip(f"no IPv6 loopback here: {error}")
     with wire:
-        assert poll(client(wire.endpoint)) == Document(INFO_BODY)
+        assert poll(client(wire.endpoint)) == of(INFO_BODY)
 
     assert wire.requests[0].headers["host"] == f"[::1]:{wire.port}"
 
@@ -220,7 +225,7 @@ def test_the_same_over_ipv6() -> None:
 def test_an_endpoint_may_end_with_a_slash() -> None:
     """``http://host:port/``, as the SDKs' variable is often set, is the same endpoint."""
     with Wire(KIND) as wire:
-        assert poll(client(wire.endpoint + "/")) == Document(INFO_BODY)
+        assert poll(client(wire.endpoint + "/")) == of(INFO_BODY)
 
 
 def test_neither_session_nor_document_shows_what_it_holds() -> None:
@@ -229,8 +234,8 @@ def test_neither_session_nor_document_shows_what_it_holds() -> None:
         session = client(wire.endpoint).session()
 
     assert repr(session) == "Session()"
-    assert repr(Document(b"secret")) == "Document(6 bytes)"
-    assert str(Document(b"secret")) == "Document(6 bytes)"
+    assert repr(of(b"secret")) == "Document(6 bytes)"
+    assert str(of(b"secret")) == "Document(6 bytes)"
 
 
 # Statuses.
@@ -357,7 +362,7 @@ def test_what_cannot_be_a_token_is_never_sent_back(body: bytes, reason: Reason) 
 def test_a_newline_behind_the_token_is_no_part_of_it() -> None:
     """Emulators end the token with a newline."""
     with Wire(play(token=answer(TOKEN + "\n"))) as wire:
-        assert poll(client(wire.endpoint)) == Document(INFO_BODY)
+        assert poll(client(wire.endpoint)) == of(INFO_BODY)
 
     assert_only_v2(wire.requests)
 
@@ -383,7 +388,7 @@ def test_a_401_is_cured_with_a_new_token() -> None:
         session = client(wire.endpoint).session()
         read = [session.get(INFO), session.get(INFO)]
 
-    assert read == [Document(INFO_BODY)] * 2
+    assert read == [of(INFO_BODY)] * 2
     assert [method for method, _ in wire.seen] == ["PUT", "GET", "PUT", "GET", "GET"]
 
 
@@ -508,7 +513,7 @@ def test_the_deadline_is_the_whole_polls() -> None:
     with Wire(play(token=[Pause(0.6), GRANT], info=[Pause(0.6), INFO_ANSWER])) as wire:
         begun = time.monotonic()
         session = client(wire.endpoint, timeout=1.2, deadline=1.5).session()
-        assert session.get(INFO) == Document(INFO_BODY)
+        assert session.get(INFO) == of(INFO_BODY)
         with pytest.raises(ImdsError) as late:
             session.get(INFO)
         with pytest.raises(ImdsError) as too_late:
@@ -527,7 +532,7 @@ def test_the_next_poll_has_a_deadline_of_its_own() -> None:
         asked = client(wire.endpoint, timeout=0.2, deadline=0.2)
         assert poll(asked) == Failure(Phase.TOKEN, Reason.NO_ANSWER, "api/token")
 
-        assert poll(asked) == Document(INFO_BODY)
+        assert poll(asked) == of(INFO_BODY)
 
 
 @BOTH_PHASES
@@ -613,7 +618,7 @@ def test_every_prefix_of_a_good_answer_is_a_failure(whole: bytes, phase: Phase) 
             expected = Reason.TRUNCATED if length >= head else Reason.RESET
             assert isinstance(seen, Failure), f"{whole[:length]!r} was taken for an answer"
             assert (length, seen.phase, seen.reason) == (length, phase, expected)
-        assert poll(asked) == Document(INFO_BODY)
+        assert poll(asked) == of(INFO_BODY)
     assert_only_v2(wire.requests)
 
 
@@ -644,7 +649,7 @@ def test_every_prefix_of_a_good_answer_is_a_failure(whole: bytes, phase: Phase) 
 )
 def test_what_other_clients_would_read_is_read(body: bytes) -> None:
     """Emulators and proxies speak HTTP in their own ways; the document arrives whole."""
-    assert poll_with(body, Phase.DOCUMENT) == Document(INFO_BODY)
+    assert poll_with(body, Phase.DOCUMENT) == of(INFO_BODY)
 
 
 @BOTH_PHASES
@@ -688,7 +693,7 @@ def test_a_bad_chunk_size_is_an_answer_or_a_failure_in_time(size: bytes, end: by
 
 def test_a_length_that_is_too_short_cuts_the_body() -> None:
     """What lies beyond Content-Length is no part of the answer: the parser sees a document cut off."""
-    assert poll_with(answer(INFO_BODY, length=5), Phase.DOCUMENT) == Document(INFO_BODY[:5])
+    assert poll_with(answer(INFO_BODY, length=5), Phase.DOCUMENT) == of(INFO_BODY[:5])
 
 
 @BOTH_PHASES
@@ -743,7 +748,7 @@ def test_a_body_up_to_the_bound_is_read(size: int, *, promise: bool) -> None:
     body = b"x" * size
     whole = answer(body) if promise else b"HTTP/1.0 200 OK\r\n\r\n" + body
 
-    assert poll_with(whole, Phase.DOCUMENT) == Document(body)
+    assert poll_with(whole, Phase.DOCUMENT) == of(body)
 
 
 @pytest.mark.parametrize("promise", [True, False], ids=["length", "until-close"])
@@ -762,7 +767,7 @@ def test_a_gzipped_document_is_not_unpacked() -> None:
     """Nobody asked for it; the bytes go to the parser as they came."""
     packed = gzip.compress(INFO_BODY)
 
-    assert poll_with(answer(packed, headers={"Content-Encoding": "gzip"}), Phase.DOCUMENT) == Document(packed)
+    assert poll_with(answer(packed, headers={"Content-Encoding": "gzip"}), Phase.DOCUMENT) == of(packed)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "302 Found", "404 Not Found", "503 Slow Down"])
@@ -803,7 +808,7 @@ def test_a_connection_is_never_used_twice() -> None:
     with Wire(play(token=[grant, HOLD], info=[info, HOLD])) as wire:
         asked = client(wire.endpoint)
         for _ in range(3):
-            assert poll(asked) == Document(INFO_BODY)
+            assert poll(asked) == of(INFO_BODY)
 
     assert wire.connections == len(wire.requests) == 6
 
@@ -833,7 +838,7 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(monkeypatch: pytest.Mo
         monkeypatch.setenv("NO_PROXY", "example.com")
         seen = poll(client(wire.endpoint))
 
-    assert seen == Document(INFO_BODY)
+    assert seen == of(INFO_BODY)
     assert proxy.connections == 0
     assert not [request for request in wire.requests if "authorization" in request.headers]
 
@@ -858,7 +863,7 @@ def test_a_request_is_tried_as_often_as_the_settings_say(attempts: int, *, read:
     with Wire([RESET], [RESET], KIND) as wire:
         seen = poll(client(wire.endpoint, attempts=attempts))
 
-    assert (seen == Document(INFO_BODY)) is read
+    assert (seen == of(INFO_BODY)) is read
     assert wire.connections == (4 if read else attempts)
 
 
@@ -975,7 +980,7 @@ def test_no_bytes_make_the_client_raise_or_hang(phase: Phase) -> None:
             with within(PATIENT / 2):
                 poll(asked)
             script[0] = GRANT if phase is Phase.TOKEN else INFO_ANSWER
-            assert poll(asked) == Document(INFO_BODY)
+            assert poll(asked) == of(INFO_BODY)
 
         total()
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from rolewatch.documents import timestamp
+from rolewatch.documents import name, timestamp
 from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, Fault
 from rolewatch.model import EVIDENCE_KEYS, Finding, Scalar
@@ -22,6 +22,8 @@ from rolewatch.model import EVIDENCE_KEYS, Finding, Scalar
 SCHEMA = 1
 MAX_SIZE = 256 * 1024
 """Bytes; a diagnosis has some twenty kB."""
+MAX_NUMBER = 1 << 53
+"""What JSON's other readers take; and no one's ten thousand digits."""
 DECIDED_BY: Mapping[str, Fault] = {
     "sts.proof": Fault.CREDENTIALS_REJECTED,
     "iam.profile_id": Fault.INSTANCE_PROFILE_REPLACED,
@@ -99,7 +101,9 @@ def decode(text: str) -> Confirmation:
         message = f"the file is no diagnosis of schema {SCHEMA}"
         raise ConfirmationError(message) from None
     if schema != SCHEMA or at is None:
-        message = f"the file is of schema {schema!r:.20}, or does not say when it was made; {SCHEMA} is needed"
+        # What is no number is not shown: it may be anything.
+        shown = f"{schema!r:.20}" if isinstance(schema, int) else "none"
+        message = f"the file is of schema {shown}, or does not say when it was made; {SCHEMA} is needed"
         raise ConfirmationError(message)
     held = {finding.fault for finding in findings}
     untold = tuple(fault for fault in CONFIRMED_FAULTS if fault not in decided and fault not in held)
@@ -117,11 +121,15 @@ def _decides(check: Mapping[str, Any]) -> bool:
 
 
 def _evidence(evidence: Mapping[str, Any]) -> Dict[str, Scalar]:
-    """Return what of *evidence* is of the closed vocabulary. Raise `ValueError` where something is not."""
+    """Return *evidence*, which journal and page will show. Raise `ValueError` where it has more than they may show.
+
+    Keys are of the closed vocabulary, values whole numbers or what can be a name: the evidence of the four faults has
+    nothing else, and no secret but one without a slash looks so.
+    """
     kept: Dict[str, Scalar] = {}
     for key, value in evidence.items():
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if key not in EVIDENCE_KEYS or not (whole or (isinstance(value, str) and value.isprintable())):
+        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
+        if key not in EVIDENCE_KEYS or not (whole or (isinstance(value, str) and name(value))):
             raise ValueError
         kept[key] = value
     return kept

@@ -14,10 +14,13 @@ import hashlib
 import json
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Dict, Optional
+from typing import Dict, Optional, Set, Union
 
 from rolewatch.errors import ImdsError
 from rolewatch.model import Credentials, Failure, Identity, Phase, ProfileInfo, Reason, RoleListing
+
+Body = Union[bytes, bytearray]
+"""What IMDS sent. Of a `bytearray` the secrets are overwritten as they are read."""
 
 _NAME = re.compile(r"(?!\.{1,2}\Z)[\w+=,.@-]{1,128}", re.ASCII)
 """Names of roles (64 characters at most) and instance profiles (128). IAM API reference, 2026. Not ``.`` and ``..``:
@@ -37,11 +40,19 @@ _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:
 _WITHOUT_ROLE = re.compile(r"does not contain a role", re.IGNORECASE)
 """AWS's wording on "Troubleshoot IAM and Amazon EC2"; no verbatim recording of the whole message is public."""
 
+_SECRET = re.compile(
+    rb"""(?i)"(?:(?P<key_id>AccessKeyId)|SecretAccessKey|Token)"[ \t\r\n]*:[ \t\r\n]*"""
+    rb""""(?P<value>[!#-\[\]-~]{8,})(?:"|\Z)"""
+)
+"""A secret as IMDS writes it: no blank, no quote and no escape in it. It may be cut off."""
+FINGERPRINT = 8
+"""Hex digits by which a set of credentials is known."""
+
 _NEEDED = ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
 """The fields without which botocore refuses the document (`botocore/utils.py`, 2026-08)."""
 
 
-def profile_info(body: bytes) -> ProfileInfo:
+def profile_info(body: Body) -> ProfileInfo:
     """Read ``iam/info``. Raise `ImdsError` where it is empty, not JSON, or says nothing of a profile."""
     fields = _json_object(body, "meta-data/iam/info")
     message = fields.get("message") or ""
@@ -61,7 +72,7 @@ def profile_info(body: bytes) -> ProfileInfo:
     )
 
 
-def role_listing(body: bytes) -> RoleListing:
+def role_listing(body: Body) -> RoleListing:
     """Read ``iam/security-credentials/``. Raise `ImdsError` where it is empty or its first line is no role's name."""
     document = "meta-data/iam/security-credentials/"
     lines = [line.rstrip("\r") for line in _text(body, document).split("\n")]
@@ -71,18 +82,22 @@ def role_listing(body: bytes) -> RoleListing:
     return RoleListing(role=first, roles=sum(bool(line) for line in lines))
 
 
-def credentials(role: str, body: bytes) -> Credentials:
+def credentials(role: str, body: Body) -> Credentials:
     """Read *role*'s credentials document and forget its secrets.
 
     A document that is no credentials document at all raises `ImdsError`; one with an error Code, or without some of its
     fields, is a value that says so.
     """
+    stand_ins = _blank(body) if isinstance(body, bytearray) else ()
     fields = _json_object(body, "meta-data/iam/security-credentials/<role>")
     code = fields.get("code")
     if not code and not any(key.lower() in fields for key in _NEEDED):
         raise _unreadable("meta-data/iam/security-credentials/<role>")
     expiration = timestamp(fields.get("expiration"))
     key_id = fields.get("accesskeyid")
+    fingerprint = None
+    if key_id:
+        fingerprint = key_id[:FINGERPRINT] if key_id in stand_ins else _digest(key_id.encode("utf-8", "replace"))
     missing = [key for key in _NEEDED if not (fields.get(key.lower()) or "").strip()]
     if expiration is None and "Expiration" not in missing:
         missing.append("Expiration")
@@ -91,12 +106,35 @@ def credentials(role: str, body: bytes) -> Credentials:
         code=(_shown(_CODE, code) or "unreadable") if code else None,
         last_updated=timestamp(fields.get("lastupdated")),
         expiration=expiration,
-        fingerprint=hashlib.sha256(key_id.encode("utf-8", "replace")).hexdigest()[:8] if key_id else None,
+        fingerprint=fingerprint,
         missing=tuple(missing),
     )
 
 
-def identity(body: bytes) -> Identity:
+def _blank(body: bytearray) -> Set[str]:
+    """Overwrite the secrets in *body*, each access key id with its fingerprint; return what stands there instead.
+
+    `json` would make a `str` of each secret, and nobody can overwrite those: once freed they stay in memory until it is
+    needed again. To `json` it is the same document afterwards: what is overwritten is printable ASCII in a string. A
+    secret that is written in another way (with an escape, as nobody has seen it) is read as any other field.
+    """
+    stand_ins = set()
+    with memoryview(body) as view:
+        for match in _SECRET.finditer(body):
+            start, end = match.span("value")
+            is_key_id = match.start("key_id") >= 0
+            stand_in = (_digest(view[start:end]) * (end - start))[: end - start] if is_key_id else "x" * (end - start)
+            view[start:end] = stand_in.encode()
+            if is_key_id:
+                stand_ins.add(stand_in)
+    return stand_ins
+
+
+def _digest(key_id: Union[bytes, memoryview]) -> str:
+    return hashlib.sha256(key_id).hexdigest()[:FINGERPRINT]
+
+
+def identity(body: Body) -> Identity:
     """Read the instance identity document. Raise `ImdsError` where it names no instance."""
     document = "dynamic/instance-identity/document"
     fields = _json_object(body, document)
@@ -111,7 +149,7 @@ def identity(body: bytes) -> Identity:
     )
 
 
-def name_pattern(body: bytes) -> Optional[str]:
+def name_pattern(body: Body) -> Optional[str]:
     """Read the value of an instance tag that names a role or an instance profile; None where it cannot be one.
 
     Wildcards are allowed. An ARN is cut to its last segment.
@@ -142,7 +180,7 @@ def timestamp(text: Optional[str]) -> Optional[datetime]:
         return None
 
 
-def _json_object(body: bytes, document: str) -> Dict[str, str]:
+def _json_object(body: Body, document: str) -> Dict[str, str]:
     """Return the JSON object's fields that are strings, keys in lower case. Numbers are never converted: they are long.
 
     Here and in `_text` the error is raised outside of the handlers: `JSONDecodeError.doc` and
@@ -158,7 +196,7 @@ def _json_object(body: bytes, document: str) -> Dict[str, str]:
     return {key.lower(): value for key, value in loaded.items() if isinstance(value, str)}
 
 
-def _text(body: bytes, document: str) -> str:
+def _text(body: Body, document: str) -> str:
     try:
         text = body.decode("utf-8").strip()
     except UnicodeDecodeError:

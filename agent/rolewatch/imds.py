@@ -6,7 +6,7 @@ breaks first (hop limit, 403), and applications walk it too. There is no fallbac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Mapping, Optional, Tuple
@@ -17,7 +17,7 @@ import requests
 from rolewatch.errors import ImdsError
 from rolewatch.model import Failure, Phase, Reason
 from rolewatch.settings import ImdsSettings
-from rolewatch.wire import MAX_BODY, BoundedRequests, Monotonic, Wire
+from rolewatch.wire import MAX_BODY, BoundedRequests, Monotonic, Wire, read_body, wipe
 
 TOKEN_PATH = "api/token"  # noqa: S105 - a path
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
@@ -30,11 +30,26 @@ TTL_SECONDS = "60"
 class Document:
     """One answer with a body: 200. The body may be a secret."""
 
-    body: bytes
+    body: bytearray
+
+    def wipe(self) -> None:
+        """Overwrite the body, once it was read: what is only freed stays in memory."""
+        wipe(self.body)
 
     def __repr__(self) -> str:
         """Say how long the body is, and nothing of what it holds."""
         return f"Document({len(self.body)} bytes)"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back of one request, whatever its status."""
+
+    status: int
+    date: str
+    """IMDS's clock, as it wrote it; empty where it did not."""
+    body: bytearray = field(repr=False)
+    """Wiped already, unless the status is 200."""
 
 
 class Client:
@@ -58,7 +73,7 @@ class Client:
         self._wire.deadline = self._monotonic() + self._settings.deadline
         return Session(self)
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> requests.Response:
+    def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Send one request, as often as the settings say, and return the answer with its bounded body read.
 
         *shown_path* is the path without names, for the evidence. Raise `ImdsError` where there is no whole answer. A
@@ -75,7 +90,7 @@ class Client:
                     raise
                 attempt += 1
 
-    def _send_once(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> requests.Response:
+    def _send_once(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         phase = Phase.TOKEN if method == "PUT" else Phase.DOCUMENT
         wire = self._wire
         wire.start()
@@ -88,13 +103,14 @@ class Client:
         else:
             reason = _body_reason(response, body)
             failure = Failure(phase, reason, shown_path, status=response.status_code) if reason else None
+            if failure or response.status_code != requests.codes.ok:
+                wipe(body)  # nobody reads it
         wire.error = None
         if failure:  # Raised out here, for in the chain of causes requests' errors would carry the session token along.
             raise ImdsError(failure)
-        response._content = body  # noqa: SLF001 - requests has no public way to hand it a bounded body
-        return response
+        return Answer(response.status_code, response.headers.get("Date", ""), body)
 
-    def _exchange(self, method: str, path: str, headers: Mapping[str, str]) -> Tuple[requests.Response, bytes]:
+    def _exchange(self, method: str, path: str, headers: Mapping[str, str]) -> Tuple[requests.Response, bytearray]:
         """Return the answer and its body as it came, at most a byte longer than `MAX_BODY`. Raise anything."""
         response = self._http.request(
             method,
@@ -106,9 +122,7 @@ class Client:
         )
         with response:
             self._wire.headers_end()
-            # Even where nothing is decoded, old urllib3 makes a decoder for each encoding named, be it ten thousand.
-            response.raw.headers.pop("Content-Encoding", None)
-            return response, response.raw.read(MAX_BODY + 1, decode_content=False)
+            return response, read_body(response)
 
 
 class Session:
@@ -130,18 +144,18 @@ class Session:
         """
         shown = path + ("<role>" if role else "")
         segment = quote(role, safe="", errors="replace")
-        response = self._client.send("GET", path + segment, {TOKEN_HEADER: self._token}, shown)
-        self._note_date(response)
-        if response.status_code == requests.codes.unauthorized and not self._renewed:
+        answer = self._client.send("GET", path + segment, {TOKEN_HEADER: self._token}, shown)
+        self._note_date(answer)
+        if answer.status == requests.codes.unauthorized and not self._renewed:
             self._renewed = True
             self._token = self._new_token()
             return self.get(path, role=role)
-        if response.status_code == requests.codes.not_found:
+        if answer.status == requests.codes.not_found:
             return None
-        failure = _status_failure(Phase.DOCUMENT, response.status_code, shown)
+        failure = _status_failure(Phase.DOCUMENT, answer.status, shown)
         if failure:
             raise ImdsError(failure)
-        return Document(response.content)
+        return Document(answer.body)
 
     def __repr__(self) -> str:
         """Never show the token."""
@@ -149,16 +163,19 @@ class Session:
 
     def _new_token(self) -> str:
         """PUT for a token."""
-        response = self._client.send("PUT", TOKEN_PATH, {TTL_HEADER: TTL_SECONDS}, TOKEN_PATH)
-        self._note_date(response)
-        failure = _status_failure(Phase.TOKEN, response.status_code, TOKEN_PATH)
+        answer = self._client.send("PUT", TOKEN_PATH, {TTL_HEADER: TTL_SECONDS}, TOKEN_PATH)
+        self._note_date(answer)
+        failure = _status_failure(Phase.TOKEN, answer.status, TOKEN_PATH)
         if failure:
             raise DatedImdsError(failure, self.date)
-        return _token(response.content, self.date)
-
-    def _note_date(self, response: requests.Response) -> None:
         try:
-            date = parsedate_to_datetime(response.headers.get("Date", ""))
+            return _token(answer.body, self.date)
+        finally:
+            wipe(answer.body)
+
+    def _note_date(self, answer: Answer) -> None:
+        try:
+            date = parsedate_to_datetime(answer.date)
             if date.tzinfo is not None:
                 self.date = date.astimezone(timezone.utc)
         except (TypeError, ValueError, IndexError, OverflowError):
@@ -174,7 +191,7 @@ class DatedImdsError(ImdsError):
         self.date = date
 
 
-def _token(body: bytes, date: Optional[datetime]) -> str:
+def _token(body: bytearray, date: Optional[datetime]) -> str:
     """Return the token where *body* can be one: printable ASCII on one line. It goes into a header."""
     text = body.decode("ascii", "replace").strip()
     if not text:
@@ -184,7 +201,7 @@ def _token(body: bytes, date: Optional[datetime]) -> str:
     return text
 
 
-def _body_reason(response: requests.Response, body: bytes) -> Optional[Reason]:
+def _body_reason(response: requests.Response, body: bytearray) -> Optional[Reason]:
     """Say why *body* is not the whole of a body that IMDS could have sent; None where it is."""
     if len(body) > MAX_BODY:
         return Reason.TOO_LARGE

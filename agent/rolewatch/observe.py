@@ -68,10 +68,15 @@ def _credentials(
     return _ask(session, ROLES_PATH, lambda body: documents.credentials(role, body), role=role)
 
 
-def _ask(session: Session, path: str, parse: Callable[[bytes], T], *, role: str = "") -> Union[T, Absent, Failure]:
+def _ask(session: Session, path: str, parse: Callable[[bytearray], T], *, role: str = "") -> Union[T, Absent, Failure]:
     try:
         document = session.get(path, role=role)
-        return Absent() if document is None else parse(document.body)
+        if document is None:
+            return Absent()
+        try:
+            return parse(document.body)
+        finally:
+            document.wipe()
     except ImdsError as error:
         return error.failure
 

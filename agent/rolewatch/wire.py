@@ -20,6 +20,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from rolewatch.model import Failure, Phase, Reason
+from rolewatch.reader import Reader
 
 MAX_BODY = 64 * 1024
 """Bytes. The largest document that we read, a credentials document, has 1.6 kB (recordings of 2021)."""
@@ -116,6 +117,11 @@ class BoundedSocket(socket.socket):
     wire: Wire
     patience: float
 
+    def makefile(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - five types, by the mode; `http.client` asks for one
+        """Return a reader that leaves nothing behind."""
+        del args, kwargs
+        return Reader(super().makefile("rb", buffering=0))
+
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Receive, within the poll's deadline."""
         self.settimeout(min(self.patience, self.wire.left()))
@@ -195,3 +201,28 @@ class BoundedRequests(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Say that no answer is a redirect. Asked not to follow one, requests reads its body nevertheless, unpacked."""
+
+
+def read_body(response: requests.Response) -> bytearray:
+    """Return the body of *response* as it came, at most a byte longer than `MAX_BODY`, in memory that can be wiped.
+
+    It is read below urllib3, which would make copies of it, and a decoder for each encoding named, be it ten thousand.
+    """
+    length: Optional[int] = response.raw.length_remaining
+    stream: Any = response.raw._fp  # noqa: SLF001 - the answer of `http.client`, in urllib3 1.25 to 2.8
+    body = bytearray(MAX_BODY + 1 if length is None else min(length, MAX_BODY + 1))
+    count = 0
+    try:
+        with memoryview(body) as room:
+            while count < len(room) and (read := stream.readinto(room[count:])):
+                count += read
+    except BaseException:
+        wipe(body)
+        raise
+    del body[count:]
+    return body
+
+
+def wipe(body: bytearray) -> None:
+    """Overwrite *body*: freed memory is not, and would be found in it until it is needed again."""
+    body[:] = bytes(len(body))

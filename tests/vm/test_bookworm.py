@@ -15,9 +15,12 @@ from vm.machine import Machine
 from vm.views import assert_told, await_verdict, page, play, views
 
 PROBE = Path(__file__).with_name("probe.py")
+SEEKER = Path(__file__).with_name("seeker.py")
 DROP_IN = "/run/systemd/system/rolewatch.service.d/test.conf"
 SITE = "/etc/rolewatch/conf.d/50-site.toml"
 DAY = 86400
+SESSION_TOKEN = 56
+"""Characters of one of the simulator's."""
 SKEWED = {"clock_skew"}
 
 
@@ -354,3 +357,40 @@ def test_a_boot_without_imds_is_told_and_ends_well(machine: Machine) -> None:
     assert [(entry["ROLEWATCH_FAULT"], entry["ROLEWATCH_REASON"]) for entry in raised] == [
         ("imds_unreachable", "refused")
     ]
+
+
+# Secrets
+
+
+def test_no_served_secret_is_anywhere_on_the_machine(guest: Guest, machine: Machine) -> None:
+    """After all that was done to it, an abort, and a confirmation: journal, files, processes, the daemon's memory.
+
+    Of the session tokens only the last are looked for: each is good for a minute.
+    """
+    machine.run("systemctl restart rolewatch.service")
+    for scenario in ("imds_truncated", "endless_headers", "healthy"):
+        guest.imds.switch(scenario)
+        guest.imds.rotate()
+        machine.run(POLL_THRICE)
+    machine.run("systemctl kill --kill-who=main --signal=ABRT rolewatch.service")
+    machine.run("systemctl start rolewatch-confirm.service", timeout=300)
+    await_verdict(machine, "ok", set())
+    before = guest.imds.secrets
+    guest.imds.rotate()
+    machine.run(POLL_THRICE)
+    tokens = {request.headers.get("x-aws-ec2-metadata-token", "") for request in guest.imds.requests[-200:]}
+    keys = {secret for secret in guest.imds.secrets if len(secret) != SESSION_TOKEN}
+    machine.write("/usr/local/lib/seeker.py", SEEKER.read_text(encoding="utf-8"))
+    said = machine.run(
+        "python3 -I /usr/local/lib/seeker.py $(systemctl show --property=MainPID --value rolewatch.service)",
+        stdin=json.dumps({"anywhere": sorted(keys | tokens - {""}), "in memory": sorted(keys - before)}),
+        timeout=600,
+    ).out
+    found = {place: (count, size) for place, count, size in map(json.loads, said.splitlines())}
+
+    assert {place: count for place, (count, _) in found.items() if count} == {}
+    assert found["journal"][1] > 100_000
+    assert found["/var/lib/rolewatch"][1] > 100
+    assert found["/run/rolewatch-confirm"][1] > 1000
+    assert found["/var/lib/systemd/coredump"][1] == 0
+    assert found["memory"][1] > 1_000_000

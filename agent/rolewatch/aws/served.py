@@ -58,7 +58,7 @@ def fetch(client: Client) -> Optional[Keys]:
     return None if document is None else _keys(role, document.body)
 
 
-def _keys(role: str, body: bytes) -> Optional[Keys]:
+def _keys(role: str, body: bytearray) -> Optional[Keys]:
     try:
         loaded = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):  # it holds the whole document, and ends here

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional, Sequence, Tuple
 
 from rolewatch.cli import options, signals
@@ -56,7 +58,7 @@ def run(arguments: Given) -> int:
 
 
 def _no_core_dumps() -> None:
-    """Keep what was in memory out of core dumps, and let SIGABRT (the watchdog's) print where every thread stood.
+    """Keep what is in memory out of core dumps, and let SIGABRT (the watchdog's) print where every thread stood.
 
     The stacks that `faulthandler` writes hold no values of variables.
     """
@@ -64,5 +66,8 @@ def _no_core_dumps() -> None:
     import resource  # noqa: PLC0415 - likewise
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The limit holds for files. A program that core dumps are piped to gets one all the same, and so does `gcore`.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
     if sys.stderr is not None:  # closed by who started us: nowhere to print to
         faulthandler.enable()

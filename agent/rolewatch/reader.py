@@ -1,0 +1,81 @@
+"""A buffered reader that leaves nothing of what it read behind.
+
+`io.BufferedReader` frees its buffer as it is, and gives `bytes`, which nobody can overwrite: what IMDS answered would
+stay in the process's memory until something else happens to need the place. Here the buffer is ours, and is overwritten
+when the reader is closed; a body goes past it, into memory of the caller's.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+SIZE = 8192
+"""Bytes of the buffer: an answer of IMDS comes whole."""
+
+
+class Reader(io.BufferedIOBase):
+    """Reads from an unbuffered stream, as `http.client` wants it."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        """Read from *raw*, and close it in the end."""
+        self._raw = raw
+        self._buffer = bytearray(SIZE)
+        self._start = self._end = 0
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def readline(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
+        """Return one line with its end, of *size* bytes at most; less at the end of the stream."""
+        line = b""
+        limit = -1 if size is None else int(size)
+        while not line.endswith(b"\n") and len(line) != limit and self._filled():
+            newline = self._buffer.find(b"\n", self._start, self._end)
+            stop = self._end if newline < 0 else newline + 1
+            if limit >= 0:
+                stop = min(stop, self._start + limit - len(line))
+            line += self._buffer[self._start : stop]
+            self._start = stop
+        return line
+
+    def readinto(self, target: Any) -> int:  # noqa: ANN401 - any buffer that can be written
+        """Fill *target*, and return how many bytes that took: fewer only at the end of the stream."""
+        count = 0
+        with memoryview(target) as wanted, memoryview(self._buffer) as buffer:
+            while count < len(wanted):
+                if self._start == self._end:
+                    received = self._raw.readinto(wanted[count:]) or 0
+                    if not received:
+                        break
+                    count += received
+                    continue
+                taken = min(len(wanted) - count, self._end - self._start)
+                wanted[count : count + taken] = buffer[self._start : self._start + taken]
+                self._start += taken
+                count += taken
+        return count
+
+    def read(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
+        """Return *size* bytes; fewer only at the end of the stream. Nothing that is secret goes this way."""
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self.read(SIZE), b""))
+        read = bytearray(size)
+        count = self.readinto(read)
+        return bytes(read[:count])
+
+    def close(self) -> None:
+        """Overwrite what was read, and close the stream."""
+        if not self.closed:
+            self._buffer[:] = bytes(SIZE)
+            self._start = self._end = 0
+            self._raw.close()
+        super().close()
+
+    def _filled(self) -> bool:
+        """Receive where nothing is left. Say whether there is anything now."""
+        if self._start == self._end:
+            self._start = 0
+            self._end = self._raw.readinto(self._buffer) or 0
+        return self._start < self._end

@@ -1,0 +1,152 @@
+"""What is in the daemon's memory when a poll is over: no key of any poll. And in its core dump: nothing at all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Set
+
+import pytest
+from harness import get, sample_of, utc_now
+from process import Process, config, daemon
+
+from chaos.memory import copies, kept, writable
+from e2e.processes import until
+from promises import Area, Measured, promise
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.scenarios import SCENARIOS
+
+ROLE = "a-role-that-is-no-secret"
+"""It must be found: what finds no key finds what is there."""
+AS_HEADERS = {"endless_headers", "not_http"}
+"""Scenarios in which the credentials come as header lines, of which http.client makes copies of its own."""
+
+
+@dataclass
+class Watched:
+    """A daemon that polls when it is told to, and whose memory is read."""
+
+    process: Process
+    simulator: Simulator
+    address: str
+    polls: int = 0
+
+    def poll(self) -> bytes:
+        """Let it poll once more; return what is in its memory then."""
+        if self.polls:
+            self.process.popen.send_signal(signal.SIGUSR1)
+        self.polls += 1
+        until(lambda: self._polled() >= self.polls, f"poll {self.polls}")
+        return writable(self.process.popen.pid)
+
+    def _polled(self) -> float:
+        _, page = get(f"http://{self.address}/metrics")
+        return sample_of(page, "rolewatch_polls_total", {}) or 0
+
+    @property
+    def sessions(self) -> Set[str]:
+        """The session tokens that IMDS gave out."""
+        header = "x-aws-ec2-metadata-token"
+        return {request.headers[header] for request in self.simulator.requests if header in request.headers}
+
+    @property
+    def keys(self) -> Set[str]:
+        """The key ids, secret keys and tokens that IMDS served."""
+        return set(self.simulator.secrets) - self.sessions
+
+
+@contextlib.contextmanager
+def watched(directory: Path) -> Iterator[Watched]:
+    """Run a daemon on an IMDS in good health. Not in development mode: that wipes what is freed."""
+    with Simulator(now=utc_now, role=ROLE) as simulator:
+        settings = str(config(directory, simulator))
+        with daemon("--config", settings, environ={"PYTHONDEVMODE": ""}) as process:
+            yield Watched(process, simulator, str(process.wait_for("started")["listen"]))
+
+
+@promise(
+    Area.SECRETS,
+    "the daemon's memory is read between two polls, all of it, as root or a debugger can (`gcore -a`)",
+    "no access key id, secret key or token is in it, of the last poll or of one before, not even 16 bytes of one",
+)
+def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Measured, *, long: bool) -> None:
+    """Nor after the next poll, nor after a rotation. Freed memory is not wiped by itself: ours is, by us."""
+    last: Set[str] = set()
+    worst = {"now": 0, "next": 0, "old": 0}
+    with watched(tmp_path) as daemon_:
+        for number in range(60 if long else 5):
+            if number % 2:
+                daemon_.simulator.rotate()
+            earlier = daemon_.keys
+            memory = daemon_.poll()
+            new = daemon_.keys - earlier
+            found = {
+                "now": copies(new, memory),
+                "next": copies(last, memory),
+                "old": copies(earlier - last, memory),
+            }
+            worst = {name: max(count, found[name]) for name, count in worst.items()}
+            last = new or last
+        sessions = copies(daemon_.sessions, memory)
+        assert copies([ROLE], memory)
+        assert len(daemon_.keys) >= 3 * (daemon_.polls // 2)
+
+    measured("copies of a key right after its poll", worst["now"], "", bound=0)
+    measured("after the next poll", worst["next"], "", bound=0)
+    measured("later", worst["old"], "", bound=0)
+    measured("IMDS session tokens, each good for 60 s", sessions, "")
+
+
+@promise(
+    Area.SECRETS,
+    "IMDS sends the credentials cut off, spoilt, too slowly, or in any other way of `rolewatch simulate`",
+    "no key is in the daemon's memory afterwards, unless they came as header lines",
+)
+def test_no_key_is_in_memory_after_a_poll_that_went_wrong(tmp_path: Path, measured: Measured, *, long: bool) -> None:
+    """What is given up half read is overwritten, too."""
+    quick = {"imds_truncated", "imds_malformed", "invalid_utf8"}
+    names = [each.name for each in SCENARIOS if (each.name in quick or long) and each.conditions.listening]
+    found = {}
+    with watched(tmp_path) as daemon_:
+        daemon_.poll()
+        for name in names:
+            daemon_.simulator.switch(name)
+            daemon_.simulator.rotate()
+            before = daemon_.keys
+            memory = daemon_.poll()
+            found[name] = kept(daemon_.keys - before, memory)
+        seen = sum(bool(keys) for name, keys in found.items() if name not in AS_HEADERS)
+
+    measured("scenarios", len(names), "")
+    measured("scenarios after which a key is in memory", seen, "", bound=0)
+
+
+@promise(
+    Area.SECRETS,
+    "a core is made of the running daemon: `gcore`, or by a program that the kernel pipes cores to",
+    "it has registers and no memory",
+)
+def test_a_core_of_the_daemon_holds_no_memory(tmp_path: Path, measured: Measured) -> None:
+    """The daemon has told the kernel and debuggers to leave every mapping out; and no file is written at all."""
+    if shutil.which("gcore") is None:
+        pytest.skip("gdb is not installed")
+    core = tmp_path / "core"
+    with watched(tmp_path) as daemon_:
+        memory = daemon_.poll()
+        pid = daemon_.process.popen.pid
+        made = subprocess.run(["gcore", "-o", core, str(pid)], capture_output=True, text=True, check=False, timeout=60)
+        limits = Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")
+        secrets = daemon_.keys | daemon_.sessions
+    file = tmp_path / f"core.{pid}"
+    if not file.exists():
+        pytest.skip(f"gdb may not attach here: {made.stderr[-200:]}")
+    content = file.read_bytes()
+
+    assert "Max core file size        0                    0 " in limits
+    assert copies(secrets, content) == 0
+    assert len(content) < len(memory) / 100
+    measured("size of the core", len(content) / 1024, "KiB")

@@ -1,0 +1,95 @@
+"""The reader reads as `io.BufferedReader` does, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import io
+from typing import Any, List, Tuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolewatch.reader import SIZE, Reader
+
+
+class Stream(io.RawIOBase):
+    """A stream whose bytes come in pieces, as those of a socket."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        """Send *pieces*, one at a time."""
+        self._pieces = [piece for piece in pieces if piece]
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def readinto(self, target: Any) -> int:  # noqa: ANN401 - as `io` has it
+        """Put the next piece, or what of it has room, into *target*."""
+        if not self._pieces or not len(target):
+            return 0
+        piece = self._pieces.pop(0)
+        count = min(len(piece), len(target))
+        target[:count] = piece[:count]
+        if count < len(piece):
+            self._pieces.insert(0, piece[count:])
+        return count
+
+
+PIECE = st.binary(max_size=20) | st.sampled_from([b"\n", b"HTTP/1.1 200 OK\r\n", b"x" * (SIZE + 3)])
+PIECES = st.lists(PIECE, max_size=6)
+CALLS = st.lists(
+    st.tuples(st.sampled_from(["readline", "read", "readinto"]), st.integers(0, 40) | st.just(2 * SIZE)), max_size=12
+)
+
+
+def play(stream: Any, calls: List[Tuple[str, int]]) -> List[bytes]:  # noqa: ANN401 - both kinds
+    """Make *calls* of *stream*; return what each gave, and then the rest."""
+    given_out = []
+    for name, size in calls:
+        if name == "readinto":
+            target = bytearray(size)
+            given_out.append(bytes(target[: stream.readinto(target)]))
+        else:
+            given_out.append(getattr(stream, name)(size))
+    return [*given_out, stream.readline(), stream.read()]
+
+
+@given(pieces=PIECES, calls=CALLS)
+def test_it_reads_as_the_one_of_the_standard_library_does(pieces: List[bytes], calls: List[Tuple[str, int]]) -> None:
+    """However the bytes come, and in whatever order they are asked for."""
+    expected = play(io.BufferedReader(Stream(*pieces), SIZE), calls)
+
+    assert play(Reader(Stream(*pieces)), calls) == expected
+
+
+@pytest.mark.parametrize("end", ["closed", "dropped"])
+def test_what_it_received_is_overwritten_at_the_end(end: str) -> None:
+    """Closed, or forgotten without: of the buffer nothing is left. Its memory is watched through a view of it."""
+    seen: List[memoryview] = []
+
+    class Watched(Stream):
+        def readinto(self, target: Any) -> int:  # noqa: ANN401 - as `io` has it
+            seen.append(memoryview(target))
+            return super().readinto(target)
+
+    stream = Watched(b"HTTP/1.1 200 OK\r\n\r\nswordfish")
+    reader = Reader(stream)
+    assert reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    assert b"swordfish" in bytes(seen[0])
+    if end == "closed":
+        reader.close()
+    del reader
+    gc.collect()
+
+    assert not any(bytes(seen[0]))
+    assert stream.closed
+
+
+def test_a_body_goes_past_the_buffer() -> None:
+    """What comes after the headers is put where the caller wants it, and there alone."""
+    reader = Reader(Stream(b"\r\nsword", b"fish", b"more"))
+    body = bytearray(9)
+
+    assert (reader.readline(), reader.readinto(body), bytes(body)) == (b"\r\n", 9, b"swordfish")
+    assert reader.read() == b"more"
