@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Tuple, Union
 
-from offline import Answer, OfflineHouse
+from audited import AuditedHouse, Time
+from offline import Answer, Scripted
 from rolewatch import documents
 from rolewatch.errors import ImdsError
 from rolewatch.model import Failure, Phase, Reason
@@ -82,11 +83,13 @@ def watch(data: bytes) -> None:
     which, polls = (data[0] if data else 0), data[1:].split(POLL)[:MOST_POLLS]
     directory = Path(tempfile.mkdtemp(prefix="rolewatch-fuzz-"))
     try:
-        house = OfflineHouse(SETTINGS[which % len(SETTINGS)], directory)
+        client, clock = Scripted(), Time()
+        house = AuditedHouse(SETTINGS[which % len(SETTINGS)], directory, client, clock)
         for number, poll in enumerate(polls):
             first, *answers = poll.split(ANSWER)[: MOST_ANSWERS + 1]
-            _pass_time(house, first, f"boot-{number}")
-            house.poll([_answer(answer) for answer in answers])
+            _pass_time(house, clock, first, f"boot-{number}")
+            client.answers = iter([_answer(answer) for answer in answers])
+            house.poll()
         hold_back("\n".join(house.told.parts))
     finally:
         shutil.rmtree(directory)
@@ -95,14 +98,14 @@ def watch(data: bytes) -> None:
 TARGETS: Dict[str, Callable[[bytes], None]] = {"parse": parse, "watch": watch}
 
 
-def _pass_time(house: OfflineHouse, record: bytes, boot_id: str) -> None:
+def _pass_time(house: AuditedHouse, clock: Time, record: bytes, boot_id: str) -> None:
     words = record.split()
-    house.time.uptime += min(_number(words, 0), LONGEST_STEP)
-    house.time.error = max(-LONGEST_STEP, min(_number(words, 1), LONGEST_STEP))
+    clock.uptime += min(_number(words, 0), LONGEST_STEP)
+    clock.error = max(-LONGEST_STEP, min(_number(words, 1), LONGEST_STEP))
     if b"r" in words:
         house.restart()
     elif b"b" in words:
-        house.time.uptime = 0.0
+        clock.uptime = 0.0
         house.restart(boot_id)
 
 
