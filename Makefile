@@ -7,6 +7,8 @@ SYSTEM_PYTHON ?= /usr/bin/python3
 LOCK ?= dev
 # How many tests at a time.
 JOBS ?= 2
+# How long each target is fuzzed.
+FUZZ_SECONDS ?= 180
 # `make lock UPGRADE=--upgrade` takes newer versions; without it only what the .in files ask for changes.
 UPGRADE ?=
 
@@ -81,6 +83,19 @@ generate: $(READY) ## write the pages that are made of the tables; a test compar
 e2e: $(READY) ## a fleet in trouble, with Debian's prometheus and prometheus-alertmanager: does every alert arrive, how fast
 	@$(PYTEST) --numprocesses=0 --timeout=600 tests/e2e $(ARGS)
 
+.PHONY: fuzz
+fuzz: ## fuzz what IMDS may say, guided by coverage, for FUZZ_SECONDS a target (needs Python 3.11, x86-64)
+	@$(MAKE) --no-print-directory LOCK=fuzz fuzz-on
+
+.PHONY: fuzz-on
+fuzz-on: $(READY)
+	@for target in parse watch; do \
+		echo "Fuzzing $$target for $(FUZZ_SECONDS) s:"; mkdir -p build/fuzz; \
+		PYTHONPATH=tests $(BIN)/python tests/fuzz/run.py $$target $(FUZZ_SECONDS) build/fuzz >build/fuzz/$$target.log 2>&1 \
+			|| { tail -50 build/fuzz/$$target.log; exit 1; }; \
+		grep -E 'DONE|number_of_executed' build/fuzz/$$target.log; \
+	done
+
 .PHONY: reliability
 reliability: $(READY) ## what the daemon survives, in the long form, with its figures: docs/reliability.md
 	@$(PYTEST) --numprocesses=0 --timeout=3600 -m promise --long --reliability=docs/reliability.md tests $(ARGS)
@@ -135,6 +150,7 @@ repo: deb rpm ## a signed apt and yum repository of both in dist/repo (KEY=… o
 lock: .venv/uv/.ready ## resolve the .in files of packaging/python anew
 	@for name in dev systemd uv; do \
 		$(UV) --universal -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done
+	@$(UV:3.9=3.11) --universal --only-binary=:all: -o $(LOCKS)/fuzz.txt $(LOCKS)/fuzz.in
 	@$(UV) -o $(LOCKS)/floors.txt $(LOCKS)/floors.in
 	@for name in vendor vendor-aws build; do \
 		$(UV) --only-binary=:all: --no-emit-package=urllib3 -o $(LOCKS)/$$name.txt $(LOCKS)/$$name.in || exit 1; done

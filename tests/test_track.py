@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor import Auditor
 from builders import (
     DAY,
     HOUR,
@@ -35,12 +36,10 @@ from builders import (
 )
 from looks import observations
 from rolewatch import track
-from rolewatch.cadence import KEPT
 from rolewatch.classify import classify
 from rolewatch.faults import FAULTS, IMDS_FAULTS, Fault
 from rolewatch.memory import Memory
 from rolewatch.model import (
-    EVENT_FIELDS,
     Absent,
     Answered,
     EventKind,
@@ -841,56 +840,13 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
 @settings(max_examples=150)
 def test_whatever_is_seen_states_faults_and_events_agree(looks: List[Tuple[Observation, float, float]]) -> None:
     """Random histories, clock steps included: no exception, and what is told never contradicts itself."""
-    lookout = Lookout(EXPECTING)
+    lookout, auditor = Lookout(EXPECTING), Auditor()
     elapsed = 0.0
-    since: Dict[Fault, datetime] = {}
-    told: Dict[Fault, float] = {}
-    state = State.STARTING
     for seen, step, error in looks:
         elapsed += step
-        already, instance = len(lookout.told), lookout.memory.instance_id
+        already = len(lookout.told)
         snapshot = lookout.see(seen, moment(elapsed, clock_error=error))
-        if instance not in (None, lookout.memory.instance_id):
-            since, told, state = {}, {}, State.STARTING
-        _agree(lookout)
-        for now, event in lookout.told[already:]:
-            assert set(event.fields) <= set(EVENT_FIELDS)
-            assert event.message.isprintable()
-            if event.kind is EventKind.STATE_CHANGED:
-                assert event.fields["previous_state"] == state.value
-                state = snapshot.state
-            if event.fault is None:
-                continue
-            if event.kind is EventKind.FAULT_RAISED:
-                assert event.fault not in told
-            elif event.kind is EventKind.FAULT_PERSISTS:
-                assert now.uptime - told[event.fault] >= 3600
-            if event.kind is EventKind.FAULT_CLEARED:
-                del told[event.fault], since[event.fault]
-            else:
-                told[event.fault] = now.uptime
-        assert set(told) == set(lookout.standing())
-        assert all(elapsed + UPTIME - when < 3600 for when in told.values())
-        assert state is snapshot.state
-        for active in snapshot.faults:
-            assert since.setdefault(active.fault, active.since) == active.since
-
-
-def _agree(lookout: Lookout) -> None:
-    """Hold the state against the faults, and the memory to its bounds."""
-    snapshot, memory = lookout.snapshot(), lookout.memory
-    if snapshot.state is State.OK:
-        assert not lookout.standing()
-        assert snapshot.usable is not None
-    if snapshot.state is State.DEGRADED:
-        assert lookout.standing()
-    if snapshot.state is State.FAILED:
-        assert snapshot.usable is False
-    if snapshot.state is State.UNKNOWN:
-        assert set(memory.faults) & set(IMDS_FAULTS)
-    assert len(memory.intervals) <= KEPT
-    assert all(interval > 0 for interval in memory.intervals)
-    assert len(memory.faults) <= len(Fault)
+        auditor.take(snapshot, [event for _, event in lookout.told[already:]], lookout.memory)
 
 
 @given(seen=observations())

@@ -186,6 +186,14 @@ class _Adapter(HTTPAdapter):
         manager: PoolManager = self.poolmanager
         manager.pool_classes_by_scheme = {"http": pool}
 
+    def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ANN401 - requests has no types of its own
+        """Make the response as requests does, but for the cookies: it parses them even where no jar takes one."""
+        original = resp._original_response  # noqa: SLF001 - where requests looks for them, if there is one (2.25.1, 2.34)
+        for name in ("Set-Cookie", "Set-Cookie2"):
+            if original and name in original.msg:
+                del original.msg[name]
+        return super().build_response(req, resp)
+
 
 class BoundedRequests(requests.Session):
     """A session of requests that goes to IMDS and nowhere else, within bounds."""

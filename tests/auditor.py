@@ -1,0 +1,83 @@
+"""Holds what is told against what is promised, report by report: for every history, whatever IMDS did in it."""
+
+from __future__ import annotations
+
+from typing import Dict, Sequence
+
+from rolewatch.cadence import KEPT
+from rolewatch.faults import IMDS_FAULTS, Fault
+from rolewatch.memory import Memory
+from rolewatch.model import EVENT_FIELDS, Event, EventKind, Snapshot, State, rfc3339
+from rolewatch.settings import LimitSettings
+
+
+class Auditor:
+    """Remembers what was told, and finds where the next report contradicts it."""
+
+    def __init__(self, reminder: float = LimitSettings().reminder) -> None:
+        """Expect a lasting fault to be told anew every *reminder* seconds."""
+        self._reminder = reminder
+        self.since: Dict[Fault, str] = {}
+        """The faults that stand, as far as events told, and since when, to the second."""
+        self._told: Dict[Fault, float] = {}
+        self.state = State.STARTING
+
+    def restarted(self, *, same_boot: bool) -> None:
+        """Take note that a new process goes on: what stood still stands after a restart, and not after a boot."""
+        self.state, self._told = State.STARTING, {}
+        if not same_boot:
+            self.since = {}
+
+    def take(self, snapshot: Snapshot, events: Sequence[Event], memory: Memory) -> None:
+        """Hold one report against those before it, and *memory* against its bounds."""
+        now = snapshot.moment.uptime
+        before = self.state
+        for event in events:
+            if event.kind is EventKind.STATE_FILE_IGNORED:  # another instance: nothing of the old one stands
+                self.restarted(same_boot=False)
+                before = State.STARTING
+            assert set(event.fields) <= set(EVENT_FIELDS)
+            assert event.message.isprintable()
+            if event.kind is EventKind.STATE_CHANGED:
+                assert (event.fields["previous_state"], event.fields["state"]) == (before.value, snapshot.state.value)
+                self.state = snapshot.state
+            if event.fault is not None:
+                self._take_fault(event, event.fault, now)
+        assert self.state is snapshot.state, "a state changed without an event"
+        assert set(self.since) == {active.fault for active in snapshot.faults}, "a fault changed without an event"
+        for active in snapshot.faults:
+            assert rfc3339(active.since) == self.since[active.fault], f"{active.fault.value} began anew"
+            assert now - self._told[active.fault] < self._reminder, f"{active.fault.value} is not told any more"
+        _hold_state(snapshot, memory)
+
+    def _take_fault(self, event: Event, fault: Fault, now: float) -> None:
+        """Expect raised, told again, cleared: in this order, and each as often as it is promised."""
+        since = str(event.fields["since"])
+        if event.kind is EventKind.FAULT_CLEARED:
+            assert self.since.pop(fault) == since
+            self._told.pop(fault, None)
+            return
+        if event.kind is EventKind.FAULT_RAISED:
+            assert fault not in self.since, f"{fault.value} was raised twice"
+        else:
+            assert fault in self.since, f"{fault.value} was not raised before it was told again"
+            assert now - self._told.get(fault, -self._reminder) >= self._reminder
+        self._told[fault] = now
+        assert self.since.setdefault(fault, since) == since
+
+
+def _hold_state(snapshot: Snapshot, memory: Memory) -> None:
+    """Hold the state against the faults, and the memory to its bounds."""
+    standing = [active.fault for active in snapshot.faults]
+    if snapshot.state is State.OK:
+        assert not standing
+        assert snapshot.usable is not None
+    if snapshot.state is State.DEGRADED:
+        assert standing
+    if snapshot.state is State.FAILED:
+        assert snapshot.usable is False
+    if snapshot.state is State.UNKNOWN:
+        assert set(memory.faults) & set(IMDS_FAULTS)
+    assert len(memory.intervals) <= KEPT
+    assert all(interval > 0 for interval in memory.intervals)
+    assert len(memory.faults) <= len(Fault)

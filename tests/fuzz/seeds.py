@@ -1,0 +1,99 @@
+"""Where fuzzing begins: what the simulator says in each scenario, written down as `targets` reads it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Dict, FrozenSet, List, Mapping, Set
+
+import requests
+
+from builders import START
+from fuzz.targets import ANSWER, POLL, SECRETS
+from rolewatch.errors import ImdsError
+from rolewatch.imds import Client
+from rolewatch.observe import Questions, observe
+from rolewatch.settings import ExpectSettings, ImdsSettings
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+
+TAGGED = ExpectSettings(role_tag="ExpectedRole", instance_profile_tag="team")
+
+
+class _Writer(Client):
+    """A client that writes down what it was answered."""
+
+    def __init__(self, endpoint: str) -> None:
+        """Ask *endpoint*, in earnest."""
+        super().__init__(endpoint, ImdsSettings(), monotonic=time.monotonic)
+        self.records: List[bytes] = []
+        self.bodies: Set[bytes] = set()
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> requests.Response:
+        """Ask, and write the answer down."""
+        try:
+            response = super().send(method, path, headers, shown_path)
+        except ImdsError:
+            self.records.append(b"!5")
+            raise
+        date = response.headers.get("Date", "")
+        body = response.content if response.status_code == requests.codes.ok else b""  # of an error nobody reads it
+        self.records.append(f"{response.status_code} {date}\n".encode() + body)
+        self.bodies.add(body)
+        return response
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What the targets begin with, by target."""
+
+    parse: FrozenSet[bytes]
+    watch: FrozenSet[bytes]
+
+    def of(self, target: str) -> List[bytes]:
+        """Return those of *target*, in one order."""
+        return sorted({"parse": self.parse, "watch": self.watch}[target])
+
+
+def seeds() -> Seeds:
+    """Ask the simulator in every scenario in which it answers at all, and write it down."""
+    bodies: Set[bytes] = {b"2026-11-23T17:31:25Z", b"2026-11-23T18:31:25+01:00", b"arn:aws:iam::123456789012:role/web"}
+    polls: Dict[str, bytes] = {}
+    with Simulator(now=_now) as simulator:
+        for scenario in filter(_is_read, SCENARIOS):
+            simulator.switch(scenario.name)
+            writer = _Writer(simulator.endpoint)
+            observe(writer, TAGGED, Questions(identity=True, tags=True))
+            marked = [_marked(record, simulator.secrets) for record in writer.records]
+            bodies.update(_marked(body, simulator.secrets) for body in writer.bodies)
+            polls[scenario.name] = ANSWER.join(marked)
+    healthy = polls["healthy"]
+    histories = {
+        b"%d" % which + POLL.join(b"%s%s%s" % (first, ANSWER, poll) for first in (b"30 0", b"30 0", b"30 0 r"))
+        for which in range(3)
+        for poll in polls.values()
+    }
+    histories |= {
+        b"0" + POLL.join((b"30 0" + ANSWER + healthy, b"3600 90 b" + ANSWER + poll, b"40000 -86400" + ANSWER + b"!5"))
+        for poll in polls.values()
+    }
+    return Seeds(frozenset(bodies), frozenset(histories))
+
+
+def _now() -> datetime:
+    return START
+
+
+def _is_read(scenario: Scenario) -> bool:
+    """Return whether the answers of *scenario* reach the parser: harms of the wire do not."""
+    return scenario.conditions.listening and not scenario.conditions.wire
+
+
+def _marked(record: bytes, secrets: FrozenSet[str]) -> bytes:
+    """Return *record* with marks in the place of secrets."""
+    marks = iter(SECRETS)
+    for secret in sorted(secrets, key=len):
+        if secret.encode() in record:
+            record = record.replace(secret.encode(), next(marks, b"@T"))
+    return record

@@ -1,0 +1,132 @@
+"""What is fuzzed: functions of bytes that raise where a promise is broken.
+
+`run.py` drives them with atheris, guided by coverage; `test_targets.py` with hypothesis, as ordinary tests.
+
+An answer of IMDS is written down as ``STATUS DATE``, a line feed, and the body; or as ``!NUMBER``, one of `FAILURES`.
+Answers are separated by RS, and polls by GS. A poll's first record says how many seconds it comes after the last, how
+far the wall clock is off, and whether the daemon is started again before it: ``30 0 r``, or ``b`` for a boot.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Tuple, Union
+
+from audited import AuditedHouse, Time
+from offline import Answer, Scripted
+from rolewatch import documents
+from rolewatch.errors import ImdsError
+from rolewatch.model import Failure, Phase, Reason
+from rolewatch.settings import ExpectSettings, Settings
+
+POLL, ANSWER = b"\x1d", b"\x1e"
+MOST_POLLS, MOST_ANSWERS = 12, 12
+LONGEST_STEP = 10 * 365 * 86400
+
+SECRETS: Mapping[bytes, str] = {
+    b"@K": "ASIACANARY7CANARY7QX",
+    b"@S": "wJalrCANARYtnFEMI/K7MDENG+bPxRfiCYCANARY",
+    b"@T": "IQoJb3JpZ2luX2VjCANARY//////////wEaCXVzLWVhc3QtMSJHMEUCIQDCANARY==",
+}
+"""What is a secret, by how it is written in what is fuzzed: there, as a whole JSON string or a whole body."""
+
+FAILURES: Tuple[Failure, ...] = tuple(
+    Failure(phase, reason, "meta-data/iam/info", errno=number)
+    for phase in Phase
+    for reason in Reason
+    for number in (None, 111)
+)
+
+SETTINGS = (
+    Settings(),
+    Settings(expect=ExpectSettings(role=("web-server",), instance_profile=("web-*",))),
+    Settings(expect=ExpectSettings(role_tag="role", instance_profile_tag="profile")),
+)
+
+PARSERS: Mapping[str, Callable[[bytes], object]] = {
+    "info": documents.profile_info,
+    "listing": documents.role_listing,
+    "credentials": lambda body: documents.credentials("web-server", body),
+    "identity": documents.identity,
+    "tag": documents.name_pattern,
+    "timestamp": lambda body: documents.timestamp(body.decode("utf-8", "replace")),
+}
+
+
+def with_secrets(data: bytes) -> bytes:
+    """Return *data* with the secrets themselves where a JSON string is one's mark."""
+    for mark, secret in SECRETS.items():
+        data = data.replace(b'"' + mark + b'"', json.dumps(secret).encode())
+    return data
+
+
+def parse(data: bytes) -> None:
+    """Hand *data* to every parser: a value or an `ImdsError`, and no secret in it nor in what hangs from it."""
+    for parser in PARSERS.values():
+        error = None
+        told: object = None
+        try:
+            told = parser(SECRETS.get(data, "").encode() or with_secrets(data))
+        except ImdsError as caught:
+            error = caught
+        if error is not None:
+            assert (error.__cause__, error.__context__) == (None, None)
+            told = (error.failure, error.args)
+        hold_back(repr(told))
+
+
+def watch(data: bytes) -> None:
+    """Let a whole daemon watch what *data* says, for some polls: it goes on, and nothing that it tells is a secret."""
+    which, polls = (data[0] if data else 0), data[1:].split(POLL)[:MOST_POLLS]
+    directory = Path(tempfile.mkdtemp(prefix="rolewatch-fuzz-"))
+    try:
+        client, clock = Scripted(), Time()
+        house = AuditedHouse(SETTINGS[which % len(SETTINGS)], directory, client, clock)
+        for number, poll in enumerate(polls):
+            first, *answers = poll.split(ANSWER)[: MOST_ANSWERS + 1]
+            _pass_time(house, clock, first, f"boot-{number}")
+            client.answers = iter([_answer(answer) for answer in answers])
+            house.poll()
+        hold_back("\n".join(house.told.parts))
+    finally:
+        shutil.rmtree(directory)
+
+
+TARGETS: Dict[str, Callable[[bytes], None]] = {"parse": parse, "watch": watch}
+
+
+def _pass_time(house: AuditedHouse, clock: Time, record: bytes, boot_id: str) -> None:
+    words = record.split()
+    clock.uptime += min(_number(words, 0), LONGEST_STEP)
+    clock.error = max(-LONGEST_STEP, min(_number(words, 1), LONGEST_STEP))
+    if b"r" in words:
+        house.restart()
+    elif b"b" in words:
+        clock.uptime = 0.0
+        house.restart(boot_id)
+
+
+def _number(words: List[bytes], index: int) -> int:
+    """Return the number that stands there; 0 where none does."""
+    word = words[index] if index < len(words) else b""
+    digits = word.lstrip(b"-")[:12]
+    number = int(digits) if digits.isdigit() else 0
+    return -number if word.startswith(b"-") and index else number
+
+
+def _answer(record: bytes) -> Union[Answer, Failure]:
+    head, _, body = record.partition(b"\n")
+    if head.startswith(b"!"):
+        return FAILURES[_number([head[1:]], 0) % len(FAILURES)]
+    status, _, date = head.partition(b" ")
+    secret = SECRETS.get(body, "").encode()
+    number = _number([status], 0)
+    return Answer(number if 100 <= number <= 999 else 200, date.decode("latin-1"), secret or with_secrets(body))
+
+
+def hold_back(told: str) -> None:
+    """Fail where a secret is in what was *told*."""
+    assert not [secret for secret in SECRETS.values() if secret in told], "a secret came out"

@@ -1,0 +1,59 @@
+"""An IMDS without a socket, whose answers are written down: fast enough to be fuzzed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Iterator, List, Mapping, Union
+
+import requests
+
+from rolewatch.errors import ImdsError
+from rolewatch.imds import TOKEN_HEADER, Client
+from rolewatch.model import Failure
+from rolewatch.settings import ImdsSettings
+from rolewatch.wire import MAX_BODY
+
+_PATH = re.compile(r"(api/token|[a-z-]+(/[a-z-]+)*(/[A-Za-z0-9_.~%-]{0,400})?)")
+"""What may be asked: our own words, and one quoted segment behind them."""
+_TOKEN = re.compile(r"[!-~]{1,1024}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of IMDS, as far as it is looked at."""
+
+    status: int
+    date: str = ""
+    body: bytes = b""
+
+
+NOTHING = Answer(HTTPStatus.NOT_FOUND)
+Answers = Iterator[Union[Answer, Failure]]
+
+
+class Scripted(Client):
+    """A client whose requests are answered from a list, in order; when that ends, with 404."""
+
+    def __init__(self) -> None:
+        """Have no answers yet."""
+        super().__init__("http://127.0.0.1", ImdsSettings(), monotonic=lambda: 0.0)
+        self.answers: Answers = iter(())
+        self.asked: List[str] = []
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> requests.Response:
+        """Give the next answer. Fail where the request says what only an answer can have put there."""
+        assert _PATH.fullmatch(path), path
+        assert not path.endswith(("/.", "/.."))
+        assert _PATH.fullmatch(shown_path.replace("<role>", "")), shown_path
+        assert (method, path) == ("PUT", "api/token") or (method == "GET" and _TOKEN.fullmatch(headers[TOKEN_HEADER]))
+        self.asked.append(path)
+        answer = next(self.answers, NOTHING)
+        if isinstance(answer, Failure):
+            raise ImdsError(answer)
+        response = requests.Response()
+        response.status_code = answer.status
+        response.headers["Date"] = answer.date
+        response._content = answer.body[:MAX_BODY]  # noqa: SLF001 - as `Client.send` does
+        return response
