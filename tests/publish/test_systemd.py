@@ -120,13 +120,38 @@ def test_a_frozen_manager_is_not_waited_for_and_hears_in_the_end_that_it_is_read
     systemd.ready()
     systemd.alive()
     systemd.reloading(1.0)
-    with pytest.raises(BlockingIOError):
-        systemd.publish(Report(OK))
+    systemd.publish(Report(OK))
     assert manager.told() == []
     systemd.alive()
-    systemd.publish(Report(OK))
 
-    assert manager.told() == ["READY=1", "WATCHDOG=1", "STATUS=ok: role web-role, credentials until 17:40 UTC"]
+    assert manager.told() == ["READY=1", "STATUS=ok: role web-role, credentials until 17:40 UTC", "WATCHDOG=1"]
+
+
+def test_a_manager_that_takes_no_status_from_poll_to_poll_is_told_of(manager: Manager) -> None:
+    """Once it may have been busy. Twice is a publisher that fails; and what it takes in the end is the last word."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address})
+    manager.freeze()
+    systemd.publish(Report(OK))
+    with pytest.raises(BlockingIOError):
+        systemd.publish(Report(ILL))
+    manager.told()
+    systemd.alive()
+
+    assert [message[:10] for message in manager.told()] == ["STATUS=deg"]
+
+
+def test_a_status_that_is_over_is_not_told_late(manager: Manager) -> None:
+    """It was ok, could not say that it was not, and is ok again: nothing is left to say."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address})
+    systemd.publish(Report(OK))
+    manager.told()
+    manager.freeze()
+    systemd.publish(Report(ILL))
+    systemd.publish(Report(OK))
+    manager.told()
+    systemd.alive()
+
+    assert manager.told() == []
 
 
 def test_what_was_taken_is_not_said_again(manager: Manager) -> None:

@@ -26,9 +26,9 @@ _LISTENING = (_LISTEN, "LISTEN_PID", "LISTEN_FDNAMES")
 class Systemd:
     """The service manager's view of the daemon.
 
-    Nothing here ever waits for it. Only `publish` raises where a message is not taken: a publisher that fails is
-    counted and told. The other messages must not stop the watching: that the daemon is ready is said again until it is
-    taken, for systemd would end who does not say it; a sign of life is followed by the next.
+    Nothing here ever waits for it. What it does not take now is said again with the next sign of life: that the daemon
+    is ready, for systemd would end who does not say it, and the status. Only `publish` raises, where a status is not
+    taken from one poll to the next, or nobody is there: a publisher that fails is counted and told.
     """
 
     name = "systemd"
@@ -40,24 +40,31 @@ class Systemd:
         address = environ.get(_NOTIFY, "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._beats = self.watchdog_interval() is not None
-        self._status = ""
-        self._untold = ""
+        self._is_ready = True
+        """Whether systemd was told so, where it has to be."""
+        self._status, self._news = "", ""
+        """As told last, and what is still to be told."""
 
     def publish(self, report: Report) -> None:
         """Tell systemd the STATUS that follows from *report*, where that is news. Raise `OSError` if that fails."""
         status = status_line(report.snapshot)
-        if status != self._status:
-            self._notify(f"STATUS={status}")
-            self._status = status
+        stuck, self._news = self._news, "" if status == self._status else status
+        try:
+            self._tell_status()
+        except BlockingIOError:
+            if stuck:
+                raise
 
     def ready(self) -> None:
         """Say that start-up, or a reload, is done."""
-        self._untold = "" if self._try("READY=1") else "READY=1"
+        self._is_ready = self._try("READY=1")
 
     def alive(self) -> None:
         """Say that the loop turns, where systemd watches for that. For the loop itself to call, never for a thread."""
-        if self._untold:
+        if not self._is_ready:
             self.ready()
+        with contextlib.suppress(OSError):
+            self._tell_status()
         if self._beats:
             self._try("WATCHDOG=1")
 
@@ -79,6 +86,11 @@ class Systemd:
     def sockets(self) -> List[socket.socket]:
         """Return the listening sockets that systemd hands in. To be called once: they belong to the caller then."""
         return sockets(self._environ, self._pid)
+
+    def _tell_status(self) -> None:
+        if self._news:
+            self._notify(f"STATUS={self._news}")
+            self._status, self._news = self._news, ""
 
     def _try(self, state: str) -> bool:
         """Say *state*; return whether it was taken."""
