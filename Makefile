@@ -100,6 +100,10 @@ fuzz-on: $(READY)
 reliability: $(READY) ## what the daemon survives, in the long form, with its figures: docs/reliability.md
 	@$(PYTEST) --numprocesses=0 --timeout=3600 -m promise --long --reliability=docs/reliability.md tests $(ARGS)
 
+.PHONY: soak
+soak: $(READY) vendor ## the daemon as packaged for an hour, through all scenarios; its figures on the way (ARGS="--for 8h")
+	@PYTHONPATH=agent:tests:tests/integration $(BIN)/python -m soak.run $(ARGS)
+
 .PHONY: vm-test
 vm-test: $(READY) repo ## the packages on machines that think they are on EC2 (needs root, qemu and debootstrap)
 	@$(PYTEST) --numprocesses=3 --dist=loadgroup --durations=12 tests/vm $(ARGS)

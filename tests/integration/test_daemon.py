@@ -147,7 +147,6 @@ def test_what_it_learned_survives_a_restart(simulator: Simulator, tmp_path: Path
 
 def test_systemd_is_told_that_it_is_ready_alive_and_stopping(simulator: Simulator, tmp_path: Path) -> None:
     """READY, STATUS, WATCHDOG and STOPPING come in on the notify socket; a reload is announced and ended."""
-    pytest.importorskip("systemd", reason="systemd-python is not installed")
     notify = DatagramSocket(tmp_path / "notify")
     environ = {"NOTIFY_SOCKET": str(notify.path), "WATCHDOG_USEC": "2000000"}
     with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:

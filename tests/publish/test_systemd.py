@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import socket
@@ -15,6 +16,7 @@ from typing import Dict, Iterator, List, Optional
 
 import pytest
 
+from promises import Area, promise
 from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active
 from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS, Fault
@@ -23,6 +25,9 @@ from rolewatch.publish.status_line import status_line
 from rolewatch.publish.systemd import Systemd, sockets, watchdog_interval
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
+
+
+_STUFFING = "STATUS=somebody else's"
 
 
 class Manager:
@@ -41,7 +46,17 @@ class Manager:
         with contextlib.suppress(BlockingIOError):
             while True:
                 messages.append(self._socket.recv(1 << 16).decode())
-        return messages
+        return [message for message in messages if message != _STUFFING]
+
+    def freeze(self) -> int:
+        """Fill the queue, as other services fill that of a manager which does not read; return how many it took."""
+        for count in itertools.count():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+                try:
+                    sender.sendto(_STUFFING.encode(), self._socket.getsockname())
+                except BlockingIOError:
+                    return count
+        raise AssertionError
 
     def close(self) -> None:
         """Stop listening."""
@@ -51,7 +66,6 @@ class Manager:
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
     """Yield a service manager, at either kind of address."""
-    pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
     there = Manager(str(tmp_path / "notify") if request.param == "path" else f"@{secrets.token_hex(8)}")
     yield there
     there.close()
@@ -94,22 +108,65 @@ def test_no_sign_of_life_where_nobody_watches(environ: Dict[str, str], manager: 
     assert manager.told() == []
 
 
-def test_the_environment_is_left_as_it_was(manager: Manager) -> None:
-    """What libsystemd reads is the process's environment, and that is nobody else's business."""
-    before = dict(os.environ)
-    Systemd({"NOTIFY_SOCKET": manager.address}).ready()
+@promise(
+    Area.SURROUNDINGS,
+    "systemd is frozen, and the queue of its notify socket is full",
+    "Nothing waits for it; that rolewatch is ready, and its sign of life, are told once it reads again",
+)
+def test_a_frozen_manager_is_not_waited_for_and_hears_in_the_end_that_it_is_ready(manager: Manager) -> None:
+    """Ready is said again with each sign of life until it is taken, for systemd ends who does not say it."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1000000"})
+    assert manager.freeze()
+    systemd.ready()
+    systemd.alive()
+    systemd.reloading(1.0)
+    systemd.publish(Report(OK))
+    assert manager.told() == []
+    systemd.alive()
 
-    assert dict(os.environ) == before
-    assert manager.told() == ["READY=1"]
+    assert manager.told() == ["READY=1", "STATUS=ok: role web-role, credentials until 17:40 UTC", "WATCHDOG=1"]
 
 
-def test_an_inherited_address_is_not_lost(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was in the environment before is there afterwards; the one handed in is used."""
-    monkeypatch.setenv("NOTIFY_SOCKET", "@nobody")
-    Systemd({"NOTIFY_SOCKET": manager.address}).ready()
+def test_a_manager_that_takes_no_status_from_poll_to_poll_is_told_of(manager: Manager) -> None:
+    """Once it may have been busy. Twice is a publisher that fails; and what it takes in the end is the last word."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address})
+    manager.freeze()
+    systemd.publish(Report(OK))
+    with pytest.raises(BlockingIOError):
+        systemd.publish(Report(ILL))
+    manager.told()
+    systemd.alive()
 
-    assert os.environ["NOTIFY_SOCKET"] == "@nobody"
-    assert manager.told() == ["READY=1"]
+    assert [message[:10] for message in manager.told()] == ["STATUS=deg"]
+
+
+def test_a_status_that_is_over_is_not_told_late(manager: Manager) -> None:
+    """It was ok, could not say that it was not, and is ok again: nothing is left to say."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address})
+    systemd.publish(Report(OK))
+    manager.told()
+    manager.freeze()
+    systemd.publish(Report(ILL))
+    systemd.publish(Report(OK))
+    manager.told()
+    systemd.alive()
+
+    assert manager.told() == []
+
+
+def test_what_was_taken_is_not_said_again(manager: Manager) -> None:
+    """After READY comes nothing but signs of life."""
+    systemd = Systemd({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1000000"})
+    systemd.ready()
+    systemd.alive()
+    systemd.alive()
+
+    assert manager.told() == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
+
+
+def test_an_address_of_another_kind_stops_nothing() -> None:
+    """A virtual machine's manager may listen on vsock; a unit never has such an address."""
+    Systemd({"NOTIFY_SOCKET": "vsock:2:9999"}).ready()
 
 
 def test_a_manager_that_has_gone_stops_nothing_but_publish_says_so(manager: Manager) -> None:
@@ -138,19 +195,12 @@ def test_without_systemd_nothing_happens() -> None:
     subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(AGENT)}, check=True)
 
 
-@pytest.mark.parametrize(
-    "environ",
-    [{"NOTIFY_SOCKET": "@somebody"}, {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}],
-    ids=["notify", "listen"],
-)
-def test_where_the_module_is_missing_it_says_what_to_install(
-    environ: Dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A service that systemd believes to be starting for ever is worse than one that does not start."""
+def test_where_the_module_is_missing_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that does not answer where systemd listens for it is worse than one that does not start."""
     monkeypatch.setitem(sys.modules, "systemd", None)
     monkeypatch.setitem(sys.modules, "systemd.daemon", None)
     with pytest.raises(UsageError, match="install the package python3-systemd"):
-        Systemd(environ).sockets()
+        Systemd({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}).sockets()
 
 
 @pytest.mark.parametrize(

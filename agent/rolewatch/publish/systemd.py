@@ -1,6 +1,10 @@
 """What systemd is told: READY, STATUS, WATCHDOG, RELOADING, STOPPING; and what it hands in: sockets and a time limit.
 
 Nothing happens, and python3-systemd is not even imported, without the environment variables that systemd sets.
+
+The protocol is one datagram a message, documented and stable (sd_notify(3), "Notes"). Not `systemd.daemon.notify`: when
+the manager does not read, its queue fills up (10 datagrams by default), and then that call blocks for ever and keeps
+every other thread from running: no poll, no scrape (systemd-python 235, measured in 2026).
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ import contextlib
 import os
 import socket
 from types import ModuleType
-from typing import Iterator, List, Mapping, Optional
+from typing import List, Mapping, Optional
 
 from rolewatch.errors import UsageError
 from rolewatch.model import Report
@@ -22,37 +26,45 @@ _LISTENING = (_LISTEN, "LISTEN_PID", "LISTEN_FDNAMES")
 class Systemd:
     """The service manager's view of the daemon.
 
-    Only `publish` raises where systemd does not answer: a publisher that fails is counted and told. The other messages
-    must not stop the watching; one that is missing shows in systemd's own time limits.
+    Nothing here ever waits for it. What it does not take now is said again with the next sign of life: that the daemon
+    is ready, for systemd would end who does not say it, and the status. Only `publish` raises, where a status is not
+    taken from one poll to the next, or nobody is there: a publisher that fails is counted and told.
     """
 
     name = "systemd"
 
     def __init__(self, environ: Mapping[str, str], *, pid: Optional[int] = None) -> None:
-        """Look in *environ* for what systemd set there. *pid* is our process id.
-
-        Raise `UsageError` where systemd wants to be told, and python3-systemd is not installed.
-        """
+        """Look in *environ* for what systemd set there. *pid* is our process id."""
         self._environ = environ
         self._pid = os.getpid() if pid is None else pid
-        self._address = environ.get(_NOTIFY, "")
-        self._daemon = _daemon(_NOTIFY) if self._address else None
+        address = environ.get(_NOTIFY, "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
         self._beats = self.watchdog_interval() is not None
-        self._status = ""
+        self._is_ready = True
+        """Whether systemd was told so, where it has to be."""
+        self._status, self._news = "", ""
+        """As told last, and what is still to be told."""
 
     def publish(self, report: Report) -> None:
         """Tell systemd the STATUS that follows from *report*, where that is news. Raise `OSError` if that fails."""
         status = status_line(report.snapshot)
-        if status != self._status:
-            self._notify(f"STATUS={status}")
-            self._status = status
+        stuck, self._news = self._news, "" if status == self._status else status
+        try:
+            self._tell_status()
+        except BlockingIOError:
+            if stuck:
+                raise
 
     def ready(self) -> None:
         """Say that start-up, or a reload, is done."""
-        self._try("READY=1")
+        self._is_ready = self._try("READY=1")
 
     def alive(self) -> None:
         """Say that the loop turns, where systemd watches for that. For the loop itself to call, never for a thread."""
+        if not self._is_ready:
+            self.ready()
+        with contextlib.suppress(OSError):
+            self._tell_status()
         if self._beats:
             self._try("WATCHDOG=1")
 
@@ -75,14 +87,22 @@ class Systemd:
         """Return the listening sockets that systemd hands in. To be called once: they belong to the caller then."""
         return sockets(self._environ, self._pid)
 
-    def _try(self, state: str) -> None:
+    def _tell_status(self) -> None:
+        if self._news:
+            self._notify(f"STATUS={self._news}")
+            self._status, self._news = self._news, ""
+
+    def _try(self, state: str) -> bool:
+        """Say *state*; return whether it was taken."""
         with contextlib.suppress(OSError):
             self._notify(state)
+            return True
+        return False
 
     def _notify(self, state: str) -> None:
-        if self._daemon is not None:
-            with _in_process_environment(_NOTIFY, self._address):
-                self._daemon.notify(state)
+        if self._address:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as way:
+                way.sendto(state.encode("utf-8", "backslashreplace"), self._address)
 
 
 def watchdog_interval(environ: Mapping[str, str], pid: int) -> Optional[float]:
@@ -102,7 +122,7 @@ def sockets(environ: Mapping[str, str], pid: int) -> List[socket.socket]:
     """
     if not environ.get(_LISTEN) or environ.get("LISTEN_PID") != str(pid):
         return []
-    daemon = _daemon(_LISTEN)
+    daemon = _daemon()
     descriptors = daemon.listen_fds(unset_environment=True)
     for variable in _LISTENING:
         os.environ.pop(variable, None)  # Python's copy of what libsystemd has taken out
@@ -115,30 +135,13 @@ def sockets(environ: Mapping[str, str], pid: int) -> List[socket.socket]:
     return [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
-def _daemon(variable: str) -> ModuleType:
+def _daemon() -> ModuleType:
     try:
         import systemd.daemon  # noqa: PLC0415 - compiled, and of no use without systemd
     except ImportError as error:
         raise UsageError(
-            f"systemd has set {variable}, and its Python module is missing: install the package python3-systemd "
-            f"(or systemd-python from PyPI), or start rolewatch without {variable}."
+            f"systemd has set {_LISTEN}, and its Python module is missing: install the package python3-systemd "
+            f"(or systemd-python from PyPI), or start rolewatch without {_LISTEN}."
         ) from error
     module: ModuleType = systemd.daemon
     return module
-
-
-@contextlib.contextmanager
-def _in_process_environment(name: str, value: str) -> Iterator[None]:
-    """Let libsystemd find *value* where it looks, in the process's environment: only in tests it is not there yet."""
-    before = os.environ.get(name)
-    if before == value:
-        yield
-        return
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -1,0 +1,124 @@
+"""What a soak looks at: figures of a process as the kernel has them, and what was counted on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Counter, Iterator, List, Tuple
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One look at the daemon."""
+
+    uss: float
+    """Memory that is its own, in MiB: what a leak adds to."""
+    rss: float
+    pss: float
+    fds: float
+    threads: float
+    state_file: float
+    """In bytes."""
+
+    @classmethod
+    def of(cls, pid: int, state_file: Path) -> Figures:
+        """Look at the process *pid*."""
+        proc = Path("/proc", str(pid))
+        sizes = Counter[str]()
+        for line in (proc / "smaps_rollup").read_text().splitlines()[1:]:
+            name, size, _ = line.split()
+            sizes[name.rstrip(":")] += int(size)
+        return cls(
+            uss=(sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1024,
+            rss=sizes["Rss"] / 1024,
+            pss=sizes["Pss"] / 1024,
+            fds=len(list((proc / "fd").iterdir())),
+            threads=len(list((proc / "task").iterdir())),
+            state_file=state_file.stat().st_size if state_file.exists() else 0,
+        )
+
+
+NAMES = {
+    "uss": ("USS", "MiB"),
+    "rss": ("RSS", "MiB"),
+    "pss": ("PSS", "MiB"),
+    "fds": ("file descriptors", ""),
+    "threads": ("threads", ""),
+    "state_file": ("state file", "bytes"),
+}
+GROWTH = {"uss": 1.0, "fds": 0.0, "threads": 0.0}
+"""How much more of each there may be in the end than before."""
+STATE_FILE = 4096.0
+"""Bytes that the state file may have at most, with every fault at once."""
+NONE = ("missed", "dropped", "scrapes_failed", "publisher_failures")
+"""What may not be counted once."""
+
+
+@dataclass
+class Counts:
+    """What was counted, over all lives of the daemon."""
+
+    polls: int = 0
+    missed: int = 0
+    """Polls that came later than a poll may come at all."""
+    latest: float = 0.0
+    """Seconds by which the latest poll was late."""
+    entries: int = 0
+    """That journald got."""
+    dropped: int = 0
+    """Entries that the daemon counts as lost."""
+    scrapes: int = 0
+    scrapes_failed: int = 0
+    visits: int = 0
+    """To a scenario."""
+    reloads: int = 0
+    restarts: int = 0
+    publisher_failures: int = 0
+    seconds: float = 0.0
+    """That passed for the daemon."""
+
+
+@dataclass
+class Outcome:
+    """What came of a soak."""
+
+    before: Figures
+    after: Figures
+    counts: Counts
+    looks: List[Tuple[float, Figures]] = field(default_factory=list)
+    """By the seconds that had passed."""
+
+    def broken(self) -> List[str]:
+        """Return a sentence for each bound that does not hold."""
+        sentences = [
+            f"{NAMES[name][0]}: {growth:+.3g} {NAMES[name][1]}, and the bound is {GROWTH[name]:+g}"
+            for name, growth in self.growth()
+            if growth > GROWTH[name]
+        ]
+        if self.after.state_file > STATE_FILE:
+            sentences.append(f"state file: {self.after.state_file:.0f} bytes, and the bound is {STATE_FILE:.0f}")
+        none = {
+            name: getattr(self.counts, name) for name in ("missed", "dropped", "scrapes_failed", "publisher_failures")
+        }
+        sentences += [f"{name.replace('_', ' ')}: {count}, and the bound is 0" for name, count in none.items() if count]
+        return sentences
+
+    def growth(self) -> Iterator[Tuple[str, float]]:
+        """Yield by how much each bounded figure has grown."""
+        for name in GROWTH:
+            yield name, getattr(self.after, name) - getattr(self.before, name)
+
+    def table(self) -> Iterator[str]:
+        """Yield the lines that say it all."""
+        yield f"{'figure':<20}{'before':>10}{'after':>10}{'growth':>10}"
+        for name, (title, unit) in NAMES.items():
+            first, last = getattr(self.before, name), getattr(self.after, name)
+            bound = f"at most {GROWTH[name]:g}" if name in GROWTH else ""
+            yield f"{title:<20}{first:>10.4g}{last:>10.4g}{last - first:>+10.3g} {unit:<6}{bound}"
+        for each in fields(self.counts):
+            value = getattr(self.counts, each.name)
+            yield (
+                f"{each.name.replace('_', ' '):<20}{value:>10.5g}"
+                if each.name != "seconds"
+                else (f"{'time that passed':<20}{value / 3600:>10.1f} h")
+            )

@@ -1,0 +1,49 @@
+"""A day, or a month, of polls in minutes: what the daemon is made of stays as it was."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from promises import Area, Measured, promise
+from soak.engine import Plan, Soak
+from soak.figures import GROWTH, NAMES, STATE_FILE
+
+DAY = 86_400.0
+SHORT = 2.0
+"""MiB of memory that a day may add. Python takes memory from the kernel a MiB at a time, and a day is too short to have
+seen all of them before it is looked at; the month has, and is held to what `make soak` is held to."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@promise(
+    Area.ENDURANCE,
+    "A month of polls every 30 s, through all scenarios in random order, with scrapes, reloads and restarts",
+    "Memory, file descriptors and threads stay as they were; no poll is missed, no entry lost, no scrape refused",
+)
+def test_a_month_leaves_it_as_it_was(tmp_path: Path, measured: Measured, *, long: bool) -> None:
+    """Time is skipped, not polls. The figures are taken when it has seen every scenario once, and at the end."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    plan = Plan(seed, visit=6, rest=54) if long else Plan(seed, visit=3, rest=6, lives=(10, 10))
+    outcome = Soak(tmp_path, plan, accelerated=True).run((30 if long else 1) * DAY)
+    print(f"seed {seed}", *outcome.table(), sep="\n")  # for who looks into a failure
+
+    counts = outcome.counts
+    measured("polls", counts.polls, "")
+    measured("scrapes", counts.scrapes, "")
+    measured("restarts", counts.restarts, "")
+    measured("reloads", counts.reloads, "")
+    measured("USS", outcome.after.uss, "MiB")
+    measured("RSS", outcome.after.rss, "MiB")
+    measured("PSS", outcome.after.pss, "MiB")
+    for name, growth in outcome.growth():
+        bound = SHORT if name == "uss" and not long else GROWTH[name]
+        measured(f"growth of {NAMES[name][0]}", growth, NAMES[name][1], bound=bound)
+    measured("state file", outcome.after.state_file, "bytes", bound=STATE_FILE)
+    measured("polls missed", counts.missed, "", bound=0)
+    measured("entries lost", counts.dropped, "", bound=0)
+    measured("scrapes refused", counts.scrapes_failed, "", bound=0)
+    measured("publishers' failures", counts.publisher_failures, "", bound=0)
