@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, Iterator, List
 
 import pytest
 
@@ -163,12 +164,25 @@ def test_a_huge_file_is_not_read(tmp_path: Path, settings: TlsSettings) -> None:
     assert "is larger than 1 MiB" in complaint(replace(settings, client_ca_file=str(tmp_path / "huge")))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; tests/integration asks as another user")
-def test_a_key_that_may_not_be_read_is_told(tmp_path: Path, settings: TlsSettings) -> None:
-    """The commonest mistake, as renewers write keys for root alone."""
-    (tmp_path / "key").touch(0)
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """Return a file that this process may not read; where it is root it is somebody else meanwhile."""
+    file = tmp_path / "closed.key"
+    file.touch(0)
+    if os.geteuid() != 0:
+        yield file
+        return
+    os.seteuid(65534)
+    yield file
+    os.seteuid(0)
 
-    assert "may not read: give it to a group" in complaint(replace(settings, key_file=str(tmp_path / "key")))
+
+def test_what_may_not_be_read_is_told_with_the_user(closed: Path, settings: TlsSettings) -> None:
+    """The commonest mistake, as renewers write keys for root alone."""
+    assert re.search(
+        r"which the user \S+ may not read: give it to a group of \S+'s \(chgrp, chmod 0640\)",
+        complaint(replace(settings, cert_file=str(closed))),
+    )
 
 
 def sole_warning(settings: TlsSettings, now: datetime) -> str:

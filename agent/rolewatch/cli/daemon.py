@@ -170,13 +170,12 @@ class Daemon:
             systemd.reloading(time.monotonic())
             try:
                 settings, warnings = self.load()
-                secure = tls.make_context(settings.metrics.tls)
+                endpoint.secure(tls.make_context(settings.metrics.tls))
             except (ConfigError, tls.UnusableFileError) as error:
                 health.config_ok = False
                 return None, _rejected(error)
             finally:
                 systemd.ready()
-            endpoint.secure(secure)
             now = self.clock().utc
             health.config_ok, health.loaded = True, now
             doubts = [text for _, text in tls.find_warnings(settings.metrics.tls, now)]
