@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Iterator, List, Mapping, Union
 
-import requests
-
 from rolewatch.errors import ImdsError
-from rolewatch.imds import TOKEN_HEADER, Client
+from rolewatch.imds import TOKEN_HEADER, Answer, Client
 from rolewatch.model import Failure
 from rolewatch.settings import ImdsSettings
 from rolewatch.wire import MAX_BODY
@@ -20,16 +17,6 @@ _PATH = re.compile(r"(api/token|[a-z-]+(/[a-z-]+)*(/[A-Za-z0-9_.~%-]{0,400})?)")
 _TOKEN = re.compile(r"[!-~]{1,1024}")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One answer of IMDS, as far as it is looked at."""
-
-    status: int
-    date: str = ""
-    body: bytes = b""
-
-
-NOTHING = Answer(HTTPStatus.NOT_FOUND)
 Answers = Iterator[Union[Answer, Failure]]
 
 
@@ -42,18 +29,14 @@ class Scripted(Client):
         self.answers: Answers = iter(())
         self.asked: List[str] = []
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> requests.Response:
+    def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Give the next answer. Fail where the request says what only an answer can have put there."""
         assert _PATH.fullmatch(path), path
         assert not path.endswith(("/.", "/.."))
         assert _PATH.fullmatch(shown_path.replace("<role>", "")), shown_path
         assert (method, path) == ("PUT", "api/token") or (method == "GET" and _TOKEN.fullmatch(headers[TOKEN_HEADER]))
         self.asked.append(path)
-        answer = next(self.answers, NOTHING)
+        answer = next(self.answers, None) or Answer(HTTPStatus.NOT_FOUND, "", bytearray())
         if isinstance(answer, Failure):
             raise ImdsError(answer)
-        response = requests.Response()
-        response.status_code = answer.status
-        response.headers["Date"] = answer.date
-        response._content = answer.body[:MAX_BODY]  # noqa: SLF001 - as `Client.send` does
-        return response
+        return Answer(answer.status, answer.date, answer.body[:MAX_BODY])

@@ -16,6 +16,7 @@ from rolewatch.config.draft import Draft
 from rolewatch.config.given import Gathered
 from rolewatch.config.keys import KEYS
 from rolewatch.config.relations import settle
+from rolewatch.config.written import value_of
 from rolewatch.errors import ConfigError
 from rolewatch.settings import ImdsSettings, Settings
 
@@ -128,9 +129,29 @@ def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
             "[zzz]\n",
             (
                 "1: there is no table zzz; the tables are [imds], [poll], [expect], [limits], [metrics], "
-                "[textfile], [log], [state], [confirm]."
+                "[metrics.tls], [textfile], [log], [state], [confirm]."
             ),
         ),
+        ("[metrics.tsl]\n", "1: there is no table metrics.tsl; did you mean [metrics.tls]?"),
+        ('["metrics.tls"]\n', '1: there is no table "metrics.tls"; did you mean [metrics.tls]?'),
+        (
+            '[metrics]\n\n"tls.cert_file" = "/srv/a"\n',
+            '3: there is no setting metrics."tls.cert_file"; did you mean cert_file in [metrics.tls]?',
+        ),
+        (
+            '[metrics]\n\n[metrics.tls]\nclient_ca = "/srv/a"\n',
+            "4: there is no setting metrics.tls.client_ca; did you mean client_ca_file in [metrics.tls]?",
+        ),
+        (
+            '[metrics.tls]\nmin_version = "TLS11"\n',
+            '2: metrics.tls.min_version is "TLS11"; write tls12 or tls13.',
+        ),
+        (
+            '[metrics]\ntls.key_file = "tls.key"\n',
+            '2: metrics.tls.key_file is "tls.key"; write an absolute path, as in /var/lib/rolewatch.',
+        ),
+        ("[[metrics.tls]]\n", "1: metrics.tls is a table, [metrics.tls]; write it with single brackets."),
+        ("[metrics]\ntls = true\n", "2: metrics.tls is a table, [metrics.tls]; its settings are written below it."),
         ("\ninterval = 30\n", "2: there is no setting interval outside the tables; did you mean interval in [poll]?"),
         (
             'expected_role = "app"\n',
@@ -284,6 +305,10 @@ def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
         "limits.reminder": ("6h", "6h"),
         "metrics.listen": (["*:1", "[::1]:2"], "*:1 [::1]:2"),
         "metrics.role_info": (False, "off"),
+        "metrics.tls.cert_file": ("/srv/tls.crt",) * 2,
+        "metrics.tls.key_file": ("/srv/tls.key",) * 2,
+        "metrics.tls.client_ca_file": ("/srv/ca.crt",) * 2,
+        "metrics.tls.min_version": ("TLS13", "tls13"),
         "textfile.path": ("/srv/rolewatch.prom",) * 2,
         "log.format": ("json", "JSON"),
         "log.level": ("debug", "Debug"),
@@ -312,7 +337,7 @@ def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
 
     assert of_file.settings == of_environment.settings
     for name, key in KEYS.items():
-        assert getattr(getattr(of_file.settings, key.table), key.field) != key.default, name
+        assert value_of(of_file.settings, key) != key.default, name
         assert of_environment.origins[name] == key.variable
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from rolewatch import config
 from rolewatch.config.keys import KEYS
+from rolewatch.config.written import value_of
 from rolewatch.errors import ConfigError
 
 NOWHERE = Path("/nonexistent/rolewatch/rolewatch.toml")
@@ -50,7 +51,7 @@ def test_a_variable_of_the_sdks_is_a_default(environ: Dict[str, str], name: str,
     loaded = load(environ)
 
     key = KEYS[name]
-    assert getattr(getattr(loaded.settings, key.table), key.field) == value
+    assert value_of(loaded.settings, key) == value
     assert (loaded.origins[name], loaded.warnings) == (next(iter(environ)), ())
 
 
@@ -131,6 +132,13 @@ def test_an_endpoint_of_the_sdks_must_be_trusted_as_well() -> None:
     assert problem.startswith(f"{ENDPOINT}: imds.endpoint is http://10.0.0.1, which is neither link-local nor loopback")
     allowed = load({ENDPOINT: "http://10.0.0.1", "ROLEWATCH_IMDS_ALLOW_ANY_ENDPOINT": "true"})
     assert allowed.settings.imds.endpoint == "http://10.0.0.1"
+
+
+def test_a_mistyped_setting_of_a_table_in_a_table_is_refused() -> None:
+    """The variable's name does not tell where the tables end; the nearest is found all the same."""
+    assert problems({"ROLEWATCH_METRICS_TLS_CERTFILE": "x"}) == (
+        "ROLEWATCH_METRICS_TLS_CERTFILE: there is no such setting; did you mean ROLEWATCH_METRICS_TLS_CERT_FILE?",
+    )
 
 
 def test_a_mistyped_setting_in_the_environment_is_refused() -> None:

@@ -65,6 +65,40 @@ def test_what_must_not_be_longer_is_refused(environ: Dict[str, str], problem: st
     assert problems(environ) == (problem,)
 
 
+CERT, KEY, CA = (f"ROLEWATCH_METRICS_TLS_{name}_FILE" for name in ("CERT", "KEY", "CLIENT_CA"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        (
+            {CERT: "/a", CA: "/c"},
+            (
+                f"{CERT}: metrics.tls.cert_file is set, and metrics.tls.key_file is not; TLS needs both: set key_file "
+                "in [metrics.tls], too."
+            ),
+        ),
+        (
+            {KEY: "/b"},
+            (
+                f"{KEY}: metrics.tls.key_file is set, and metrics.tls.cert_file is not; TLS needs both: set cert_file "
+                "in [metrics.tls], too."
+            ),
+        ),
+        (
+            {CA: "/c"},
+            (
+                f"{CA}: metrics.tls.client_ca_file is set, and metrics.tls.cert_file is not: without TLS nobody can "
+                "show a certificate; set cert_file and key_file in [metrics.tls], too."
+            ),
+        ),
+    ],
+)
+def test_half_of_tls_is_refused(environ: Dict[str, str], problem: str) -> None:
+    """Whoever asks for certificates and gets plain HTTP would not see it until somebody else reads the page."""
+    assert problems(environ) == (problem,)
+
+
 def test_equal_is_long_enough() -> None:
     """A poll may take as long as one wait, and the interval may be the longest there is."""
     environ = {"ROLEWATCH_IMDS_TIMEOUT": "10", "ROLEWATCH_POLL_INTERVAL": "2m"}

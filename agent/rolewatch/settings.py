@@ -1,6 +1,7 @@
 """The settings in force: values only. `config` reads them, everybody else is handed them.
 
-The field names are the keys of ``rolewatch.toml``: ``settings.poll.interval`` is ``interval`` in ``[poll]``.
+The field names are the keys of ``rolewatch.toml``: ``settings.poll.interval`` is ``interval`` in ``[poll]``, and
+``settings.metrics.tls.key_file`` is ``key_file`` in ``[metrics.tls]``.
 Durations are seconds. The attribute docstrings are what ``rolewatch config show`` and the manual say.
 """
 
@@ -72,6 +73,25 @@ class LimitSettings:
 
 
 @dataclass(frozen=True)
+class TlsSettings:
+    """``[metrics.tls]``: TLS at the HTTP endpoint. The files are read at the start and at each reload."""
+
+    cert_file: str = ""
+    """PEM file with the certificate that the endpoint shows, and those between it and its CA. Empty: plain HTTP."""
+    key_file: str = ""
+    """PEM file with the private key of that certificate, without a passphrase."""
+    client_ca_file: str = ""
+    """PEM file with the CAs of the clients that may ask: whoever shows no certificate of theirs is turned away. Empty:
+    whoever can connect may ask."""
+    min_version: str = "tls12"
+    """The oldest TLS that is spoken: ``tls12`` or ``tls13``."""
+
+    def __bool__(self) -> bool:
+        """Whether the endpoint speaks TLS."""
+        return bool(self.cert_file)
+
+
+@dataclass(frozen=True)
 class MetricsSettings:
     """``[metrics]``: the HTTP endpoint. A socket handed in by systemd comes before `listen`."""
 
@@ -79,6 +99,7 @@ class MetricsSettings:
     """Addresses to listen on: ``HOST:PORT``, ``[IPV6]:PORT``, or ``*:PORT`` for all. Empty: no HTTP endpoint."""
     role_info: bool = True
     """Whether the names of role and instance profile are exported as labels."""
+    tls: TlsSettings = field(default_factory=TlsSettings)
 
 
 @dataclass(frozen=True)

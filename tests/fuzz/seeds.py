@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Dict, FrozenSet, List, Mapping, Set
-
-import requests
 
 from builders import START
 from fuzz.targets import ANSWER, POLL, SECRETS
 from rolewatch.errors import ImdsError
-from rolewatch.imds import Client
+from rolewatch.imds import Answer, Client
 from rolewatch.observe import Questions, observe
 from rolewatch.settings import ExpectSettings, ImdsSettings
 from rolewatch.simulator import Simulator
@@ -30,18 +29,17 @@ class _Writer(Client):
         self.records: List[bytes] = []
         self.bodies: Set[bytes] = set()
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> requests.Response:
+    def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Ask, and write the answer down."""
         try:
-            response = super().send(method, path, headers, shown_path)
+            answer = super().send(method, path, headers, shown_path)
         except ImdsError:
             self.records.append(b"!5")
             raise
-        date = response.headers.get("Date", "")
-        body = response.content if response.status_code == requests.codes.ok else b""  # of an error nobody reads it
-        self.records.append(f"{response.status_code} {date}\n".encode() + body)
+        body = bytes(answer.body) if answer.status == HTTPStatus.OK else b""  # of an error nobody reads it
+        self.records.append(f"{answer.status} {answer.date}\n".encode() + body)
         self.bodies.add(body)
-        return response
+        return answer
 
 
 @dataclass(frozen=True)

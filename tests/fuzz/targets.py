@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Tuple, Union
 
 from audited import AuditedHouse, Time
-from offline import Answer, Scripted
+from offline import Scripted
 from rolewatch import documents
 from rolewatch.errors import ImdsError
+from rolewatch.imds import Answer
 from rolewatch.model import Failure, Phase, Reason
 from rolewatch.settings import ExpectSettings, Settings
 
@@ -124,7 +125,8 @@ def _answer(record: bytes) -> Union[Answer, Failure]:
     status, _, date = head.partition(b" ")
     secret = SECRETS.get(body, "").encode()
     number = _number([status], 0)
-    return Answer(number if 100 <= number <= 999 else 200, date.decode("latin-1"), secret or with_secrets(body))
+    status_code = number if 100 <= number <= 999 else 200
+    return Answer(status_code, date.decode("latin-1"), bytearray(secret or with_secrets(body)))
 
 
 def hold_back(told: str) -> None:

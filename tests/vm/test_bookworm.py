@@ -12,7 +12,7 @@ import pytest
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 from vm.guests import ROLE, Boot, Guest, cloud_config
 from vm.machine import Machine
-from vm.views import assert_told, await_verdict, page, play, views
+from vm.views import POLL_THRICE, assert_told, await_verdict, page, play, views
 
 PROBE = Path(__file__).with_name("probe.py")
 SEEKER = Path(__file__).with_name("seeker.py")

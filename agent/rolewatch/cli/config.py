@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, List
 
 from rolewatch import config
 from rolewatch.config.keys import KEYS
 from rolewatch.config.written import as_toml, value_of, written
+from rolewatch.errors import ConfigError
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -24,8 +26,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     check = actions.add_parser(
         "check",
         help="say what is wrong, and where",
-        description="Say everything that is wrong with the settings, and where. Exit status: 0 they can be used, "
-        "78 they cannot.",
+        description="Say everything that is wrong with the settings, and where; and with the certificate of the HTTP "
+        "endpoint. Exit status: 0 they can be used, 78 they cannot.",
     )
     show = actions.add_parser(
         "show",
@@ -56,11 +58,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(loaded: config.Loaded, _: str) -> str:
-    """Return one line that says what was read."""
+    """Return one line that says what was read. Raise `ConfigError` where a file that is named cannot be used."""
+    _check_certificate(loaded)
     files = f"{len(loaded.files)} file{'' if len(loaded.files) == 1 else 's'}"
     given = sum(origin != "default" for origin in loaded.origins.values())
     defaults = len(KEYS) - given
     return f"ok: {files}, {given} setting{'' if given == 1 else 's'} given, {defaults} at their defaults"
+
+
+def _check_certificate(loaded: config.Loaded) -> None:
+    from rolewatch.publish import tls  # noqa: PLC0415 - only where it was asked for
+
+    settings = loaded.settings.metrics.tls
+    try:
+        tls.make_context(settings)
+        for setting, doubt in tls.find_warnings(settings, datetime.now(timezone.utc)):
+            print(f"rolewatch: {loaded.origins[setting]}: {doubt}", file=sys.stderr)
+    except tls.UnusableFileError as error:
+        raise ConfigError(f"{loaded.origins[error.setting]}: {error}") from None
 
 
 def _show(loaded: config.Loaded, form: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -11,17 +11,17 @@ import rolewatch
 from rolewatch import config
 from rolewatch.cli import state
 from rolewatch.confirmation import ConfirmationFile
-from rolewatch.errors import ConfigError, StateFileError
+from rolewatch.errors import ConfigError, RolewatchError, StateFileError
 from rolewatch.imds import Client
 from rolewatch.memory import Memory
 from rolewatch.model import AgentStatus, Event, EventKind, Level
-from rolewatch.publish import Publisher
+from rolewatch.publish import Publisher, tls
 from rolewatch.publish.http import Endpoint
 from rolewatch.publish.journal import JOURNAL_SOCKET, Journal
 from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.systemd import Systemd
 from rolewatch.publish.textfile import Textfile
-from rolewatch.settings import Settings
+from rolewatch.settings import Settings, TlsSettings
 from rolewatch.state_file import StateFile
 from rolewatch.watch import MIN_GAP, Clock, Pause, Reload, Setup, Watch, clock
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 Load = Callable[[], Tuple[Settings, Sequence[str]]]
 """Read the settings, and what deserves a warning in them. Raises `ConfigError` where they cannot be used."""
 AT_START = ("metrics", "textfile", "log", "state")
-"""The tables that are read when the daemon starts, and not again."""
+"""The tables that are read when the daemon starts, and not again; but for `[metrics.tls]`, which a renewed certificate
+needs."""
 BEAT = 5.0
 """Seconds between two beats at most, where systemd asks for none: how long an entry may wait for a stuck journal."""
 
@@ -76,7 +77,8 @@ class Daemon:
     def run(self, pause: Pause, *, ready: Callable[[Endpoint], None] = _nothing) -> None:
         """Watch until *pause* says to stop. *ready* is called when the endpoint answers, before the first poll.
 
-        Raise `RolewatchError` where the daemon cannot start: an address that cannot be bound, no systemd module.
+        Raise `RolewatchError` where the daemon cannot start: an address that cannot be bound, a certificate that
+        cannot be used, no systemd module.
         """
         settings, version = self.settings, rolewatch.__version__
         journal = Journal(
@@ -94,6 +96,7 @@ class Daemon:
             version=version,
             addresses=settings.metrics.listen,
             sockets=systemd.sockets(),
+            tls=tls.make_context(settings.metrics.tls),
             uptime=lambda: self.clock().uptime,
             runbooks=rolewatch.project_url("Runbooks"),
             homepage=rolewatch.project_url("Homepage"),
@@ -127,7 +130,7 @@ class Daemon:
                 watch.tell(event)
             systemd.ready()
             ready(endpoint)
-            watch.run(pause, self._reload(health, systemd))
+            watch.run(pause, self._reload(health, systemd, endpoint))
             systemd.stopping()
             watch.tell(
                 Event(EventKind.STOPPING, Level.NOTICE, "rolewatch stops: it was told to.", fields={"version": version})
@@ -148,7 +151,7 @@ class Daemon:
     def _started(self, endpoint: Endpoint, version: str) -> Event:
         listen = ", ".join(endpoint.addresses) or "nowhere"
         path = self.settings.textfile.path
-        metrics = ", ".join((*endpoint.addresses, *((path,) if path else ()))) or "nowhere"
+        metrics = ", ".join((*endpoint.urls, *((path,) if path else ()))) or "nowhere"
         imds = config.resolve_endpoint(self.settings.imds)
         return Event(
             EventKind.STARTED,
@@ -157,33 +160,44 @@ class Daemon:
             fields={"version": version, "listen": listen, "endpoint": imds},
         )
 
-    def _reload(self, health: Health, systemd: Systemd) -> Reload:
-        """Return what to do at SIGHUP: settings that cannot be used keep the old ones, are told and counted."""
+    def _reload(self, health: Health, systemd: Systemd, endpoint: Endpoint) -> Reload:
+        """Return what to do at SIGHUP: settings that cannot be used keep the old ones, are told and counted.
+
+        So does a certificate that cannot be used: all or nothing.
+        """
 
         def reload() -> Tuple[Optional[Setup], Event]:
             systemd.reloading(time.monotonic())
             try:
                 settings, warnings = self.load()
-            except ConfigError as error:
+                endpoint.secure(tls.make_context(settings.metrics.tls))
+            except (ConfigError, tls.UnusableFileError) as error:
                 health.config_ok = False
-                event = Event(
-                    EventKind.CONFIG_REJECTED,
-                    Level.ERROR,
-                    f"The new settings cannot be used, the old ones stay in force: {error.problems[0]}",
-                    fields={"problem": "; ".join(error.problems)},
-                )
-                return None, event
+                return None, _rejected(error)
             finally:
                 systemd.ready()
-            health.config_ok, health.loaded = True, self.clock().utc
-            return self._setup(settings), _reloaded(self.settings, settings, warnings)
+            now = self.clock().utc
+            health.config_ok, health.loaded = True, now
+            doubts = [text for _, text in tls.find_warnings(settings.metrics.tls, now)]
+            return self._setup(settings), _reloaded(self.settings, settings, [*warnings, *doubts])
 
         return reload
 
 
+def _rejected(error: RolewatchError) -> Event:
+    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
+    return Event(
+        EventKind.CONFIG_REJECTED,
+        Level.ERROR,
+        f"The new settings cannot be used, the old ones stay in force: {problems[0]}",
+        fields={"problem": "; ".join(problems)},
+    )
+
+
 def _reloaded(old: Settings, new: Settings, warnings: Sequence[str]) -> Event:
     """Tell that *new* settings are in force, and which of them are not: those that the daemon read when it started."""
-    later = [f"[{table}]" for table in AT_START if getattr(old, table) != getattr(new, table)]
+    before, after = _at_start(old), _at_start(new)
+    later = [f"[{table}]" for table in AT_START if getattr(before, table) != getattr(after, table)]
     problems = [*warnings, *(f"{table} needs a restart" for table in later)]
     but = f", but for {' and '.join(later)}: that needs a restart" if later else ""
     warned = f" {len(warnings)} of them deserve a look: {warnings[0]}" if warnings else ""
@@ -193,6 +207,10 @@ def _reloaded(old: Settings, new: Settings, warnings: Sequence[str]) -> Event:
         f"The settings were read again and are in force{but}.{warned}",
         fields={"problem": "; ".join(problems)} if problems else {},
     )
+
+
+def _at_start(settings: Settings) -> Settings:
+    return replace(settings, metrics=replace(settings.metrics, tls=TlsSettings()))
 
 
 def _remembered(state_file: Optional[StateFile], events: List[Event]) -> Memory:

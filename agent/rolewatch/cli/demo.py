@@ -161,8 +161,8 @@ class Noticed:
 
 
 def _say_how_to_look(endpoint: Endpoint, settings: Settings) -> None:
-    address = endpoint.addresses[0]
+    url = endpoint.urls[0]
     print(f"The simulated IMDS answers on {settings.imds.endpoint}. While this runs, look at:")
-    print(f"  curl http://{address}/metrics")
-    print(f"  curl http://{address}/status.json")
+    print(f"  curl {url}/metrics")
+    print(f"  curl {url}/status.json")
     print(f"  rolewatch check --endpoint {settings.imds.endpoint}", flush=True)

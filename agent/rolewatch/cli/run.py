@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional, Sequence, Tuple
 
@@ -26,8 +27,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         "run",
         help="watch, as a daemon",
         description="Watch IMDS, and tell Prometheus and the journal. SIGHUP reads the settings again, SIGUSR1 polls "
-        "at once, SIGTERM ends. Exit status: 0 when told to stop, 64 wrong usage, 69 an address cannot be bound, "
-        "78 wrong settings.",
+        "at once, SIGTERM ends. Exit status: 0 when told to stop, 64 wrong usage, 69 an address cannot be bound or a "
+        "certificate not be used, 78 wrong settings.",
     )
     options.add_options(parser)
     parser.add_argument(
@@ -43,6 +44,7 @@ def run(arguments: Given) -> int:
     # rich is for people at a terminal. structlog would load it for tracebacks that the daemon never renders: 6 MiB.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     from rolewatch.cli.daemon import Daemon  # noqa: PLC0415 - after the line above
+    from rolewatch.publish import tls  # noqa: PLC0415 - likewise
 
     listen = tuple(arguments.listen) if arguments.listen else None
 
@@ -51,7 +53,8 @@ def run(arguments: Given) -> int:
         return loaded.settings, loaded.warnings
 
     settings, warnings = load()
-    for warning in warnings:
+    doubts = tls.find_warnings(settings.metrics.tls, datetime.now(timezone.utc))
+    for warning in (*warnings, *(text for _, text in doubts)):
         print(f"rolewatch: {warning}", file=sys.stderr)
     Daemon(settings, load, os.environ).run(signals.pause)
     return 0

@@ -23,24 +23,36 @@ def add_document(file: str, text: str, gathered: Gathered) -> None:
         return
     where = _Where(file, locate(text.replace("\r\n", "\n")))
     for name, table in tables.items():
-        if name not in TABLES:
-            gathered.problems.append(_no_such_table(name, table, where))
-        elif not isinstance(table, dict):
-            what = "write it with single brackets" if isinstance(table, list) else "its settings are written below it"
-            gathered.problems.append(f"{where(name)}: {name} is a table, [{name}]; {what}.")
+        if name in TABLES and _is_plain(name):
+            _add_table((name,), table, where, gathered)
         else:
-            _add_table(name, table, where, gathered)
+            gathered.problems.append(_no_such_table((name,), table, where))
 
 
-def _add_table(name: str, table: Mapping[str, object], where: _Where, gathered: Gathered) -> None:
+def _add_table(path: Tuple[str, ...], table: object, where: _Where, gathered: Gathered) -> None:
+    """Add what stands in the table at *path*, and in the tables in it."""
+    name = ".".join(path)
+    if not isinstance(table, dict):
+        what = "write it with single brackets" if isinstance(table, list) else "its settings are written below it"
+        gathered.problems.append(f"{where(*path)}: {name} is a table, [{name}]; {what}.")
+        return
     for field, value in table.items():
-        setting, place = f"{name}.{field}", where(name, field)
-        if setting in KEYS:
+        setting, inner = f"{name}.{field}", (*path, field)
+        if setting in KEYS and _is_plain(field):
             count = len(value) if isinstance(value, list) else 0
-            items = tuple(where(name, field, index) for index in range(count))
-            gathered.given.append(Given(setting, value, Source.FILE, place, items))
+            items = tuple(where(*inner, index) for index in range(count))
+            gathered.given.append(Given(setting, value, Source.FILE, where(*inner), items))
+        elif setting in TABLES and _is_plain(field):
+            _add_table(inner, value, where, gathered)
+        elif isinstance(value, dict) and any(one.startswith(f"{name}.") for one in TABLES):
+            gathered.problems.append(_no_such_table(inner, value, where))
         else:
-            gathered.problems.append(f"{place}: there is no setting {_quoted(name, field)}{_hint(setting)}")
+            gathered.problems.append(f"{where(*inner)}: there is no setting {_quoted(*inner)}{_hint(setting)}")
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether *name* is one key, as ours are: ``"metrics.tls"`` in quotes is not ``metrics.tls``."""
+    return "." not in name
 
 
 class _Where:
@@ -84,19 +96,20 @@ def _placed(message: str, text: str) -> Tuple[str, str]:
     return place, match["what"] if match["line"] else f"{match['what']}, and there the file ends"
 
 
-def _no_such_table(name: str, value: object, where: _Where) -> str:
+def _no_such_table(path: Tuple[str, ...], value: object, where: _Where) -> str:
+    name = ".".join(path)
     if isinstance(value, dict):
         table = nearest(name, TABLES)
         hint = f"did you mean [{table}]?" if table else f"the tables are {', '.join(f'[{one}]' for one in TABLES)}."
-        return f"{where(name)}: there is no table {_quoted(name)}; {hint}"
-    return f"{where(name)}: there is no setting {_quoted(name)} outside the tables{_hint(name)}"
+        return f"{where(*path)}: there is no table {_quoted(*path)}; {hint}"
+    return f"{where(*path)}: there is no setting {_quoted(*path)} outside the tables{_hint(name)}"
 
 
 def _hint(name: str) -> str:
     near = nearest_setting(name)
     if near:
         return f"; did you mean {near.field} in [{near.table}]?"
-    table = name.partition(".")[0]
+    table = name.rpartition(".")[0]
     if table in TABLES:
         return f"; [{table}] has {', '.join(key.field for key in KEYS.values() if key.table == table)}."
     return "; `rolewatch config show` lists all settings."

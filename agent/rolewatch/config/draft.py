@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Dict, Set
 
 from rolewatch.config.given import Gathered, Given, Source
@@ -51,11 +53,18 @@ class Draft:
 
     def settings(self) -> Settings:
         """Return the values as settings."""
-        defaults = Settings()
         tables: Dict[str, Dict[str, Any]] = {table: {} for table in TABLES}
         for name, value in self.values.items():
             tables[KEYS[name].table][KEYS[name].field] = value
-        return Settings(**{table: type(getattr(defaults, table))(**fields) for table, fields in tables.items()})
+        settings = Settings()
+        for table in reversed(TABLES):  # a table in another one is made before it
+            outer, _, field = table.rpartition(".")
+            made = replace(attrgetter(table)(settings), **tables[table])
+            if outer:
+                tables[outer][field] = made
+            else:
+                settings = replace(settings, **{field: made})
+        return settings
 
 
 class _ComplaintError(Exception):

@@ -10,7 +10,7 @@ import re
 from typing import Callable, Mapping, Tuple
 
 from rolewatch.config.given import Gathered, Given, Source
-from rolewatch.config.keys import KEYS, TABLES, nearest_setting
+from rolewatch.config.keys import KEYS, TABLES, nearest_setting, prefix_of
 from rolewatch.config.values import shown
 
 _PREFIX = "ROLEWATCH_"
@@ -56,9 +56,11 @@ def gather_flags(flags: Mapping[str, object], gathered: Gathered) -> None:
 
 def _add_unknown(variable: str, gathered: Gathered) -> None:
     """Refuse a mistyped setting; warn of anything else: a container engine sets ROLEWATCH_PORT for a linked service."""
-    near = nearest_setting(variable[len(_PREFIX) :].lower().replace("_", ".", 1))
+    table = max((one for one in TABLES if variable.startswith(prefix_of(one))), key=len, default="")
+    rest = variable[len(prefix_of(table) if table else _PREFIX) :]
+    near = nearest_setting((f"{table}.{rest}" if table else rest.replace("_", ".", 1)).lower())
     hint = f"; did you mean {near.variable}?" if near else "."
-    if variable.startswith(tuple(f"{_PREFIX}{table.upper()}_" for table in TABLES)):
+    if table:
         gathered.problems.append(f"{variable}: there is no such setting{hint}")
     else:
         gathered.warnings.append(f"{variable}: there is no such setting, and it is ignored{hint}")

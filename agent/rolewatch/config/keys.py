@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Dict, Iterable, Mapping, Optional, cast
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Tuple
 
 from rolewatch.config import addresses, names
 from rolewatch.config.values import Duration, Reader, Several, Switch, Text, Value, Whole
@@ -17,6 +17,7 @@ _ENDPOINT = Text("URL, http://HOST[:PORT]", addresses.endpoint, optional=True)
 _LISTEN = Text("HOST:PORT, [IPV6]:PORT or *:PORT", addresses.listen)
 _TAG = Text("key of an instance tag", names.tag_key, optional=True)
 _DIRECTORY = Text("absolute path", names.directory, optional=True)
+_PEM_FILE = Text("absolute path of a PEM file", names.directory, optional=True)
 
 READERS: Mapping[str, Reader] = {
     "imds.endpoint": _ENDPOINT,
@@ -41,6 +42,10 @@ READERS: Mapping[str, Reader] = {
     "limits.reminder": Duration(60, 24 * _HOUR),
     "metrics.listen": Several(_LISTEN),
     "metrics.role_info": Switch(),
+    "metrics.tls.cert_file": _PEM_FILE,
+    "metrics.tls.key_file": _PEM_FILE,
+    "metrics.tls.client_ca_file": _PEM_FILE,
+    "metrics.tls.min_version": names.words("tls12", "tls13"),
     "textfile.path": Text("absolute path that ends in .prom", names.prom_file, optional=True),
     "log.format": names.words("auto", "journal", "json", "console"),
     "log.level": names.words("error", "warning", "notice", "info", "debug"),
@@ -57,6 +62,7 @@ class Key:
     """One setting."""
 
     table: str
+    """As its header has it: ``poll``, or ``metrics.tls`` for a table in a table."""
     field: str
     default: Value
     read: Reader
@@ -69,18 +75,29 @@ class Key:
     @property
     def variable(self) -> str:
         """The environment variable that sets it: ``ROLEWATCH_POLL_INTERVAL``."""
-        return f"ROLEWATCH_{self.table}_{self.field}".upper()
+        return f"{prefix_of(self.table)}{self.field}".upper()
+
+
+def prefix_of(table: str) -> str:
+    """Return what the environment variables of *table* begin with: ``ROLEWATCH_METRICS_TLS_``."""
+    return f"ROLEWATCH_{table.replace('.', '_')}_".upper()
 
 
 def _keys() -> Dict[str, Key]:
-    defaults = Settings()
     found = {}
-    for table in fields(defaults):
-        values = getattr(defaults, table.name)
-        for one in fields(values):
-            name = f"{table.name}.{one.name}"
-            found[name] = Key(table.name, one.name, cast("Value", getattr(values, one.name)), READERS[name])
+    for table, field, default in _fields("", Settings()):
+        name = f"{table}.{field}"
+        found[name] = Key(table, field, default, READERS[name])
     return found
+
+
+def _fields(table: str, values: Any) -> Iterator[Tuple[str, str, Value]]:  # noqa: ANN401 - any dataclass
+    """Yield table, name and default of each setting in *values*; a table's own come before those of tables in it."""
+    within = {one.name: getattr(values, one.name) for one in fields(values)}
+    yield from ((table, name, value) for name, value in within.items() if not is_dataclass(value))
+    for name, value in within.items():
+        if is_dataclass(value):
+            yield from _fields(f"{table}.{name}".lstrip("."), value)
 
 
 KEYS: Mapping[str, Key] = _keys()

@@ -36,7 +36,7 @@ def meanings() -> Dict[str, str]:
     found: Dict[str, str] = {}
     for node in ast.parse(inspect.getsource(settings)).body:
         document = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else None
-        table = re.match(r"``\[(\w+)\]``: (.*)", document or "", re.DOTALL)
+        table = re.match(r"``\[([\w.]+)\]``: (.*)", document or "", re.DOTALL)
         if isinstance(node, ast.ClassDef) and table:
             found[table[1]] = _on_one_line(table[2])
             for field, text in zip(node.body, node.body[1:]):

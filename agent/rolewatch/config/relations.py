@@ -19,6 +19,7 @@ def settle(draft: Draft, gathered: Gathered) -> None:
     _refuse_if_longer(draft, gathered, "imds.timeout", "imds.deadline")
     _refuse_if_longer(draft, gathered, "poll.interval", "poll.max_interval")
     _say_if_useless(draft, gathered)
+    _refuse_half_of_tls(draft, gathered)
 
 
 def _seconds(draft: Draft, name: str) -> float:
@@ -76,6 +77,25 @@ def _say_if_useless(draft: Draft, gathered: Gathered) -> None:
     hasty, name = _seconds(draft, "poll.confirm_interval"), "poll.confirm_interval"
     if name in draft.sources and hasty > _seconds(draft, "poll.interval"):
         gathered.warnings.append(f"{draft.origins[name]}: {name} is longer than poll.interval, and has no effect.")
+
+
+def _refuse_half_of_tls(draft: Draft, gathered: Gathered) -> None:
+    """Refuse a certificate without its key and the reverse, and what is said of TLS where there is none."""
+    cert, key, ca = (f"metrics.tls.{field}" for field in ("cert_file", "key_file", "client_ca_file"))
+    if {cert, key, ca} & draft.broken:
+        return
+    for given, missing in ((cert, key), (key, cert)):
+        if draft.values[given] and not draft.values[missing]:
+            field = missing.rpartition(".")[2]
+            gathered.problems.append(
+                f"{draft.origins[given]}: {given} is set, and {missing} is not; TLS needs both: set {field} in "
+                "[metrics.tls], too."
+            )
+    if draft.values[ca] and not (draft.values[cert] or draft.values[key]):
+        gathered.problems.append(
+            f"{draft.origins[ca]}: {ca} is set, and {cert} is not: without TLS nobody can show a certificate; set "
+            "cert_file and key_file in [metrics.tls], too."
+        )
 
 
 def _refuse_if_longer(draft: Draft, gathered: Gathered, short: str, long: str) -> None:

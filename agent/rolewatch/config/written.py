@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Mapping
 
 from rolewatch.config.durations import format_duration
@@ -30,7 +31,7 @@ def _quoted(text: str) -> str:
 
 def value_of(settings: Settings, key: Key) -> Value:
     """Return the value that *settings* have for *key*."""
-    value: Value = getattr(getattr(settings, key.table), key.field)
+    value: Value = attrgetter(key.name)(settings)
     return value
 
 

@@ -56,7 +56,7 @@ class Endpoint:
         addresses: Sequence[str],
         uptime: Callable[[], float],
         sockets: Sequence[socket.socket] = (),
-        ssl: Optional[SSLContext] = None,
+        tls: Optional[SSLContext] = None,
         deadline: float = DEADLINE,
         runbooks: str = "",
         homepage: str = "",
@@ -72,7 +72,7 @@ class Endpoint:
         self._uptime = uptime
         self._snapshot: Optional[Snapshot] = None
         self._ticked = uptime()
-        self._server = Server(self.answer, addresses=addresses, sockets=sockets, ssl=ssl, deadline=deadline)
+        self._server = Server(self.answer, addresses=addresses, sockets=sockets, tls=tls, deadline=deadline)
         self._routes: Mapping[str, Callable[[Request], Response]] = {
             "/": self._page,
             "/metrics": self._page_of_metrics,
@@ -85,6 +85,16 @@ class Endpoint:
     def addresses(self) -> Tuple[str, ...]:
         """What is listened on, as a URL has it; empty before `start`, and where nothing was asked for."""
         return self._server.addresses
+
+    @property
+    def urls(self) -> Tuple[str, ...]:
+        """The same as URLs; a socket in the file system as it is."""
+        scheme = "https" if self._server.tls else "http"
+        return tuple(each if each.startswith("unix:") else f"{scheme}://{each}" for each in self.addresses)
+
+    def secure(self, tls: Optional[SSLContext]) -> None:
+        """Let connections that come from now on speak *tls*, or plain HTTP. Those that are open stay as they are."""
+        self._server.tls = tls
 
     def start(self) -> None:
         """Answer from now on. Raise `ConfigError` or `UnavailableError` where an address cannot be listened on."""

@@ -2,7 +2,8 @@
 
 prometheus-client's own server has no time-outs, takes a thread for every connection, answers on every path, and spins
 when there are no file descriptors left (measured with 0.26). This one is an asyncio protocol in one daemon thread.
-GET and HEAD, one request a connection, all bounded, nothing logged.
+GET and HEAD, one request a connection, all bounded, nothing logged. With TLS or without: a connection counts from its
+accept() on, and its handshake is a part of the request's time.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from concurrent.futures import Future
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from rolewatch.publish import listeners
 from rolewatch.publish.request import BadRequestError, Request, Response, parse
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
+from rolewatch.publish.tls_stream import TlsStream
 
 Handler = Callable[[Request], Response]
 """Answers one request, at once: it runs in the server's only thread."""
@@ -30,6 +30,8 @@ MAX_CONNECTIONS = 128
 """Live connections. One more takes the place of the oldest."""
 MAX_HEAD = 8192
 """Bytes of a request's head. Prometheus sends some 400."""
+MAX_RECEIVED = 1 << 16
+"""Bytes that may come before the request is complete: a handshake with a chain of certificates takes some 10,000."""
 MAX_THROWN_AWAY = 1 << 18
 """Bytes that are read after a request, so that the peer gets to see its answer."""
 DEADLINE = 5.0
@@ -43,6 +45,8 @@ _NOT_ALLOWED = Response(
     HTTPStatus.METHOD_NOT_ALLOWED, b"Only GET and HEAD are served here.\n", headers={"Allow": ", ".join(METHODS)}
 )
 _TOO_SLOW = Response(HTTPStatus.REQUEST_TIMEOUT, b"The request was not complete in time.\n")
+
+_NOT_TLS = Response(HTTPStatus.BAD_REQUEST, b"TLS is spoken here: ask https:// instead of http://.\n")
 
 _FORGET = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for no time."""
@@ -60,7 +64,7 @@ class Server:
         *,
         addresses: Sequence[str],
         sockets: Sequence[socket.socket] = (),
-        ssl: Optional[SSLContext] = None,
+        tls: Optional[ssl.SSLContext] = None,
         deadline: float = DEADLINE,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
@@ -68,7 +72,8 @@ class Server:
         self._handler = handler
         self._wanted = addresses
         self._handed_in = sockets
-        self._ssl = ssl
+        self.tls = tls
+        """What connections speak that come from now on; None: plain HTTP. May be replaced at any time."""
         self._deadline = deadline
         self._pool = _Pool(max_connections)
         self._thread: Optional[threading.Thread] = None
@@ -127,11 +132,9 @@ class Server:
     async def _serve(self, started: Future[_Running]) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         loop.set_exception_handler(self._note)
-        secure: Dict[str, Any] = {"ssl": self._ssl, "ssl_handshake_timeout": self._deadline} if self._ssl else {}
         try:
             servers = [
-                await loop.create_server(self._connection, sock=each, backlog=BACKLOG, **secure)
-                for each in self._listeners
+                await loop.create_server(self._connection, sock=each, backlog=BACKLOG) for each in self._listeners
             ]
         except Exception as error:  # noqa: BLE001 - `start` waits for it, and raises it
             started.set_exception(error)
@@ -144,7 +147,8 @@ class Server:
         await asyncio.sleep(0)  # the transports close their sockets in the next round of the loop
 
     def _connection(self) -> _Connection:
-        return _Connection(self.answer, self._pool, self._deadline)
+        tls = TlsStream(self.tls) if self.tls else None
+        return _Connection(self.answer, self._pool, self._deadline, tls)
 
     def _note(self, _loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
         """Keep what asyncio would log. Where file descriptors run out, it says so and accepts again a second later."""
@@ -184,10 +188,12 @@ class _Pool:
 class _Connection(asyncio.Protocol):
     """One connection: a head is read, an answer is sent, and the peer closes or is closed upon."""
 
-    def __init__(self, answer: Handler, pool: _Pool, deadline: float) -> None:
+    def __init__(self, answer: Handler, pool: _Pool, deadline: float, tls: Optional[TlsStream]) -> None:
         self._answer = answer
         self._pool = pool
         self._deadline = deadline
+        self._tls = tls
+        self._received = 0
         self._head = bytearray()
         self._answered = False
         self._thrown_away = 0
@@ -208,14 +214,16 @@ class _Connection(asyncio.Protocol):
             if self._thrown_away > MAX_THROWN_AWAY:
                 self.abort()
             return
-        seen = len(self._head)
-        self._head += data
-        try:
-            request = parse(bytes(self._head), seen=seen, most=MAX_HEAD)
-            if request is not None:
-                self._send(self._answer(request), head_only=request.method == "HEAD")
-        except BadRequestError as error:
-            self._send(error.response)
+        is_first, self._received = not self._received, self._received + len(data)
+        if self._tls is None:
+            self._take(data)
+        elif is_first and data[:1].isalpha():  # no record of TLS begins with a letter, and every method of HTTP does
+            self._tls = None
+            self._send(_NOT_TLS)
+        else:
+            self._take_secret(self._tls, data)
+        if self._received > MAX_RECEIVED and not self._answered:
+            self.abort()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the connection."""
@@ -226,17 +234,45 @@ class _Connection(asyncio.Protocol):
         """Close at once; what was not sent is lost."""
         self._transport.abort()
 
+    def _take(self, data: bytes) -> None:
+        """Take what the peer says, and answer when it is a request."""
+        seen = len(self._head)
+        self._head += data
+        try:
+            request = parse(bytes(self._head), seen=seen, most=MAX_HEAD)
+            if request is not None:
+                self._send(self._answer(request), head_only=request.method == "HEAD")
+        except BadRequestError as error:
+            self._send(error.response)
+
+    def _take_secret(self, tls: TlsStream, data: bytes) -> None:
+        """Take what the peer says in *tls*. A peer with which that cannot go on, for want of a certificate, is told."""
+        try:
+            said = tls.receive(data)
+        except ssl.SSLError:
+            self._finish(tls.take())
+            return
+        self._transport.write(tls.take())
+        if said:
+            self._take(said)
+
     def _send(self, response: Response, *, head_only: bool = False) -> None:
-        """Send *response*, say that this was all, and begin the time that the peer has to take it and to close."""
+        """Send *response*, and finish."""
+        data = response.encode(head_only=head_only)
+        if self._tls is not None:
+            self._tls.send(data)
+            self._tls.end()
+            data = self._tls.take()
+        self._finish(data)
+
+    def _finish(self, data: bytes) -> None:
+        """Send *data*, say that this was all, and begin the time that the peer has to take it and to close."""
         self._answered = True
         self._head.clear()
         self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(self._deadline, self._reset)
-        self._transport.write(response.encode(head_only=head_only))
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
-            self._transport.close()
+        self._transport.write(data)
+        self._transport.write_eof()
 
     def _reset(self) -> None:
         """Close at once, and let the kernel forget what the peer has not taken, too."""

@@ -1,0 +1,221 @@
+"""``[metrics.tls]``: what is wrong with its files is told with the file, and with nothing of what is in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Callable, Iterator, List
+
+import pytest
+
+from certificates import WEAK, Authority, Pair, openssl
+from rolewatch.publish import tls
+from rolewatch.settings import TlsSettings
+
+NOW = datetime.now(timezone.utc)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Return a CA."""
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def settings(authority: Authority) -> TlsSettings:
+    """Return settings that are well: certificate, key, and the CA of the clients."""
+    return authority.settings(authority.issue(), client_ca=authority.own.cert)
+
+
+def complaint(settings: TlsSettings) -> str:
+    """Return why *settings* cannot be used."""
+    with pytest.raises(tls.UnusableFileError) as caught:
+        tls.make_context(settings)
+    return str(caught.value)
+
+
+def test_without_a_certificate_there_is_no_tls() -> None:
+    """The default: plain HTTP on loopback."""
+    assert tls.make_context(TlsSettings()) is None
+    assert list(tls.find_warnings(TlsSettings(), NOW)) == []
+
+
+def test_the_context_is_a_strict_one(settings: TlsSettings) -> None:
+    """TLS 1.2 or newer, no compression, no renegotiation, nothing remembered, and a client has to show who it is."""
+    made = tls.make_context(settings)
+
+    assert made
+    assert made.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert made.verify_mode is ssl.CERT_REQUIRED
+    for option in (ssl.OP_NO_COMPRESSION, ssl.OP_NO_RENEGOTIATION, ssl.OP_NO_TICKET):
+        assert made.options & option
+    assert made.num_tickets == 0
+
+
+def test_only_the_newest_tls_may_be_asked_for(settings: TlsSettings) -> None:
+    """Where a policy wants it."""
+    made = tls.make_context(replace(settings, min_version="tls13"))
+
+    assert made
+    assert made.minimum_version is ssl.TLSVersion.TLSv1_3
+
+
+@pytest.mark.parametrize("field", ["cert_file", "key_file", "client_ca_file"])
+def test_a_file_that_is_not_there_is_named_with_its_setting(settings: TlsSettings, field: str) -> None:
+    """All three."""
+    said = complaint(replace(settings, **{field: "/nonexistent/file.pem"}))
+
+    assert said.startswith(f"metrics.tls.{field} is /nonexistent/file.pem, which does not exist; ")
+
+
+@pytest.mark.parametrize(
+    ("field", "what"),
+    [("cert_file", "certificate"), ("key_file", "private key"), ("client_ca_file", "certificate")],
+)
+@pytest.mark.parametrize("text", ["", "not PEM\n", "\xff\x00"])
+def test_a_file_without_pem_is_told(tmp_path: Path, settings: TlsSettings, field: str, what: str, text: str) -> None:
+    """As where DER was put, or the files of certificate and key were mixed up."""
+    file = tmp_path / "file.pem"
+    file.write_bytes(text.encode("latin-1"))
+
+    assert f"metrics.tls.{field} is {file}, which holds no {what} in PEM" in complaint(
+        replace(settings, **{field: str(file)})
+    )
+
+
+def test_files_that_are_mixed_up_are_told(settings: TlsSettings) -> None:
+    """A key is no certificate."""
+    mixed_up = replace(settings, cert_file=settings.key_file, key_file=settings.cert_file)
+
+    assert complaint(mixed_up) == (
+        f"metrics.tls.cert_file is {settings.key_file}, which holds no certificate in PEM (BEGIN CERTIFICATE)."
+    )
+
+
+def test_a_key_of_another_certificate_is_told(authority: Authority, settings: TlsSettings) -> None:
+    """As between the two steps of a renewal."""
+    other = authority.issue()
+
+    assert complaint(replace(settings, key_file=str(other.key))) == (
+        f"metrics.tls.key_file is {other.key}, which is not the key of the certificate in {settings.cert_file}; name "
+        "the two that belong together."
+    )
+
+
+@pytest.mark.parametrize("form", [["ec", "-aes256"], ["pkcs8", "-topk8"]], ids=["traditional", "PKCS #8"])
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(
+    tmp_path: Path, settings: TlsSettings, form: List[str]
+) -> None:
+    """OpenSSL would ask on the terminal, and a daemon would hang there."""
+    encrypted = tmp_path / "encrypted.key"
+    openssl(*form, "-in", settings.key_file, "-out", encrypted, "-passout", "pass:secret-phrase")
+
+    assert "is protected by a passphrase" in complaint(replace(settings, key_file=str(encrypted)))
+
+
+@pytest.mark.parametrize("field", ["cert_file", "key_file", "client_ca_file"])
+def test_a_file_that_was_cut_off_is_told_without_its_contents(
+    tmp_path: Path, settings: TlsSettings, field: str
+) -> None:
+    """A disk that is full, a copy that was interrupted; a line of the key in a log would be a key given away."""
+    lines = Path(getattr(settings, field)).read_text().splitlines()
+    file = tmp_path / "cut.pem"
+    file.write_text("\n".join([*lines[:2], lines[-1], ""]))
+
+    said = complaint(replace(settings, **{field: str(file)}))
+
+    assert said.startswith(f"metrics.tls.{field} is {file}, which holds a ")
+    assert said.endswith("see whether the file is whole.")
+    assert lines[1] not in said
+
+
+def test_a_key_that_is_too_weak_is_told(authority: Authority, settings: TlsSettings) -> None:
+    """The file is whole, and OpenSSL does not want it."""
+    weak = authority.issue(key=WEAK)
+
+    said = complaint(replace(settings, cert_file=str(weak.cert), key_file=str(weak.key)))
+
+    assert said.startswith(
+        f"metrics.tls.cert_file is {weak.cert}, which holds a certificate that OpenSSL finds too weak"
+    )
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, _directory], ids=["pipe", "directory"])
+def test_what_is_no_file_holds_nobody_up(tmp_path: Path, settings: TlsSettings, make: Callable[[Path], None]) -> None:
+    """OpenSSL would wait at a pipe for ever, and the polling with it."""
+    make(tmp_path / "odd")
+
+    assert "is no regular file" in complaint(replace(settings, key_file=str(tmp_path / "odd")))
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path, settings: TlsSettings) -> None:
+    """Not even a system's bundle of CAs is that large."""
+    with (tmp_path / "huge").open("wb") as huge:
+        huge.truncate(1 << 30)
+
+    assert "is larger than 1 MiB" in complaint(replace(settings, client_ca_file=str(tmp_path / "huge")))
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """Return a file that this process may not read; where it is root it is somebody else meanwhile."""
+    file = tmp_path / "closed.key"
+    file.touch(0)
+    if os.geteuid() != 0:
+        yield file
+        return
+    os.seteuid(65534)
+    yield file
+    os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_told_with_the_user(closed: Path, settings: TlsSettings) -> None:
+    """The commonest mistake, as renewers write keys for root alone."""
+    assert re.search(
+        r"which the user \S+ may not read: give it to a group of \S+'s \(chgrp, chmod 0640\)",
+        complaint(replace(settings, cert_file=str(closed))),
+    )
+
+
+def sole_warning(settings: TlsSettings, now: datetime) -> str:
+    """Return the only warning there is."""
+    ((_, text),) = tls.find_warnings(settings, now)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [(timedelta(days=91), "expired at"), (timedelta(days=85), "expires at"), (timedelta(days=-2), "is valid from")],
+    ids=["after its end", "shortly before", "before it began"],
+)
+def test_a_certificate_that_is_or_will_be_of_no_use_is_warned_of(
+    settings: TlsSettings, when: timedelta, said: str
+) -> None:
+    """It is served all the same: a scraper that does not look is served, and one that looks says why not."""
+    assert said in sole_warning(settings, NOW + when)
+
+
+def test_a_certificate_that_lives_for_a_day_is_not_warned_of_all_its_life(authority: Authority) -> None:
+    """Near is a tenth of its life."""
+    settings = authority.settings(authority.issue(days=1))
+
+    assert list(tls.find_warnings(settings, NOW + timedelta(hours=12))) == []
+    assert "expires at" in sole_warning(settings, NOW + timedelta(hours=23))
+
+
+def test_a_key_that_everybody_may_read_is_warned_of(authority: Authority) -> None:
+    """It is nobody's secret any more."""
+    made: Pair = authority.issue()
+    made.key.chmod(0o644)
+
+    assert "everybody on this host may read the private key" in sole_warning(
+        authority.settings(made), NOW + timedelta(days=1)
+    )
