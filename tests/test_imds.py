@@ -52,8 +52,8 @@ INFO_BODY = b'{\n  "Code" : "Success"\n}'
 INFO_ANSWER = answer(INFO_BODY)
 KIND = imds({INFO_PATH: INFO_ANSWER})
 MOMENT = datetime(2026, 11, 23, 17, 31, 25, tzinfo=timezone.utc)
-PATIENT = 5.0
-"""Seconds. Longer than any answer takes; a test that waits as long has failed."""
+PATIENT = 15.0
+"""Seconds. Longer than any answer takes on a busy machine; a test that waits as long has failed."""
 
 Seen = Union[Document, Failure, None]
 

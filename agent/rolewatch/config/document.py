@@ -13,6 +13,8 @@ from rolewatch.config.locate import Path, locate
 from rolewatch.config.values import shown
 
 _PLACE = re.compile(r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
+_MOST_DOTS = 4000
+"""In one line: more than a list of names may need."""
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
@@ -75,9 +77,12 @@ def _parse(file: str, text: str, gathered: Gathered) -> Dict[str, object]:
     # tomli is the same for Pythons without tomllib. Neither is loaded where there is no file.
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
+        # Its time goes with the square of a key's parts: ten seconds for one as long as a file may be.
+        if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+            raise RecursionError  # noqa: TRY301 - as tomllib says it of brackets
         tables: Dict[str, object] = tomllib.loads(text)
     except RecursionError:
-        gathered.problems.append(f"{file}: is nested too deeply; no setting is nested at all.")
+        gathered.problems.append(f"{file}: is nested too deeply; no setting is deeper than [metrics.tls].")
     except ValueError as error:
         # tomllib's own, and those of int() and datetime() that it lets pass
         place, what = _placed(str(error), text)
