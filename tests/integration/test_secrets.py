@@ -31,7 +31,7 @@ SHAPES = {
 @promise(
     Area.SECRETS,
     "IMDS stands in any of its scenarios",
-    "metrics, text file, page, status, journal at debug, STATUS, state file and `check` have none of the secrets served",
+    "metrics, text file, page, status, journal at debug, STATUS, state file and `check` have no secret that was served",
 )
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_served_secret_comes_out_of_the_daemon(
@@ -102,7 +102,7 @@ def planted(bodies: Mapping[str, bytes]) -> Iterator[str]:
 
 @promise(
     Area.SECRETS,
-    "a secret stands in a field where none belongs, in every field, as a name, as the whole body, or in half a document",
+    "a secret stands where none belongs: in every field, as a name, as the whole body, in half a document",
     "it stays inside",
 )
 @pytest.mark.parametrize("form", ["journal", "json", "console"])
