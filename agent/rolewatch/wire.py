@@ -148,6 +148,8 @@ class _Connection(HTTPConnection):
     """A connection whose socket is bounded. `wire` is set on the subclass that `_Adapter` makes."""
 
     wire: Wire
+    debuglevel = 0
+    """Somebody may set that of `http.client`'s own class, which then prints what it sends: the session token."""
 
     def _new_conn(self) -> socket.socket:
         """Connect. The one hook that urllib3 1.25 to 2.x have in common (read in 1.25.10, 1.26, 2.8)."""

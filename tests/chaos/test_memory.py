@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import signal
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Set
+from typing import Set
 
 import pytest
-from harness import get, sample_of, utc_now
-from process import Process, config, daemon
 
-from chaos.memory import copies, kept, writable
-from e2e.processes import until
+from chaos.memory import copies, kept
+from chaos.watched import ROLE, watched
 from promises import Area, Measured, promise
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
 
-ROLE = "a-role-that-is-no-secret"
-"""It must be found: what finds no key finds what is there."""
 AS_HEADERS = {"endless_headers", "not_http"}
 """Scenarios in which the credentials come as header lines, of which http.client makes copies of its own."""
 
 
-@dataclass
-class Watched:
-    """A daemon that polls when it is told to, and whose memory is read."""
-
-    process: Process
-    simulator: Simulator
-    address: str
-    polls: int = 0
-
-    def poll(self) -> bytes:
-        """Let it poll once more; return what is in its memory then."""
-        if self.polls:
-            self.process.popen.send_signal(signal.SIGUSR1)
-        self.polls += 1
-        until(lambda: self._polled() >= self.polls, f"poll {self.polls}")
-        return writable(self.process.popen.pid)
-
-    def _polled(self) -> float:
-        _, page = get(f"http://{self.address}/metrics")
-        return sample_of(page, "rolewatch_polls_total", {}) or 0
-
-    @property
-    def sessions(self) -> Set[str]:
-        """The session tokens that IMDS gave out."""
-        header = "x-aws-ec2-metadata-token"
-        return {request.headers[header] for request in self.simulator.requests if header in request.headers}
-
-    @property
-    def keys(self) -> Set[str]:
-        """The key ids, secret keys and tokens that IMDS served."""
-        return set(self.simulator.secrets) - self.sessions
-
-
-@contextlib.contextmanager
-def watched(directory: Path) -> Iterator[Watched]:
-    """Run a daemon on an IMDS in good health. Not in development mode: that wipes what is freed."""
-    with Simulator(now=utc_now, role=ROLE) as simulator:
-        settings = str(config(directory, simulator))
-        with daemon("--config", settings, environ={"PYTHONDEVMODE": ""}) as process:
-            yield Watched(process, simulator, str(process.wait_for("started")["listen"]))
-
-
+@pytest.mark.slow
 @promise(
     Area.SECRETS,
     "the daemon's memory is read between two polls, all of it, as root or a debugger can (`gcore -a`)",
@@ -82,7 +33,8 @@ def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Mea
             if number % 2:
                 daemon_.simulator.rotate()
             earlier = daemon_.keys
-            memory = daemon_.poll()
+            daemon_.poll()
+            memory = daemon_.memory()
             new = daemon_.keys - earlier
             found = {
                 "now": copies(new, memory),
@@ -101,6 +53,7 @@ def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Mea
     measured("IMDS session tokens, each good for 60 s", sessions, "")
 
 
+@pytest.mark.slow
 @promise(
     Area.SECRETS,
     "IMDS sends the credentials cut off, spoilt, too slowly, or in any other way of `rolewatch simulate`",
@@ -117,8 +70,8 @@ def test_no_key_is_in_memory_after_a_poll_that_went_wrong(tmp_path: Path, measur
             daemon_.simulator.switch(name)
             daemon_.simulator.rotate()
             before = daemon_.keys
-            memory = daemon_.poll()
-            found[name] = kept(daemon_.keys - before, memory)
+            daemon_.poll()
+            found[name] = kept(daemon_.keys - before, daemon_.memory())
         seen = sum(bool(keys) for name, keys in found.items() if name not in AS_HEADERS)
 
     measured("scenarios", len(names), "")
@@ -136,7 +89,8 @@ def test_a_core_of_the_daemon_holds_no_memory(tmp_path: Path, measured: Measured
         pytest.skip("gdb is not installed")
     core = tmp_path / "core"
     with watched(tmp_path) as daemon_:
-        memory = daemon_.poll()
+        daemon_.poll()
+        memory = daemon_.memory()
         pid = daemon_.process.popen.pid
         made = subprocess.run(["gcore", "-o", core, str(pid)], capture_output=True, text=True, check=False, timeout=60)
         limits = Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")

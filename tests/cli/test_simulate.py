@@ -14,6 +14,7 @@ from typing import Dict, Iterator, List, Tuple
 
 import pytest
 
+from promises import Area, promise
 from rolewatch.cli import EX_USAGE, main
 from rolewatch.cli.simulate import address
 from rolewatch.errors import UsageError
@@ -46,6 +47,7 @@ def running(*arguments: str) -> Iterator[Tuple[subprocess.Popen[str], Dict[str, 
         process.communicate()
 
 
+@promise(Area.SECRETS, "`rolewatch simulate` prints every request", "it prints none of the secrets that it serves")
 def test_it_serves_and_logs_and_ends() -> None:
     """Each request is a line; SIGTERM ends it with status 0; no secret is printed."""
     with running() as (process, urls, printed):

@@ -12,6 +12,7 @@ from typing import Iterator, Mapping
 import pytest
 from harness import House, house, patience
 
+from promises import Area, promise
 from rolewatch.cli import main
 from rolewatch.imds import Client, Document
 from rolewatch.settings import ExpectSettings, ImdsSettings
@@ -27,6 +28,11 @@ SHAPES = {
 """What a secret looks like, in a field where none is expected."""
 
 
+@promise(
+    Area.SECRETS,
+    "IMDS stands in any of its scenarios",
+    "metrics, text file, page, status, journal at debug, STATUS, state file and `check` have no secret that was served",
+)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_served_secret_comes_out_of_the_daemon(
     scenario: Scenario, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -94,6 +100,11 @@ def planted(bodies: Mapping[str, bytes]) -> Iterator[str]:
         server.server_close()
 
 
+@promise(
+    Area.SECRETS,
+    "a secret stands where none belongs: in every field, as a name, as the whole body, in half a document",
+    "it stays inside",
+)
 @pytest.mark.parametrize("form", ["journal", "json", "console"])
 @pytest.mark.parametrize("canary", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("where", ["fields", "names", "everywhere", "cut off"])

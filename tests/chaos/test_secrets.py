@@ -1,0 +1,264 @@
+"""No secret comes out where somebody looks closely: a debugger's log, a traceback from anywhere, `ps`, a command."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import http.client
+import io
+import json
+import logging
+import signal
+import subprocess
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+from typing import Dict, Iterator, List, Set, Type
+
+import pytest
+from harness import get, house, utc_now
+from process import config, daemon, environment
+
+from chaos.memory import kept
+from chaos.watched import watched
+from e2e.processes import until
+from promises import Area, Measured, promise
+from rolewatch import cadence, classify, documents, imds, observe, reader, track, wire
+from rolewatch.cli import check, main, once, state
+from rolewatch.publish import status
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.scenarios import SCENARIOS
+
+CREDENTIALS = "meta-data/iam/security-credentials/"
+SENT_AS_HEADERS = {"endless_headers", "not_http"}
+"""Scenarios in which the credentials stand where header lines should: urllib3 logs what it cannot parse there."""
+QUICK = {"healthy", "imds_truncated", "imds_malformed", "imds_html", *SENT_AS_HEADERS}
+FAKE = ("ASIAFAKE", "IQoJb3JpZ2luX2VjFAKE", "fake/", "AQAEA")
+"""How all secrets of the simulator begin."""
+
+
+# Where a library logs all it does
+
+
+@promise(
+    Area.SECRETS,
+    "everything is logged at debug, and http.client prints what it sends and reads",
+    "requests, urllib3 and http.client tell no key and no session token",
+)
+def test_a_library_at_debug_tells_no_secret(  # noqa: PLR0913 - what is listened to, and where
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    measured: Measured,
+    *,
+    long: bool,
+) -> None:
+    """Whoever turns it on, in the daemon nothing of it is heard; not even of headers that are the credentials."""
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    caplog.set_level(logging.DEBUG)
+    names = [each.name for each in SCENARIOS if long or each.name in QUICK]
+    found: Dict[str, Set[str]] = {}
+    for name in names:
+        caplog.clear()
+        with house(tmp_path, name) as rolewatch:
+            seen = rolewatch.run(polls=2)
+            assert rolewatch.simulator is not None
+            secrets = rolewatch.simulator.secrets
+        said = capfd.readouterr()
+        out = f"{caplog.text}{said.out}{said.err}{seen.everything()}"
+        found[name] = {secret for secret in secrets if secret in out}
+
+    measured("scenarios", len(names), "")
+    assert {name for name, secrets in found.items() if secrets} == set()
+
+
+# Where something is thrown
+
+
+class InjectedError(Exception):
+    """Thrown where nobody would throw."""
+
+
+def functions(*, long: bool) -> List[CodeType]:
+    """Return the code of the functions that hold a secret in their hands; *long*: and of those up to what is told."""
+    modules: List[ModuleType] = [wire, reader, imds, documents, observe]
+    if long:
+        modules += [classify, cadence, track.instance, once, state, check, status]
+    found = []
+    for module in modules:
+        owners: List[object] = [module, *(each for each in vars(module).values() if isinstance(each, type))]
+        for owner in owners:
+            for each in vars(owner).values():
+                code = getattr(getattr(each, "fget", each), "__code__", None)
+                if isinstance(code, CodeType) and code.co_filename == module.__file__:
+                    found.append(code)
+    return found
+
+
+@contextlib.contextmanager
+def thrown_in(code: CodeType, when: str, error: Type[Exception]) -> Iterator[List[str]]:
+    """Throw *error* the first time that *code* is called, or returns; yield a list that is not empty once it was."""
+    thrown: List[str] = []
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code is code and event == when and not thrown:
+            thrown.append(code.co_name)
+            raise error("thrown")
+
+    sys.setprofile(profile)
+    try:
+        yield thrown
+    finally:
+        sys.setprofile(None)
+
+
+def run_check(endpoint: str) -> str:
+    """Run `rolewatch check` as the interpreter does; return all that came out, an uncaught error's trace included."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            main(["check", "--endpoint", endpoint])
+        except BaseException:  # noqa: BLE001 - what the interpreter would print of it
+            sys.excepthook(*sys.exc_info())
+            out.write("".join(traceback.format_exc()))
+    return out.getvalue()
+
+
+@pytest.mark.slow
+@promise(
+    Area.SECRETS,
+    "an exception is thrown in any function between the socket and the output, at its beginning or at its end",
+    "neither the trace nor anything else that is printed has a secret",
+)
+def test_a_trace_from_anywhere_tells_no_secret(measured: Measured, *, long: bool) -> None:
+    """An error out of memory, out of a value, out of a bug: no message, no chain of causes carries a secret along."""
+    errors = (InjectedError, MemoryError, KeyError) if long else (InjectedError,)
+    traces = uncaught = 0
+    found = set()
+    with Simulator(now=utc_now) as simulator, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a socket that nobody closed: that is what was thrown for
+        for code in functions(long=long):
+            for when in ("call", "return"):
+                for error in errors:
+                    with thrown_in(code, when, error) as thrown:
+                        said = run_check(simulator.endpoint)
+                    traces += len(thrown)
+                    uncaught += "Traceback" in said
+                    if any(secret in said for secret in simulator.secrets):
+                        found.add(code.co_name)
+        gc.collect()
+
+    assert found == set()
+    assert uncaught > 10
+    measured("exceptions", traces, "")
+
+
+@promise(
+    Area.SECRETS,
+    "the daemon is aborted in the middle of a poll, as the watchdog does it",
+    "the stacks that it prints have no values",
+)
+def test_the_stacks_of_an_abort_tell_no_secret(tmp_path: Path) -> None:
+    """SIGABRT while the credentials come in, byte by byte."""
+    with Simulator(now=utc_now, scenario_name="drip") as simulator:
+        with daemon("--config", str(config(tmp_path, simulator))) as process:
+            until(lambda: [each for each in simulator.requests if CREDENTIALS in each.path], "the credentials come in")
+            process.popen.send_signal(signal.SIGABRT)
+            assert process.ended() == -signal.SIGABRT
+            said = "".join(process.other) + json.dumps(process.entries)
+        secrets = simulator.secrets
+
+    assert "Fatal Python error: Aborted" in said
+    assert "imds.py" in said
+    assert [secret for secret in secrets if secret in said] == []
+
+
+# Where other users look
+
+
+def about(pid: int) -> bytes:
+    """Return what /proc tells of the process: command line, environment, names of files and threads."""
+    proc = Path(f"/proc/{pid}")
+    parts = [(proc / name).read_bytes() for name in ("cmdline", "environ", "comm", "maps", "status", "stat", "wchan")]
+    parts += [str(link.readlink()).encode() for link in proc.glob("fd/*")]
+    parts += [each.read_bytes() for each in proc.glob("task/*/comm")]
+    return b"\n".join(parts)
+
+
+@pytest.mark.slow
+@promise(
+    Area.SECRETS,
+    "another user looks at `ps`, at /proc, and at every file that the daemon writes",
+    "there is no secret in arguments, environment, names of files and threads, temporary files or its own",
+)
+def test_the_process_shows_no_secret(tmp_path: Path, measured: Measured) -> None:
+    """Nor does it leave a temporary file, or start another process."""
+    own, temporary = tmp_path / "state", tmp_path / "tmp"
+    for directory in (own, temporary):
+        directory.mkdir(0o700)
+    settings = f'[state]\ndirectory = "{own}"\n[textfile]\npath = "{tmp_path}/rolewatch.prom"\n[log]\nlevel = "debug"\n'
+    with watched(tmp_path, settings, TMPDIR=str(temporary)) as daemon_:
+        for fault in ("healthy", "credentials_error", "assume_role_unauthorized"):
+            daemon_.simulator.switch(fault)
+            daemon_.simulator.rotate()
+            daemon_.poll()
+        pid = daemon_.process.popen.pid
+        listed = subprocess.run(["ps", "auxwwe"], capture_output=True, check=True).stdout
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+        told = listed + about(pid) + get(f"http://{daemon_.address}/")[1].encode()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    told += b"\n".join(path.read_bytes() for path in files) + json.dumps(daemon_.process.entries).encode()
+    secrets = daemon_.keys | daemon_.sessions
+
+    assert kept(secrets, told) == set()
+    assert (children, list(temporary.iterdir())) == ("", [])
+    assert {"state.json", "rolewatch.prom", "rolewatch.toml"} <= {path.name for path in files}
+    measured("files of the daemon", len(files), "")
+
+
+# The commands
+
+
+def command(*words: str, **environ: str) -> str:
+    """Run the command in development mode, all warnings shown; return everything that it prints."""
+    said = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "always", "-m", "rolewatch", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**environment(), "BOTO_DEBUG": "1", "AWS_DEBUG": "true", **environ},
+    )
+    return said.stdout + said.stderr
+
+
+@pytest.mark.slow
+@promise(
+    Area.SECRETS,
+    "the commands are run with `-X dev`, all warnings on, and with variables that ask for debugging",
+    "`check` in every form, `config`, `rules`, `explain` and `demo` print no secret, and write none",
+)
+def test_no_command_prints_a_secret(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What they print, and the files that they write; the settings have no secret to begin with."""
+    textfile = tmp_path / "rolewatch.prom"
+    with Simulator(now=utc_now) as simulator:
+        settings = ("--config", str(config(tmp_path, simulator)))
+        said = [
+            command("check", *settings),
+            command("check", "--json", *settings),
+            command("demo", "--for", "2s", "--listen", "127.0.0.1:0"),
+        ]
+        assert command("check", "--textfile", str(textfile), *settings) == ""
+        for words in (("config", "show", *settings), ("rules",), ("explain", "credentials_expired")):
+            with contextlib.suppress(SystemExit):
+                main(words)
+        secrets = simulator.secrets
+    out = "\n".join((*said, *capfd.readouterr(), textfile.read_text(encoding="utf-8")))
+
+    assert all(said)
+    assert "rolewatch_state" in out
+    assert len(secrets) >= 3 * 3
+    assert [secret for secret in (*secrets, *FAKE) if secret in out] == []
