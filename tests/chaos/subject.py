@@ -1,0 +1,82 @@
+"""A daemon in a process of its own that polls when it is told to, and says what that cost. Started by `hostile`.
+
+``python subject.py DIRECTORY ENDPOINT TIMEOUT DEADLINE``: for each line on standard input one poll, or a restart of the
+daemon where the line says ``restart``, and one line of JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Dict
+
+from audited import AuditedHouse
+from rolewatch.imds import Client
+from rolewatch.memory import Memory
+from rolewatch.settings import ExpectSettings, ImdsSettings, Settings
+from rolewatch.watch import clock
+
+
+def memory(what: str) -> float:
+    """Return ``VmRSS`` or ``VmHWM`` of this process in MiB."""
+    found = re.search(rf"{what}:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found.group(1)) / 1024 if found else 0.0
+
+
+def begin_anew() -> None:
+    """Let ``VmHWM`` begin anew: proc(5)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def held(before: Memory, after: Memory) -> Dict[str, object]:
+    """Return the faults that held in the poll between the two, with their evidence, before any debouncing."""
+    seen = {fault: watched.seen for fault, watched in before.faults.items()}
+    return {
+        fault.value: dict(watched.evidence)
+        for fault, watched in after.faults.items()
+        if watched.seen > seen.get(fault, 0)
+    }
+
+
+def poll(house: AuditedHouse) -> Dict[str, object]:
+    """Poll once and say what it cost and what came of it."""
+    before = house.watch.memory
+    house.told.parts.clear()
+    begin_anew()
+    resident, begun = memory("VmRSS"), time.monotonic()
+    report = house.poll()
+    taken, peak = time.monotonic() - begun, memory("VmHWM")
+    return {
+        "seconds": taken,
+        "mebibytes": max(0.0, peak - resident),
+        "resident": memory("VmRSS"),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": threading.active_count(),
+        "held": held(before, house.watch.memory),
+        "state": report.snapshot.state.value,
+        "usable": report.snapshot.usable,
+        "role": report.snapshot.role,
+        "events": [event.kind.value for event in report.events],
+        "told": "\n".join(house.told.parts),
+    }
+
+
+def main(directory: str, endpoint: str, timeout: str, deadline: str) -> None:
+    """Serve until standard input ends."""
+    bounds = ImdsSettings(timeout=float(timeout), deadline=float(deadline))
+    settings = Settings(imds=bounds, expect=ExpectSettings(role_tag="role"))
+    house = AuditedHouse(settings, Path(directory), Client(endpoint, bounds, monotonic=time.monotonic), clock)
+    for line in sys.stdin:
+        if line.strip() == "restart":
+            house.restart()
+            print("{}", flush=True)  # noqa: T201 - this is how it answers
+        else:
+            print(json.dumps(poll(house)), flush=True)  # noqa: T201 - likewise
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
