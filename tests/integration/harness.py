@@ -35,7 +35,8 @@ from rolewatch.settings import (
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import Harm
 from rolewatch.simulator.scenarios import Scenario, scenario
-from rolewatch.watch import Wake
+from rolewatch.watch import Clock, Wake
+from rolewatch.watch import clock as machine_clock
 
 POLLS = 4
 """Enough to raise or clear any fault: the longest debounce is three polls."""
@@ -150,6 +151,7 @@ class House:
     expect: ExpectSettings = field(default_factory=ExpectSettings)
     log_format: str = "journal"
     patience: ImdsSettings = QUICK
+    clock: Clock = machine_clock
 
     def switch(self, scenario: str) -> Callable[[], None]:
         """Return a step: IMDS goes to *scenario*."""
@@ -203,6 +205,7 @@ class House:
             settings,
             lambda: (settings, ()),
             {"NOTIFY_SOCKET": str(systemd.path)},
+            clock=self.clock,
             journal_socket=str(journald.path),
             min_gap=0,
         )
@@ -232,7 +235,8 @@ class House:
     def _scrape(self, address: str, seen: Seen) -> None:
         _, seen.metrics = get(f"http://{address}/metrics")
         _, seen.openmetrics = get(f"http://{address}/metrics", Accept="application/openmetrics-text; version=1.0.0")
-        seen.textfile = (self.directory / TEXTFILE).read_text()
+        textfile = self.directory / TEXTFILE
+        seen.textfile = textfile.read_text() if textfile.exists() else ""
         _, status = get(f"http://{address}/status.json")
         seen.status = json.loads(status)
         _, seen.page = get(f"http://{address}/")

@@ -264,7 +264,8 @@ class Soak:
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": str(AGENT),
                 "NOTIFY_SOCKET": str(self._sockets.notify),
-                "WATCHDOG_USEC": "20000000",
+                # Skipped time has its signs of life faster than anybody reads them.
+                **({} if self._clock else {"WATCHDOG_USEC": "20000000"}),
                 "STATE_DIRECTORY": str(self._directory),
                 "RUNTIME_DIRECTORY": str(self._directory),
             },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import List, Optional, Sequence, TextIO
@@ -62,6 +63,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _run(words: List[str]) -> int:
+    if words[:1] == ["run"]:
+        # Reload and poll: until the daemon takes them (`signals`) they would end it, and its imports take a while.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
     if words[:1] == ["--version"]:
         print(f"rolewatch {rolewatch.__version__}")
         return 0
