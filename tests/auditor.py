@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Set
 
 from rolewatch.cadence import KEPT
 from rolewatch.faults import IMDS_FAULTS, Fault
@@ -20,6 +20,8 @@ class Auditor:
         self.since: Dict[Fault, str] = {}
         """The faults that stand, as far as events told, and since when, to the second."""
         self._told: Dict[Fault, float] = {}
+        self._found: Set[Fault] = set()
+        """Those that stood when the process began."""
         self.state = State.STARTING
 
     def restarted(self, *, same_boot: bool) -> None:
@@ -27,6 +29,7 @@ class Auditor:
         self.state, self._told = State.STARTING, {}
         if not same_boot:
             self.since = {}
+        self._found = set(self.since)
 
     def take(self, snapshot: Snapshot, events: Sequence[Event], memory: Memory) -> None:
         """Hold one report against those before it, and *memory* against its bounds."""
@@ -34,8 +37,7 @@ class Auditor:
         before = self.state
         for event in events:
             if event.kind is EventKind.STATE_FILE_IGNORED:  # another instance: nothing of the old one stands
-                self.restarted(same_boot=False)
-                before = State.STARTING
+                self.since = {fault: since for fault, since in self.since.items() if fault not in self._found}
             assert set(event.fields) <= set(EVENT_FIELDS)
             assert event.message.isprintable()
             if event.kind is EventKind.STATE_CHANGED:
@@ -56,6 +58,7 @@ class Auditor:
         if event.kind is EventKind.FAULT_CLEARED:
             assert self.since.pop(fault) == since
             self._told.pop(fault, None)
+            self._found.discard(fault)
             return
         if event.kind is EventKind.FAULT_RAISED:
             assert fault not in self.since, f"{fault.value} was raised twice"

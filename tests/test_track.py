@@ -494,6 +494,19 @@ def test_a_memory_of_another_instance_is_dropped_with_an_event() -> None:
     assert not lookout.events(EventKind.ROLE_CHANGED)
 
 
+def test_what_this_process_raised_stays_when_the_memory_is_dropped() -> None:
+    """IMDS was dark when an image was started: its fault is this instance's, and it is told when it is over."""
+    lookout = Lookout(memory=Memory(boot_id="boot", instance_id="i-0fedcba9876543210"))
+    auditor = Auditor()
+    for look in (BLIND, BLIND, BLIND, answered(identity=Identity(INSTANCE_ID)), answered()):
+        lookout.told.clear()
+        snapshot = lookout.see(look)
+        auditor.take(snapshot, [event for _, event in lookout.told], lookout.memory)
+
+    assert len(lookout.events(EventKind.FAULT_CLEARED, Fault.IMDS_UNREACHABLE)) == 1
+    assert lookout.snapshot().state is State.OK
+
+
 def test_a_memory_of_this_instance_is_kept_without_an_event() -> None:
     """The identity document only confirms it."""
     lookout = Lookout(memory=Memory(instance_id=INSTANCE_ID, intervals=(600.0, 600.0)))

@@ -38,11 +38,25 @@ def recognise(memory: Memory, seen: Observation, now: Moment) -> Tuple[Memory, T
                     fields={"instance_id": seen.identity.instance_id, "problem": "another instance"},
                 )
             )
-            memory = Memory(boot_id=memory.boot_id, polls=memory.polls, failures=memory.failures)
+            memory = _of_this_process(memory)
         memory = replace(memory, identity=seen.identity, instance_id=seen.identity.instance_id)
     if seen.tags is not None:
         memory = replace(memory, tags=seen.tags, tags_at=now.uptime)
     return memory, tuple(events)
+
+
+def _of_this_process(memory: Memory) -> Memory:
+    """Return what was seen since this process began: that is of this instance, and its end is still to be told."""
+    return Memory(
+        boot_id=memory.boot_id,
+        faults={fault: watched for fault, watched in memory.faults.items() if watched.since_uptime is not None},
+        state=memory.state,
+        state_since=memory.state_since,
+        usable=memory.usable,
+        denied=memory.denied,
+        polls=memory.polls,
+        failures=memory.failures,
+    )
 
 
 def known(
