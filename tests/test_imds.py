@@ -20,6 +20,7 @@ import responses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promises import Area, promise
 from rolewatch.errors import ImdsError
 from rolewatch.imds import Client, DatedImdsError, Document
 from rolewatch.model import Failure, Phase, Reason
@@ -851,6 +852,11 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(monkeypatch: pytest.Mo
     assert not [request for request in wire.requests if "authorization" in request.headers]
 
 
+@promise(
+    Area.IMDS,
+    "The token is refused, is not there, is empty, or never comes",
+    "Nothing is asked without one: there is no way back to IMDSv1",
+)
 @pytest.mark.parametrize("token", [answer(status="403 Forbidden"), NOT_FOUND, answer(""), b"", [RESET]], ids=range(5))
 def test_there_is_no_way_back_to_imdsv1(token: Union[bytes, Script]) -> None:
     """The server would answer without a token, and is never asked: a poll that gets no token ends with its PUT."""
@@ -1059,6 +1065,11 @@ def _held() -> Tuple[int, int]:
     return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
 
+@promise(
+    Area.IMDS,
+    "Hundreds of polls fail, in every way and in both phases",
+    "Every descriptor and every thread is given back, without the garbage collector",
+)
 def test_hundreds_of_failing_polls_leak_neither_descriptors_nor_threads() -> None:
     """Every calamity in both phases, again and again, the garbage collector switched off: everything is closed."""
     scripts = [make() for make in _CALAMITIES.values()]
