@@ -28,7 +28,7 @@ SCRIPTS := tests/vm/make-image .ci/run packaging/make-repository $(LOCKS)/make-v
 
 .PHONY: help
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 .PHONY: run
 run: $(READY) ## the demo: a simulated IMDS goes through its faults, and rolewatch watches (ARGS="--for 2m")
