@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 from urllib.parse import quote
 
-from figures import Figure
-from processes import ENVIRONMENT, cpu, memory, running
-from scrapes import scrape
+from bench.figures import Figure
+from bench.processes import ENVIRONMENT, cpu, memory, running
+from bench.scrapes import scrape
 
 SCRIPT = "curl-and-jq script"
 NODE = "node_exporter"

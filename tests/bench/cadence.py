@@ -7,12 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Dict, List
 
-import alternatives
-import daemon
-from figures import Figure
-from imds import Counting
-from processes import calls, counted, wake_ups
-from scrapes import scrape
+from bench import alternatives, daemon
+from bench.figures import Figure
+from bench.imds import Counting
+from bench.processes import calls, counted, wake_ups
+from bench.scrapes import scrape
 
 INTERVAL = 30.0
 """Seconds between two runs of the script, and two probes; rolewatch's own interval is the same."""

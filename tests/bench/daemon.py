@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Iterator, List, Tuple
 
-from figures import Figure
-from imds import LAUNCHER
-from processes import ENVIRONMENT, running
-from scrapes import scrape
+from bench.figures import Figure
+from bench.imds import LAUNCHER
+from bench.processes import ENVIRONMENT, running
+from bench.scrapes import scrape
 
 NAME = "rolewatch"
 SYSTEM_PYTHON = "/usr/bin/python3"

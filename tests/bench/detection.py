@@ -12,14 +12,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence
 
-import alternatives
-import daemon
-from alternatives import blackbox_exporter, run_script
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.utils import InstanceMetadataFetcher
-from scrapes import scrape_text
 
+from bench import alternatives, daemon
+from bench.alternatives import blackbox_exporter, run_script
+from bench.scrapes import scrape_text
 from rolewatch.cli.daemon import Daemon
 from rolewatch.model import Moment, Report
 from rolewatch.settings import ExpectSettings, ImdsSettings, LogSettings, MetricsSettings, Settings
@@ -119,7 +118,7 @@ def _rolewatch(scenario: Scenario, _: Path) -> Noticed:
 
             def publish(self, report: Report) -> None:
                 """Look at *report*."""
-                if begun is not None and report.snapshot is not None and report.snapshot.faults:
+                if begun is not None and report.snapshot.faults:
                     found.append(clock.now - begun)
 
         settings = Settings(

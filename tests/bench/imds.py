@@ -9,8 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Iterator
 
-from processes import running
-
+from bench.processes import running
 from rolewatch.simulator import Exchange, Simulator
 
 LAUNCHER = Path(__file__).resolve().parents[2] / "build/private/bin/rolewatch"

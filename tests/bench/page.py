@@ -10,11 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
-import alternatives
-import daemon
-from detection import COLUMNS, Detection, befalls, verdict
-from figures import Figure
-
+from bench import alternatives, daemon
+from bench.detection import COLUMNS, Detection, befalls, verdict
+from bench.figures import Figure
 from rolewatch.simulator.scenarios import SCENARIOS, Group, Scenario
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"

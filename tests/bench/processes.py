@@ -62,16 +62,20 @@ def counted(process: int, summary: Path) -> Iterator[None]:
 
 @contextmanager
 def running(
-    command: Sequence[object], environment: Optional[Mapping[str, str]] = None, **streams: int
+    command: Sequence[object],
+    environment: Optional[Mapping[str, str]] = None,
+    *,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run *command* until the block ends; what it says is dropped, but for *streams*."""
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **streams}
+    """Run *command* until the block ends; what it says is dropped, unless *stdout* or *stderr* is a pipe."""
     with subprocess.Popen(
         [str(word) for word in command],
         env={**ENVIRONMENT, **(environment or {})},
         stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
         text=True,
-        **silent,
     ) as process:
         try:
             yield process

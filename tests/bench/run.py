@@ -15,16 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import List
 
-import alternatives
-import cadence
-import daemon
-import detection
-import sizes
-from figures import Figure
-from imds import neighbour
-from scrapes import latencies
-
-import page
+from bench import alternatives, cadence, daemon, detection, page, sizes
+from bench.figures import Figure
+from bench.imds import neighbour
+from bench.scrapes import latencies
 from rolewatch.simulator.scenarios import SCENARIOS
 
 POLLS = 10_000

@@ -8,7 +8,7 @@ import urllib.request
 from typing import List, Tuple
 from urllib.parse import urlsplit
 
-from figures import Figure
+from bench.figures import Figure
 
 BOUND_AT_10 = 25.0
 """Milliseconds for the slowest of a hundred scrapes by ten at once."""

@@ -6,10 +6,9 @@ import re
 import subprocess
 from typing import Dict, Iterable, List, Set
 
-import alternatives
-import daemon
-from figures import Figure
-from imds import LAUNCHER
+from bench import alternatives, daemon
+from bench.figures import Figure
+from bench.imds import LAUNCHER
 
 PACKAGES: Dict[str, List[str]] = {
     daemon.NAME: ["python3", "python3-requests", "python3-systemd"],
