@@ -24,7 +24,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y p
 vendor sbom deb rpm repo: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
 SUMS := cd dist && find . -maxdepth 1 -name 'rolewatch*' -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS
 PYTEST := $(BIN)/python -m pytest --quiet --no-header --numprocesses=$(JOBS)
-SCRIPTS := tests/vm/make-image .ci/run packaging/make-repository $(LOCKS)/make-venv $(LOCKS)/other-pythons
+SCRIPTS := tests/vm/make-image tests/bench/watch-credentials .ci/run packaging/make-repository $(LOCKS)/make-venv $(LOCKS)/other-pythons
 
 .PHONY: help
 help: ## say what there is
@@ -117,8 +117,8 @@ vm: $(READY) repo ## boot such a machine, with rolewatch on it, to log in and br
 	@PYTHONPATH=agent:tests:tests/integration $(BIN)/python -m vm.interactive
 
 .PHONY: bench
-bench: $(READY) vendor ## measure what it costs, against the bounds
-	@$(BIN)/python tests/bench/run.py $(ARGS)
+bench: $(READY) vendor ## what it costs and sees, beside what people use instead: docs/performance.md (ARGS=--quick)
+	@PYTHONPATH=agent:tests $(BIN)/python -m bench.run $(ARGS)
 
 .PHONY: vendor
 vendor: .venv/build/.ready ## the tree that the packages install, in build/private

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import json
-import runpy
 import sys
 import time
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 
 launcher, endpoint, *marks = sys.argv[1:]
-runpy.run_path(launcher)["set_paths"](Path(launcher), "run")
+house = ModuleType("launcher")
+SourceFileLoader("launcher", launcher).exec_module(house)
+house.set_paths(Path(launcher), "run")
 sys.modules["rich"] = None  # type: ignore[assignment]  # as `run` does
 
 from rolewatch.cli.daemon import Daemon  # noqa: E402 - after the paths
@@ -29,12 +32,12 @@ polls = 0
 
 
 def memory() -> dict[str, float]:
-    """Return the memory of this process in MiB."""
-    sizes = {"Rss": 0.0, "Pss": 0.0, "Private_Clean": 0.0, "Private_Dirty": 0.0}
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        name = line.partition(":")[0]
-        if name in sizes:
-            sizes[name] = int(line.split()[1]) / 1024
+    """Return the memory of this process in MiB, as `processes` does, which would bring modules of its own."""
+    sizes = {}
+    for line in Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines():
+        name, _, rest = line.partition(":")
+        if rest.endswith(" kB"):
+            sizes[name] = int(rest.split()[0]) / 1024
     return {"uss": sizes["Private_Clean"] + sizes["Private_Dirty"], "pss": sizes["Pss"], "rss": sizes["Rss"]}
 
 

@@ -1,205 +1,105 @@
-"""Measure what rolewatch costs, as packaged, against the bounds. ``make bench``; exit status 1 where a bound is broken.
+"""Measure what rolewatch costs and sees, beside what people use instead. ``make bench``; 1 where a bound is broken.
 
 Everything is on loopback and bounded in time. The daemon runs on the system's Python through the shipped launcher; the
-simulator and the scrapers are processes of their own, so that their cost is not counted.
+simulators and the scrapers are other processes, so that their cost is not counted. A whole run writes
+docs/performance.md; ``--quick`` measures rolewatch alone and holds it to the bounds that a busy machine leaves alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import re
-import statistics
-import subprocess
-import time
-import urllib.request
-from contextlib import contextmanager
-from dataclasses import dataclass
+import logging
+import os
+import shutil
+import tempfile
 from pathlib import Path
-from typing import IO, Iterator, List, Optional, Sequence, Tuple
+from typing import List
 
-ROOT = Path(__file__).resolve().parents[2]
-LAUNCHER = ROOT / "build/private/bin/rolewatch"
-SYSTEM_PYTHON = "/usr/bin/python3"
-LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from bench import alternatives, cadence, daemon, detection, page, sizes
+from bench.figures import Figure
+from bench.imds import neighbour
+from bench.scrapes import latencies
+from rolewatch.simulator.scenarios import SCENARIOS
 
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure beside its bound."""
-
-    name: str
-    unit: str
-    samples: Sequence[float]
-    bound: Optional[float] = None
-
-    @property
-    def median(self) -> float:
-        """The figure."""
-        return statistics.median(self.samples)
-
-    @property
-    def broken(self) -> bool:
-        """Whether the median is beyond the bound."""
-        return self.bound is not None and self.median > self.bound
-
-    def __str__(self) -> str:
-        """One row of the table."""
-        spread = f"{min(self.samples):.2f} to {max(self.samples):.2f}" if len(self.samples) > 1 else ""
-        bound = "" if self.bound is None else f"{self.bound:g}"
-        verdict = "" if self.bound is None else "OVER" if self.broken else "ok"
-        return f"{self.name:<46} {self.median:>9.2f} {self.unit:<4} {spread:>20} {bound:>8} {verdict}"
+POLLS = 10_000
+QUICK_POLLS = 1500
+NEEDED = ("curl", "jq", "strace", "prometheus-node-exporter", "prometheus-blackbox-exporter")
 
 
-@contextmanager
-def simulator() -> Iterator[str]:
-    """Run `rolewatch simulate` and yield its endpoint.
-
-    On the same interpreter as the daemon, as other programs of a Debian host are: what both map of it is not the
-    daemon's own.
-    """
-    with subprocess.Popen(
-        [str(LAUNCHER), "simulate", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"],
-        env={"PATH": "/usr/bin:/bin"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                found = re.search(r"AWS_EC2_METADATA_SERVICE_ENDPOINT=(http://\S+)", line)
-                if found:
-                    drain = subprocess.Popen(["/bin/cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
-                    yield found.group(1)
-                    break
-        finally:
-            process.terminate()
-            process.wait(10)
-            drain.terminate()
-            drain.wait(10)
-
-
-@contextmanager
-def polling(endpoint: str, *marks: int) -> Iterator[Tuple[IO[str], str]]:
-    """Run `child.py`; yield the lines that it prints and the address of its page."""
-    command = [SYSTEM_PYTHON, "-ISB", str(ROOT / "tests/bench/child.py"), str(LAUNCHER), endpoint, *map(str, marks)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout, process.stdout.readline().strip()
-        finally:
-            process.kill()
-            process.wait()
-
-
-def memory_and_cpu(endpoint: str, polls: int) -> List[Figure]:
-    """Measure memory after the first hundred polls and after all, scraped on the way; and the CPU time of a poll."""
-    with polling(endpoint, 100, 1100) as (lines, _):
-        quiet = [json.loads(line) for line in lines]
-    with polling(endpoint, 100, polls) as (lines, address):
-        first = json.loads(lines.readline())
-        for _ in range(50):
-            with LOOPBACK.open(f"http://{address}/metrics", timeout=5) as page:
-                page.read()
-        last = json.loads(lines.readline())
-    return [
-        Figure(f"USS after {polls} polls", "MiB", [last["uss"]], 24),
-        Figure("  growth since the first 100", "MiB", [last["uss"] - first["uss"]], 1),
-        Figure("PSS, and it depends on the neighbours", "MiB", [last["pss"]]),
-        Figure("RSS", "MiB", [last["rss"]]),
-        Figure("threads", "", [last["threads"]]),
-        Figure("file descriptors, growth", "", [last["fds"] - first["fds"]], 0),
-        Figure("CPU of one poll", "ms", [quiet[1]["cpu"] - quiet[0]["cpu"]], 4),
-    ]
-
-
-def start(endpoint: str, rounds: int) -> Figure:
-    """Measure the time from exec to the first verdict in the log."""
-    samples = []
-    for _ in range(rounds):
-        begun = time.monotonic()
-        with subprocess.Popen(
-            [str(LAUNCHER), "run", "--endpoint", endpoint, "--listen", "127.0.0.1:0"],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={"PATH": "/usr/bin:/bin"},
-        ) as process:
-            for line in process.stderr or ():
-                if '"state_changed"' in line:
-                    samples.append((time.monotonic() - begun) * 1000)
-                    break
-            process.terminate()
-    return Figure("start to the first verdict", "ms", samples, 350)
-
-
-def scrapes(endpoint: str) -> List[Figure]:
-    """Measure scrapes by 1, 10 and 100 at once, while the daemon polls as fast as it can."""
-    with subprocess.Popen(
-        [str(LAUNCHER), "run", "--endpoint", endpoint, "--listen", "127.0.0.1:0"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={"PATH": "/usr/bin:/bin"},
-    ) as process:
-        address = ""
-        for line in process.stderr or ():
-            if '"started"' in line:
-                address = json.loads(line)["listen"]
-            if '"state_changed"' in line:
-                break
-        figures = []
-        for clients, rounds, bound in ((1, 500, None), (10, 100, 25.0), (100, 10, None)):
-            times, refused = asyncio.run(scrape_together(address, clients, rounds))
-            percentile = sorted(times)[int(len(times) * 0.99) - 1]
-            figures.append(Figure(f"scrape p50, {clients} at once", "ms", [statistics.median(times)]))
-            figures.append(Figure(f"scrape p99, {clients} at once", "ms", [percentile], bound))
-            figures.append(Figure(f"scrapes refused, {clients} at once", "", [refused], 0))
-        process.terminate()
+def of_rolewatch(polls: int, rounds: int) -> List[Figure]:
+    """Measure the daemon."""
+    with neighbour() as endpoint:
+        figures = [*daemon.memory_and_cpu(endpoint, polls, rounds), daemon.start(endpoint, rounds * 3)]
+        with daemon.scraped(endpoint) as (process, url):
+            figures += latencies(daemon.NAME, url, rounds, bounds=True)
+            figures.append(alternatives.cpu_of_a_scrape(daemon.NAME, process, url, rounds))
     return figures
 
 
-async def scrape_together(address: str, clients: int, rounds: int) -> Tuple[List[float], int]:
-    """Scrape *rounds* times with each of *clients* at once; return the times in ms and how many got no page."""
-    host, _, port = address.rpartition(":")
-    times: List[float] = []
-    refused = 0
+def of_others(directory: Path, rounds: int) -> List[Figure]:
+    """Measure the alternatives one by one."""
+    figures: List[Figure] = []
+    with neighbour() as endpoint:
+        figures += alternatives.script_costs(endpoint, directory / "role.prom", rounds * 3)
+        with alternatives.node_exporter(directory) as node:
+            figures += latencies(node.name, node.url or "", rounds)
+            figures.append(alternatives.cpu_of_a_scrape(node.name, node.process, node.url or "", rounds))
+            figures += alternatives.memory_figures(node)
+        with alternatives.blackbox_exporter(endpoint) as blackbox:
+            url = blackbox.url or ""
+            figures += latencies(blackbox.name, url, rounds)
+            figures.append(
+                alternatives.cpu_of_a_scrape(blackbox.name, blackbox.process, url, rounds, "CPU of one look at IMDS")
+            )
+            figures += alternatives.memory_figures(blackbox)
+        with alternatives.botocore_loop(endpoint) as loop:
+            figures += alternatives.memory_figures(loop)
+    return figures
 
-    async def client() -> None:
-        nonlocal refused
-        for _ in range(rounds):
-            begun = time.monotonic()
-            try:
-                reader, writer = await asyncio.open_connection(host, int(port))
-                writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-                page = await reader.read(-1)
-                writer.close()
-            except OSError:
-                page = b""
-            if b" 200 OK" not in page[:16]:
-                refused += 1
-            times.append((time.monotonic() - begun) * 1000)
 
-    await asyncio.gather(*(client() for _ in range(clients)))
-    return times, refused
+def show(figures: List[Figure]) -> None:
+    """Print *figures*."""
+    for figure in figures:
+        print(figure, flush=True)
+
+
+def quick() -> int:
+    """Hold rolewatch to what does not depend on how busy the machine is."""
+    figures = of_rolewatch(QUICK_POLLS, 1)
+    show(figures)
+    return 1 if any(figure.broken and figure.steady for figure in figures) else 0
+
+
+def whole() -> int:
+    """Measure all, and write the page."""
+    missing = [program for program in NEEDED if shutil.which(program) is None]
+    if missing:
+        print(f"make bench needs {', '.join(missing)}. On Debian, apt-get install them (see .ci/run).")
+        return 2
+    logging.disable(logging.CRITICAL)  # botocore tells of each refresh that failed, which is what is counted
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        figures = of_rolewatch(POLLS, 5)
+        show(figures)
+        for more in (of_others(directory, 5), cadence.by_the_minute(directory, 3, 60.0), sizes.installed()):
+            show(more)
+            figures += more
+        detections = []
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the daemon's log, of faults by the hundred
+        for scenario in filter(detection.befalls, SCENARIOS):
+            detections += detection.detect([scenario], directory)
+            cells = (detection.verdict(scenario, noticed) for noticed in detections[-1].noticed.values())
+            print(f"{scenario.name:<45} {', '.join(cells)}", flush=True)
+    page.write(figures, detections, POLLS)
+    print(f"{page.PAGE} is written.")
+    return 1 if any(figure.broken for figure in figures) else 0
 
 
 def main() -> int:
-    """Measure all and print the table."""
+    """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--polls", type=int, default=10_000, help="how many polls the memory is measured after")
-    parser.add_argument("--rounds", type=int, default=11, help="how many starts are timed")
-    arguments = parser.parse_args()
-    with simulator() as endpoint:
-        figures = [
-            *memory_and_cpu(endpoint, arguments.polls),
-            start(endpoint, arguments.rounds),
-            *scrapes(endpoint),
-        ]
-    print(f"{'figure':<46} {'median':>9} {'':<4} {'spread':>20} {'bound':>8}")
-    for figure in figures:
-        print(figure)
-    return 1 if any(figure.broken for figure in figures) else 0
+    parser.add_argument("--quick", action="store_true", help="rolewatch alone, for CI: nothing is written")
+    return quick() if parser.parse_args().quick else whole()
 
 
 if __name__ == "__main__":
