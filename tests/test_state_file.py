@@ -214,6 +214,11 @@ def test_cut_off_at_any_byte_it_is_refused(tmp_path: Path) -> None:
             state_file.load(boot_id=BOOT)
 
 
+@promise(
+    Area.SURROUNDINGS,
+    "The state file is corrupt, at any byte",
+    "It is loaded where it still makes sense, or ignored with a warning and written anew; nothing else comes of it",
+)
 @pytest.mark.parametrize("flip", [0x01, 0x04, 0x10, 0x80, 0xFF])
 def test_with_any_byte_changed_it_loads_or_is_refused(flip: int, tmp_path: Path) -> None:
     """A bad disk: a memory or a `StateFileError`, never another exception; and a memory that can be worked with."""

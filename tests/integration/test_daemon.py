@@ -14,6 +14,7 @@ import pytest
 from harness import DatagramSocket, get, utc_now
 from process import Process, config, daemon, environment, free_port
 
+from promises import Area, promise
 from rolewatch.simulator import Simulator
 
 
@@ -113,6 +114,11 @@ def test_bad_settings_at_the_start_end_it_with_78(simulator: Simulator, tmp_path
     assert all(line.startswith(f"rolewatch: {path}:") for line in process.other)
 
 
+@promise(
+    Area.SURROUNDINGS,
+    "The port is taken",
+    "It ends with status 69, and says which address and what to do; systemd tries again",
+)
 def test_a_port_that_is_taken_ends_it_with_69(simulator: Simulator) -> None:
     """EX_UNAVAILABLE, with the address and what to do: systemd may try again."""
     with socket.socket() as taken:
@@ -214,6 +220,11 @@ def test_a_stop_goes_before_everything_else(simulator: Simulator, tmp_path: Path
     assert not [entry for entry in process.entries if entry["event"] == "config_reloaded"]
 
 
+@promise(
+    Area.SURROUNDINGS,
+    "Hundreds of SIGHUP and SIGUSR1 come at once",
+    "A second lies between two polls at the least; a stop is taken at once",
+)
 def test_a_storm_of_signals_is_no_storm_on_imds(simulator: Simulator, tmp_path: Path) -> None:
     """Whatever comes, a second lies between two polls: the budget of packets to IMDS is the whole host's."""
     with daemon("--config", str(config(tmp_path, simulator))) as process:

@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from rolewatch.errors import UnavailableError
 from rolewatch.publish import listeners
 from rolewatch.publish.request import BadRequestError, Request, Response, parse
 from rolewatch.publish.tls_stream import TlsStream
@@ -86,8 +87,8 @@ class Server:
     def start(self) -> None:
         """Bind, and answer from now on, in a thread that does not keep the process alive.
 
-        Raise `ConfigError` for an address that is none, `UnavailableError` for one that cannot be bound; both say what
-        to do.
+        Raise `ConfigError` for an address that is none, `UnavailableError` for one that cannot be bound, and where the
+        kernel gives no thread or no descriptor for the serving; all say what to do.
         """
         handed_in = self._handed_in
         self._listeners = listeners.adopt(handed_in) if handed_in else listeners.bind(self._wanted, backlog=BACKLOG)
@@ -95,11 +96,18 @@ class Server:
         if not self._listeners:
             return
         started: Future[_Running] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(started)), name="rolewatch-http", daemon=True
-        )
-        self._thread.start()
-        self._running = started.result()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="rolewatch-http", daemon=True)
+        try:
+            self._thread.start()
+            self._running = started.result()
+        except (OSError, RuntimeError) as error:
+            self._thread = None
+            listeners.close(self._listeners)
+            raise UnavailableError(
+                f"Cannot serve on {', '.join(self.addresses)}: {getattr(error, 'strerror', None) or error}. rolewatch "
+                "needs one thread and some descriptors for it: look at TasksMax=, MemoryMax= and LimitNOFILE= of its "
+                "unit, and at the limits of the host."
+            ) from None
 
     def stop(self) -> None:
         """Close everything within a second, whatever the peers do. Does nothing where nothing runs."""
@@ -128,6 +136,15 @@ class Server:
         except Exception as error:  # noqa: BLE001 - one request that fails must not end the serving of others
             self._failure = error
             return _INTERNAL_ERROR
+
+    def _run(self, started: Future[_Running]) -> None:
+        """Serve, in the thread. Whatever keeps that from beginning is for `start` to raise, which waits for it."""
+        try:
+            asyncio.run(self._serve(started))
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)
 
     async def _serve(self, started: Future[_Running]) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()

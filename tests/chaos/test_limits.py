@@ -1,0 +1,289 @@
+"""What the kernel refuses: descriptors, memory, threads, processes. And what is done to the process itself."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from harness import DatagramSocket, get, utc_now
+from process import LIMIT, Process, config, daemon, environment, free_port
+
+from chaos.living import BREATH, Living, living
+from promises import Area, Measured, promise
+from rolewatch.simulator import Simulator
+from rolewatch.state_file import StateFile
+
+pytestmark = pytest.mark.slow
+
+FEW = 6
+"""Descriptors: fewer than are open already, so that not one more is to be had."""
+
+
+@pytest.fixture(name="simulator")
+def an_imds() -> Iterator[Simulator]:
+    """Run an IMDS in good health."""
+    with Simulator(now=utc_now) as running:
+        yield running
+
+
+@pytest.fixture(name="watching")
+def a_daemon(simulator: Simulator, tmp_path: Path) -> Iterator[Living]:
+    """Yield a daemon that watches, with a state file in the test's directory."""
+    environ = {"STATE_DIRECTORY": str(tmp_path)}
+    with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:
+        yield living(process)
+
+
+def limit(pid: int, what: int, soft: int) -> int:
+    """Set the soft limit of *what* of the process *pid*; return what it was."""
+    old, hard = resource.prlimit(pid, what)
+    resource.prlimit(pid, what, (soft, hard))
+    return old
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "No file descriptor is left",
+    "Each poll fails with its errno and is told, the watching goes on, and the next poll that gets one is as ever",
+)
+def test_without_descriptors_the_polls_fail_and_recover(watching: Living) -> None:
+    """EMFILE: for the poll it is an IMDS that cannot be reached, and the evidence says why."""
+    old = limit(watching.pid, resource.RLIMIT_NOFILE, FEW)
+    watching.signal(signal.SIGUSR1)
+    failed = watching.process.wait_for("poll_failed")
+    limit(watching.pid, resource.RLIMIT_NOFILE, old)
+    watching.poll()
+
+    assert failed["errno"] == 24
+    assert watching.metric("rolewatch_state", state="ok") == 1
+    assert watching.metric("rolewatch_poll_failures_total", reason="connect") == 1
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "The kernel gives no more memory",
+    "It watches on, or ends and is started again by systemd; the state file is whole either way",
+)
+def test_without_memory_the_state_file_stays_whole(watching: Living, simulator: Simulator, tmp_path: Path) -> None:
+    """What it has is enough for most; a poll for which it is not ends as any failure."""
+    sizes = Path(f"/proc/{watching.pid}/statm").read_text().split()
+    limit(watching.pid, resource.RLIMIT_AS, int(sizes[0]) * os.sysconf("SC_PAGESIZE"))
+    for scenario in ("huge", "assume_role_unauthorized", "imds_html"):
+        simulator.switch(scenario)
+        with contextlib.suppress(OSError):
+            watching.poll()
+
+    assert StateFile(tmp_path).load(boot_id="").instance_id
+    assert watching.process.popen.poll() in (None, 1)
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "No thread can be started when rolewatch starts",
+    "It ends with status 69 and a sentence that says what to do; systemd tries again",
+)
+def test_where_no_thread_can_be_started_it_says_so(simulator: Simulator, tmp_path: Path) -> None:
+    """TasksMax=, a limit of processes, no memory for a stack: the kernel does not say which."""
+    script = 'ulimit -s unlimited; ulimit -s 8000000; ulimit -v 4000000; exec "$@"'
+    command = [sys.executable, "-m", "rolewatch", "run", "--config", str(config(tmp_path, simulator))]
+    done = subprocess.run(
+        ["/bin/bash", "-c", script, "bash", *command],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (69, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "TasksMax=" in done.stderr
+
+
+NO_FORK = """
+import runpy, sys
+def refuse(event, arguments):
+    if event in {"os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "subprocess.Popen"}:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+sys.addaudithook(refuse)
+sys.argv[0] = "rolewatch"
+runpy.run_module("rolewatch", run_name="__main__")
+"""
+"""rolewatch, where every fork fails."""
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "`fork` fails",
+    "rolewatch starts no process and notices nothing",
+)
+def test_it_needs_no_fork(simulator: Simulator, tmp_path: Path) -> None:
+    """From its start over a fault, a reload and the page to its end."""
+    popen = subprocess.Popen(
+        [sys.executable, "-c", NO_FORK, "run", "--config", str(config(tmp_path, simulator))],
+        env=environment(RUNTIME_DIRECTORY=str(tmp_path)),
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    process = Process(popen)
+    try:
+        watching = living(process)
+        simulator.switch("assume_role_unauthorized")
+        watching.poll(2)
+        watching.signal(signal.SIGHUP)
+        process.wait_for("config_reloaded")
+        assert get(f"http://{watching.address}/")[0] == 200
+        watching.signal(signal.SIGTERM)
+        assert process.ended() == 0
+    finally:
+        process.end()
+
+    assert process.wait_for("fault_raised")
+    assert [entry for entry in process.entries if entry["event"] == "publisher_failed"] == []
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "The process is stopped for a while (SIGSTOP, a frozen control group)",
+    "It polls at once when it goes on, and answers",
+)
+def test_a_stopped_process_polls_when_it_goes_on(watching: Living, measured: Measured) -> None:
+    """What came meanwhile is taken: a poll that was asked for is one poll."""
+    before = watching.polls()
+    for number in (signal.SIGSTOP, signal.SIGUSR1, signal.SIGUSR1):
+        watching.signal(number)
+    time.sleep(1.5)
+    begun = time.monotonic()
+    watching.signal(signal.SIGCONT)
+    watching.wait_for_polls(before + 1)
+
+    measured("from SIGCONT to the end of the poll", time.monotonic() - begun, "s", bound=5.0)
+    assert watching.polls() == before + 1
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "SIGPIPE comes",
+    "It watches on",
+)
+def test_sigpipe_is_nothing(watching: Living) -> None:
+    """Whoever reads a pipe of ours may go."""
+    watching.signal(signal.SIGPIPE)
+    watching.poll()
+
+    assert watching.process.popen.poll() is None
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "The settings are gone, or cannot be read, at a reload",
+    "The old ones stay in force; it is told and shown in the metrics",
+)
+def test_settings_that_are_gone_change_nothing(watching: Living, tmp_path: Path) -> None:
+    """A directory that is not mounted, an editor that renames."""
+    (tmp_path / "rolewatch.toml").unlink()
+    watching.signal(signal.SIGHUP)
+    rejected = watching.process.wait_for("config_rejected")
+    watching.poll()
+
+    assert "rolewatch.toml" in str(rejected["message"])
+    assert watching.metric("rolewatch_config_last_reload_successful") == 0
+    assert watching.metric("rolewatch_state", state="ok") == 1
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "Standard input, output and error are closed",
+    "It watches as ever; the last 256 entries wait, and those before them are counted as lost",
+)
+def test_without_standard_streams_it_watches(simulator: Simulator, tmp_path: Path) -> None:
+    """A careless supervisor. No descriptor of a socket may be taken for standard error."""
+    with outside(simulator, tmp_path, 'exec "$@" <&- >&- 2>&-') as watching:
+        watching.wait_for_polls(1)
+        watching.poll()
+        assert watching.metric("rolewatch_state", state="ok") == 1
+        assert watching.metric("rolewatch_log_messages_dropped_total") == 0  # they wait: there is room for 256
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "Nobody reads standard error, and its pipe is full",
+    "The watching does not wait; the entries do, and come when somebody reads",
+)
+def test_a_full_pipe_at_stderr_is_not_waited_for(simulator: Simulator, tmp_path: Path, measured: Measured) -> None:
+    """A log shipper that hangs: a daemon that writes and waits would hang with it."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writer, b"x" * 4095 + b"\n")
+    with outside(simulator, tmp_path, f'exec "$@" 2>&{writer}', writer) as watching:
+        os.close(writer)
+        watching.wait_for_polls(1)
+        simulator.switch("assume_role_unauthorized")
+        measured("slowest poll", watching.poll(2), "s")
+        assert watching.metric("rolewatch_state", state="failed") == 1
+        with os.fdopen(reader, "rb") as pipe:
+            assert pipe.readline() == b"x" * 4095 + b"\n"
+            events = []
+            while "fault_raised" not in events:
+                events.append(json.loads(pipe.readline())["event"])
+        assert watching.metric("rolewatch_log_messages_dropped_total") == 0
+
+    assert events[0] == "started"
+
+
+@contextlib.contextmanager
+def outside(simulator: Simulator, directory: Path, script: str, *descriptors: int) -> Iterator[Living]:
+    """Yield a daemon that *script* starts as its arguments, of which only the port is known."""
+    address = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "rolewatch", "run", "--config", str(config(directory, simulator))]
+    popen = subprocess.Popen(
+        ["/bin/bash", "-c", script, "bash", *command, "--listen", address],
+        env=environment(),
+        pass_fds=descriptors,
+        text=True,
+    )
+    try:
+        yield Living(popen, address)
+    finally:
+        popen.kill()
+        popen.wait()
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "systemd is frozen while rolewatch starts and watches, the queue of its notify socket full",
+    "It starts, polls and answers; when systemd reads again it hears within 5 s that rolewatch is ready",
+)
+def test_with_a_frozen_systemd_it_starts_and_watches(simulator: Simulator, tmp_path: Path, measured: Measured) -> None:
+    """The whole daemon; what is told and when is in the tests of the publisher."""
+    systemd = DatagramSocket(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others, contextlib.suppress(BlockingIOError):
+        others.settimeout(0)
+        while True:
+            others.sendto(b"STATUS=of another service", str(systemd.path))
+    environ = {"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": "4000000"}
+    with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:
+        watching = living(process)
+        measured("slowest poll", watching.poll(2), "s")
+        others_said = {b"STATUS=of another service"}
+        assert set(systemd.received()) == others_said
+        begun = time.monotonic()
+        said: list[bytes] = []
+        while b"READY=1" not in said:
+            assert time.monotonic() - begun < LIMIT
+            said += systemd.received()
+            time.sleep(BREATH)
+        measured("until it is told that rolewatch is ready", time.monotonic() - begun, "s", bound=5.0)
+    systemd.close()
