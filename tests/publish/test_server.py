@@ -15,6 +15,7 @@ from typing import Any, Iterator, List
 
 import pytest
 
+from promises import Area, promise
 from publish.raw import PATIENCE, answer, ask, dial, endpoint, exchange, hung_up, idle, read_all, reset
 from rolewatch.errors import ConfigError, UnavailableError, UsageError
 from rolewatch.publish.request import Request, Response
@@ -179,6 +180,7 @@ def test_of_requests_in_a_row_the_first_is_answered(address: str) -> None:
     assert b"/first" in told
 
 
+@promise(Area.SCRAPERS, "a head of 100 kB", "it is refused with 431")
 @pytest.mark.parametrize(
     "sent",
     [
@@ -211,6 +213,7 @@ def test_a_peer_that_goes_on_talking_is_cut_off(address: str) -> None:
 # -- time --------------------------------------------------------------------------------------------------------------
 
 
+@promise(Area.SCRAPERS, "a request that drips", "it is cut off at the deadline, and told so")
 def test_a_request_that_drips_is_cut_off_at_the_deadline() -> None:
     """A slow loris is told off, however steadily it drips: the time is for the whole request, not for the next byte."""
     with serving(deadline=0.4) as server, dial(server.addresses[0]) as connection:
@@ -232,6 +235,7 @@ def test_a_connection_without_a_request_is_closed_without_a_word() -> None:
         assert connection.recv(1000) == b""
 
 
+@promise(Area.SCRAPERS, "a scraper that does not take its answer", "the answer's memory is given back at the deadline")
 def test_a_peer_that_does_not_take_its_answer_is_cut_off() -> None:
     """The answer's memory is given back at the deadline."""
     body = b"x" * 50_000_000
@@ -263,6 +267,7 @@ def test_a_hundred_scrapers_at_once_are_all_served(address: str) -> None:
     assert told == [200] * 100
 
 
+@promise(Area.SCRAPERS, "a thousand idle connections", "the oldest are shed, and a scraper is served")
 @pytest.mark.usefixtures("many_files")
 def test_a_thousand_idle_connections_do_not_keep_a_scraper_out(address: str) -> None:
     """The oldest are shed. The scraper is served while the others hold on, and the number is bounded."""
@@ -283,6 +288,26 @@ def test_the_oldest_connection_makes_room() -> None:
 
         assert answer(read_all(second)).status == answer(read_all(third)).status == 200
         assert hung_up([first], seconds=PATIENCE) == 1
+
+
+@promise(
+    Area.SCRAPERS,
+    "a host that opens more connections than there is room for",
+    "it pushes out its own, and nobody else's",
+)
+def test_a_host_that_opens_many_pushes_out_its_own() -> None:
+    """A scraper of another host, whose connection is older than all of them, is served."""
+    with serving(max_connections=4) as server, dial(server.addresses[0]) as scraper, contextlib.ExitStack() as stack:
+        crowd = [
+            stack.enter_context(
+                socket.create_connection(endpoint(server.addresses[0]), PATIENCE, source_address=("127.0.0.2", 0))
+            )
+            for _ in range(10)
+        ]
+        assert hung_up(crowd[6:7], seconds=PATIENCE) == 1  # room for three of them; the seventh made it for the last
+        scraper.sendall(GET)
+
+        assert answer(read_all(scraper)).status == 200
 
 
 def test_a_peer_that_resets_does_no_harm(address: str) -> None:
@@ -311,6 +336,9 @@ server.stop()
 """
 
 
+@promise(
+    Area.SCRAPERS, "connections that hold every file descriptor", "it waits without spinning, and is back when they go"
+)
 def test_without_file_descriptors_it_neither_spins_nor_dies_nor_speaks() -> None:
     """When connections hold every descriptor, accept() fails with EMFILE. It waits, and is back when they go."""
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "agent")}
@@ -359,6 +387,7 @@ def test_a_handler_that_fails_costs_its_request_only(capfd: pytest.CaptureFixtur
 # -- start and stop ----------------------------------------------------------------------------------------------------
 
 
+@promise(Area.SCRAPERS, "open connections when the daemon is told to stop", "it stops within a second")
 def test_stop_is_quick_whatever_the_peers_do() -> None:
     """The agent ends within a second of SIGTERM; the endpoint has its share of that."""
     with serving() as server:

@@ -16,6 +16,7 @@ from typing import Any, Iterator, List, Optional
 import pytest
 
 from certificates import Authority, Pair
+from promises import Area, promise
 from publish.raw import PATIENCE, answer, dial, endpoint, exchange, hung_up, idle, read_all
 from rolewatch.publish import tls
 from rolewatch.publish.request import Response
@@ -172,6 +173,7 @@ def test_sockets_that_systemd_hands_in_speak_it_too(authority: Authority, server
         assert fetch(server, authority.trusting()).status == 200
 
 
+@promise(Area.SCRAPERS, "TLS: handshake after handshake", "no session is kept in memory")
 def test_no_session_is_remembered(authority: Authority, server_pair: Pair) -> None:
     """OpenSSL would keep 20,480 of TLS 1.2 in memory, and would let a client back in without looking at it again."""
     context = tls.make_context(authority.settings(server_pair))
@@ -305,6 +307,11 @@ def test_a_handshake_that_is_never_finished_ends_at_the_deadline(
         assert time.monotonic() - began < 5
 
 
+@promise(
+    Area.SCRAPERS,
+    "TLS: half-open handshakes, more than there is room for",
+    "the oldest are shed, and a scraper is served",
+)
 def test_half_open_handshakes_count_as_connections(secured: Server, authority: Authority) -> None:
     """More than there is room for, each having been answered: the oldest are shed, and a scraper is served."""
     with idle(secured.addresses[0], 2 * MAX_CONNECTIONS) as connections:

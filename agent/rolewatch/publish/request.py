@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Dict, Mapping, Optional, Tuple
 
 _END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_END = 4
 _REQUEST_LINE = re.compile(r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) (?P<target>[!-~]+) HTTP/(?P<version>[0-9]\.[0-9])")
 _HEADER = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _LETTERS = re.compile(rb"[A-Za-z]")
@@ -70,8 +71,8 @@ def parse(data: bytes, *, seen: int, most: int) -> Optional[Request]:
     """
     if data and not _LETTERS.match(data):
         raise BadRequestError(HTTPStatus.BAD_REQUEST, "That is not HTTP. Is the other side speaking TLS?")
-    end = _END.search(data, max(0, seen - 3))
-    if len(data) > most and (end is None or end.start() > most):
+    end = _END.search(data, max(0, seen - 3), most + _LONGEST_END)  # not all of a megabyte: nobody else gets a turn
+    if len(data) > most and end is None:
         raise BadRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The request's head exceeds {most} bytes.")
     if b"\n" not in data[seen:]:
         return None

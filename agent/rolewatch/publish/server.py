@@ -26,13 +26,19 @@ from rolewatch.publish.tls_stream import TlsStream
 Handler = Callable[[Request], Response]
 """Answers one request, at once: it runs in the server's only thread."""
 
-BACKLOG = 128
+BACKLOG = 1024
+"""Connections that wait in the kernel. Were there no room, a scraper's first packet would be lost, and be sent again a
+second later; the kernel has its own bound (net.core.somaxconn)."""
+AT_ONCE = 128
+"""Connections accepted before those that are there get a turn: fewer, and a flood fills what waits in the kernel."""
 MAX_CONNECTIONS = 128
-"""Live connections. One more takes the place of the oldest."""
+"""Live connections. One more takes the place of the oldest of the host that holds most."""
 MAX_HEAD = 8192
 """Bytes of a request's head. Prometheus sends some 400."""
 MAX_RECEIVED = 1 << 16
 """Bytes that may come before the request is complete: a handshake with a chain of certificates takes some 10,000."""
+READ_AT_ONCE = 1 << 15
+"""Bytes. asyncio would read 256 KiB for each connection, and so grow by 24 MiB under a flood of giant requests."""
 MAX_THROWN_AWAY = 1 << 18
 """Bytes that are read after a request, so that the peer gets to see its answer."""
 DEADLINE = 5.0
@@ -151,8 +157,10 @@ class Server:
         loop.set_exception_handler(self._note)
         try:
             servers = [
-                await loop.create_server(self._connection, sock=each, backlog=BACKLOG) for each in self._listeners
+                await loop.create_server(self._connection, sock=each, backlog=AT_ONCE) for each in self._listeners
             ]
+            for each in self._listeners:
+                each.listen(BACKLOG)  # asyncio has set it to `AT_ONCE`
         except Exception as error:  # noqa: BLE001 - `start` waits for it, and raises it
             started.set_exception(error)
             return
@@ -175,34 +183,45 @@ class Server:
 
 
 class _Pool:
-    """The live connections, in the order in which they came."""
+    """The live connections, by the host at their other end, each host's in the order in which they came."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._live: Dict[_Connection, None] = {}
+        self._number = 0
+        self.buffer = bytearray(READ_AT_ONCE)
+        """What comes, from whichever connection it is; taken out of it at once."""
+        self._hosts: Dict[str, Dict[_Connection, None]] = {}
 
     def enter(self, connection: _Connection) -> None:
-        """Let *connection* in. Where there is no room, the oldest has to go.
+        """Let *connection* in. Where there is no room, the oldest of the host that holds most has to go.
 
         A scrape takes milliseconds, so the oldest is one that idles: a thousand idle connections keep no scraper out.
+        And a host that opens them faster than that pushes out its own alone.
         """
-        if len(self._live) >= self._most:
-            oldest = next(iter(self._live))
+        if self._number >= self._most:
+            crowd = max(self._hosts, key=lambda host: len(self._hosts[host]))
+            oldest = next(iter(self._hosts[crowd]))
             self.leave(oldest)
             oldest.abort()
-        self._live[connection] = None
+        self._hosts.setdefault(connection.host, {})[connection] = None
+        self._number += 1
 
     def leave(self, connection: _Connection) -> None:
         """Let *connection* out."""
-        self._live.pop(connection, None)
+        of_host = self._hosts.get(connection.host, {})
+        if connection in of_host:
+            del of_host[connection]
+            self._number -= 1
+            if not of_host:
+                del self._hosts[connection.host]
 
     def abort(self) -> None:
         """End every connection."""
-        for connection in tuple(self._live):
+        for connection in [each for of_host in self._hosts.values() for each in of_host]:
             connection.abort()
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     """One connection: a head is read, an answer is sent, and the peer closes or is closed upon."""
 
     def __init__(self, answer: Handler, pool: _Pool, deadline: float, tls: Optional[TlsStream]) -> None:
@@ -218,20 +237,28 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the time for the request."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # a stream's transport is one
+        peer = transport.get_extra_info("peername")
+        self.host: str = peer[0] if isinstance(peer, tuple) else ""
+        """Who is at the other end; all who come through a socket in the file system are one."""
         self._timer = asyncio.get_running_loop().call_later(self._deadline, self._too_slow)
         self._pool.enter(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's signature
+        """Give the one place to read to."""
+        return self._pool.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Answer when the head is complete. What comes after it is read and thrown away.
 
         A socket closed with bytes unread is reset by the kernel, and the peer would lose the answer.
         """
         if self._answered:
-            self._thrown_away += len(data)
+            self._thrown_away += nbytes
             if self._thrown_away > MAX_THROWN_AWAY:
                 self.abort()
             return
-        is_first, self._received = not self._received, self._received + len(data)
+        data = bytes(self._pool.buffer[:nbytes])
+        is_first, self._received = not self._received, self._received + nbytes
         if self._tls is None:
             self._take(data)
         elif is_first and data[:1].isalpha():  # no record of TLS begins with a letter, and every method of HTTP does
