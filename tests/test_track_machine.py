@@ -114,8 +114,8 @@ class Tracker(RuleBasedStateMachine):
 def test_any_history(*, long: bool) -> None:
     """Against a model of the promises that shares nothing with the tracker."""
     profile = settings(
-        max_examples=1000 if long else 50,
-        stateful_step_count=100 if long else 40,
+        max_examples=300 if long else 50,
+        stateful_step_count=60 if long else 40,
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Tracker, settings=profile)
