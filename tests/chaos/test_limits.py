@@ -27,7 +27,7 @@ from rolewatch.state_file import StateFile
 pytestmark = pytest.mark.slow
 
 FEW = 6
-"""Descriptors: fewer than are open already, so that not one more is to be had."""
+"""Descriptors: fewer than a daemon has open when it watches, and one too few for it to begin."""
 
 
 @pytest.fixture(name="simulator")
@@ -109,6 +109,27 @@ def test_where_no_thread_can_be_started_it_says_so(simulator: Simulator, tmp_pat
     assert (done.returncode, done.stdout) == (69, ""), done.stderr
     assert "Traceback" not in done.stderr
     assert "TasksMax=" in done.stderr
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "No file descriptor is left when rolewatch starts",
+    "It ends with status 69 and a sentence that says what to do; it never hangs",
+)
+def test_where_no_descriptor_is_left_at_the_start_it_says_so(simulator: Simulator, tmp_path: Path) -> None:
+    """The server's loop needs some of its own, in its thread: who waits for the thread must hear of it."""
+    command = [sys.executable, "-m", "rolewatch", "run", "--config", str(config(tmp_path, simulator))]
+    done = subprocess.run(
+        ["/bin/bash", "-c", 'ulimit -n "$0"; exec "$@"', str(FEW), *command],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 69, done.stderr
+    assert "LimitNOFILE=" in done.stderr
 
 
 NO_FORK = """
@@ -225,8 +246,8 @@ def test_without_standard_streams_it_watches(simulator: Simulator, tmp_path: Pat
 def test_a_full_pipe_at_stderr_is_not_waited_for(simulator: Simulator, tmp_path: Path, measured: Measured) -> None:
     """A log shipper that hangs: a daemon that writes and waits would hang with it."""
     reader, writer = os.pipe()
-    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-    os.write(writer, b"x" * 4095 + b"\n")
+    stuffing = b"x" * (fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) - 1) + b"\n"
+    os.write(writer, stuffing)
     with outside(simulator, tmp_path, f'exec "$@" 2>&{writer}', writer) as watching:
         os.close(writer)
         watching.wait_for_polls(1)
@@ -234,7 +255,7 @@ def test_a_full_pipe_at_stderr_is_not_waited_for(simulator: Simulator, tmp_path:
         measured("slowest poll", watching.poll(2), "s")
         assert watching.metric("rolewatch_state", state="failed") == 1
         with os.fdopen(reader, "rb") as pipe:
-            assert pipe.readline() == b"x" * 4095 + b"\n"
+            assert pipe.readline() == stuffing
             events = []
             while "fault_raised" not in events:
                 events.append(json.loads(pipe.readline())["event"])
