@@ -20,8 +20,10 @@ _HEAD = """\
 # What rolewatch survives
 
 Each row is a test of the repository, and its figures are what the test measured when this page was written: the worst
-of all its cases, and, where the test has one, the bound that it holds. `make reliability` runs them all and writes the
-page anew. What is not on it, nobody has tried.
+of all its cases, and, where the test has one, the bound that it holds. `make reliability` runs them all, in the form of
+minutes that CI runs, and writes the page anew; `make reliability FORM=--long` takes an hour: a month of polls instead
+of a day, a year of the tracker's instead of a month, resets at each byte instead of some, half a minute of each flood.
+What is not on the page, nobody has tried.
 """
 
 
@@ -104,9 +106,10 @@ def _figure(name: str, unit: str, value: float, bound: Optional[float]) -> str:
 class Page:
     """Gathers the promises from the reports of their tests, in whichever process these ran, and writes the page."""
 
-    def __init__(self, path: Optional[Path]) -> None:
-        """Write to *path* in the end, unless it is None."""
+    def __init__(self, path: Optional[Path], form: str = "long") -> None:
+        """Write to *path* in the end, unless it is None, and say in which *form* the tests ran."""
         self._path = path
+        self._form = form
         self._rows: Dict[str, Row] = {}
         self._broken: List[str] = []
 
@@ -135,15 +138,15 @@ class Page:
         if self._broken or not self._rows:
             terminalreporter.write_line(f"{self._path} is not written: {len(self._broken)} promises are not held.")
             return
-        self._path.write_text(page(list(self._rows.values())), encoding="utf-8")
+        self._path.write_text(page(list(self._rows.values()), self._form), encoding="utf-8")
         terminalreporter.write_line(f"{self._path} is written: {len(self._rows)} promises.")
 
 
-def page(rows: List[Row]) -> str:
-    """Return the page of *rows*, in the order of the areas."""
+def page(rows: List[Row], form: str) -> str:
+    """Return the page of *rows*, in the order of the areas. *form*: in which the tests ran, ``long`` or ``short``."""
     today = f"{datetime.now(timezone.utc):%Y-%m-%d}"
     where = f"Python {platform.python_version()}, Linux {platform.release().partition('-')[0]}, {platform.machine()}"
-    parts = [_HEAD, f"Written on {today}: {where}.\n"]
+    parts = [_HEAD, f"Written on {today}, in the {form} form: {where}.\n"]
     for area in Area:
         of_area = [row for row in rows if row.area is area]
         if of_area:
@@ -159,8 +162,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gather what the tests report."""
-    config.pluginmanager.register(Page(config.getoption("--reliability")), "promises-page")
+    """Gather what the tests report, where the reports come together: not in a worker of xdist."""
+    if not hasattr(config, "workerinput"):
+        form = "long" if config.getoption("--long") else "short"
+        config.pluginmanager.register(Page(config.getoption("--reliability"), form), "promises-page")
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
