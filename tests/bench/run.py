@@ -81,7 +81,7 @@ def whole() -> int:
         directory = Path(name)
         figures = of_rolewatch(POLLS, 5)
         show(figures)
-        for more in (of_others(directory, 5), cadence.by_the_minute(directory, 3, 60.0), sizes.installed()):
+        for more in (of_others(directory, 3), cadence.by_the_minute(directory, 2, 60.0), sizes.installed()):
             show(more)
             figures += more
         detections = []
