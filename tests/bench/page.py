@@ -68,7 +68,8 @@ The bounds that `make bench` holds rolewatch to:
 _DETECTION = """\
 ## Who notices, and after how long
 
-Each scenario of `rolewatch simulate` befalls an instance that was well, at the worst moment: just after everybody looked.
+Each scenario of `rolewatch simulate` befalls an instance that was well, just after all but rolewatch looked, which is
+somewhere in its interval.
 **rolewatch** has noticed when it raises a fault, which it does when it has seen it in two or three polls. The **script** has
 noticed when it says that there are no credentials, or that they expire within 15 minutes; **blackbox_exporter** when the probe
 fails; the **botocore loop** when the program gets an exception. Seven hours are watched, longer than any credentials live (two

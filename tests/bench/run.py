@@ -81,7 +81,12 @@ def whole() -> int:
         directory = Path(name)
         figures = of_rolewatch(POLLS, 5)
         show(figures)
-        for more in (of_others(directory, 5), cadence.by_the_minute(directory, 3, 60.0), sizes.installed()):
+        for measure in (
+            lambda: of_others(directory, 3),
+            lambda: cadence.by_the_minute(directory, 2, 60.0),
+            sizes.installed,
+        ):
+            more = measure()
             show(more)
             figures += more
         detections = []
