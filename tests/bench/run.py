@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import List
+from typing import Callable, List
 
 from bench import alternatives, cadence, daemon, detection, page, sizes
 from bench.figures import Figure
@@ -81,11 +81,12 @@ def whole() -> int:
         directory = Path(name)
         figures = of_rolewatch(POLLS, 5)
         show(figures)
-        for measure in (
+        parts: List[Callable[[], List[Figure]]] = [
             lambda: of_others(directory, 3),
             lambda: cadence.by_the_minute(directory, 2, 60.0),
             sizes.installed,
-        ):
+        ]
+        for measure in parts:
             more = measure()
             show(more)
             figures += more
