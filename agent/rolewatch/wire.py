@@ -233,6 +233,11 @@ def read_body(response: requests.Response) -> bytearray:
     return body
 
 
+_ZEROS = bytes(1024)
+
+
 def wipe(body: bytearray) -> None:
     """Overwrite *body*: freed memory is not, and would be found in it until it is needed again."""
-    body[:] = bytes(len(body))
+    with memoryview(body) as view:  # takes no memory, for it may be that there is none
+        for start in range(0, len(body), len(_ZEROS)):
+            view[start : start + len(_ZEROS)] = _ZEROS[: len(body) - start]
