@@ -87,7 +87,8 @@ class Row:
         """What stands on the page of it, whatever was measured."""
         file, _, function = self.test.partition("::")
         sentence = function.removeprefix("test_").replace("_", " ")
-        return self.area.value, self.what, self.holds, f"[{sentence}](../{file})"
+        what, holds = (text[:1].upper() + text[1:] for text in (self.what, self.holds))
+        return self.area.value, what, holds, f"[{sentence}](../{file})"
 
     def __str__(self) -> str:
         """One row of the table."""

@@ -56,7 +56,7 @@ def test_the_page_has_the_worst_figure_of_all_cases(tmp_path: Path) -> None:
     page.pytest_terminal_summary(Terminal())  # type: ignore[arg-type]
 
     assert (
-        "| it rains | it stays dry | 3 cases, wait 3 s (at most 10) | [rain](../tests/test_x.py) |" in path.read_text()
+        "| It rains | It stays dry | 3 cases, wait 3 s (at most 10) | [rain](../tests/test_x.py) |" in path.read_text()
     )
 
 

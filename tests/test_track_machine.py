@@ -152,7 +152,7 @@ def trouble(history: History, chance: random.Random) -> None:
 
 @promise(
     Area.ENDURANCE,
-    "A year in simulated time, with troubles of every kind on most days",
+    "A year in simulated time (in the short form a month), with troubles of every kind on most days",
     "Every fault stands when it should and no other; the hours between are quiet; what is remembered stays small",
 )
 @pytest.mark.slow

@@ -156,7 +156,7 @@ def test_the_shipped_settings_change_nothing(today: Built, tmp_path: Path) -> No
     said("dpkg-deb", "--extract", today.deb, tmp_path)
     text = (tmp_path / "etc/rolewatch/rolewatch.toml").read_text(encoding="utf-8")
 
-    assert {key for table in tomllib.loads(text).values() for key in table} == set()
+    assert {key for table in tomllib.loads(text).values() for key, value in table.items() if value != {}} == set()
     assert len(re.findall("^#[a-z_]+ = ", text, flags=re.MULTILINE)) > 20
 
 
