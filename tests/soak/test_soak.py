@@ -21,7 +21,7 @@ two such pieces that are used in part. `make soak`, on what the packages install
 @pytest.mark.timeout(3000)
 @promise(
     Area.ENDURANCE,
-    "A month of polls every 30 s (in the short form a day), through all scenarios at random, with scrapes, reloads, restarts",
+    "All scenarios at random for a month of polls (in the short form a day), with scrapes, reloads, restarts",
     "Memory, file descriptors and threads stay as they were; no poll is missed, no entry lost, no scrape refused",
 )
 def test_a_month_leaves_it_as_it_was(tmp_path: Path, measured: Measured, *, long: bool) -> None:
