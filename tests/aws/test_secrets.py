@@ -17,6 +17,7 @@ pytest.importorskip("boto3")
 from aws import cloud
 from promises import Area, promise
 from rolewatch.cli import main
+from rolewatch.simulator.instance import REGION
 
 CANARY = "CANARYwJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPL"
 KEY_ID = "ASIACANARY7CANARY7QX"
@@ -106,7 +107,7 @@ def test_preflight_tells_no_key(
 ) -> None:
     """In words and as JSON."""
     caplog.set_level(logging.DEBUG)
-    asked = ("preflight", "visible", "--role", cloud.ROLE, "--region", cloud.REGION, "--endpoint", house.imds.endpoint)
+    asked = ("preflight", "visible", "--role", cloud.ROLE, "--region", REGION, "--endpoint", house.imds.endpoint)
     for kind in ALL_KINDS if long else KINDS[:2]:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in {"AWS_ENDPOINT_URL": house.cloud.url, **chain(kind, tmp_path)}.items():
