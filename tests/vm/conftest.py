@@ -13,24 +13,10 @@ import pytest
 from vm.guests import DIST, Boot, Guest, launched, repository
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave tests of one suite to it, and let the tests of a machine run on one worker, one after the other.
-
-    Each gets the time that an emulated machine may take; the first has the boot.
-    """
-    for item in list(items):
-        suite, mark = suite_of(item), item.get_closest_marker("suite")
-        if mark is not None and suite not in mark.args:
-            items.remove(item)
-        item.add_marker(pytest.mark.xdist_group(suite))
+    """Give each test the time that an emulated machine may take; a boot is part of the first."""
+    for item in items:
         item.add_marker(pytest.mark.timeout(1200))
-
-
-def suite_of(item: pytest.Item) -> str:
-    """Return the Debian that *item* runs on: the parameter of its machine; without one, what its module is of."""
-    parameters: dict[str, str] = getattr(getattr(item, "callspec", None), "params", {})
-    return parameters.get("guest", "bookworm" if "test_bookworm" in item.nodeid else "trixie")
 
 
 @pytest.fixture(scope="session", name="deb")
