@@ -147,6 +147,19 @@ def test_a_certificate_that_cannot_be_used_ends_the_start(
     assert "metrics.tls.cert_file" in line
 
 
+def test_a_key_that_is_missing_ends_the_start_with_its_name(
+    simulator: Simulator, authority: Authority, tmp_path: Path
+) -> None:
+    """The certificate alone may be there, while a renewal is going on."""
+    pair, missing = authority.issue(), tmp_path / "missing.key"
+    text = f'[metrics.tls]\ncert_file = "{pair.cert}"\nkey_file = "{missing}"\n'
+    with daemon("--config", str(config(tmp_path, simulator, text))) as process:
+        assert process.ended() == 69
+
+    (line,) = process.other
+    assert f"metrics.tls.key_file is {missing}, which does not exist" in line
+
+
 def test_a_certificate_that_deserves_a_look_is_told_at_start_and_reload(
     simulator: Simulator, authority: Authority, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ Whatever is wrong with a file is told with the file and with what to do, and wit
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import ssl
@@ -61,7 +62,7 @@ def make_context(settings: TlsSettings) -> Optional[ssl.SSLContext]:
 
 
 def find_warnings(settings: TlsSettings, now: datetime) -> Iterator[Tuple[str, str]]:
-    """Yield what deserves a look although it can be used: the setting, and a sentence. The files were read before."""
+    """Yield what deserves a look although it can be used: the setting, and a sentence. Raise `UnusableFileError`."""
     if not settings:
         return
     valid = validity(_read(CERT_FILE, settings.cert_file))
@@ -74,7 +75,9 @@ def find_warnings(settings: TlsSettings, now: datetime) -> Iterator[Tuple[str, s
             yield CERT_FILE, f"{its} expired at {ends}: no scraper accepts it; renew it, and reload rolewatch."
         elif valid.ends - now < min(SOON, (valid.ends - valid.begins) / 10):
             yield CERT_FILE, f"{its} expires at {ends}, and is not renewed yet; renew it, and reload rolewatch."
-    if Path(settings.key_file).stat().st_mode & stat.S_IROTH:
+    with _told(KEY_FILE, settings.key_file):
+        mode = Path(settings.key_file).stat().st_mode
+    if mode & stat.S_IROTH:
         yield KEY_FILE, f"everybody on this host may read the private key in {settings.key_file}: chmod o= it."
 
 
@@ -141,7 +144,7 @@ def _refuse() -> str:
 
 def _read(setting: str, path: str) -> str:
     """Return the text of *path*, which is held up by no pipe and no device. Raise `UnusableFileError`."""
-    try:
+    with _told(setting, path):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -150,6 +153,16 @@ def _read(setting: str, path: str) -> str:
                 data = stream.read(_LARGEST + 1)
         finally:
             os.close(descriptor)
+    if len(data) > _LARGEST:
+        raise UnusableFileError(setting, path, f"is larger than {_LARGEST >> 20} MiB, and is not read")
+    return data.decode("latin-1")  # PEM is ASCII; what stands between its blocks may be anything
+
+
+@contextlib.contextmanager
+def _told(setting: str, path: str) -> Iterator[None]:
+    """Raise `UnusableFileError` for what the system has against *path*."""
+    try:
+        yield
     except FileNotFoundError:
         raise UnusableFileError(
             setting, path, "does not exist; name the file as it is, or see to it that it is written"
@@ -158,9 +171,6 @@ def _read(setting: str, path: str) -> str:
         raise UnusableFileError(setting, path, _who_may_not()) from None
     except OSError as error:
         raise UnusableFileError(setting, path, f"cannot be read: {error.strerror}") from None
-    if len(data) > _LARGEST:
-        raise UnusableFileError(setting, path, f"is larger than {_LARGEST >> 20} MiB, and is not read")
-    return data.decode("latin-1")  # PEM is ASCII; what stands between its blocks may be anything
 
 
 def _who_may_not() -> str:
