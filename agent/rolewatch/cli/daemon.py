@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Load = Callable[[], Tuple[Settings, Sequence[str]]]
-"""Read the settings, and what deserves a warning in them. Raises `ConfigError` where they cannot be used."""
+"""Read the settings, and what deserves a warning in them. Raises `ConfigError` where they cannot be used, and
+`UnusableFileError` where a file that they name cannot."""
 AT_START = ("metrics", "textfile", "log", "state")
 """The tables that are read when the daemon starts, and not again; but for `[metrics.tls]`, which a renewed certificate
 needs."""
@@ -176,10 +177,8 @@ class Daemon:
                 return None, _rejected(error)
             finally:
                 systemd.ready()
-            now = self.clock().utc
-            health.config_ok, health.loaded = True, now
-            doubts = [text for _, text in tls.find_warnings(settings.metrics.tls, now)]
-            return self._setup(settings), _reloaded(self.settings, settings, [*warnings, *doubts])
+            health.config_ok, health.loaded = True, self.clock().utc
+            return self._setup(settings), _reloaded(self.settings, settings, warnings)
 
         return reload
 

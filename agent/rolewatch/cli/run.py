@@ -50,11 +50,11 @@ def run(arguments: Given) -> int:
 
     def load() -> Tuple[Settings, Sequence[str]]:
         loaded = options.load(arguments, **{"metrics.listen": listen})
-        return loaded.settings, loaded.warnings
+        doubts = tls.find_warnings(loaded.settings.metrics.tls, datetime.now(timezone.utc))
+        return loaded.settings, [*loaded.warnings, *(text for _, text in doubts)]
 
     settings, warnings = load()
-    doubts = tls.find_warnings(settings.metrics.tls, datetime.now(timezone.utc))
-    for warning in (*warnings, *(text for _, text in doubts)):
+    for warning in warnings:
         print(f"rolewatch: {warning}", file=sys.stderr)
     Daemon(settings, load, os.environ).run(signals.pause)
     return 0
