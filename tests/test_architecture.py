@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "settings": set(),
     "memory": {"faults", "model"},
     # observe asks and never judges.
-    "imds": {"errors", "model", "settings", "wire"},
+    "imds": {"errors", "model", "reader", "settings", "wire"},
     "wire": {"model", "reader"},
     "reader": set(),
     "documents": {"errors", "model"},

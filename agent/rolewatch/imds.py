@@ -16,8 +16,9 @@ import requests
 
 from rolewatch.errors import ImdsError
 from rolewatch.model import Failure, Phase, Reason
+from rolewatch.reader import wipe
 from rolewatch.settings import ImdsSettings
-from rolewatch.wire import MAX_BODY, BoundedRequests, Monotonic, Wire, read_body, wipe
+from rolewatch.wire import MAX_BODY, BoundedRequests, Monotonic, Wire, read_body
 
 TOKEN_PATH = "api/token"  # noqa: S105 - a path
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name

@@ -12,6 +12,14 @@ from typing import Any
 
 SIZE = 8192
 """Bytes of the buffer: an answer of IMDS comes whole."""
+_ZEROS = bytes(1024)
+
+
+def wipe(body: bytearray) -> None:
+    """Overwrite *body*: freed memory is not, and would be found in it until it is needed again."""
+    with memoryview(body) as view:  # takes no memory, for it may be that there is none
+        for start in range(0, len(body), len(_ZEROS)):
+            view[start : start + len(_ZEROS)] = _ZEROS[: len(body) - start]
 
 
 class Reader(io.BufferedIOBase):
@@ -68,7 +76,7 @@ class Reader(io.BufferedIOBase):
     def close(self) -> None:
         """Overwrite what was read, and close the stream."""
         if not self.closed:
-            self._buffer[:] = bytes(SIZE)
+            wipe(self._buffer)
             self._start = self._end = 0
             self._raw.close()
         super().close()

@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from rolewatch.model import Failure, Phase, Reason
-from rolewatch.reader import Reader
+from rolewatch.reader import Reader, wipe
 
 MAX_BODY = 64 * 1024
 """Bytes. The largest document that we read, a credentials document, has 1.6 kB (recordings of 2021)."""
@@ -231,13 +231,3 @@ def read_body(response: requests.Response) -> bytearray:
         raise
     del body[count:]
     return body
-
-
-_ZEROS = bytes(1024)
-
-
-def wipe(body: bytearray) -> None:
-    """Overwrite *body*: freed memory is not, and would be found in it until it is needed again."""
-    with memoryview(body) as view:  # takes no memory, for it may be that there is none
-        for start in range(0, len(body), len(_ZEROS)):
-            view[start : start + len(_ZEROS)] = _ZEROS[: len(body) - start]
