@@ -118,7 +118,7 @@ vm: $(READY) repo ## boot such a machine, with rolewatch on it, to log in and br
 
 .PHONY: bench
 bench: $(READY) vendor ## what it costs and sees, beside what people use instead: docs/performance.md (ARGS=--quick)
-	@PYTHONPATH=agent:tests $(BIN)/python -m bench.run $(ARGS)
+	@PYTHONPATH=agent:tests:tests/integration $(BIN)/python -m bench.run $(ARGS)
 
 .PHONY: vendor
 vendor: .venv/build/.ready ## the tree that the packages install, in build/private

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Optional
 from urllib.parse import quote
+
+from process import free_port
 
 from bench.figures import Figure
 from bench.processes import ENVIRONMENT, cpu, memory, running
@@ -38,13 +39,6 @@ class Running:
     url: Optional[str] = None
     started: float = 0.0
     """Seconds until the first answer."""
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

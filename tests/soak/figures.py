@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Counter, Iterator, List, Tuple
+from typing import Iterator, List, Tuple
+
+from bench.processes import memory
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,8 @@ class Figures:
     def of(cls, pid: int, state_file: Path) -> Figures:
         """Look at the process *pid*."""
         proc = Path("/proc", str(pid))
-        sizes = Counter[str]()
-        for line in (proc / "smaps_rollup").read_text().splitlines()[1:]:
-            name, size, _ = line.split()
-            sizes[name.rstrip(":")] += int(size)
         return cls(
-            uss=(sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1024,
-            rss=sizes["Rss"] / 1024,
-            pss=sizes["Pss"] / 1024,
+            **memory(pid),
             fds=len(list((proc / "fd").iterdir())),
             threads=len(list((proc / "task").iterdir())),
             state_file=state_file.stat().st_size if state_file.exists() else 0,
@@ -97,9 +93,7 @@ class Outcome:
         ]
         if self.after.state_file > STATE_FILE:
             sentences.append(f"state file: {self.after.state_file:.0f} bytes, and the bound is {STATE_FILE:.0f}")
-        none = {
-            name: getattr(self.counts, name) for name in ("missed", "dropped", "scrapes_failed", "publisher_failures")
-        }
+        none = {name: getattr(self.counts, name) for name in NONE}
         sentences += [f"{name.replace('_', ' ')}: {count}, and the bound is 0" for name, count in none.items() if count]
         return sentences
 
