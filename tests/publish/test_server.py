@@ -11,34 +11,19 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Iterator, List
 
 import pytest
 
 from promises import Area, promise
 from publish.raw import PATIENCE, answer, ask, dial, endpoint, exchange, hung_up, idle, read_all, reset
+from publish.serving import echo, serving
 from rolewatch.errors import ConfigError, UnavailableError, UsageError
 from rolewatch.publish.request import Request, Response
-from rolewatch.publish.server import MAX_CONNECTIONS, MAX_HEAD, Handler, Server
+from rolewatch.publish.server import MAX_CONNECTIONS, MAX_HEAD, Server
 
 GET = b"GET /there HTTP/1.1\r\nHost: x\r\n\r\n"
 LOOPBACK = ("127.0.0.1:0",)
-
-
-def echo(request: Request) -> Response:
-    """Answer with what was asked."""
-    return Response(200, repr((request.method, request.path, request.query)).encode())
-
-
-@contextlib.contextmanager
-def serving(handler: Handler = echo, **options: Any) -> Iterator[Server]:
-    """Run a server, by default on loopback."""
-    server = Server(handler, **{"addresses": LOOPBACK, **options})
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -11,15 +11,16 @@ import ssl
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Iterator, List, Optional
 
 import pytest
 
 from certificates import Authority, Pair
 from promises import Area, promise
 from publish.raw import PATIENCE, answer, dial, endpoint, exchange, hung_up, idle, read_all
+from publish.serving import serving
 from rolewatch.publish import tls
-from rolewatch.publish.request import Response
+from rolewatch.publish.request import Request, Response
 from rolewatch.publish.server import MAX_CONNECTIONS, MAX_HEAD, Server
 
 PAGE = b"x" * 30_000
@@ -51,28 +52,22 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Authority(tmp_path_factory.mktemp("other"), "other").issue("prometheus")
 
 
-@contextlib.contextmanager
-def serving(context: Optional[ssl.SSLContext], **options: Any) -> Iterator[Server]:
-    """Run a server on loopback that answers with `PAGE`."""
-    server = Server(lambda _: Response(200, PAGE), **{"addresses": ("127.0.0.1:0",), "tls": context, **options})
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+def page(_: Request) -> Response:
+    """Answer with `PAGE`."""
+    return Response(200, PAGE)
 
 
 @pytest.fixture
 def secured(authority: Authority, server_pair: Pair) -> Iterator[Server]:
     """Return a server with TLS."""
-    with serving(tls.make_context(authority.settings(server_pair))) as server:
+    with serving(page, tls=tls.make_context(authority.settings(server_pair))) as server:
         yield server
 
 
 @pytest.fixture
 def mutual(authority: Authority, server_pair: Pair) -> Iterator[Server]:
     """Return a server that asks for certificates, too."""
-    with serving(tls.make_context(authority.settings(server_pair, client_ca=authority.own.cert))) as server:
+    with serving(page, tls=tls.make_context(authority.settings(server_pair, client_ca=authority.own.cert))) as server:
         yield server
 
 
@@ -169,7 +164,7 @@ def test_sockets_that_systemd_hands_in_speak_it_too(authority: Authority, server
     """The unit's sockets know nothing of TLS."""
     context = tls.make_context(authority.settings(server_pair))
     own = socket.create_server(("127.0.0.1", 0))
-    with own, serving(context, addresses=("nonsense",), sockets=(own,)) as server:
+    with own, serving(page, tls=context, addresses=("nonsense",), sockets=(own,)) as server:
         assert fetch(server, authority.trusting()).status == 200
 
 
@@ -178,7 +173,7 @@ def test_no_session_is_remembered(authority: Authority, server_pair: Pair) -> No
     """OpenSSL would keep 20,480 of TLS 1.2 in memory, and would let a client back in without looking at it again."""
     context = tls.make_context(authority.settings(server_pair))
     assert context
-    with serving(context) as server:
+    with serving(page, tls=context) as server:
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             client = authority.trusting()
             client.maximum_version = version
@@ -231,7 +226,7 @@ def test_curl_that_does_not_trust_the_certificate_sees_that(secured: Server, str
 def test_an_old_tls_is_turned_away_and_told(authority: Authority, server_pair: Pair, least: str, offered: str) -> None:
     """`openssl s_client` tells of the alert."""
     context = tls.make_context(authority.settings(server_pair, min_version=least))
-    with serving(context) as server:
+    with serving(page, tls=context) as server:
         got = subprocess.run(
             ["openssl", "s_client", "-connect", server.addresses[0], offered, "-cipher", "DEFAULT@SECLEVEL=0"],
             check=False,
@@ -265,7 +260,7 @@ def test_a_request_in_plain_http_is_told_to_speak_tls(secured: Server) -> None:
 def test_garbage_ends_the_connection(authority: Authority, server_pair: Pair, sent: bytes) -> None:
     """At once, or at the deadline where it might become a handshake; others are served meanwhile."""
     context = tls.make_context(authority.settings(server_pair))
-    with serving(context, deadline=1) as server, dial(server.addresses[0]) as connection:
+    with serving(page, tls=context, deadline=1) as server, dial(server.addresses[0]) as connection:
         with contextlib.suppress(OSError):
             connection.sendall(sent)
 
@@ -299,7 +294,7 @@ def test_a_handshake_that_is_never_finished_ends_at_the_deadline(
 ) -> None:
     """It is a part of the request's time."""
     context = tls.make_context(authority.settings(server_pair))
-    with serving(context, deadline=0.3) as server, dial(server.addresses[0]) as connection:
+    with serving(page, tls=context, deadline=0.3) as server, dial(server.addresses[0]) as connection:
         connection.sendall(sent)
         began = time.monotonic()
 

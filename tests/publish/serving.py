@@ -1,0 +1,27 @@
+"""A server on loopback for the tests that ask it something."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Iterator
+
+from rolewatch.publish.request import Request, Response
+from rolewatch.publish.server import Handler, Server
+
+LOOPBACK = ("127.0.0.1:0",)
+
+
+def echo(request: Request) -> Response:
+    """Answer with what was asked."""
+    return Response(200, repr((request.method, request.path, request.query)).encode())
+
+
+@contextlib.contextmanager
+def serving(handler: Handler = echo, **options: Any) -> Iterator[Server]:
+    """Run a server, by default on loopback."""
+    server = Server(handler, **{"addresses": LOOPBACK, **options})
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
