@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from harness import utc_now
 from process import Process, config, environment
 
 from chaos.living import Living, living
@@ -61,13 +60,6 @@ class Disk:
             str(self.path),
         ]
         subprocess.run(command, check=True)
-
-
-@pytest.fixture(name="simulator")
-def an_imds() -> Iterator[Simulator]:
-    """Run an IMDS in good health."""
-    with Simulator(now=utc_now) as running:
-        yield running
 
 
 @pytest.fixture(name="disk")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from harness import DatagramSocket, get, utc_now
+from harness import DatagramSocket, get
 from process import LIMIT, Process, config, daemon, environment, free_port
 
 from chaos.living import BREATH, Living, living
@@ -28,13 +28,6 @@ pytestmark = pytest.mark.slow
 
 FEW = 6
 """Descriptors: fewer than a daemon has open when it watches, and one too few for it to begin."""
-
-
-@pytest.fixture(name="simulator")
-def an_imds() -> Iterator[Simulator]:
-    """Run an IMDS in good health."""
-    with Simulator(now=utc_now) as running:
-        yield running
 
 
 @pytest.fixture(name="watching")
