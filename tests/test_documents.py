@@ -596,6 +596,20 @@ def test_the_secrets_are_overwritten_before_the_document_is_read(
     assert [secret for secret in SECRETS if secret[:8].encode() in body] == []
 
 
+@pytest.mark.parametrize("spoil", [b"\xff\xfe", "\u20ac".encode(), b" ", b"\n", b"\0"], ids=repr)
+@pytest.mark.parametrize("secret", [KEY_ID, SECRET, TOKEN], ids=["key-id", "secret-key", "token"])
+def test_a_secret_with_a_stray_byte_in_it_is_overwritten_around_it(secret: str, spoil: bytes) -> None:
+    """A decoder that refuses the byte keeps a copy of the document in its error: no secret is in it any more."""
+    middle = len(secret) // 2
+    spoilt = secret[:middle].encode() + spoil + secret[middle:].encode()
+    body = bytearray(recorded(SUCCESS).replace(secret.encode(), spoilt))
+    assert spoilt in body
+    outcome(read, body)
+
+    assert spoil in body
+    assert [each for each in (KEY_ID, SECRET, TOKEN) for half in (each[:8], each[-8:]) if half.encode() in body] == []
+
+
 def test_a_value_keeps_no_reference_to_what_it_was_read_from() -> None:
     """No object that the result refers to is, or holds, a secret."""
     told = read(recorded({**SUCCESS, "Token": "".join(TOKEN)}))

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Dict, Optional, Set, Union
+from typing import Dict, Optional, Union
 
 from rolewatch.errors import ImdsError
 from rolewatch.model import Credentials, Failure, Identity, Phase, ProfileInfo, Reason, RoleListing
@@ -42,9 +42,10 @@ _WITHOUT_ROLE = re.compile(r"does not contain a role", re.IGNORECASE)
 
 _SECRET = re.compile(
     rb"""(?i)"(?:(?P<key_id>AccessKeyId)|SecretAccessKey|Token)"[ \t\r\n]*:[ \t\r\n]*"""
-    rb""""(?P<value>[!#-\[\]-~]{8,})(?:"|\Z)"""
+    rb""""(?P<value>[^"\\]{8,})(?:"|\Z)"""
 )
-"""A secret as IMDS writes it: no blank, no quote and no escape in it. It may be cut off."""
+"""A secret as IMDS writes it: no quote and no escape in it. It may be cut off, or spoilt by any other byte."""
+_VISIBLE = re.compile(rb"[!-~]+")
 FINGERPRINT = 8
 """Hex digits by which a set of credentials is known."""
 
@@ -88,7 +89,7 @@ def credentials(role: str, body: Body) -> Credentials:
     A document that is no credentials document at all raises `ImdsError`; one with an error Code, or without some of its
     fields, is a value that says so.
     """
-    stand_ins = _blank(body) if isinstance(body, bytearray) else ()
+    fingerprints = _blank(body) if isinstance(body, bytearray) else {}
     fields = _json_object(body, "meta-data/iam/security-credentials/<role>")
     code = fields.get("code")
     if not code and not any(key.lower() in fields for key in _NEEDED):
@@ -97,7 +98,7 @@ def credentials(role: str, body: Body) -> Credentials:
     key_id = fields.get("accesskeyid")
     fingerprint = None
     if key_id:
-        fingerprint = key_id[:FINGERPRINT] if key_id in stand_ins else _digest(key_id.encode("utf-8", "replace"))
+        fingerprint = fingerprints.get(key_id) or _digest(key_id.encode("utf-8", "replace"))
     missing = [key for key in _NEEDED if not (fields.get(key.lower()) or "").strip()]
     if expiration is None and "Expiration" not in missing:
         missing.append("Expiration")
@@ -111,23 +112,26 @@ def credentials(role: str, body: Body) -> Credentials:
     )
 
 
-def _blank(body: bytearray) -> Set[str]:
-    """Overwrite the secrets in *body*, each access key id with its fingerprint; return what stands there instead.
+def _blank(body: bytearray) -> Dict[str, str]:
+    """Overwrite the secrets in *body*; return the fingerprint of each access key id, by what stands there instead.
 
     `json` would make a `str` of each secret, and nobody can overwrite those: once freed they stay in memory until it is
-    needed again. To `json` it is the same document afterwards: what is overwritten is printable ASCII in a string. A
-    secret that is written in another way (with an escape, as nobody has seen it) is read as any other field.
+    needed again. So would the error of a decoder, with a copy of the whole document. To both it is the same document
+    afterwards: what is overwritten is printable ASCII in a string, with other such. A secret that is written in another
+    way (with an escape, as nobody has seen it) is read as any other field.
     """
-    stand_ins = set()
+    fingerprints = {}
     with memoryview(body) as view:
         for match in _SECRET.finditer(body):
             start, end = match.span("value")
             is_key_id = match.start("key_id") >= 0
-            stand_in = (_digest(view[start:end]) * (end - start))[: end - start] if is_key_id else "x" * (end - start)
-            view[start:end] = stand_in.encode()
+            stand_in = _digest(view[start:end]) if is_key_id else "x"
+            for run in _VISIBLE.finditer(body, start, end):
+                length = run.end() - run.start()
+                view[run.start() : run.end()] = (stand_in * length)[:length].encode()
             if is_key_id:
-                stand_ins.add(stand_in)
-    return stand_ins
+                fingerprints[body[start:end].decode("utf-8", "replace")] = stand_in
+    return fingerprints
 
 
 def _digest(key_id: Union[bytes, memoryview]) -> str:
