@@ -11,6 +11,9 @@ import pytest
 
 PIECE = 16
 """Bytes of a secret that count as a piece of it. What was freed has lost its beginning to the allocator."""
+BEGINNINGS = ("ASIAFAKE", "IQoJb3JpZ2luX2VjFAKE", "fake/", "AQAEA")
+"""How all secrets of the simulator begin: the key id, the token, the secret key, IMDS's session token."""
+_BEGINNING = re.compile(rf"\A(?:{'|'.join(BEGINNINGS)})")
 _WRITABLE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw", re.ASCII)
 
 
@@ -35,8 +38,8 @@ def writable(pid: int) -> bytes:
 
 
 def pieces(secret: str) -> Iterator[bytes]:
-    """Yield up to eight pieces of *secret*, from all over it."""
-    data = secret.encode()
+    """Yield up to eight pieces of *secret*, from all over it but for its beginning, which others have, too."""
+    data = _BEGINNING.sub("", secret, count=1).encode()
     last = max(0, len(data) - PIECE)
     yield from {data[start : start + PIECE] for start in range(0, last + 1, max(1, last // 7))}
 

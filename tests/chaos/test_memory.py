@@ -65,7 +65,6 @@ def test_no_key_is_in_memory_after_a_poll_that_went_wrong(tmp_path: Path, measur
     names = [each.name for each in SCENARIOS if (each.name in quick or long) and each.conditions.listening]
     found = {}
     with watched(tmp_path) as daemon_:
-        daemon_.poll()
         for name in names:
             daemon_.simulator.switch(name)
             daemon_.simulator.rotate()
@@ -89,7 +88,6 @@ def test_a_core_of_the_daemon_holds_no_memory(tmp_path: Path, measured: Measured
         pytest.skip("gdb is not installed")
     core = tmp_path / "core"
     with watched(tmp_path) as daemon_:
-        daemon_.poll()
         memory = daemon_.memory()
         pid = daemon_.process.popen.pid
         made = subprocess.run(["gcore", "-o", core, str(pid)], capture_output=True, text=True, check=False, timeout=60)

@@ -3,45 +3,49 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Set
 
-from harness import get, sample_of, utc_now
+from harness import utc_now
 from process import Process, config, daemon
 
+from chaos.living import Living, living
 from chaos.memory import writable
-from e2e.processes import until
 from rolewatch.simulator import Simulator
 
 ROLE = "a-role-that-is-no-secret"
 """It must be found: what finds no key finds what is there."""
+ONLY_WHEN_TOLD = "[poll]\ninterval = 240\nconfirm_interval = 240\nmax_interval = 240\n"
+"""The next poll by itself comes two minutes after the last at the soonest: none is under way when memory is read."""
 
 
 @dataclass
 class Watched:
     """A daemon that polls when it is told to, and whose memory is read."""
 
-    process: Process
+    living: Living
     simulator: Simulator
-    address: str
-    polls: int = 0
+    polls: int = 1
+
+    @property
+    def process(self) -> Process:
+        """Its process, and what it says."""
+        return self.living.process
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return self.living.address
 
     def poll(self) -> None:
-        """Let it poll once more, and wait until it has."""
-        if self.polls:
-            self.process.popen.send_signal(signal.SIGUSR1)
+        """Let it poll once more, and wait until it has. In between it asks nothing."""
+        self.living.poll()
         self.polls += 1
-        until(lambda: self._polled() >= self.polls, f"poll {self.polls}")
 
     def memory(self) -> bytes:
         """Return what is in its memory now."""
-        return writable(self.process.popen.pid)
-
-    def _polled(self) -> float:
-        _, page = get(f"http://{self.address}/metrics")
-        return sample_of(page, "rolewatch_polls_total", {}) or 0
+        return writable(self.living.pid)
 
     @property
     def sessions(self) -> Set[str]:
@@ -57,11 +61,11 @@ class Watched:
 
 @contextlib.contextmanager
 def watched(directory: Path, text: str = "", **environ: str) -> Iterator[Watched]:
-    """Run a daemon, with *text* in its settings, on an IMDS in good health.
+    """Run a daemon, with *text* in its settings, on an IMDS in good health; it has polled once.
 
     Not in development mode, which wipes what is freed.
     """
     with Simulator(now=utc_now, role=ROLE) as simulator:
-        settings = str(config(directory, simulator, text))
+        settings = str(config(directory, simulator, ONLY_WHEN_TOLD + text))
         with daemon("--config", settings, environ={**environ, "PYTHONDEVMODE": ""}) as process:
-            yield Watched(process, simulator, str(process.wait_for("started")["listen"]))
+            yield Watched(living(process), simulator)
