@@ -11,7 +11,7 @@ import pytest
 from rolewatch.simulator.scenarios import scenario
 from vm.guests import EMULATED, ROLE, Boot, Guest, previous, previous_or_older
 from vm.machine import Machine
-from vm.views import assert_told, await_verdict, views
+from vm.views import SHARE, SHARES, assert_told, await_verdict, play, views
 
 SETTINGS = "/etc/rolewatch/rolewatch.toml"
 SITE = "/etc/rolewatch/conf.d/50-site.toml"
@@ -96,6 +96,14 @@ def test_an_upgrade_restarts_it_and_keeps_what_was_changed(guest: Guest, machine
     assert machine.run(f"tail -n 1 {SETTINGS}").out == "# changed by hand\n"
     assert gone(machine, SITE, "/var/lib/rolewatch/state.json") == []
     break_and_mend(guest)
+
+
+@pytest.mark.parametrize("number", range(SHARE))
+def test_a_scenario_of_its_share_shows_in_every_view(number: int, guest: Guest, machine: Machine) -> None:
+    """The page, the journal and systemctl tell what the list expects, whatever systemd and Python there are."""
+    scenario_ = SHARES[suite(machine)][number]
+
+    assert_told(play(guest, scenario_), scenario_)
 
 
 def test_a_disabled_service_stays_so(machine: Machine) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rolewatch.faults import FAULTS
 from rolewatch.model import EventKind
 from rolewatch.publish.message_ids import MESSAGE_IDS
-from rolewatch.simulator.scenarios import Scenario
+from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 from vm.guests import Guest
 from vm.machine import Machine
 
@@ -54,7 +54,7 @@ POLL_THRICE = (
     'for _ in 1 2 3; do kill -USR1 "$daemon"; sleep 1.1; done; fi'
 )
 """Three polls more, as fast as the daemon takes them: with the one at its start they confirm any fault. Only once it is
-ready: before that the signal would end it."""
+ready: what comes before, its poll at the start answers."""
 
 
 def await_verdict(machine: Machine, state: str, faults: Set[str]) -> Page:
@@ -101,6 +101,9 @@ def views(machine: Machine) -> Views:
     return Views([json.loads(line) for line in entries.splitlines() if line.startswith("{")], explained, status)
 
 
+SHARE = len(SCENARIOS) // 3
+SHARES = {"bullseye": SCENARIOS[1::3][:SHARE], "trixie": SCENARIOS[2::3][:SHARE]}
+"""Which scenarios are played where: bookworm has the rest. So the two that run at a time take as long."""
 EXPECTATION = "/etc/rolewatch/conf.d/60-test.toml"
 BLOCK = (
     "nft add table ip test; nft 'add chain ip test out { type filter hook output priority 0; }'; "
