@@ -35,7 +35,7 @@ run: $(READY) ## the demo: a simulated IMDS goes through its faults, and rolewat
 	@$(BIN)/rolewatch demo $(ARGS)
 
 .PHONY: test
-test: $(READY) ## all tests, on this Python; the unit tests on 3.9 and the newest, where they are installed (ARGS="-k name")
+test: $(READY) ## all tests, on this Python; the quick unit tests on 3.9 and the newest, where they are installed (ARGS="-k name")
 	@$(PYTEST) $(ARGS)
 	@$(MAKE) --no-print-directory test-matrix
 
@@ -48,7 +48,7 @@ test-matrix:
 .PHONY: test-on
 test-on: $(READY)
 	@echo "On Python $(VERSION), with the libraries of $(LOCKS)/$(LOCK).txt:"
-	@$(PYTEST) --ignore=tests/integration --ignore=tests/packages --ignore=tests/page --ignore=tests/chaos $(ARGS)
+	@$(PYTEST) --ignore=tests/integration --ignore=tests/packages --ignore=tests/page --ignore=tests/chaos -m "not slow" $(ARGS)
 
 .PHONY: check
 check: lint types test ## what has to pass before a change goes in

@@ -285,6 +285,7 @@ def fleet(size: int) -> List[Instance]:
     return [Instance(f"i-{number:04x}") for number in range(size)]
 
 
+@pytest.mark.slow
 @NEEDS_PROMTOOL
 @pytest.mark.parametrize(
     ("every", "life"),
@@ -442,6 +443,7 @@ def test_credentials_that_were_withdrawn_never_expire(tmp_path: Path) -> None:
     play(tmp_path, [withdrawn], {14: NOTHING, 15: [DETACHED_TOLD], 355: [DETACHED_TOLD], 400: [DETACHED_TOLD]})
 
 
+@pytest.mark.slow
 @NEEDS_PROMTOOL
 @pytest.mark.parametrize("fault", [Fault.ASSUME_ROLE_UNAUTHORIZED, Fault.CLOCK_SKEW])
 def test_a_change_that_breaks_many_is_the_fleet_s(fault: Fault, tmp_path: Path) -> None:
