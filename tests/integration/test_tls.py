@@ -111,6 +111,24 @@ def test_a_broken_renewal_keeps_the_old_certificate_and_is_told(
     assert "rolewatch_config_last_reload_successful 1.0" in page_then
 
 
+def test_a_key_that_has_gone_at_a_reload_is_told_and_the_old_pair_stays(
+    simulator: Simulator, authority: Authority, tmp_path: Path
+) -> None:
+    """A renewer may move the old key away before the new one is there."""
+    pair = authority.issue()
+    old = der(pair)
+    with daemon("--config", str(settings(tmp_path, simulator, pair))) as process:
+        address = process.wait_for("started")["listen"]
+        pair.key.unlink()
+        process.popen.send_signal(signal.SIGHUP)
+        rejected = process.wait_for("config_rejected")
+
+        assert scrape(address, authority.trusting())[0] == old
+        assert process.popen.poll() is None
+
+    assert f"metrics.tls.key_file is {pair.key}, which does not exist" in str(rejected["message"])
+
+
 def test_tls_and_the_client_ca_come_and_go_with_a_reload(
     simulator: Simulator, authority: Authority, tmp_path: Path
 ) -> None:
