@@ -99,9 +99,12 @@ class Row:
 
 
 def _figure(name: str, unit: str, value: float, bound: Optional[float]) -> str:
-    most = "" if bound is None else f" (at most {bound:g})"
-    number = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
-    return f"{name} {number} {unit}".rstrip() + most
+    most = "" if bound is None else f" (at most {_number(bound)})"
+    return f"{name} {_number(value)} {unit}".rstrip() + most
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 class Page:
