@@ -1,19 +1,22 @@
-"""The page of the figures has every row that the bench measures, and no other."""
+"""The page of the figures has every row that the bench measures, and no other; and the script in it is a fair one."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from harness import utc_now
+from prometheus_client.parser import text_string_to_metric_families
+
+from rolewatch.simulator import Simulator
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.skipif(
-    not (ROOT / "docs/performance.md").exists(), reason="`make bench` has not written docs/performance.md yet"
-)
 def test_the_page_has_the_rows_of_the_bench() -> None:
     """Whoever adds a figure or a scenario writes the page anew: ``make bench``."""
     asked = [sys.executable, "-c", "from bench import page; print(*page.rows(), sep='\\n')"]
@@ -24,3 +27,23 @@ def test_the_page_has_the_rows_of_the_bench() -> None:
     cells = [line.strip("| ").split(" | ")[0] for line in page if line.count(" | ") >= 4]
 
     assert [cell for cell in cells if cell in rows] == rows, "write docs/performance.md anew: make bench"
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="curl or jq is not installed")
+@pytest.mark.parametrize(
+    ("scenario", "up"), [("healthy", "1"), ("assume_role_unauthorized", "0"), ("redirect", "0"), ("gzip_nonsense", "0")]
+)
+def test_the_script_says_whether_there_are_credentials(scenario: str, up: str, tmp_path: Path) -> None:
+    """Whatever IMDS answers, it writes a page that node_exporter takes."""
+    target = tmp_path / "role.prom"
+    with Simulator(now=utc_now, scenario_name=scenario) as simulator:
+        environ = {"PATH": os.environ["PATH"], "AWS_EC2_METADATA_SERVICE_ENDPOINT": simulator.endpoint}
+        subprocess.run([ROOT / "tests/bench/watch-credentials", target], env=environ, check=True, capture_output=True)
+    samples = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(target.read_text(encoding="utf-8"))
+        for sample in family.samples
+    }
+
+    assert samples["instance_role_up"] == float(up)
+    assert ("instance_role_expiration_timestamp_seconds" in samples) == (up == "1")

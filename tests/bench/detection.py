@@ -6,6 +6,7 @@ none (they tell a state and a time stamp, and an alert does the rest). So hours 
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -39,6 +40,8 @@ STRIDE = timedelta(minutes=20)
 """Between two looks after the `FIRST` minutes, of everything but rolewatch: nothing changes between them but age."""
 SOON = timedelta(minutes=15)
 """The script's users are alerted when credentials expire this soon: IMDS promises new ones five minutes before."""
+PATIENCE = 30.0
+"""Real seconds. A program that waits so long for its credentials is one that somebody has noticed."""
 COLUMNS = (daemon.NAME, alternatives.SCRIPT, alternatives.BLACKBOX, alternatives.BOTOCORE)
 
 Noticed = Optional[timedelta]
@@ -188,7 +191,10 @@ def _blackbox(scenario: Scenario, _: Path) -> Noticed:
 
 
 def _botocore(scenario: Scenario, _: Path) -> Noticed:
-    """Use the credentials as a program does, which fetched them while all was well; botocore raises."""
+    """Use the credentials as a program does, which fetched them while all was well; botocore raises, or hangs.
+
+    Its time-out is for one read: of an IMDS that drips it waits for each byte.
+    """
 
     def begin(simulator: Simulator, clock: Clock, _: ExitStack) -> Callable[[], bool]:
         config = {"ec2_metadata_v1_disabled": True}
@@ -204,12 +210,19 @@ def _botocore(scenario: Scenario, _: Path) -> Noticed:
             time_fetcher=clock.utc,
         )
 
-        def look() -> bool:
+        raised: List[Exception] = []
+
+        def ask() -> None:
             try:
                 credentials.get_frozen_credentials()
-            except (BotoCoreError, RuntimeError, KeyError, ValueError):
-                return True
-            return False
+            except (BotoCoreError, RuntimeError, KeyError, ValueError) as error:
+                raised.append(error)
+
+        def look() -> bool:
+            asking = threading.Thread(target=ask, daemon=True)  # it ends with the simulator at the latest
+            asking.start()
+            asking.join(PATIENCE)
+            return asking.is_alive() or bool(raised)
 
         return look
 

@@ -72,9 +72,10 @@ Each scenario of `rolewatch simulate` befalls an instance that was well, just af
 somewhere in its interval.
 **rolewatch** has noticed when it raises a fault, which it does when it has seen it in two or three polls. The **script** has
 noticed when it says that there are no credentials, or that they expire within 15 minutes; **blackbox_exporter** when the probe
-fails; the **botocore loop** when the program gets an exception. Seven hours are watched, longer than any credentials live (two
-where nothing is wrong), with clocks that the bench sets; after the first five minutes all but rolewatch look every 20 minutes. To botocore this is kind:
-where IMDS fails it would go on with expired credentials for some minutes more.
+fails; the **botocore loop** when the program gets an exception, or waits for half a minute. Seven hours are watched, longer
+than any credentials live (two where nothing is wrong), with clocks that the bench sets; after the first five minutes all but
+rolewatch look every 20 minutes. To botocore this is kind: where IMDS fails it would go on with expired credentials for some
+minutes more.
 """
 
 
