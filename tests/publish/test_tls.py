@@ -118,13 +118,17 @@ def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(
 
 
 @pytest.mark.parametrize("field", ["cert_file", "key_file", "client_ca_file"])
+@pytest.mark.parametrize("remark", [b"", b"# M\xfcller GmbH\n"], ids=["", "a-remark-in-latin-1"])
 def test_a_file_that_was_cut_off_is_told_without_its_contents(
-    tmp_path: Path, settings: TlsSettings, field: str
+    tmp_path: Path, settings: TlsSettings, field: str, remark: bytes
 ) -> None:
     """A disk that is full, a copy that was interrupted; a line of the key in a log would be a key given away."""
+    whole, file = tmp_path / "remarked.pem", tmp_path / "cut.pem"
+    whole.write_bytes(remark + Path(settings.cert_file).read_bytes())
     lines = Path(getattr(settings, field)).read_text().splitlines()
-    file = tmp_path / "cut.pem"
-    file.write_text("\n".join([*lines[:2], lines[-1], ""]))
+    cut = "\n".join([*lines[:2], lines[-1], ""]).encode()
+    file.write_bytes(remark + cut if field == "cert_file" else cut)
+    settings = replace(settings, cert_file=str(whole))
 
     said = complaint(replace(settings, **{field: str(file)}))
 

@@ -25,6 +25,7 @@ SOON = timedelta(days=14)
 
 _LARGEST = 1 << 20
 _KEY = re.compile(r"-----BEGIN (?P<kind>[A-Z ]*)PRIVATE KEY-----")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[\x00-\x7f]*?-----END CERTIFICATE-----")
 _PARTIAL_CHAIN = 0x80000
 """X509_V_FLAG_PARTIAL_CHAIN, which `ssl` has a name for since Python 3.10."""
 
@@ -110,8 +111,12 @@ def _blame(settings: TlsSettings, certificate: str, error: ssl.SSLError) -> NoRe
             f"holds a certificate that OpenSSL finds too weak ({error.reason}); make one with a longer key and SHA-256"
         )
         raise UnusableFileError(CERT_FILE, settings.cert_file, why) from None
+    blocks = "\n".join(_CERTIFICATE.findall(certificate))
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=blocks)
+    except ValueError:  # of an empty text: the one block does not end, or is no ASCII
+        why = "holds a certificate that is not whole; see whether the file is"
+        raise UnusableFileError(CERT_FILE, settings.cert_file, why) from None
     except ssl.SSLError as of_certificate:
         why = _broken("certificate", of_certificate)
         raise UnusableFileError(CERT_FILE, settings.cert_file, why) from None
