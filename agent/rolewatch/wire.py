@@ -24,6 +24,8 @@ from rolewatch.reader import Reader, wipe
 
 MAX_BODY = 64 * 1024
 """Bytes. The largest document that we read, a credentials document, has 1.6 kB (recordings of 2021)."""
+_WINDOW = 8
+"""Bytes of a body in chunks that are read at a time: so little of a secret is none. IMDS sends no chunks."""
 MAX_ANSWER = MAX_BODY + 32 * 1024
 """Bytes of one whole answer, status line and headers included."""
 
@@ -217,14 +219,17 @@ def read_body(response: requests.Response) -> bytearray:
     """Return the body of *response* as it came, at most a byte longer than `MAX_BODY`, in memory that can be wiped.
 
     It is read below urllib3, which would make copies of it, and a decoder for each encoding named, be it ten thousand.
+    Of chunks that are cut off `http.client` makes an error with a copy of what it has read in this call: so it reads
+    but a few bytes in each.
     """
     length: Optional[int] = response.raw.length_remaining
     stream: Any = response.raw._fp  # noqa: SLF001 - the answer of `http.client`, in urllib3 1.25 to 2.8
     body = bytearray(MAX_BODY + 1 if length is None else min(length, MAX_BODY + 1))
     count = 0
+    window = _WINDOW if getattr(stream, "chunked", False) else len(body)
     try:
         with memoryview(body) as room:
-            while count < len(room) and (read := stream.readinto(room[count:])):
+            while count < len(room) and (read := stream.readinto(room[count : count + window])):
                 count += read
     except BaseException:
         wipe(body)

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Set
 
 import pytest
+from process import daemon
 
-from chaos.memory import copies, kept
-from chaos.watched import ROLE, watched
+from builders import INSTANCE_ID
+from chaos.hostile import CANARY, KEY_ID, PATHS, documents, parts, whole, with_header
+from chaos.living import living
+from chaos.memory import copies, kept, writable
+from chaos.watched import ONLY_WHEN_TOLD, ROLE, watched
 from promises import Area, Measured, promise
 from rolewatch.simulator.scenarios import SCENARIOS
+from wire import Request, Script, Wire
 
 AS_HEADERS = {"endless_headers", "not_http"}
 """Scenarios in which the credentials come as header lines, of which http.client makes copies of its own."""
@@ -56,7 +61,7 @@ def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Mea
 @pytest.mark.slow
 @promise(
     Area.SECRETS,
-    "IMDS sends the credentials cut off, spoilt, too slowly, or in any other way of `rolewatch simulate`",
+    "IMDS sends the credentials cut off or spoilt (in the long form in any way of `rolewatch simulate`)",
     "no key is in the daemon's memory afterwards, unless they came as header lines",
 )
 def test_no_key_is_in_memory_after_a_poll_that_went_wrong(tmp_path: Path, measured: Measured, *, long: bool) -> None:
@@ -79,7 +84,39 @@ def test_no_key_is_in_memory_after_a_poll_that_went_wrong(tmp_path: Path, measur
 
 @promise(
     Area.SECRETS,
-    "a core is made of the running daemon: `gcore`, or by a program that the kernel pipes cores to",
+    "the credentials come in chunks, as from a proxy, and the last one is missing or cut off",
+    "no key is in the daemon's memory afterwards",
+)
+@pytest.mark.parametrize("missing", [0, 7], ids=["last-chunk", "end-of-a-chunk"])
+def test_no_key_is_in_memory_after_chunks_that_were_cut_off(tmp_path: Path, missing: int) -> None:
+    """The error that is made of them has a copy of what was read. A large one: a small one is soon written over."""
+    bodies = {PATHS[phase]: body for phase, body in documents().items()}
+
+    def play(request: Request) -> Script:
+        good = whole(bodies[request.path])
+        if request.path != PATHS["credentials"]:
+            return [good]
+        head, body = parts(good.replace(CANARY.encode(), CANARY.encode() * 40))
+        first, second = body[:1200], body[1200:]
+        chunks = b"%x\r\n%b\r\n%x\r\n%b" % (len(first), first, len(second), second[: len(second) - missing])
+        return [with_header(head, b"Transfer-Encoding: chunked", without=b"Content-Length") + chunks]
+
+    settings = tmp_path / "rolewatch.toml"
+    with Wire(play) as wire:
+        settings.write_text(
+            f'{ONLY_WHEN_TOLD}[imds]\nendpoint = "{wire.endpoint}"\n[metrics]\nlisten = ["127.0.0.1:0"]\n'
+        )
+        settings.chmod(0o644)
+        with daemon("--config", str(settings), environ={"PYTHONDEVMODE": ""}) as process:
+            memory = writable(living(process).pid)
+
+    assert copies([INSTANCE_ID], memory)
+    assert kept([CANARY, KEY_ID], memory) == set()
+
+
+@promise(
+    Area.SECRETS,
+    "a core is made of the running daemon with `gcore`",
     "it has registers and no memory",
 )
 def test_a_core_of_the_daemon_holds_no_memory(tmp_path: Path, measured: Measured) -> None:
