@@ -172,7 +172,8 @@ class Server:
         await asyncio.sleep(0)  # the transports close their sockets in the next round of the loop
 
     def _connection(self) -> _Connection:
-        tls = TlsStream(self.tls) if self.tls else None
+        context = self.tls  # once: a reload may take it away meanwhile
+        tls = TlsStream(context) if context else None
         return _Connection(self.answer, self._pool, self._deadline, tls)
 
     def _note(self, _loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
