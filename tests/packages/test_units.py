@@ -11,6 +11,8 @@ from typing import List, Tuple
 import pytest
 
 from rolewatch.cli.state import confirmation_request
+from rolewatch.config.keys import READERS
+from rolewatch.config.values import Duration
 from rolewatch.settings import ConfirmSettings, Settings
 from units import UNITS
 
@@ -116,6 +118,14 @@ def test_the_quota_of_the_daemon_lets_a_start_through_in_one_go() -> None:
     share = int(settings["CPUQuota"].removesuffix("%")) / 100
 
     assert share * int(settings["CPUQuotaPeriodSec"].removesuffix("s")) >= 0.2
+
+
+def test_a_stop_waits_for_the_longest_poll() -> None:
+    """A signal is taken between polls. Killed in one, the daemon would leave its text file, and what it had to say."""
+    longest = READERS["imds.deadline"]
+    assert isinstance(longest, Duration)
+
+    assert int(dict(unit("rolewatch.service"))["TimeoutStopSec"].removesuffix("s")) > longest.most
 
 
 def test_a_verdict_is_no_failure_of_the_unit() -> None:
