@@ -10,6 +10,7 @@ from typing import Dict, Iterator, List
 import pytest
 
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+from vm import tls
 from vm.guests import ROLE, Boot, Guest, cloud_config
 from vm.machine import Machine
 from vm.views import POLL_THRICE, SHARES, assert_told, await_verdict, page, play, views
@@ -188,6 +189,14 @@ def test_a_scrape_from_outside_the_private_ranges_is_dropped(machine: Machine) -
 
     assert (private.status, private.out) == (0, "200")
     assert (public.status, public.out) == (28, "000")  # curl's word for a time-out
+
+
+def test_a_tls_key_that_stays_root_s_is_handed_in_by_systemd(machine: Machine, tmp_path: Path) -> None:
+    """`LoadCredential=`: the daemon's user cannot read the key, and the daemon has it."""
+    shown, plain = tls.pages(machine, tmp_path)
+
+    assert "rolewatch_build_info" in shown
+    assert plain == "400"
 
 
 # Confirmation

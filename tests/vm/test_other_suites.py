@@ -9,6 +9,7 @@ from typing import Iterator, List
 import pytest
 
 from rolewatch.simulator.scenarios import scenario
+from vm import tls
 from vm.guests import EMULATED, ROLE, Boot, Guest, previous, previous_or_older
 from vm.machine import Machine
 from vm.views import SHARE, SHARES, assert_told, await_verdict, play, views
@@ -104,6 +105,14 @@ def test_a_scenario_of_its_share_shows_in_every_view(number: int, guest: Guest, 
     scenario_ = SHARES[suite(machine)][number]
 
     assert_told(play(guest, scenario_), scenario_)
+
+
+def test_a_tls_key_that_stays_root_s_is_handed_in_by_systemd(machine: Machine, tmp_path: Path) -> None:
+    """`LoadCredential=`: the daemon's user cannot read the key, and the daemon has it."""
+    shown, plain = tls.pages(machine, tmp_path)
+
+    assert "rolewatch_build_info" in shown
+    assert plain == "400"
 
 
 def test_a_disabled_service_stays_so(machine: Machine) -> None:
