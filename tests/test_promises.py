@@ -60,6 +60,18 @@ def test_the_page_has_the_worst_figure_of_all_cases(tmp_path: Path) -> None:
     )
 
 
+def test_the_page_has_each_figure_with_the_bound_of_its_own_case(tmp_path: Path) -> None:
+    """Where the bounds differ, what comes nearest to its own is the worst."""
+    page, path = Page(tmp_path / "page.md"), tmp_path / "page.md"
+    for case, value, bound in (("a", 180.0, 210.0), ("b", 20.0, 100.0)):
+        page.pytest_runtest_logreport(
+            report(f"tests/test_x.py::test_rain[{case}]", PROMISED, ("figure", ("p99", value, "ms", bound)))
+        )
+    page.pytest_terminal_summary(Terminal())  # type: ignore[arg-type]
+
+    assert "p99 180 ms (at most 210)" in path.read_text()
+
+
 def test_the_page_is_not_written_where_a_promise_is_broken(tmp_path: Path) -> None:
     """A page of promises that do not hold is worse than an old one."""
     page, terminal = Page(tmp_path / "page.md"), Terminal()
