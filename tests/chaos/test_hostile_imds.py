@@ -124,7 +124,7 @@ def test_answers_that_are_late_together(hasty: Subject, measured: Measured) -> N
 # Cut off
 
 
-@promise(Area.IMDS, "The connection is reset or closed at each byte of each answer", HOLDS)
+@promise(Area.IMDS, "The connection is reset or closed at each byte of each answer (in the short form at some)", HOLDS)
 @pytest.mark.parametrize("end", [[RESET], []], ids=["reset", "closed"])
 @pytest.mark.parametrize("phase", EVERY_POLL)
 def test_cut_off_at_any_byte(phase: str, end: Script, subject: Subject, measured: Measured, *, long: bool) -> None:

@@ -36,9 +36,9 @@ def test_a_month_leaves_it_as_it_was(tmp_path: Path, measured: Measured, *, long
     measured("scrapes", counts.scrapes, "")
     measured("restarts", counts.restarts, "")
     measured("reloads", counts.reloads, "")
-    measured("USS", outcome.after.uss, "MiB")
-    measured("RSS", outcome.after.rss, "MiB")
-    measured("PSS", outcome.after.pss, "MiB")
+    measured("USS, from the sources", outcome.after.uss, "MiB")
+    measured("RSS, from the sources", outcome.after.rss, "MiB")
+    measured("PSS, from the sources", outcome.after.pss, "MiB")
     for name, growth in outcome.growth():
         bound = MEMORY if name == "uss" else GROWTH[name]
         measured(f"growth of {NAMES[name][0]}", growth, NAMES[name][1], bound=bound)
