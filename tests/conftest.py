@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Iterator
 
 import hypothesis
+import pytest
+from harness import utc_now
 
 import guard
 from promises import (  # noqa: F401 - pytest finds hooks and fixtures here
@@ -14,6 +17,7 @@ from promises import (  # noqa: F401 - pytest finds hooks and fixtures here
     pytest_collection_modifyitems,
     pytest_configure,
 )
+from rolewatch.simulator import Simulator
 
 guard.scrub()
 sys.addaudithook(guard.refuse_real_imds)
@@ -21,3 +25,10 @@ sys.addaudithook(guard.refuse_real_imds)
 # A shared machine is slow at times: a time limit on one example says nothing about the code.
 hypothesis.settings.register_profile("rolewatch", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("rolewatch")
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Run an IMDS in good health, on the machine's clock."""
+    with Simulator(now=utc_now) as running:
+        yield running

@@ -47,7 +47,7 @@ TEXTFILE = "rolewatch.prom"
 
 QUICK = ImdsSettings(timeout=0.3, deadline=0.6)
 """A server on loopback that takes longer than this takes for ever."""
-PATIENT = ImdsSettings(timeout=1.0, deadline=5.0)
+PATIENT = ImdsSettings(timeout=5.0, deadline=10.0)
 
 
 def patience(scenario: Scenario) -> ImdsSettings:

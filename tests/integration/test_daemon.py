@@ -8,21 +8,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Iterator
 
 import pytest
-from harness import DatagramSocket, get, utc_now
+from harness import DatagramSocket, get
 from process import Process, config, daemon, environment, free_port
 
 from promises import Area, promise
 from rolewatch.simulator import Simulator
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    """Run an IMDS in good health."""
-    with Simulator(now=utc_now) as running:
-        yield running
 
 
 def test_it_says_that_it_started_and_how_it_is(simulator: Simulator, tmp_path: Path) -> None:

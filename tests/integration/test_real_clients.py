@@ -15,7 +15,7 @@ import subprocess
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 import pytest
 
@@ -67,13 +67,6 @@ BOTOCORE = "import botocore.session as s; print(s.get_session().get_credentials(
 def utc_now() -> datetime:
     """Return the time."""
     return datetime.now(timezone.utc)
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    """Run a simulator on the real clock: these clients read one, too."""
-    with Simulator(now=utc_now) as running:
-        yield running
 
 
 def environment(**more: str) -> Dict[str, str]:

@@ -25,13 +25,6 @@ EXPORTER = shutil.which("prometheus-node-exporter") or shutil.which("node_export
 NEEDS_EXPORTER = pytest.mark.skipif(EXPORTER is None, reason="there is no node_exporter here: apt-get install it")
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    """Run an IMDS in good health."""
-    with Simulator(now=utc_now) as running:
-        yield running
-
-
 @contextlib.contextmanager
 def node_exporter(directory: Path) -> Iterator[str]:
     """Run node_exporter with its text file collector on *directory*, and nothing else; yield its page's address."""

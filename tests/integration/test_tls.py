@@ -6,21 +6,13 @@ import signal
 import socket
 import ssl
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Tuple
 
 import pytest
-from harness import utc_now
 from process import config, daemon
 
 from certificates import Authority, Pair
 from rolewatch.simulator import Simulator
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    """Return an IMDS that is well."""
-    with Simulator(now=utc_now) as simulator:
-        yield simulator
 
 
 @pytest.fixture
