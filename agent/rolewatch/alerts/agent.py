@@ -27,10 +27,10 @@ def agent_alerts(options: Options) -> Tuple[Alert, ...]:
             f"up{of} == 0",
             WARNING,
             f"rolewatch on {INSTANCE} cannot be scraped.",
-            f"rolewatch on {INSTANCE} has not answered a scrape for 10 minutes, so nobody watches its role's "
-            "credentials. Cause: the service does not run, a security group or the socket's address filter drops the "
-            "scrape, or the host is in trouble. Fix: on the host, systemctl status rolewatch.service rolewatch.socket; "
-            "from Prometheus, curl the target's /-/healthy.",
+            f"rolewatch on {INSTANCE} has not answered a scrape for 10 minutes, so nothing is heard of its "
+            "role's credentials. Cause: the service does not run, a security group or the socket's address filter "
+            "drops the scrape, the certificate of its port has ended, or the host is in trouble. Fix: on the host, "
+            "systemctl status rolewatch.service rolewatch.socket; from Prometheus, curl the target's /-/healthy.",
             "RolewatchDown",
             wait="10m",
             why="Longer than a boot, a restart and the refresh of the discovery: scaling in never fires.",
