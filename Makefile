@@ -1,4 +1,4 @@
-# The only commands to learn. Each does the set-up that it needs; nothing needs root, and nothing asks.
+# The only commands to learn. Each does the set-up that it needs; nothing asks, and nothing but the machines needs root.
 
 PYTHON ?= python3
 # The Python that the packages run on.

@@ -20,7 +20,7 @@ SUBJECTS = (daemon.NAME, *alternatives.ALTERNATIVES)
 GROUPS = {
     Group.FAULT: "Faults",
     Group.HOSTILE: "An IMDS that answers as none should",
-    Group.TRAP: "What only looks odd",
+    Group.TRAP: "What is easily judged wrongly",
     Group.WELL: "Nothing is wrong",
 }
 ROWS: Tuple[Tuple[str, str], ...] = (
@@ -70,8 +70,9 @@ _DETECTION = """\
 
 Each scenario of `rolewatch simulate` befalls an instance that was well, just after all but rolewatch looked, which is
 somewhere in its interval.
-**rolewatch** has noticed when it raises a fault, which it does when it has seen it in two or three polls. The **script** has
-noticed when it says that there are no credentials, or that they expire within 15 minutes; **blackbox_exporter** when the probe
+**rolewatch** has noticed when it raises a fault, which it does when it has seen it in one to three polls; one that throttles
+or is unavailable it asks less often. It had seen no rotation before: where it knows the cadence, it tells of a stopped one
+after two intervals. The **script** has noticed when it says that there are no credentials, or that they expire within 15 minutes; **blackbox_exporter** when the probe
 fails; the **botocore loop** when the program gets an exception, or waits for half a minute. Seven hours are watched, longer
 than any credentials live (two where nothing is wrong), with clocks that the bench sets; after the first five minutes all but
 rolewatch look every 20 minutes. To botocore this is kind: where IMDS fails it would go on with expired credentials for some
