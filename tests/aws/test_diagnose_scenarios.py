@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import List
 
 import pytest
+from harness import QUICK, patience
 
 pytest.importorskip("moto")
 
@@ -28,7 +29,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(directory: Path, scenario: Scenario) -> cloud.Told:
     """Diagnose an instance that is in *scenario*."""
     settings = directory / "rolewatch.toml"
-    settings.write_text("[imds]\ndisabled = false\ntimeout = '1s'\ndeadline = '4s'\n")
+    timeout, deadline = (1, 4) if patience(scenario) is QUICK else (5, 10)
+    settings.write_text(f"[imds]\ndisabled = false\ntimeout = {timeout}\ndeadline = {deadline}\n")
     with Simulator(now=cloud.now, scenario_name=scenario.name) as simulator:
         expected: List[str] = []
         for pattern in scenario.expect.expect_role:

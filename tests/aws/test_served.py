@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Optional
 
 import pytest
+from harness import PATIENT, patience
 
 from rolewatch.aws.served import Keys, fetch
 from rolewatch.imds import Client
@@ -23,9 +24,8 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def asked(simulator: Simulator) -> Optional[Keys]:
+def asked(simulator: Simulator, settings: ImdsSettings = PATIENT) -> Optional[Keys]:
     """Fetch what *simulator* serves."""
-    settings = ImdsSettings(timeout=0.5, deadline=2.0)
     return fetch(Client(simulator.endpoint, settings, monotonic=time.monotonic))
 
 
@@ -52,6 +52,6 @@ def test_keys_show_nothing() -> None:
 def test_no_scenario_raises(scenario: Scenario) -> None:
     """Whatever IMDS answers: keys that can stand in a header, or None."""
     with Simulator(now=now, scenario_name=scenario.name) as simulator:
-        keys = asked(simulator)
+        keys = asked(simulator, patience(scenario))
 
     assert keys is None or all(value.isprintable() and value for value in keys.for_boto3().values())
