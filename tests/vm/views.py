@@ -101,7 +101,7 @@ def views(machine: Machine) -> Views:
     return Views([json.loads(line) for line in entries.splitlines() if line.startswith("{")], explained, status)
 
 
-SHARE = len(SCENARIOS) // 3
+SHARE = len(SCENARIOS) // 4
 SHARES = {"bullseye": SCENARIOS[1::3][:SHARE], "trixie": SCENARIOS[2::3][:SHARE]}
 """Which scenarios are played where: bookworm has the rest. So the two that run at a time take as long."""
 EXPECTATION = "/etc/rolewatch/conf.d/60-test.toml"
