@@ -137,6 +137,17 @@ def test_a_file_that_was_cut_off_is_told_without_its_contents(
     assert lines[1] not in said
 
 
+def test_a_certificate_that_does_not_end_is_told(tmp_path: Path, settings: TlsSettings) -> None:
+    """Cut off in the middle of its block: there is no line that ends it."""
+    file = tmp_path / "cut.pem"
+    file.write_bytes(Path(settings.cert_file).read_bytes()[:200])
+
+    said = complaint(replace(settings, cert_file=str(file)))
+
+    assert said.startswith(f"metrics.tls.cert_file is {file}, which holds a certificate that OpenSSL cannot read")
+    assert said.endswith("see whether the file is whole.")
+
+
 def test_a_key_that_is_too_weak_is_told(authority: Authority, settings: TlsSettings) -> None:
     """The file is whole, and OpenSSL does not want it."""
     weak = authority.issue(key=WEAK)

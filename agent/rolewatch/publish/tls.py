@@ -115,8 +115,7 @@ def _blame(settings: TlsSettings, certificate: str, error: ssl.SSLError) -> NoRe
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=blocks)
     except ValueError:  # of an empty text: the one block does not end, or is no ASCII
-        why = "holds a certificate that is not whole; see whether the file is"
-        raise UnusableFileError(CERT_FILE, settings.cert_file, why) from None
+        raise UnusableFileError(CERT_FILE, settings.cert_file, _broken("certificate", error)) from None
     except ssl.SSLError as of_certificate:
         why = _broken("certificate", of_certificate)
         raise UnusableFileError(CERT_FILE, settings.cert_file, why) from None
