@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Set
 
 import pytest
-from process import daemon
+from process import config, daemon
 
 from builders import INSTANCE_ID
 from chaos.hostile import CANARY, KEY_ID, PATHS, documents, parts, whole, with_header
@@ -50,7 +50,7 @@ def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Mea
             last = new or last
         sessions = copies(daemon_.sessions, memory)
         assert copies([ROLE], memory)
-        assert len(daemon_.keys) >= 3 * (daemon_.polls // 2)
+        assert len(daemon_.keys) >= 3 * (daemon_.living.polls() // 2)
 
     measured("copies of a key right after its poll", worst["now"], "", bound=0)
     measured("after the next poll", worst["next"], "", bound=0)
@@ -101,13 +101,9 @@ def test_no_key_is_in_memory_after_chunks_that_were_cut_off(tmp_path: Path, miss
         chunks = b"%x\r\n%b\r\n%x\r\n%b" % (len(first), first, len(second), second[: len(second) - missing])
         return [with_header(head, b"Transfer-Encoding: chunked", without=b"Content-Length") + chunks]
 
-    settings = tmp_path / "rolewatch.toml"
     with Wire(play) as wire:
-        settings.write_text(
-            f'{ONLY_WHEN_TOLD}[imds]\nendpoint = "{wire.endpoint}"\n[metrics]\nlisten = ["127.0.0.1:0"]\n'
-        )
-        settings.chmod(0o644)
-        with daemon("--config", str(settings), environ={"PYTHONDEVMODE": ""}) as process:
+        settings = str(config(tmp_path, wire, ONLY_WHEN_TOLD))
+        with daemon("--config", settings, environ={"PYTHONDEVMODE": ""}) as process:
             memory = writable(living(process).pid)
 
     assert copies([INSTANCE_ID], memory)

@@ -26,7 +26,6 @@ class Watched:
 
     living: Living
     simulator: Simulator
-    polls: int = 1
 
     @property
     def process(self) -> Process:
@@ -41,7 +40,6 @@ class Watched:
     def poll(self) -> None:
         """Let it poll once more, and wait until it has. In between it asks nothing."""
         self.living.poll()
-        self.polls += 1
 
     def memory(self) -> bytes:
         """Return what is in its memory now."""

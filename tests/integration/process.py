@@ -11,9 +11,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence
-
-from rolewatch.simulator import Simulator
+from typing import Dict, Iterator, List, Mapping, Optional, Protocol, Sequence
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 LIMIT = 20.0
@@ -102,9 +100,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def config(directory: Path, simulator: Simulator, text: str = "") -> Path:
-    """Write a settings file that asks *simulator*, and *text*."""
+class Imds(Protocol):
+    """Whatever answers as IMDS: the simulator, or a scripted server."""
+
+    @property
+    def endpoint(self) -> str:
+        """Its URL."""
+        ...
+
+
+def config(directory: Path, imds: Imds, text: str = "") -> Path:
+    """Write a settings file that asks *imds*, and *text*."""
     path = directory / "rolewatch.toml"
-    path.write_text(f'[imds]\nendpoint = "{simulator.endpoint}"\n[metrics]\nlisten = ["127.0.0.1:0"]\n{text}')
+    path.write_text(f'[imds]\nendpoint = "{imds.endpoint}"\n[metrics]\nlisten = ["127.0.0.1:0"]\n{text}')
     path.chmod(0o644)
     return path

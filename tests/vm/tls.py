@@ -40,3 +40,10 @@ def pages(machine: Machine, directory: Path) -> Tuple[str, str]:
     finally:
         machine.run(f"rm {SETTINGS} {DROP_IN} {CERTIFICATE} {KEY} {CA}; {RESTART}")
     return shown, plain
+
+
+def assert_spoken(machine: Machine, directory: Path) -> None:
+    """Hold *machine* to TLS: the metrics come over it, and who asks without is told."""
+    shown, plain = pages(machine, directory)
+    assert "rolewatch_build_info" in shown
+    assert plain == "400"
