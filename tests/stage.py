@@ -68,7 +68,7 @@ class Stage:
     imds: Simulator
     time: Time
     recorder: Recorder = field(default_factory=Recorder)
-    settings: Settings = field(default_factory=lambda: Settings(imds=ImdsSettings(timeout=0.5)))
+    settings: Settings = field(default_factory=lambda: Settings(imds=ImdsSettings(timeout=15.0, deadline=30.0)))
     confirmation: Optional[ConfirmationFile] = None
 
     def setup(self, endpoint: str = "") -> Setup:

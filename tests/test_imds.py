@@ -501,12 +501,12 @@ def test_silence_in_mid_answer_is_slow(phase: Phase, sent: int) -> None:
 def test_a_drip_cannot_stretch_the_deadline(phase: Phase, head: bytes) -> None:
     """One byte at a time keeps each read within its time-out for ever; the deadline of the poll ends it, everywhere."""
     begun = time.monotonic()
-    seen = poll_with([head, Drip(b"0" * 1000, 0.03)], phase, timeout=0.2, deadline=0.5)
+    seen = poll_with([head, Drip(b"0" * 1000, 0.03)], phase, timeout=0.4, deadline=0.5)
     taken = time.monotonic() - begun
 
     assert isinstance(seen, Failure)
     assert (seen.phase, seen.reason) == (phase, Reason.SLOW)
-    assert 0.4 < taken < 1.0
+    assert 0.4 < taken < PATIENT / 2
 
 
 def test_the_deadline_is_the_whole_polls() -> None:
@@ -893,11 +893,11 @@ def test_attempts_neither_stretch_the_deadline_nor_change_the_evidence() -> None
     """The last attempt runs out of the poll's time: what stopped the answers is still what is told."""
     with Wire([HOLD]) as wire:
         begun = time.monotonic()
-        seen = poll(client(wire.endpoint, attempts=100, timeout=0.1, deadline=0.25))
+        seen = poll(client(wire.endpoint, attempts=100, timeout=0.2, deadline=0.5))
         taken = time.monotonic() - begun
 
     assert seen == Failure(Phase.TOKEN, Reason.NO_ANSWER, "api/token")
-    assert taken < 0.6
+    assert taken < PATIENT / 2
 
 
 # IMDS's clock.
@@ -1022,7 +1022,7 @@ def test_no_bytes_make_the_client_raise_or_hang(phase: Phase) -> None:
 )
 def test_no_header_burns_time(line: bytes) -> None:
     """50 kB in one header that some library parses: no expression takes more than linear time with it."""
-    with within(1.0):
+    with within(PATIENT / 2):
         poll_with(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\n" + INFO_BODY, Phase.DOCUMENT)
 
 

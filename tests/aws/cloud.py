@@ -225,7 +225,7 @@ class House:
     def run(self, *words: str, json_form: bool = True, disabled: bool = False) -> Told:
         """Run the command, in this process."""
         settings = self.directory / "rolewatch.toml"
-        settings.write_text(f"[imds]\ndisabled = {str(disabled).lower()}\ntimeout = '1s'\n")
+        settings.write_text(f"[imds]\ndisabled = {str(disabled).lower()}\ntimeout = '10s'\n")
         self.patch.setenv("AWS_ENDPOINT_URL", self.cloud.url)
         for name, value in self.environ.items():
             self.patch.setenv(name, value)

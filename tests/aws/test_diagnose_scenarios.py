@@ -29,7 +29,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(directory: Path, scenario: Scenario) -> cloud.Told:
     """Diagnose an instance that is in *scenario*."""
     settings = directory / "rolewatch.toml"
-    timeout, deadline = (1, 4) if patience(scenario) is QUICK else (5, 10)
+    timeout, deadline = (2, 4) if patience(scenario) is QUICK else (5, 10)
     settings.write_text(f"[imds]\ndisabled = false\ntimeout = {timeout}\ndeadline = {deadline}\n")
     with Simulator(now=cloud.now, scenario_name=scenario.name) as simulator:
         expected: List[str] = []

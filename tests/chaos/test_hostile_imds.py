@@ -113,7 +113,11 @@ def test_silence_in_what_is_seldom_asked(behaviour: Behaviour, phase: str, hasty
 @promise(Area.IMDS, "Each answer of a poll comes a little within its time-out, and together they do not", HOLDS)
 def test_answers_that_are_late_together(hasty: Subject, measured: Measured) -> None:
     """The deadline is the whole poll's."""
-    late: Dict[str, Script] = {phase: [Pause(0.25), whole(body)] for phase, body in documents().items()}
+    late: Dict[str, Script] = {
+        phase: [Pause(0.25), whole(body)]
+        for phase, body in documents().items()
+        if phase != "token"  # one that is not there in time is told as another fault
+    }
     bad = hasty.poll(late)
     hasty.recover()
 

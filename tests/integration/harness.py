@@ -151,7 +151,7 @@ class House:
     simulator: Optional[Simulator] = None
     expect: ExpectSettings = field(default_factory=ExpectSettings)
     log_format: str = "journal"
-    patience: ImdsSettings = QUICK
+    patience: ImdsSettings = PATIENT
     clock: Clock = machine_clock
 
     def switch(self, scenario: str) -> Callable[[], None]:

@@ -21,7 +21,7 @@ os.environ["MOTO_ACCOUNT_ID"] = fake.ACCOUNT_ID  # moto reads it when it is impo
 from aws import cloud
 from rolewatch.simulator.instance import INSTANCE_ID, REGION
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 CALLS = """

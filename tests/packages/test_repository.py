@@ -14,7 +14,7 @@ import pytest
 from packages.built import EPOCH, OLDER, ROOT, Builds, need, need_root
 from packages.test_contents import pyproject_version
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 KEY = "rolewatch tests <tests@rolewatch.example>"
 TOOLS = {"gpg": "gnupg", "apt-ftparchive": "apt-utils", "createrepo_c": "createrepo-c", "rpmsign": "rpm"}

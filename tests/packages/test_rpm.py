@@ -9,7 +9,7 @@ import pytest
 from packages.built import OLDER, OURS_IN_OLDER
 from packages.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 INSTALL = "rpm --nodeps --upgrade --oldpackage /packages/{}.rpm"
 ERASE = "rpm --nodeps --erase rolewatch"
