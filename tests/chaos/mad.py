@@ -1,4 +1,4 @@
-"""Scrapers gone mad, each a function: ``python mad.py NAME HOST:PORT SECONDS CA`` does it, and says how often.
+"""Scrapers gone mad, each a function: ``python mad.py NAME FROM HOST:PORT SECONDS CA`` does it, and says how often.
 
 A process of its own, so that it does not share an interpreter with who measures. Everything is on loopback, and
 bounded in time.
@@ -19,8 +19,8 @@ from typing import Callable, Dict, Iterator, List, Mapping
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-HOST = "127.0.0.2"
-"""Another host than that of the scraper who behaves."""
+OWN, OTHER, MANY = "own", "other", "many"
+"""From the address of the scraper who behaves, from another, or from ten thousand others."""
 FORGET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 """SO_LINGER, on, for no time: a flood is not to use up this machine's ports."""
 
@@ -28,8 +28,9 @@ FORGET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 class Target:
     """The endpoint, and how long it is to suffer."""
 
-    def __init__(self, address: str, seconds: float, ca: str) -> None:
-        """Aim at *address*; *ca* is who vouches for it, where it speaks TLS."""
+    def __init__(self, source: str, address: str, seconds: float, ca: str) -> None:
+        """Aim at *address*, from *source*; *ca* is who vouches for it, where it speaks TLS."""
+        self._source = source
         host, _, port = address.rpartition(":")
         self.peer = (host, int(port))
         self._until = time.monotonic() + seconds
@@ -48,10 +49,15 @@ class Target:
 
     def dial(self) -> socket.socket:
         """Return a connection that is reset when it is closed."""
-        connection = socket.create_connection(self.peer, timeout=5, source_address=(HOST, 0))
+        connection = socket.create_connection(self.peer, timeout=5, source_address=(self._host(), 0))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGET)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as Go and curl
         return connection
+
+    def _host(self) -> str:
+        if self._source == MANY:
+            return f"127.1.{random.randrange(100)}.{random.randrange(1, 101)}"  # noqa: S311 - nobody has to guess it
+        return {OWN: "127.0.0.1", OTHER: "127.0.0.2"}[self._source]
 
     def hello(self) -> bytes:
         """Return the first message of a client of TLS."""
@@ -183,6 +189,17 @@ def _secured(target: Target, plain: socket.socket) -> Iterator[socket.socket]:
             yield connection
 
 
+def ask_and_go(target: Target) -> None:
+    """Ask for the metrics and close, without a look at the answer and without a reset."""
+
+    def ask() -> None:
+        with target.dial() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes(len(FORGET)))
+            connection.sendall(GET)
+
+    target.twice(ask)
+
+
 def giant_headers(target: Target) -> None:
     """Send requests whose head has 100 kB."""
 
@@ -256,6 +273,7 @@ DEEDS: Mapping[str, Callable[[Target], None]] = {
         idle,
         connection_flood,
         request_flood,
+        ask_and_go,
         giant_headers,
         pipelining,
         malformed,
@@ -270,11 +288,11 @@ DEEDS: Mapping[str, Callable[[Target], None]] = {
 
 def main() -> None:
     """Do what the arguments say, and print how often it was done."""
-    name, address, seconds, ca = sys.argv[1:]
+    name, source, address, seconds, ca = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most) if most > 0 else 4096, most))
     sys.setswitchinterval(0.0005)  # two threads that hold each other up are no flood
-    target = Target(address, float(seconds), ca)
+    target = Target(source, address, float(seconds), ca)
     DEEDS[name](target)
     sys.stdout.write(f"{target.count}\n")
 

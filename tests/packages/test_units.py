@@ -13,6 +13,8 @@ import pytest
 from rolewatch.cli.state import confirmation_request
 from rolewatch.config.keys import READERS
 from rolewatch.config.values import Duration
+from rolewatch.publish.acceptor import MAX_WAITING
+from rolewatch.publish.server import MAX_CONNECTIONS
 from rolewatch.settings import ConfirmSettings, Settings
 from units import UNITS
 
@@ -157,3 +159,8 @@ def test_every_user_of_a_unit_is_made_by_both_packages() -> None:
 
     assert set(re.findall(r"^u (\S+)", sysusers, re.MULTILINE)) == users
     assert set(re.findall(r"^add_user (\S+)", spec, re.MULTILINE)) == users
+
+
+def test_no_crowd_of_scrapers_takes_the_descriptors_that_watching_needs() -> None:
+    """Those that are served and those that wait leave a hundred: IMDS, the journal, the state file, the text file."""
+    assert int(dict(unit("rolewatch.service"))["LimitNOFILE"]) >= MAX_CONNECTIONS + MAX_WAITING + 100

@@ -1,9 +1,13 @@
-"""The golden pages: compared with what is made now, or written anew with ``pytest tests/publish --update-golden``."""
+"""The golden pages: compared with what is made now, or written anew with ``pytest tests/publish --update-golden``.
+
+And what a crowd of connections needs.
+"""
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import pytest
 
@@ -26,3 +30,18 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{name}: meant? pytest tests/publish --update-golden"
 
     return compare
+
+
+@pytest.fixture
+def crowds() -> Iterator[None]:
+    """Let this process open as many files as tests of a thousand connections need, if the kernel has room for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed, waiting = 2500, 1000
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        pytest.skip(f"needs {needed} file descriptors, and {hard} are allowed")
+    room = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    if room < waiting:
+        pytest.skip(f"needs net.core.somaxconn={waiting}, and it is {room}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

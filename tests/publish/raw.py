@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import time
 from dataclasses import dataclass
 from typing import Dict, Iterable, Iterator, List, Tuple
 
 PATIENCE = 10.0
 """Seconds after which a test has failed. Nothing here takes that long."""
+OTHER_HOST = "127.0.0.2"
+"""Loopback is many hosts, to who looks at addresses."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,10 @@ def endpoint(address: str) -> Tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def dial(address: str) -> socket.socket:
-    """Return a connection to *address*."""
-    return socket.create_connection(endpoint(address), timeout=PATIENCE)
+def dial(address: str, host: str = "127.0.0.1") -> socket.socket:
+    """Return a connection to *address*; from the loopback address *host*, where they speak IPv4."""
+    source = (host, 0) if "[" not in address else None
+    return socket.create_connection(endpoint(address), timeout=PATIENCE, source_address=source)
 
 
 def read_all(connection: socket.socket) -> bytes:
@@ -73,18 +77,24 @@ def idle(address: str, number: int) -> Iterator[List[socket.socket]]:
         yield [stack.enter_context(dial(address)) for _ in range(number)]
 
 
-def hung_up(connections: Iterable[socket.socket], *, seconds: float = 0.0) -> int:
-    """Return how many of *connections* the other side has closed; wait so many seconds for the first."""
-    return _polled(connections, select.POLLRDHUP, seconds)
+def hung_up(connections: Iterable[socket.socket], *, least: int = 1) -> int:
+    """Return how many of *connections* the other side has closed; wait until they are that many."""
+    return _polled(connections, select.POLLRDHUP, least)
 
 
-def reset(connections: Iterable[socket.socket], *, seconds: float) -> int:
-    """Return how many of *connections* the other side has reset; wait so many seconds for the first."""
-    return _polled(connections, 0, seconds)
+def reset(connections: Iterable[socket.socket]) -> int:
+    """Return how many of *connections* the other side has reset; wait for the first."""
+    return _polled(connections, 0, 1)
 
 
-def _polled(connections: Iterable[socket.socket], events: int, seconds: float) -> int:
+def _polled(connections: Iterable[socket.socket], events: int, least: int) -> int:
+    """Return how many of *connections* had one of *events*. Each is told of once: it stays as it is."""
     poll = select.poll()
     for each in connections:
         poll.register(each, events)
-    return len(poll.poll(seconds * 1000))
+    found, end = 0, time.monotonic() + PATIENCE
+    while found < least and time.monotonic() < end:
+        for descriptor, _ in poll.poll(PATIENCE * 1000):
+            poll.unregister(descriptor)
+            found += 1
+    return found

@@ -2,8 +2,8 @@
 
 prometheus-client's own server has no time-outs, takes a thread for every connection, answers on every path, and spins
 when there are no file descriptors left (measured with 0.26). This one is an asyncio protocol in one daemon thread.
-GET and HEAD, one request a connection, all bounded, nothing logged. With TLS or without: a connection counts from its
-accept() on, and its handshake is a part of the request's time.
+GET and HEAD, one request a connection, all bounded, nothing logged. With TLS or without: a handshake is a part of the
+request's time.
 """
 
 from __future__ import annotations
@@ -20,17 +20,14 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from rolewatch.errors import UnavailableError
 from rolewatch.publish import listeners
+from rolewatch.publish.acceptor import BACKLOG, Acceptor
+from rolewatch.publish.crowds import Crowd, Crowds
 from rolewatch.publish.request import BadRequestError, Request, Response, parse
 from rolewatch.publish.tls_stream import TlsStream
 
 Handler = Callable[[Request], Response]
 """Answers one request, at once: it runs in the server's only thread."""
 
-BACKLOG = 1024
-"""Connections that wait in the kernel. Were there no room, a scraper's first packet would be lost, and be sent again a
-second later; the kernel has its own bound (net.core.somaxconn)."""
-AT_ONCE = 128
-"""Connections accepted before those that are there get a turn: fewer, and a flood fills what waits in the kernel."""
 MAX_CONNECTIONS = 128
 """Live connections. One more takes the place of the oldest of the host that holds most."""
 MAX_HEAD = 8192
@@ -155,77 +152,66 @@ class Server:
     async def _serve(self, started: Future[_Running]) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         loop.set_exception_handler(self._note)
-        try:
-            servers = [
-                await loop.create_server(self._connection, sock=each, backlog=AT_ONCE) for each in self._listeners
-            ]
-            for each in self._listeners:
-                each.listen(BACKLOG)  # asyncio has set it to `AT_ONCE`
-        except Exception as error:  # noqa: BLE001 - `start` waits for it, and raises it
-            started.set_exception(error)
-            return
+        acceptor = Acceptor(self._listeners, self._let_in, failed=self._failed)
+        acceptor.start()
         started.set_result((loop, stop))
         await stop.wait()
-        for server in servers:
-            server.close()
-        self._pool.abort()
+        try:
+            await acceptor.stop()
+        finally:
+            self._pool.abort()
         await asyncio.sleep(0)  # the transports close their sockets in the next round of the loop
 
-    def _connection(self) -> _Connection:
+    async def _let_in(self, connection: socket.socket, crowd: Crowd) -> None:
         context = self.tls  # once: a reload may take it away meanwhile
         tls = TlsStream(context) if context else None
-        return _Connection(self.answer, self._pool, self._deadline, tls)
+        made = _Connection(crowd, self.answer, self._pool, self._deadline, tls)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: made, connection)
+
+    def _failed(self, failure: Exception) -> None:
+        self._failure = failure
 
     def _note(self, _loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
-        """Keep what asyncio would log. Where file descriptors run out, it says so and accepts again a second later."""
+        """Keep what asyncio would log."""
         failure = context.get("exception")
         if isinstance(failure, Exception):
-            self._failure = failure
+            self._failed(failure)
 
 
 class _Pool:
-    """The live connections, by the host at their other end, each host's in the order in which they came."""
+    """The live connections."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._number = 0
+        self._live: Crowds[_Connection] = Crowds()
         self.buffer = bytearray(READ_AT_ONCE)
         """What comes, from whichever connection it is; taken out of it at once."""
-        self._hosts: Dict[str, Dict[_Connection, None]] = {}
 
-    def enter(self, connection: _Connection) -> None:
+    def enter(self, connection: _Connection, crowd: Crowd) -> None:
         """Let *connection* in. Where there is no room, the oldest of the host that holds most has to go.
 
         A scrape takes milliseconds, so the oldest is one that idles: a thousand idle connections keep no scraper out.
         And a host that opens them faster than that pushes out its own alone.
         """
-        if self._number >= self._most:
-            crowd = max(self._hosts, key=lambda host: len(self._hosts[host]))
-            oldest = next(iter(self._hosts[crowd]))
-            self.leave(oldest)
-            oldest.abort()
-        self._hosts.setdefault(connection.host, {})[connection] = None
-        self._number += 1
+        if len(self._live) >= self._most:
+            self._live.take_one_of_most().abort()
+        self._live.add(connection, crowd)
 
     def leave(self, connection: _Connection) -> None:
         """Let *connection* out."""
-        of_host = self._hosts.get(connection.host, {})
-        if connection in of_host:
-            del of_host[connection]
-            self._number -= 1
-            if not of_host:
-                del self._hosts[connection.host]
+        self._live.discard(connection)
 
     def abort(self) -> None:
         """End every connection."""
-        for connection in [each for of_host in self._hosts.values() for each in of_host]:
+        for connection in self._live:
             connection.abort()
 
 
 class _Connection(asyncio.BufferedProtocol):
     """One connection: a head is read, an answer is sent, and the peer closes or is closed upon."""
 
-    def __init__(self, answer: Handler, pool: _Pool, deadline: float, tls: Optional[TlsStream]) -> None:
+    def __init__(self, crowd: Crowd, answer: Handler, pool: _Pool, deadline: float, tls: Optional[TlsStream]) -> None:
+        self._crowd = crowd
         self._answer = answer
         self._pool = pool
         self._deadline = deadline
@@ -238,11 +224,8 @@ class _Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the time for the request."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # a stream's transport is one
-        peer = transport.get_extra_info("peername")
-        self.host: str = peer[0] if isinstance(peer, tuple) else ""
-        """Who is at the other end; all who come through a socket in the file system are one."""
         self._timer = asyncio.get_running_loop().call_later(self._deadline, self._too_slow)
-        self._pool.enter(self)
+        self._pool.enter(self, self._crowd)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's signature
         """Give the one place to read to."""

@@ -2,7 +2,7 @@
 
 asyncio's own TLS tells a protocol of a connection only after the handshake, so that no pool could bound those which
 never finish one: a thousand half-open handshakes cost 53 MiB with CPython 3.9 and 315 MiB with 3.13, and every file
-descriptor that the unit grants (measured 2026-11). Here a connection is one from its accept() on, whatever it speaks.
+descriptor that the unit grants (measured 2026-11). Here a connection is one before it has spoken.
 """
 
 from __future__ import annotations
