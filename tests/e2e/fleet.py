@@ -24,7 +24,8 @@ CONFIRMED_EVERY = 21600.0
 SPREAD = 300.0
 """Seconds, uncompressed: the defaults of ``[confirm]``."""
 QUICK, PATIENT = 0.4, 2.0
-"""Seconds after which IMDS passes for one that does not answer. Not compressed: this much the machine may need."""
+"""Seconds after which IMDS passes for one that does not answer, where it does not, and elsewhere. Not compressed: this
+much the machine may need."""
 
 
 def utc_now() -> datetime:
@@ -47,7 +48,7 @@ class Member:
     home: Path
     factor: float
     simulator: Simulator
-    timeout: float = QUICK
+    timeout: float = PATIENT
     address: str = "127.0.0.1:0"
     _process: Process = field(init=False)
 
@@ -149,12 +150,12 @@ class Member:
 
 @contextlib.contextmanager
 def fleet(
-    home: Path, names: Sequence[str], factor: float, *, patient: Sequence[str], speeds: Mapping[str, float]
+    home: Path, names: Sequence[str], factor: float, *, hasty: Sequence[str], speeds: Mapping[str, float]
 ) -> Iterator[List[Member]]:
     """Run a fleet of healthy instances; yield its members.
 
-    Those that are *patient* wait for a slow IMDS. Credentials are rotated *factor* times as fast as EC2 does, or as
-    *speeds* says.
+    Those that are *hasty* do not wait for a slow IMDS. Credentials are rotated *factor* times as fast as EC2 does, or
+    as *speeds* says.
     """
     home.mkdir()
     with contextlib.ExitStack() as running:
@@ -163,7 +164,7 @@ def fleet(
             # Each rotates at another moment, as a fleet does.
             speed = speeds.get(name, factor)
             simulator = running.enter_context(Simulator(now=utc_now, speed=speed, seed=name))
-            member = Member(name, home / name, factor, simulator, PATIENT if name in patient else QUICK)
+            member = Member(name, home / name, factor, simulator, QUICK if name in hasty else PATIENT)
             running.callback(member.stop)
             member.start()
             members.append(member)

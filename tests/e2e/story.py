@@ -305,7 +305,7 @@ def play(  # noqa: PLR0913 - keyword-only; all are independent
                 home / "fleet",
                 list(INSTANCES.values()),
                 FACTOR,
-                patient=[INSTANCES[SLOW]],
+                hasty=[INSTANCES[Fault.IMDS_HOP_LIMIT.value]],
                 speeds={INSTANCES[lot]: speed for lot, speed in SPEEDS.items()},
             )
         )
