@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import List
 
 import pytest
-from harness import QUICK, patience
+from harness import PATIENT, QUICK, patience
 
 pytest.importorskip("moto")
 
 from aws import cloud
 from rolewatch.aws.diagnosis import ROOTS
 from rolewatch.faults import Fault
+from rolewatch.settings import ImdsSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 
 CLOSED = "http://127.0.0.1:9"
 """Discard: nobody listens there."""
+IN_TURN = ImdsSettings(timeout=2.0, deadline=4.0)
+"""For an IMDS that lets time pass: what diagnose asks for after that is still answered."""
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +32,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(directory: Path, scenario: Scenario) -> cloud.Told:
     """Diagnose an instance that is in *scenario*."""
     settings = directory / "rolewatch.toml"
-    timeout, deadline = (2, 4) if patience(scenario) is QUICK else (5, 10)
-    settings.write_text(f"[imds]\ndisabled = false\ntimeout = {timeout}\ndeadline = {deadline}\n")
+    bounds = IN_TURN if patience(scenario) is QUICK else PATIENT
+    settings.write_text(f"[imds]\ndisabled = false\ntimeout = {bounds.timeout}\ndeadline = {bounds.deadline}\n")
     with Simulator(now=cloud.now, scenario_name=scenario.name) as simulator:
         expected: List[str] = []
         for pattern in scenario.expect.expect_role:

@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -62,11 +61,6 @@ print(json.dumps({
 """What DataSourceEc2 does at boot: a dated version, and a walk through all listings."""
 
 BOTOCORE = "import botocore.session as s; print(s.get_session().get_credentials().access_key)"
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(timezone.utc)
 
 
 def environment(**more: str) -> Dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, Coroutine, Iterator, List, Tuple
 
 import pytest
 
+from chaos.mad import FORGET
 from promises import Area, promise
 from publish.raw import OTHER_HOST, PATIENCE, answer, dial, hung_up, read_all
 from publish.serving import serving
@@ -22,8 +23,6 @@ from rolewatch.publish.server import Server
 
 HOST = "127.0.0.1"
 NUMBER = 10
-FORGET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-"""SO_LINGER, on, for no time: who closes resets."""
 
 
 class Busy:

@@ -14,6 +14,7 @@ from typing import Iterator, List
 
 import pytest
 
+from chaos.mad import FORGET
 from promises import Area, promise
 from publish.raw import OTHER_HOST, PATIENCE, answer, ask, dial, endpoint, exchange, hung_up, idle, read_all, reset
 from publish.serving import echo, serving
@@ -281,7 +282,7 @@ def test_a_peer_that_resets_does_no_harm(address: str) -> None:
     for sent in (b"", b"GET", GET):
         with dial(address) as connection:
             connection.sendall(sent)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGET)
 
     assert ask(address).status == 200
 

@@ -21,6 +21,7 @@ class Crowds(Generic[T]):
         self._hosts: OrderedDict[str, OrderedDict[int, OrderedDict[T, None]]] = OrderedDict()
         """In the order of their turns, and so are a host's crowds."""
         self._counts: Dict[str, int] = {}
+        """Of things, by host: looked through for each connection of a flood."""
         self._crowd_of: Dict[T, Crowd] = {}
 
     def __len__(self) -> int:
