@@ -121,14 +121,17 @@ class Tour:
         return wake
 
     def _next(self, now: float) -> Wake:
-        """Mend what is broken, or go on to the next scenario; stop after the last one, or when the time is over."""
+        """Mend what is broken, or go on to the next scenario; stop after the last one, or when the time is over.
+
+        There is always one, however short the time.
+        """
         self._entered, self._seen_at = now, None
         if not self._mended:
             self._mended = True
             self.simulator.switch("healthy")
             print("── mended", flush=True)
             return Wake.POLL
-        over = self.duration is not None and now - self._begun >= self.duration
+        over = self.duration is not None and self._step >= 0 and now - self._begun >= self.duration
         last = self._step + 1 == len(self.walk)
         if over or (last and self.duration is None):
             return Wake.STOP
