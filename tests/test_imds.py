@@ -26,6 +26,7 @@ from rolewatch.imds import Client, DatedImdsError, Document
 from rolewatch.model import Failure, Phase, Reason
 from rolewatch.settings import ImdsSettings
 from rolewatch.wire import MAX_BODY
+from stalls import STALL
 from wire import (
     AT_ONCE,
     DATE,
@@ -55,6 +56,9 @@ KIND = imds({INFO_PATH: INFO_ANSWER})
 MOMENT = datetime(2026, 11, 23, 17, 31, 25, tzinfo=timezone.utc)
 PATIENT = 15.0
 """Seconds. Longer than any answer takes on a busy machine; a test that waits as long has failed."""
+SHORT = 2 * STALL
+"""Seconds of time-outs that are to be over, and not before the server has said what it says: what makes that late is a
+stall, and then the test is played again."""
 
 Seen = Union[Document, Failure, None]
 
@@ -465,7 +469,7 @@ def test_a_full_backlog_is_a_connect_timeout() -> None:
 def test_silence_is_no_answer(phase: Phase) -> None:
     """Connected, and not a byte: on the token that is the hop limit."""
     with within(PATIENT):
-        seen = poll_with([HOLD], phase, timeout=0.2)
+        seen = poll_with([HOLD], phase, timeout=SHORT)
 
     assert isinstance(seen, Failure)
     assert (seen.phase, seen.reason, seen.errno) == (phase, Reason.NO_ANSWER, None)
@@ -477,7 +481,7 @@ def test_silence_in_mid_answer_is_slow(phase: Phase, sent: int) -> None:
     """An answer began and was not finished in time: that is no hop limit."""
     whole = answer("x" * 400)
     with within(PATIENT):
-        seen = poll_with([whole[:sent], HOLD], phase, timeout=0.2)
+        seen = poll_with([whole[:sent], HOLD], phase, timeout=SHORT)
 
     assert isinstance(seen, Failure)
     assert (seen.phase, seen.reason) == (phase, Reason.SLOW)
@@ -530,7 +534,7 @@ def test_the_deadline_is_the_whole_polls() -> None:
 def test_the_next_poll_has_a_deadline_of_its_own() -> None:
     """A poll that ran out of time takes nothing from the next."""
     with Wire([HOLD], KIND) as wire:
-        asked = client(wire.endpoint, timeout=0.2, deadline=0.2)
+        asked = client(wire.endpoint, timeout=SHORT, deadline=SHORT)
         assert poll(asked) == Failure(Phase.TOKEN, Reason.NO_ANSWER, "api/token")
 
         assert poll(asked) == of(INFO_BODY)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from stalls import STALL, Stalls
+
 TESTS = Path(__file__).parent
 PLAYED = """
 import sys, time, pathlib
@@ -31,6 +33,8 @@ def stand_still():
 ONCE_IN_A_STALL = "stand_still()\n    assert played()"
 ALWAYS_IN_A_STALL = "played()\n    stand_still()\n    raise AssertionError"
 ONCE_WITHOUT = "assert played()"
+NONE = "import stalls; stalls.STALL = float('inf')"
+"""Nothing is a stall: this machine may stand still just then."""
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,7 @@ def test_what_fails_while_the_machine_stands_still_is_played_again(
     tmp_path: Path, body: str, outcome: str, times: int
 ) -> None:
     """Twice at the most, and only then."""
-    (tmp_path / "conftest.py").write_text(PLAYED)
+    (tmp_path / "conftest.py").write_text(PLAYED + (NONE if body == ONCE_WITHOUT else ""))
     (tmp_path / "test_it.py").write_text(f"from conftest import played, stand_still\n\ndef test_it():\n    {body}\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "test_it.py"],
@@ -58,3 +62,14 @@ def test_what_fails_while_the_machine_stands_still_is_played_again(
 
     assert outcome in done.stdout, done.stdout
     assert len((tmp_path / "played").read_text()) == times
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or len(os.sched_getaffinity(0)) < 2, reason="needs root, and two processors")
+@pytest.mark.parametrize("processor", sorted(os.sched_getaffinity(0))[:2])
+def test_a_stall_of_one_processor_is_seen(processor: int) -> None:
+    """The host takes one away, here a process that no other may interrupt; the tests run on another meanwhile."""
+    hog = "import time; end = time.monotonic() + 0.6\nwhile time.monotonic() < end: pass"
+    with Stalls() as stalls:
+        subprocess.run(["taskset", "-c", str(processor), "chrt", "-f", "50", sys.executable, "-c", hog], check=True)
+
+    assert stalls.longest > STALL
