@@ -20,6 +20,8 @@ CHILD = Path(__file__).with_name("child.py")
 SCRAPES = 200
 USS, GROWTH, CPU, START = 20.0, 1.0, 4.0, 350.0
 """The bounds: MiB, MiB, ms, ms."""
+LIBRARIES = 1.0
+"""MiB. USS has in it the pages of the interpreter and of its libraries, of whatever version, that nobody else has."""
 
 
 def settings(endpoint: str) -> dict[str, str]:
@@ -48,7 +50,7 @@ def memory_and_cpu(endpoint: str, polls: int, rounds: int) -> List[Figure]:
         scrape(f"http://{address}/metrics", 1, SCRAPES)
         last = json.loads(lines.readline())
     return [
-        Figure(NAME, "USS", "MiB", [last["uss"]], USS, steady=True),
+        Figure(NAME, "USS", "MiB", [last["uss"]], USS, steady=True, play=LIBRARIES),
         Figure(NAME, f"growth of it, polls 100 to {polls}", "MiB", [last["uss"] - first["uss"]], GROWTH, steady=True),
         Figure(NAME, "PSS", "MiB", [last["pss"]]),
         Figure(NAME, "RSS", "MiB", [last["rss"]]),

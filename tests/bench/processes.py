@@ -15,13 +15,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def memory(process: object = "self") -> Dict[str, float]:
-    """Return USS, PSS and RSS of *process* (its id), in MiB."""
+    """Return USS, PSS, RSS and what is no file's of *process* (its id), in MiB."""
     sizes: Dict[str, float] = {}
     for line in Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition(":")
         if rest.endswith(" kB"):
             sizes[name] = int(rest.split()[0]) / 1024
-    return {"uss": sizes["Private_Clean"] + sizes["Private_Dirty"], "pss": sizes["Pss"], "rss": sizes["Rss"]}
+    uss = sizes["Private_Clean"] + sizes["Private_Dirty"]
+    return {"uss": uss, "pss": sizes["Pss"], "rss": sizes["Rss"], "anonymous": sizes["Anonymous"]}
 
 
 def cpu(process: int) -> float:

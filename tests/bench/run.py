@@ -67,7 +67,7 @@ def quick() -> int:
     """Hold rolewatch to what does not depend on how busy the machine is."""
     figures = of_rolewatch(QUICK_POLLS, 1)
     show(figures)
-    return 1 if any(figure.broken and figure.steady for figure in figures) else 0
+    return 1 if any(figure.fails for figure in figures) else 0
 
 
 def whole() -> int:

@@ -40,7 +40,7 @@ def test_a_month_leaves_it_as_it_was(tmp_path: Path, measured: Measured, *, long
     measured("RSS, from the sources", outcome.after.rss, "MiB")
     measured("PSS, from the sources", outcome.after.pss, "MiB")
     for name, growth in outcome.growth():
-        bound = MEMORY if name == "uss" else GROWTH[name]
+        bound = MEMORY if name == "anonymous" else GROWTH[name]
         measured(f"growth of {NAMES[name][0]}", growth, NAMES[name][1], bound=bound)
     measured("state file", outcome.after.state_file, "bytes", bound=STATE_FILE)
     measured("polls missed", counts.missed, "", bound=0)
