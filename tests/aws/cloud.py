@@ -209,7 +209,7 @@ class House:
 
     def keys(self) -> served.Keys:
         """Return what IMDS serves."""
-        client = Client(self.imds.endpoint, ImdsSettings(), monotonic=time.monotonic)
+        client = Client(self.imds.endpoint, ImdsSettings(timeout=10.0, deadline=20.0), monotonic=time.monotonic)
         keys = served.fetch(client)
         assert keys is not None
         return keys

@@ -13,7 +13,7 @@ from typing import Iterator
 import pytest
 from process import Process, config, environment
 
-from chaos.living import Living, living
+from chaos.living import Living, eventually, living
 from promises import Area, Measured, promise
 from rolewatch.simulator import Simulator
 
@@ -47,6 +47,10 @@ class Disk:
     def free(self) -> None:
         """Give them back."""
         (self.seen / "ballast").unlink()
+
+    def await_text(self, name: str, text: str) -> None:
+        """Return when *text* is in the file *name*."""
+        eventually(lambda: text in (self.seen / name).read_text(), f"{text!r} is not in {name}")
 
     def mount(self, options: str) -> None:
         """Mount it again, with other *options*."""
@@ -96,21 +100,22 @@ def failures(daemon: Living, publisher: str) -> float:
 def test_a_full_disk_leaves_the_old_files_whole(disk: Disk, simulator: Simulator, measured: Measured) -> None:
     """ENOSPC comes at the write, and then the new file is not put in the old one's place."""
     daemon = disk.daemon
+    disk.await_text("state.json", "boot_id")
     before = {name: (disk.seen / name).read_text() for name in ("state.json", "rolewatch.prom")}
     simulator.switch("assume_role_unauthorized")
     disk.fill()
     slowest = daemon.poll(3)
 
-    assert {name: (disk.seen / name).read_text() for name in before} == before
-    assert failures(daemon, "textfile") == 3
-    assert failures(daemon, "state_file") >= 1
     assert daemon.process.wait_for("publisher_failed", publisher="state_file")["problem"] == "No space left on device"
+    eventually(lambda: failures(daemon, "textfile") == 3, "each of the three is counted")
+    eventually(lambda: failures(daemon, "state_file") >= 1, "it is counted")
+    assert {name: (disk.seen / name).read_text() for name in before} == before
     assert daemon.metric("rolewatch_state", state="failed") == 1
 
     disk.free()
     measured("slowest poll", max(slowest, daemon.poll()), "s")
-    assert 'rolewatch_state{state="failed"} 1.0' in (disk.seen / "rolewatch.prom").read_text()
-    assert "assume_role_unauthorized" in (disk.seen / "state.json").read_text()
+    disk.await_text("rolewatch.prom", 'rolewatch_state{state="failed"} 1.0')
+    disk.await_text("state.json", "assume_role_unauthorized")
 
 
 @promise(
@@ -125,11 +130,11 @@ def test_a_read_only_disk_is_told_and_watched_on(disk: Disk, simulator: Simulato
     disk.mount("ro")
     daemon.poll(2)
 
-    assert failures(daemon, "textfile") == 2
+    eventually(lambda: failures(daemon, "textfile") == 2, "both are counted")
     assert daemon.process.wait_for("publisher_failed", publisher="state_file")["problem"] == "Read-only file system"
     assert daemon.metric("rolewatch_state", state="failed") == 1
 
     disk.mount("rw")
     daemon.poll()
-    assert 'rolewatch_state{state="failed"} 1.0' in (disk.seen / "rolewatch.prom").read_text()
-    assert "assume_role_unauthorized" in (disk.seen / "state.json").read_text()
+    disk.await_text("rolewatch.prom", 'rolewatch_state{state="failed"} 1.0')
+    disk.await_text("state.json", "assume_role_unauthorized")

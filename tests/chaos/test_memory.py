@@ -127,7 +127,7 @@ def test_a_core_of_the_daemon_holds_no_memory(tmp_path: Path, measured: Measured
         limits = Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")
         secrets = daemon_.keys | daemon_.sessions
     file = tmp_path / f"core.{pid}"
-    if not file.exists():
+    if not file.exists() and "ptrace: " in made.stderr:
         pytest.skip(f"gdb may not attach here: {made.stderr[-200:]}")
     content = file.read_bytes()
 

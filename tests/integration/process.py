@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional, Protocol, Sequence
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
+_RANDOM = random.SystemRandom()
+"""Two workers would come upon the same ports with the same seed."""
 LIMIT = 20.0
 """Seconds that the slowest machine may take for any one step."""
 
@@ -94,10 +97,15 @@ def daemon(*words: str, environ: Optional[Mapping[str, str]] = None, python: Seq
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that nobody has, and that the kernel gives to nobody in the meantime.
+
+    To whoever asks for any, Linux gives one from 32768 on (net.ipv4.ip_local_port_range).
+    """
+    while True:
+        port = _RANDOM.randrange(20_000, 32_768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Imds(Protocol):

@@ -41,9 +41,10 @@ def node_exporter(directory: Path) -> Iterator[str]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={}) as process:
         try:
             assert process.stderr is not None
-            for line in process.stderr:
-                if "istening on" in line:
-                    break
+            said: List[str] = []
+            while "istening on" not in "".join(said[-1:]):
+                said.append(process.stderr.readline())
+                assert said[-1], f"node_exporter has ended: {said}"
             yield f"http://{address}/metrics"
         finally:
             process.terminate()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import socket
 import threading
-from typing import Any, Coroutine, Iterator, List, Tuple
+from typing import Any, Callable, Coroutine, Iterator, List, Tuple
 
 import pytest
 
@@ -23,6 +24,8 @@ from rolewatch.publish.server import Server
 
 HOST = "127.0.0.1"
 NUMBER = 10
+NEVER = 3600.0
+"""Seconds: what is to happen then does not happen in a test by itself."""
 
 
 class Busy:
@@ -266,26 +269,39 @@ def test_where_the_kernel_gives_no_connection_it_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
-def test_after_a_stop_the_kernel_is_not_asked_again(closed: bool) -> None:  # noqa: FBT001 - a parameter
+def test_after_a_stop_the_kernel_is_not_asked_again(
+    closed: bool,  # noqa: FBT001 - a parameter
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Although it was to be; nor does it matter that the listener has been closed meanwhile."""
+    later: List[functools.partial[object]] = []
 
     async def run(listener: Poor) -> None:
         failed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def noted(delay: float, callback: Callable[..., object], *args: object, **more: Any) -> asyncio.TimerHandle:
+            if delay == NEVER:
+                later.append(functools.partial(callback, *args))
+            return call_later(delay, callback, *args, **more)
+
+        monkeypatch.setattr(loop, "call_later", noted)
 
         async def let_in(_connection: socket.socket, _crowd: Crowd) -> None:
             raise AssertionError
 
-        acceptor = Acceptor([listener], let_in, failed=lambda _: failed.set(), try_again=0.01)
+        acceptor = Acceptor([listener], let_in, failed=lambda _: failed.set(), try_again=NEVER)
         acceptor.start()
         await asyncio.wait_for(failed.wait(), PATIENCE)
         if closed:
             listener.close()
         await acceptor.stop()
-        later = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.05, later.set)  # after the time at which it would ask
-        await later.wait()
+        for each in later:
+            each()
 
     with poor(2) as listener, peers(1, listener):
         asyncio.run(run(listener))
 
+        assert len(later) == 1
         assert listener.times == 1

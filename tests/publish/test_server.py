@@ -288,17 +288,17 @@ def test_a_peer_that_resets_does_no_harm(address: str) -> None:
 
 
 WITHOUT_FILES = """
-import resource, sys
+import resource, sys, time
 from rolewatch.publish.request import Response
 from rolewatch.publish.server import Server
 
 server = Server(lambda request: Response(200, b"well"), addresses=("127.0.0.1:0",))
 server.start()
 resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+begun = time.process_time()
 print(server.addresses[0], flush=True)
 sys.stdin.read()
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(type(server.take_failure()).__name__, used.ru_utime + used.ru_stime)
+print(type(server.take_failure()).__name__, time.process_time() - begun)
 server.stop()
 """
 
@@ -326,7 +326,7 @@ def test_without_file_descriptors_it_neither_spins_nor_dies_nor_speaks() -> None
 
     failure, cpu = out.split()
     assert (failure, err) == ("OSError", "")
-    assert float(cpu) < 0.8, "starting costs some 0.2 s; spinning would cost a second more"
+    assert float(cpu) < 0.6, "spinning would cost a second"
 
 
 # -- the handler -------------------------------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ def test_stop_is_quick_whatever_the_peers_do() -> None:
             assert took - stalls.longest < 1
             assert hung_up(connections, least=50) == 50
         with pytest.raises(ConnectionRefusedError):
-            dial(address)
+            dial(address, OTHER_HOST)  # from the server's own host and, by chance, port it would reach itself
         server.stop()  # and again, which does nothing
 
 

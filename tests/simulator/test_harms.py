@@ -175,10 +175,11 @@ def test_any_status_can_come(simulator: Simulator, client: Client, status: int) 
 def test_latency_delays_and_changes_nothing(simulator: Simulator, client: Client) -> None:
     """Impatient clients get nothing, patient ones the document."""
     whole = raw(simulator, client)
-    befall(simulator, Harm.LATENCY, seconds=0.3)
 
+    befall(simulator, Harm.LATENCY, seconds=60)
     with pytest.raises(socket.timeout):
         raw(simulator, client, timeout=0.1)
+    befall(simulator, Harm.LATENCY, seconds=0.3)
     assert raw(simulator, client) == whole
 
 
