@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from process import Process, config, environment
 
 from certificates import Authority
+from chaos import quota
 from chaos.hasty import PAUSE
 from chaos.mad import MANY, OTHER, OWN
 from promises import Area, Measured, promise
@@ -178,10 +179,13 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 DURING = "no poll and no page is late by a second, memory is bounded, no thread is added, nothing is logged"
 
 
-def mad(kind: str, name: str, what: str, source: str = OTHER) -> ParameterSet:
+HELD_UP = "no poll and no page is late by more than a second and the pause that the quota makes; memory is bounded"
+
+
+def mad(kind: str, name: str, what: str, source: str = OTHER, held: str = DURING) -> ParameterSet:
     """Return the parameters of the deed *name*, with its promise; *kind* is what the daemon speaks."""
     deed = name if source == OTHER else f"{name}-{source}"
-    return pytest.param(kind, name, source, marks=promise(Area.SCRAPERS, what, DURING), id=f"{kind}-{deed}")
+    return pytest.param(kind, name, source, marks=promise(Area.SCRAPERS, what, held), id=f"{kind}-{deed}")
 
 
 PLAIN = (
@@ -211,6 +215,12 @@ OF_TLS = (
     mad("TLS", "malformed", "TLS: malformed handshakes"),
 )
 """A handshake costs the server more than the client, and OpenSSL works beside the interpreter's lock."""
+HELD_UP_MOST = (
+    mad("plain", "ask_and_go", "with the unit's CPUQuota=: requests whose answers nobody waits for", OWN, HELD_UP),
+    mad("plain", "never_reading", "with the unit's CPUQuota=: connections that never take their answer", held=HELD_UP),
+    mad("TLS", "half_open", "with the unit's CPUQuota=: TLS handshakes that are begun and not finished", held=HELD_UP),
+)
+"""The three under which a scraper waits longest, of all."""
 
 
 @pytest.fixture(name="alone")
@@ -221,45 +231,70 @@ def one_flood_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+@dataclass(frozen=True)
+class Deed:
+    """One madness."""
+
+    name: str
+    source: str
+    seconds: float
+
+
+@pytest.fixture(name="deed")
+def a_deed(name: str, source: str, *, long: bool) -> Deed:
+    """Return what the test's parameters say."""
+    return Deed(name, source, LONG if long else SHORT)
+
+
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(("watched", "name", "source"), [*PLAIN, *OF_TLS], indirect=["watched"])
-def test_watching_and_scraping_go_on_under(
-    watched: Watched,
-    name: str,
-    source: str,
-    long: bool,  # noqa: FBT001 - a fixture
-    measured: Measured,
-) -> None:
+def test_watching_and_scraping_go_on_under(watched: Watched, deed: Deed, measured: Measured) -> None:
     """Whatever one host does that is mad, or many that reset."""
-    seconds = LONG if long else SHORT
-    memory, threads, files, lines = watched.memory(), watched.threads(), watched.files(), watched.lines()
-    command = [sys.executable, str(HERE / "mad.py"), name, source, watched.address, str(seconds), watched.ca]
-    waits: List[float] = []
-    most = memory
-    with Stalls() as stalls:
-        began = watched.next_poll()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            while process.poll() is None:
-                waits.append(asyncio.run(_scrape(watched)) / 1000)
-                most = max(most, watched.memory())
-                assert watched.threads() == threads
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(0.05)
-            done, _ = process.communicate()
-        late = watched.latest(began)
+    threads, files, lines = watched.threads(), watched.files(), watched.lines()
+    suffer(watched, deed, measured, LATE)
 
-    assert process.returncode == 0
-    assert int(done) > 10 * seconds, "it was not mad enough"
-    stalled = min(stalls.longest, STALL)
-    measured("a poll late, but for the machine's own stalls, by", max(0.0, late - stalled), "s", bound=LATE)
-    measured("a page meanwhile, but for them, in", max(0.0, max(waits) - stalled), "s", bound=LATE)
     measured("p99 of ten scrapers afterwards", best(watched), "ms", bound=max(P99[watched.kind], 3 * watched.calm))
-    measured("memory grown by", most - memory, "MiB", bound=GROWTH)
     end = time.monotonic() + PATIENCE
     while watched.files() > files + FEW and time.monotonic() < end:
         asyncio.run(_scrape(watched))
     assert watched.files() <= files + FEW
     assert (watched.threads(), watched.lines()) == (threads, lines)
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(("watched", "name", "source"), HELD_UP_MOST, indirect=["watched"])
+def test_watching_and_scraping_go_on_with_the_quota_of_the_unit(
+    watched: Watched, deed: Deed, measured: Measured
+) -> None:
+    """A flood uses it up, and then the daemon has to wait, in each second for most of it."""
+    with quota.as_the_unit_has_it(watched.process.popen.pid):
+        suffer(watched, deed, measured, LATE + quota.HELD_UP)
+
+
+def suffer(watched: Watched, deed: Deed, measured: Measured, late_at_most: float) -> None:
+    """Let *deed* be done, and hold *watched* meanwhile to what is promised."""
+    memory, threads = watched.memory(), watched.threads()
+    words = [str(HERE / "mad.py"), deed.name, deed.source, watched.address, str(deed.seconds), watched.ca]
+    waits: List[float] = []
+    most = memory
+    with Stalls() as stalls:
+        began = watched.next_poll()
+        with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as flood:
+            while flood.poll() is None:
+                waits.append(asyncio.run(_scrape(watched)) / 1000)
+                most = max(most, watched.memory())
+                assert watched.threads() == threads
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    flood.wait(0.05)
+            done, _ = flood.communicate()
+        late = watched.latest(began)
+
+    assert flood.returncode == 0
+    assert int(done) > 10 * deed.seconds, "it was not mad enough"
+    stalled = min(stalls.longest, STALL)
+    measured("a poll late, but for the machine's own stalls, by", max(0.0, late - stalled), "s", bound=late_at_most)
+    measured("a page meanwhile, but for them, in", max(0.0, max(waits) - stalled), "s", bound=late_at_most)
+    measured("memory grown by", most - memory, "MiB", bound=GROWTH)
 
 
 WORDS = st.sampled_from(

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import List, Tuple
 
 import pytest
 
@@ -16,17 +15,11 @@ from rolewatch.config.values import Duration
 from rolewatch.publish.acceptor import MAX_WAITING
 from rolewatch.publish.server import MAX_CONNECTIONS
 from rolewatch.settings import ConfirmSettings, Settings
-from units import UNITS
+from units import UNITS, unit
 
 ROOT = Path(__file__).resolve().parents[2]
 DROP_INS = sorted((ROOT / "packaging/examples/systemd").glob("*.conf"))
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-
-
-def unit(name: str) -> List[Tuple[str, str]]:
-    """Return the settings of the unit *name*, in their order."""
-    lines = (ROOT / "systemd" / name).read_text(encoding="utf-8").splitlines()
-    return [(key, value) for key, mark, value in (line.partition("=") for line in lines) if mark and key.isalpha()]
 
 
 def said_of(directory: Path, drop_in: str, content: str) -> str:
