@@ -26,6 +26,8 @@ PATIENCE = 120.0
 """Seconds for something to come about in a running machine."""
 PAUSE = 0.5
 """Seconds between two looks at something that is awaited."""
+CONSOLE, QEMU = "console", "qemu"
+"""Files of a machine: what it says on its console, and what qemu and its helpers say, which is why it has ended."""
 
 T = TypeVar("T")
 
@@ -76,9 +78,10 @@ class Machine:
 
     def start(self) -> None:
         """Switch it on, with the disk as it was left."""
-        self._process = subprocess.Popen(
-            self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-        )
+        with (self.directory / QEMU).open("a", encoding="utf-8") as log:
+            self._process = subprocess.Popen(
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def stop(self) -> None:
         """Switch it off, as one pulls a plug."""
@@ -151,8 +154,9 @@ class Machine:
             if time.monotonic() > deadline:
                 message = f"Not within {seconds:.0f} s: {what}. {look()}\n{self._look()}"
                 raise MachineError(message)
-            if self._process is not None and self._process.poll() is not None:
-                message = f"The machine has ended while waiting: {what}.\n{self.console()}"
+            ended = None if self._process is None else self._process.poll()
+            if ended is not None:
+                message = f"The machine has ended with {ended} while waiting: {what}.\n{self.console()}"
                 raise MachineError(message)
             time.sleep(PAUSE)
 
@@ -166,9 +170,9 @@ class Machine:
             return None
 
     def console(self) -> str:
-        """Return the end of what the machine said on its console."""
-        path = self.directory / "console"
-        return path.read_text(errors="replace")[-3000:] if path.exists() else ""
+        """Return the end of what the machine said on its console, and what qemu itself has to say."""
+        paths = (self.directory / CONSOLE, self.directory / QEMU)
+        return "\n".join(path.read_text(errors="replace")[-3000:] for path in paths if path.exists())
 
     def _look(self) -> str:
         """Return what helps to understand why something did not come about."""
@@ -223,5 +227,5 @@ class Machine:
             *("-netdev", imds, "-device", "virtio-net-pci,netdev=imds,mac=02:00:00:00:00:01,romfile="),
             *("-netdev", vpc, "-device", "virtio-net-pci,netdev=vpc,mac=02:00:00:00:00:02,romfile="),
             *("-device", "virtio-rng-pci", "-rtc", "base=utc", "-no-reboot"),
-            *("-display", "none", "-serial", f"file:{self.directory / 'console'}", "-monitor", "none"),
+            *("-display", "none", "-serial", f"file:{self.directory / CONSOLE}", "-monitor", "none"),
         ]
