@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE = 30.0
-"""Seconds for one answer: the browser shares a slow machine with other tests."""
+PATIENCE = 120.0
+"""Seconds for one answer: the browser shares a slow machine with other tests, and the first comes when it has started
+from a disk that is busy. What is set up is not played again."""
 
 _ARGUMENTS = (
     "--headless",
@@ -33,6 +34,7 @@ _ARGUMENTS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
+    "--allow-pre-commit-input",  # or what is pressed before the first frame is shown is dropped
     "--force-color-profile=srgb",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
@@ -83,6 +85,7 @@ class Browser:
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log", "Audits", "DOM", "Accessibility"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def show(self, *, width: int = 1000, height: int = 900, dark: bool = False) -> None:
         """Set the size of the window in CSS pixels, and whether the reader prefers dark."""
@@ -98,16 +101,18 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, url: str) -> None:
-        """Go to *url* and wait until it is there."""
+        """Go to *url* and wait until it is there, and shown: that it was loaded, and two frames drawn."""
         self.events.clear()
         result = self.call("Page.navigate", url=url)
         if result.get("errorText"):
             raise BrowserError(f"{url}: {result['errorText']}")
-        self.wait("Page.loadEventFired")
+        # The page before may just have loaded itself anew.
+        self.wait("Page.lifecycleEvent", name="load", loaderId=result["loaderId"])
+        self.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 
-    def wait(self, event: str) -> None:
-        """Wait until *event* has happened since `open`."""
-        while not any(each.get("method") == event for each in self.events):
+    def wait(self, event: str, **parameters: object) -> None:
+        """Wait until *event*, with these *parameters* among its own, has happened since `open`."""
+        while not any(parameters.items() <= each.items() for each in self.seen(event)):
             self.events.append(self._read())
 
     def seen(self, event: str) -> List[Dict[str, Any]]:
