@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from harness import get
 
-from e2e.processes import served
+from e2e.processes import PATIENCE, served
 
 Labels = Dict[str, str]
 JOB = "rolewatch"
@@ -59,7 +59,7 @@ class Prometheus:
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
     def _ask(self, what: str, **parameters: str) -> Dict[str, Any]:
-        status, body = get(f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}")
+        status, body = get(f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}", timeout=PATIENCE)
         answer = json.loads(body)
         assert status == 200, f"{answer.get('error')}: {parameters}"
         return dict(answer["data"])

@@ -15,7 +15,7 @@ from harness import get
 from process import free_port
 
 PATIENCE = 60.0
-"""Seconds that anything may take that is a second's work on a machine with nothing else to do."""
+"""Seconds that anything may take that is a second's work on a machine with nothing else to do, one answer, too."""
 BREATH = 0.05
 """Seconds between two looks at something that is waited for."""
 

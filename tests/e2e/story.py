@@ -261,7 +261,7 @@ class Stage:
 
     def _held_back(self) -> Dict[str, Set[str]]:
         held: Dict[str, Set[str]] = {}
-        _, body = get(f"{self.alertmanager}/api/v2/alerts")
+        _, body = get(f"{self.alertmanager}/api/v2/alerts", timeout=PATIENCE)
         for alert in json.loads(body):
             if alert["status"]["inhibitedBy"]:
                 held.setdefault(alert["labels"].get("instance", ""), set()).add(alert["labels"]["alertname"])

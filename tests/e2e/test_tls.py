@@ -11,7 +11,7 @@ from process import config, daemon
 
 from certificates import Authority, Pair
 from e2e.monitoring import program
-from e2e.processes import served, until
+from e2e.processes import PATIENCE, served, until
 from rolewatch.simulator import Simulator
 
 
@@ -57,13 +57,13 @@ def test_prometheus_scrapes_over_mutual_tls(tmp_path: Path) -> None:
 
             def targets() -> Dict[str, Dict[str, Any]]:
                 """Return the targets by job, once each was scraped and the good one was so with success."""
-                active = json.loads(get(f"{url}/api/v1/targets")[1])["data"]["activeTargets"]
+                active = json.loads(get(f"{url}/api/v1/targets", timeout=PATIENCE)[1])["data"]["activeTargets"]
                 found = {each["labels"]["job"]: each for each in active}
                 told = all(each["health"] != "unknown" for each in active)
                 return found if told and len(found) == len(jobs) and found["well"]["health"] == "up" else {}
 
             seen = until(targets, "every target to be scraped")
-            answer = json.loads(get(f"{url}/api/v1/query?query=rolewatch_state")[1])
+            answer = json.loads(get(f"{url}/api/v1/query?query=rolewatch_state", timeout=PATIENCE)[1])
 
     assert {sample["metric"]["job"] for sample in answer["data"]["result"]} == {"well"}
     assert seen["well"]["lastError"] == ""

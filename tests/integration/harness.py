@@ -254,11 +254,11 @@ def sample_of(page: str, name: str, labels: Mapping[str, str]) -> Optional[float
     return None
 
 
-def get(url: str, **headers: str) -> Tuple[int, str]:
-    """GET *url* on loopback; return the status and the body."""
+def get(url: str, *, timeout: float = 5.0, **headers: str) -> Tuple[int, str]:
+    """GET *url* on loopback; return the status and the body. Raise `OSError` where it says nothing for *timeout* s."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(urllib.request.Request(url, headers=headers), timeout=5) as response:  # noqa: S310 - http, ours
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=timeout) as response:  # noqa: S310 - http, ours
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
