@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from process import Process, config, daemon, environment, free_port
 
 from promises import Area, promise
 from rolewatch.simulator import Simulator
+from rolewatch.watch import MIN_GAP
 
 
 def test_it_says_that_it_started_and_how_it_is(simulator: Simulator, tmp_path: Path) -> None:
@@ -205,11 +207,14 @@ def test_a_stop_goes_before_everything_else(simulator: Simulator, tmp_path: Path
     """SIGHUP, SIGUSR1 and SIGTERM that wait together: it stops, without reading or polling once more."""
     with daemon("--config", str(config(tmp_path, simulator))) as process:
         process.wait_for("state_changed")
-        for number in (signal.SIGSTOP, signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
+        process.popen.send_signal(signal.SIGSTOP)
+        time.sleep(MIN_GAP)  # or no signal would make it poll yet
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
             process.popen.send_signal(number)
         assert process.ended() == 0
 
     assert not [entry for entry in process.entries if entry["event"] == "config_reloaded"]
+    assert [request.method for request in simulator.requests].count("PUT") == 1
 
 
 @promise(
