@@ -128,11 +128,12 @@ TRIES: Dict[str, Callable[[], object]] = {
     "make_a_device": lambda: os.mknod("/var/lib/rolewatch/device", 0o020666, os.makedev(1, 3)),
 }
 
-for what, attempt in TRIES.items():
-    try:
-        attempt()
-    except (OSError, subprocess.SubprocessError) as error:
-        outcome = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
-    else:
-        outcome = "done"
-    print(json.dumps([what, outcome]), flush=True)
+if __name__ == "__main__":
+    for what, attempt in TRIES.items():
+        try:
+            attempt()
+        except (OSError, subprocess.SubprocessError) as error:
+            outcome = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
+        else:
+            outcome = "done"
+        print(json.dumps([what, outcome]), flush=True)
