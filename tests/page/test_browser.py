@@ -206,9 +206,10 @@ def test_the_page_comes_to_life_by_itself(chromium: Browser, tmp_path: Path) -> 
         states.append(chromium.evaluate("document.querySelector('h1').textContent.trim()"))
 
     def later() -> None:
-        chromium.events.clear()
-        chromium.wait("Page.loadEventFired")
-        states.append(chromium.evaluate("document.querySelector('h1').textContent.trim()"))
+        while states[-1] == "Starting":  # a load that had begun before the verdict still says so
+            chromium.events.clear()
+            chromium.wait("Page.loadEventFired")
+            states[1:] = [chromium.evaluate("document.querySelector('h1').textContent.trim()")]
 
     with house(tmp_path, "healthy") as daemon:
         daemon.run((2, later), polls=3, ready=first)
