@@ -12,6 +12,7 @@ import pytest
 from harness import utc_now
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.figures import Figure
 from rolewatch.simulator import Simulator
 
 ROOT = Path(__file__).parents[1]
@@ -47,3 +48,15 @@ def test_the_script_says_whether_there_are_credentials(scenario: str, up: str, t
 
     assert samples["instance_role_up"] == float(up)
     assert ("instance_role_expiration_timestamp_seconds" in samples) == (up == "1")
+
+
+@pytest.mark.parametrize(
+    ("measured", "kind", "fails"),
+    [(20.0, "steady", False), (20.9, "steady", False), (21.1, "steady", True), (99.0, "busy", False)],
+)
+def test_ci_holds_a_bound_give_or_take_what_machines_differ_by(measured: float, kind: str, fails: bool) -> None:  # noqa: FBT001 - a parameter
+    """And only where a busy machine changes nothing. That it is beyond its bound is told all the same."""
+    figure = Figure("rolewatch", "USS", "MiB", [measured], 20.0, steady=kind == "steady", play=1.0)
+
+    assert figure.fails is fails
+    assert figure.broken is (measured > 20.0)

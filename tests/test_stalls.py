@@ -33,8 +33,8 @@ def stand_still():
 ONCE_IN_A_STALL = "stand_still()\n    assert played()"
 ALWAYS_IN_A_STALL = "played()\n    stand_still()\n    raise AssertionError"
 ONCE_WITHOUT = "assert played()"
-NONE = "import stalls; stalls.STALL = float('inf')"
-"""Nothing is a stall: this machine may stand still just then."""
+NONE = "import stalls; stalls.STALL = 5.0"
+"""What is no stall: this machine may stand still just then, but not for so long."""
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,20 @@ def test_what_fails_while_the_machine_stands_still_is_played_again(
     assert len((tmp_path / "played").read_text()) == times
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or len(os.sched_getaffinity(0)) < 2, reason="needs root, and two processors")
-@pytest.mark.parametrize("processor", sorted(os.sched_getaffinity(0))[:2])
-def test_a_stall_of_one_processor_is_seen(processor: int) -> None:
-    """The host takes one away, here a process that no other may interrupt; the tests run on another meanwhile."""
-    hog = "import time; end = time.monotonic() + 0.6\nwhile time.monotonic() < end: pass"
-    with Stalls() as stalls:
-        subprocess.run(["taskset", "-c", str(processor), "chrt", "-f", "50", sys.executable, "-c", hog], check=True)
+HOG = "import time; end = time.monotonic() + 0.35\nwhile time.monotonic() < end: pass"
+"""Longer than a stall has to be, and no longer: other tests run meanwhile."""
 
-    assert stalls.longest > STALL
+
+def test_a_stall_of_one_processor_is_seen() -> None:
+    """The host takes one away, here a process that no other may interrupt; the tests run on another meanwhile."""
+    processors = sorted(os.sched_getaffinity(0))[:2]
+    first = ["chrt", "-f", "50"]
+    if len(processors) < 2 or subprocess.run([*first, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs two processors, and the right to keep others from one (CAP_SYS_NICE)")
+    seen = []
+    for each in processors:
+        with Stalls() as stalls:
+            subprocess.run(["taskset", "-c", str(each), *first, sys.executable, "-c", HOG], check=True)
+        seen.append(stalls.longest)
+
+    assert min(seen) > STALL

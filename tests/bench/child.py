@@ -38,7 +38,8 @@ def memory() -> dict[str, float]:
         name, _, rest = line.partition(":")
         if rest.endswith(" kB"):
             sizes[name] = int(rest.split()[0]) / 1024
-    return {"uss": sizes["Private_Clean"] + sizes["Private_Dirty"], "pss": sizes["Pss"], "rss": sizes["Rss"]}
+    uss = sizes["Private_Clean"] + sizes["Private_Dirty"]
+    return {"uss": uss, "pss": sizes["Pss"], "rss": sizes["Rss"], "anonymous": sizes["Anonymous"]}
 
 
 def pause(seconds: float) -> Wake:

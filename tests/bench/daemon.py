@@ -21,7 +21,7 @@ SCRAPES = 200
 USS, GROWTH, CPU, START = 20.0, 1.0, 4.0, 350.0
 """The bounds: MiB, MiB, ms, ms."""
 LIBRARIES = 1.0
-"""MiB. USS has in it the pages of the interpreter and of its libraries, of whatever version, that nobody else has."""
+"""MiB, by which another version of the interpreter and of its libraries may differ."""
 
 
 def settings(endpoint: str) -> dict[str, str]:
@@ -49,9 +49,10 @@ def memory_and_cpu(endpoint: str, polls: int, rounds: int) -> List[Figure]:
         first = json.loads(lines.readline())
         scrape(f"http://{address}/metrics", 1, SCRAPES)
         last = json.loads(lines.readline())
+    grown = last["anonymous"] - first["anonymous"]  # USS grows, too, where the last other process with a library ends
     return [
         Figure(NAME, "USS", "MiB", [last["uss"]], USS, steady=True, play=LIBRARIES),
-        Figure(NAME, f"growth of it, polls 100 to {polls}", "MiB", [last["uss"] - first["uss"]], GROWTH, steady=True),
+        Figure(NAME, f"growth of memory, polls 100 to {polls}", "MiB", [grown], GROWTH, steady=True),
         Figure(NAME, "PSS", "MiB", [last["pss"]]),
         Figure(NAME, "RSS", "MiB", [last["rss"]]),
         Figure(NAME, "threads", "", [last["threads"]], 2, steady=True),

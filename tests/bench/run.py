@@ -2,7 +2,8 @@
 
 Everything is on loopback and bounded in time. The daemon runs on the system's Python through the shipped launcher; the
 simulators and the scrapers are other processes, so that their cost is not counted. A whole run writes
-docs/performance.md; ``--quick`` measures rolewatch alone and holds it to the bounds that a busy machine leaves alone.
+docs/performance.md; ``--quick`` measures rolewatch alone and holds it to the bounds that a busy machine leaves alone,
+give or take what another version of a library may add.
 """
 
 from __future__ import annotations

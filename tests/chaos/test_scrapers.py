@@ -42,8 +42,8 @@ SHORT, LONG = 2.5, 30.0
 LATE = 1.0
 """Seconds that a poll may be late, and that a scraper may wait for its page meanwhile."""
 STALL = 0.5
-"""Seconds of a stall of the whole machine that are not held against the daemon, at the most: what a longer one makes
-late has failed, and is played again as any test (`stalls`)."""
+"""Seconds of a stall of a processor that are not held against the daemon, at the most: what a longer one makes late has
+failed, and is played again as any test (`stalls`)."""
 P99 = {"plain": 25.0, "TLS": 100.0}
 """Milliseconds in which 99 of 100 pages are there, ten scrapers asking at once. The first is the bound of the bench;
 the other has the scrapers' own handshakes in it: they are one thread."""
@@ -52,6 +52,8 @@ GROWTH = 16.0
 FEW = 12
 """File descriptors of a poll, and of scrapers that are about to close."""
 PATIENCE = 20.0
+pytestmark = pytest.mark.timeout(300)
+"""Two times the patience, and the wait for the other worker's floods."""
 
 
 @dataclass
@@ -140,6 +142,14 @@ def best(watched: Watched) -> float:
     return found
 
 
+@contextlib.contextmanager
+def undisturbed(directories: pytest.TempPathFactory) -> Iterator[None]:
+    """Wait until the other worker's flood has ended, and keep the next off: two leave one daemon no processor."""
+    with (directories.getbasetemp().parent / "flood").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="module")
 def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Run a daemon that is well."""
@@ -170,7 +180,8 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             address = str(process.wait_for("started")["listen"])
             process.wait_for("state_changed")
             made = Watched(process, address, polls, client, ca)
-            made.calm = best(made)  # and what is made once is there before anything is measured
+            with undisturbed(tmp_path_factory):
+                made.calm = best(made)  # and what is made once is there before anything is measured
             yield made
         finally:
             process.end()
@@ -179,7 +190,7 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 DURING = "no poll and no page is late by a second, memory is bounded, no thread is added, nothing is logged"
 
 
-HELD_UP = "no poll and no page is late by more than a second and the pause that the quota makes; memory is bounded"
+QUOTA = "no poll and no page is late by more than a second and the pause that the quota makes; memory is bounded"
 
 
 def mad(kind: str, name: str, what: str, source: str = OTHER, held: str = DURING) -> ParameterSet:
@@ -216,18 +227,17 @@ OF_TLS = (
 )
 """A handshake costs the server more than the client, and OpenSSL works beside the interpreter's lock."""
 HELD_UP_MOST = (
-    mad("plain", "ask_and_go", "with the unit's CPUQuota=: requests whose answers nobody waits for", OWN, HELD_UP),
-    mad("plain", "never_reading", "with the unit's CPUQuota=: connections that never take their answer", held=HELD_UP),
-    mad("TLS", "half_open", "with the unit's CPUQuota=: TLS handshakes that are begun and not finished", held=HELD_UP),
+    mad("plain", "ask_and_go", "with the unit's CPUQuota=: requests whose answers nobody waits for", OWN, QUOTA),
+    mad("plain", "never_reading", "with the unit's CPUQuota=: connections that never take their answer", held=QUOTA),
+    mad("TLS", "half_open", "with the unit's CPUQuota=: TLS handshakes that are begun and not finished", held=QUOTA),
 )
-"""The three under which a scraper waits longest, of all."""
+"""Of each kind the one under which a scraper waits longest: those that ask, that hold on, and that speak TLS."""
 
 
 @pytest.fixture(name="alone")
 def one_flood_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Wait until the other worker's flood has ended: two of them leave one of the daemons no processor."""
-    with (tmp_path_factory.getbasetemp().parent / "flood").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Wait for the flood of the other worker."""
+    with undisturbed(tmp_path_factory):
         yield
 
 

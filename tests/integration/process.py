@@ -99,7 +99,7 @@ def daemon(*words: str, environ: Optional[Mapping[str, str]] = None, python: Seq
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody has, and that the kernel gives to nobody in the meantime.
 
-    To whoever asks for any, Linux gives one from 32768 on (net.ipv4.ip_local_port_range).
+    To whoever asks for any, Linux gives one from 32768 on, unless it was told otherwise (net.ipv4.ip_local_port_range).
     """
     while True:
         port = _RANDOM.randrange(20_000, 32_768)

@@ -119,17 +119,17 @@ def _namespaces() -> None:
     """Skip, and say why, where no network namespace can be made."""
     missing = [program for program in ("unshare", "ip") if shutil.which(program) is None]
     if missing:
-        pytest.skip(f"no {' and no '.join(missing)} here")
+        cannot(f"no {' and no '.join(missing)} here")
     tried = in_a_namespace("true")
     if tried.returncode:
-        pytest.skip(f"no network namespace can be made here: {tried.stderr.strip()}")
+        cannot(f"no network namespace can be made here: {tried.stderr.strip()}")
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])
 def test_the_kernel_says_what_the_table_says(row: Row) -> None:
     """Each wall around IMDS has its reason and its errno, as the evidence of a poll."""
     if shutil.which(row.needs) is None:
-        pytest.skip(f"no {row.needs} here")
+        cannot(f"no {row.needs} here")
     built = in_a_namespace(row.wall)
     if built.returncode:
         cannot(f"this kernel cannot build that wall: {built.stderr.strip()}")

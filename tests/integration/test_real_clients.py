@@ -19,6 +19,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from rolewatch.simulator import Simulator
+from skips import cannot
 
 pytestmark = pytest.mark.client
 
@@ -79,9 +80,9 @@ def ask(simulator: Simulator, *command: str) -> subprocess.CompletedProcess[str]
 def in_namespace(host: str, scenario: str, *command: str, **more: str) -> Dict[str, Any]:
     """Run *command* where *host* is the simulator's; return its status, what it printed, and what it asked for."""
     if shutil.which("unshare") is None or shutil.which("ip") is None:
-        pytest.skip("needs unshare (util-linux) and ip (iproute2)")
+        cannot("needs unshare (util-linux) and ip (iproute2)")
     if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets us make no network namespace")
+        cannot("this machine lets us make no network namespace")
     if ":" in host and not Path("/proc/net/if_inet6").exists():
         pytest.skip("this machine has no IPv6")
     driver = [*NAMESPACE, sys.executable, "-c", IN_NAMESPACE, host, scenario, *command]

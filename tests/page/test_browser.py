@@ -206,10 +206,12 @@ def test_the_page_comes_to_life_by_itself(chromium: Browser, tmp_path: Path) -> 
         states.append(chromium.evaluate("document.querySelector('h1').textContent.trim()"))
 
     def later() -> None:
-        while states[-1] == "Starting":  # a load that had begun before the verdict still says so
+        for _ in range(2):  # a load that had begun before the verdict still says that it starts
             chromium.events.clear()
             chromium.wait("Page.loadEventFired")
             states[1:] = [chromium.evaluate("document.querySelector('h1').textContent.trim()")]
+            if states[1:] != states[:1]:
+                break
 
     with house(tmp_path, "healthy") as daemon:
         daemon.run((2, later), polls=3, ready=first)

@@ -23,7 +23,7 @@ mount -t tmpfs tmpfs /var/log
 mkdir -p /run/systemd/journal /run/log/journal
 {journald} >/dev/null 2>&1 &
 trap 'kill $!; wait $! || true' EXIT
-until [ -S /run/systemd/journal/socket ] && journalctl --sync 2>/dev/null; do sleep 0.02; done
+until [ -S /run/systemd/journal/socket ] && journalctl --sync; do kill -0 $!; sleep 0.02; done
 """
 """Nothing outside of the namespace sees any of it."""
 

@@ -59,6 +59,8 @@ def stopped_between_polls(pid: int) -> Iterator[None]:
 
     Raise `TimeoutError` where it is not found so.
     """
+    if pid <= 0:
+        raise ProcessLookupError("there is no daemon")
     end = time.monotonic() + PATIENCE
     try:
         while True:

@@ -62,7 +62,7 @@ ready: what comes before, its poll at the start answers."""
 def await_verdict(machine: Machine, state: str, faults: Set[str]) -> Page:
     """Wait until the metrics page says *state* and *faults*, and nothing else; let the daemon poll meanwhile.
 
-    And until systemctl says so, too: the daemon tells systemd last, so that the journal was told before.
+    And until systemctl says so, too: the daemon tells the journal before it tells systemd.
     """
     last, line = Page(""), ""
 
