@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("moto")
 
+import rolewatch
 from packages.built import Built, need
 from rolewatch.simulator import fake
 
@@ -153,3 +154,17 @@ print({"pygments", "markdown_it"} & set(sys.modules), sys.modules["rich"].__path
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b[31mFAIL" in done.stdout
     assert f"set() ['{today.tree}/build/private/vendor-cli/rich']" in done.stdout
+
+
+def test_the_daemon_knows_what_it_is_without_half_a_mebibyte_of_modules(today: Built) -> None:
+    """Version and addresses are read beside the package: importlib.metadata would stay in memory."""
+    need({SYSTEM_PYTHON: "python3 python3-requests"})
+    code = (
+        "import sys, rolewatch\n"
+        "print(rolewatch.__version__, rolewatch.project_url('Homepage'), 'importlib.metadata' in sys.modules)"
+    )
+    done = under_the_launcher(today.tree, code)
+    told = rolewatch.__version__, rolewatch.project_url("Homepage"), "False"
+
+    assert done.stdout.split() == list(told), done.stderr
+    assert rolewatch.__version__ != "0+unknown"
