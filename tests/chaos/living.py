@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Optional
 
 from harness import get, sample_of
 from process import LIMIT, Process
@@ -69,17 +69,6 @@ class Living:
                 f"no poll within {LIMIT:g} s: {self.log and (self.log.entries, self.log.other)}"
             )
             time.sleep(BREATH)
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    """Return when *holds* does. The metrics show a poll before the files do, and the state file is the last."""
-    end = time.monotonic() + LIMIT
-    while True:
-        with contextlib.suppress(FileNotFoundError):
-            if holds():
-                return
-        assert time.monotonic() < end, what
-        time.sleep(BREATH)
 
 
 def living(process: Process) -> Living:

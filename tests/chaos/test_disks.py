@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from process import Process, config, environment
+from process import LIMIT, Process, config, environment
 
-from chaos.living import Living, eventually, living
+from chaos.living import Living, living
+from e2e.processes import until
 from promises import Area, Measured, promise
 from rolewatch.simulator import Simulator
 
@@ -49,8 +50,9 @@ class Disk:
         (self.seen / "ballast").unlink()
 
     def await_text(self, name: str, text: str) -> None:
-        """Return when *text* is in the file *name*."""
-        eventually(lambda: text in (self.seen / name).read_text(), f"{text!r} is not in {name}")
+        """Return when *text* is in the file *name*. The metrics show a poll before the files do."""
+        file = self.seen / name
+        until(lambda: file.exists() and text in file.read_text(), f"{text!r} in {name}", patience=LIMIT)
 
     def mount(self, options: str) -> None:
         """Mount it again, with other *options*."""
@@ -107,8 +109,8 @@ def test_a_full_disk_leaves_the_old_files_whole(disk: Disk, simulator: Simulator
     slowest = daemon.poll(3)
 
     assert daemon.process.wait_for("publisher_failed", publisher="state_file")["problem"] == "No space left on device"
-    eventually(lambda: failures(daemon, "textfile") == 3, "each of the three is counted")
-    eventually(lambda: failures(daemon, "state_file") >= 1, "it is counted")
+    until(lambda: failures(daemon, "textfile") == 3, "each of the three to be counted", patience=LIMIT)
+    until(lambda: failures(daemon, "state_file") >= 1, "it to be counted", patience=LIMIT)
     assert {name: (disk.seen / name).read_text() for name in before} == before
     assert daemon.metric("rolewatch_state", state="failed") == 1
 
@@ -130,7 +132,7 @@ def test_a_read_only_disk_is_told_and_watched_on(disk: Disk, simulator: Simulato
     disk.mount("ro")
     daemon.poll(2)
 
-    eventually(lambda: failures(daemon, "textfile") == 2, "both are counted")
+    until(lambda: failures(daemon, "textfile") == 2, "both to be counted", patience=LIMIT)
     assert daemon.process.wait_for("publisher_failed", publisher="state_file")["problem"] == "Read-only file system"
     assert daemon.metric("rolewatch_state", state="failed") == 1
 

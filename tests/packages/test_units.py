@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.quota import PERIOD, SHARE
 from rolewatch.cli.state import confirmation_request
 from rolewatch.config.keys import READERS
 from rolewatch.config.values import Duration
@@ -109,10 +110,7 @@ def test_the_two_sandboxes_are_one_but_for_what_each_must_reach() -> None:
 
 def test_the_quota_of_the_daemon_lets_a_start_through_in_one_go() -> None:
     """It takes 0.15 s of CPU, and Linux makes whoever is over the quota of a period wait for the next."""
-    settings = dict(unit("rolewatch.service"))
-    share = int(settings["CPUQuota"].removesuffix("%")) / 100
-
-    assert share * int(settings["CPUQuotaPeriodSec"].removesuffix("s")) >= 0.2
+    assert SHARE * PERIOD >= 0.2
 
 
 def test_a_stop_waits_for_the_longest_poll() -> None:
