@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "model": {"faults"},
     "errors": {"model"},
     "settings": set(),
+    "authority": set(),
     "memory": {"faults", "model"},
     # observe asks and never judges.
     "imds": {"errors", "model", "reader", "settings", "wire"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     # What Prometheus is to tell, made of the table of faults.
     "alerts": {"explain", "faults"},
     # publish tells and never decides.
-    "publish": {"explain", "tell"} | NOUNS,
+    "publish": {"authority", "explain", "tell"} | NOUNS,
     # watch turns it.
     "schedule": {"faults", "memory", "model", "settings"},
     "watch": {
@@ -60,9 +61,9 @@ MAY_IMPORT = {
     }
     | NOUNS,
     # The settings as people write them.
-    "config": {"errors", "model", "settings"},
+    "config": {"authority", "errors", "model", "settings"},
     # An IMDS of its own, which shares no code with the client that it proves.
-    "simulator": {"errors", "faults", "model"},
+    "simulator": {"authority", "errors", "faults", "model"},
     "__main__": {"cli"},
     "__init__": set(),
 }

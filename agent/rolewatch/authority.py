@@ -1,0 +1,63 @@
+"""The authority of an HTTP request: which host the client believes it speaks to. No name is ever resolved.
+
+It comes from the Host header, or from a target that is a whole URL (RFC 9112, sections 3.2 and 3.2.2). Browsers fill it
+in from the URL, and no page can change it: that is what stops DNS rebinding.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Optional
+
+MAX_NAME = 253
+"""Characters of a host name (RFC 1035, section 3.1: 255 octets in DNS's own form)."""
+
+_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[\w.-]+))(?::[0-9]{0,5})?", re.ASCII)
+_NAME = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63})*", re.ASCII)
+_LOOPBACK_IPV6 = b"\0" * 15 + b"\1"
+_LOOPBACK_IPV4 = 127
+
+
+def host_of(authority: str) -> Optional[str]:
+    """Return the host that *authority* names (``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``), or None if it is malformed.
+
+    In lower case, without port, brackets, IPv6 zone and trailing dot. A user name makes it malformed, and so do several
+    hosts with commas, percent-encoding and characters outside ASCII: no client sends these.
+    """
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        return None
+    if match["ipv6"]:
+        address = match["ipv6"].partition("%")[0].lower()
+        return address if _packed(socket.AF_INET6, address) else None
+    return host_name(match["name"])
+
+
+def host_name(text: str) -> Optional[str]:
+    """Return *text* in lower case and without its trailing dot, or None if it cannot be a host name.
+
+    An IPv4 address looks like one. Underscores are accepted: names of containers have them.
+    """
+    name = text.removesuffix(".").lower()
+    return name if len(name) <= MAX_NAME and _NAME.fullmatch(name) else None
+
+
+def is_ip(host: str) -> bool:
+    """Return whether *host* (as `host_of` returns it) is an IP address. Nobody can point one elsewhere."""
+    return bool(_packed(socket.AF_INET, host) or _packed(socket.AF_INET6, host))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host* (as `host_of` returns it) is an address in 127.0.0.0/8 or ::1. ``localhost`` is a name."""
+    return _packed(socket.AF_INET, host)[:1] == bytes([_LOOPBACK_IPV4]) or (
+        _packed(socket.AF_INET6, host) == _LOOPBACK_IPV6
+    )
+
+
+def _packed(family: int, address: str) -> bytes:
+    """Return the bytes of *address*, or none if it is no address of *family*."""
+    try:
+        return socket.inet_pton(family, address)
+    except (OSError, ValueError):  # ValueError: a NUL, or a character that is not ASCII
+        return b""
