@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from typing import List
 
 import pytest
 
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
+from simulator.asking import Answer, Client, Clock, address
+from skips import cannot
+
+ELSEWHERE = "192.0.2.1"
+AT_ANOTHER_ADDRESS = f"""
 from simulator.asking import Client, Clock
+from rolewatch.simulator import Simulator
+
+with Simulator(now=Clock(), control_host="{ELSEWHERE}", control_port=0) as running:
+    for host in ("{ELSEWHERE}", "127.0.0.1", "192.0.2.2", "evil.example"):
+        print(Client(running.control).ask("GET", "/scenario", Host=host).status)
+"""
+"""Prints the statuses of requests with each Host."""
 
 LEAF = "meta-data/iam/security-credentials/web-server"
 
@@ -89,6 +108,119 @@ def test_a_wrong_way_in_is_told_the_right_one(control: Client, method: str, path
 
     assert answer.status == status
     assert status == 404 or answer.headers["Allow"]
+
+
+def raw(url: str, *lines: str) -> Answer:
+    """Send a request of *lines* to *url*, exactly as they are, and return the answer."""
+    with socket.create_connection(address(url), timeout=5) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return Answer(response.status, dict(response.getheaders()), response.read())
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1339", ""])
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/scenario"), ("POST", "/rotate"), ("GET", "/scenario")])
+def test_a_request_of_a_web_page_is_refused(
+    control: Client, simulator: Simulator, method: str, path: str, origin: str
+) -> None:
+    """Any Origin, the port's own too: 403, nothing changes, and the answer says what to do."""
+    answer = control.ask(method, path, b"credentials_expired", Origin=origin)
+
+    assert (answer.status, simulator.scenario) == (403, "healthy")
+    assert b"as curl does" in answer.body
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["Host: evil.example"], id="a name"),
+        pytest.param(["Host: localhost:1339"], id="localhost"),
+        pytest.param(["Host: 10.0.0.1:1339"], id="an address that is not loopback"),
+        pytest.param(["Host: 0.0.0.0:1339"], id="every address"),
+        pytest.param(["Host: 127.0.0.1.evil.example"], id="a name like an address"),
+        pytest.param(["Host: 127.1"], id="a short form"),
+        pytest.param(["Host: [::ffff:127.0.0.1]"], id="a mapped address"),
+    ],
+)
+def test_a_host_that_is_no_loopback_address_is_misdirected(simulator: Simulator, method: str, lines: List[str]) -> None:
+    """421, nothing changes, and the answer says where to send it."""
+    url = str(simulator.control)
+    answer = raw(url, f"{method} /scenario HTTP/1.1", "Content-Length: 0", *lines)
+
+    assert (answer.status, simulator.scenario) == (421, "healthy")
+    assert answer.headers["Connection"] == "close"
+    assert f"Send the request to {url}." in answer.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("target", "lines"),
+    [
+        pytest.param("/scenario", [], id="no Host"),
+        pytest.param("/scenario", ["Host:"], id="an empty Host"),
+        pytest.param("/scenario", ["Host: 127.0.0.1", "Host: evil.example"], id="two"),
+        pytest.param("/scenario", ["Host: evil.example", "Host: 127.0.0.1"], id="two, in the other order"),
+        pytest.param("/scenario", ["Host: 127.0.0.1@evil.example"], id="a user name"),
+        pytest.param("/scenario", ["Host: evil.example/127.0.0.1"], id="a path"),
+        pytest.param("http:///scenario", ["Host: 127.0.0.1"], id="a URL without a host"),
+        pytest.param("http://me@127.0.0.1/scenario", ["Host: 127.0.0.1"], id="a URL with a user name"),
+    ],
+)
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_request_that_names_no_single_host_is_refused(
+    simulator: Simulator, version: str, target: str, lines: List[str]
+) -> None:
+    """400, in either version of HTTP."""
+    answer = raw(str(simulator.control), f"GET {target} HTTP/{version}", *lines)
+
+    assert (answer.status, b"healthy" in answer.body) == (400, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "status"),
+    [
+        ("http://evil.example/scenario", "127.0.0.1", 421),
+        ("http://127.0.0.1/scenario", "evil.example", 200),
+        ("/scenario", "127.8.9.10", 200),
+        ("/scenario", "[::1]:1", 200),
+    ],
+)
+def test_the_host_of_a_url_comes_before_the_header(simulator: Simulator, url: str, host: str, status: int) -> None:
+    """As RFC 9112 (3.2.2) says; a port says nothing, for tunnels change it."""
+    assert raw(str(simulator.control), f"GET {url} HTTP/1.1", f"Host: {host}").status == status
+
+
+def test_a_forwarded_host_is_not_looked_at(control: Client) -> None:
+    """Who may set one header may set the other."""
+    assert control.ask("GET", "/scenario", X_Forwarded_Host="evil.example").status == 200
+    assert control.ask("GET", "/scenario", Host="evil.example", X_Forwarded_Host="127.0.0.1").status == 421
+
+
+def test_the_control_port_answers_at_ipv6_loopback(clock: Clock) -> None:
+    """By its literal in brackets."""
+    with Simulator(now=clock, control_host="::1", control_port=0) as running:
+        assert Client(str(running.control)).ask("GET", "/scenario").status == 200
+        assert raw(str(running.control), "GET /scenario HTTP/1.1", "Host: localhost").status == 421
+
+
+def test_the_control_port_answers_at_the_address_that_was_chosen_for_it() -> None:
+    """Where --control names another address than loopback, that one is answered too; in a network namespace."""
+    command = f'ip link set lo up; ip address add {ELSEWHERE} dev lo; exec {shlex.quote(sys.executable)} -c "$0"'
+    try:
+        done = subprocess.run(
+            ["unshare", "--net", "sh", "-euc", command, AT_ANOTHER_ADDRESS],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        cannot("unshare is not installed: apt-get install util-linux")
+    if "unshare failed" in done.stderr:
+        cannot("a network namespace needs root")
+
+    assert done.stdout.split() == ["200", "200", "421", "421"], done.stderr
 
 
 def test_there_need_not_be_a_control_port(clock: Clock) -> None:

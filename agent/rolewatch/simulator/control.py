@@ -1,4 +1,8 @@
-"""The control port: switch scenarios and rotate while the simulator runs."""
+"""The control port: switch scenarios and rotate while the simulator runs.
+
+It does not answer web pages, which a browser on this host may have from anywhere. Browsers send Origin with whatever
+changes something, and the page's own host name where that resolves to this host (DNS rebinding).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import json
 from http import HTTPStatus
 from typing import Awaitable, Callable, Dict, List, Optional
 
+from rolewatch.authority import host_of, is_loopback
 from rolewatch.errors import UsageError
 from rolewatch.simulator.messages import Reply, Request
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
@@ -40,7 +45,7 @@ class Control:
         reply = (
             _text(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
             if request is None
-            else await self.answer(request)
+            else _refusal(request, *writer.get_extra_info("sockname")[:2]) or await self.answer(request)
         )
         head_only = request is not None and request.method == "HEAD"
         writer.write(reply.head() + (b"" if head_only else reply.body))
@@ -91,6 +96,24 @@ def described(each: Scenario) -> Dict[str, object]:
         "expect_role": list(expect.expect_role),
         "note": each.note,
     }
+
+
+def _refusal(request: Request, address: str, port: int) -> Optional[Reply]:
+    """Return the answer to a request that a web page may have sent, or None if none can have sent it.
+
+    *address* and *port* are where the request arrived. The address may be another one than loopback: --control says so.
+    """
+    if "origin" in request.headers:
+        text = "The control port does not answer web pages. Send the request without an Origin header, as curl does.\n"
+        return _text(HTTPStatus.FORBIDDEN, text)
+    host = host_of(request.authority or "")
+    if host is not None and (is_loopback(host) or host == address):
+        return None
+    literal = f"[{address}]" if ":" in address else address
+    return _text(
+        HTTPStatus.BAD_REQUEST if host is None else HTTPStatus.MISDIRECTED_REQUEST,
+        f"The control port answers no host name, not even localhost. Send the request to http://{literal}:{port}.\n",
+    )
 
 
 def _text(status: HTTPStatus, text: str, **headers: str) -> Reply:

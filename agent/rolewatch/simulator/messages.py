@@ -29,8 +29,16 @@ class Request:
     path: str
     """Without the query, and not unquoted: as it came."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Names in lower case. Session tokens are among the values: never log them."""
+    """Names in lower case; the values of a repeated one are joined by commas. Session tokens are among the values:
+    never log them."""
     body: bytes = field(default=b"", repr=False)
+    target_authority: Optional[str] = None
+    """The authority of a target that is a whole URL; None where the target is a path."""
+
+    @property
+    def authority(self) -> Optional[str]:
+        """The authority that the client asked, or None: that of the target, else the Host header (RFC 9112, 3.2.2)."""
+        return self.headers.get("host") if self.target_authority is None else self.target_authority
 
     @property
     def plain_path(self) -> str:
@@ -83,10 +91,11 @@ async def _read(reader: asyncio.StreamReader) -> Request:
         raise BadRequestError
     body = b"" if "expect" in headers else await reader.readexactly(int(length))
     try:
-        path = urlsplit(line[2]).path
+        target = urlsplit(line[2])
     except ValueError:
         raise BadRequestError from None
-    return Request(line[1], path or "/", headers, body)
+    authority = target.netloc if target.scheme else None
+    return Request(line[1], target.path or "/", headers, body, authority)
 
 
 def _headers(lines: List[str]) -> Dict[str, str]:
@@ -94,5 +103,6 @@ def _headers(lines: List[str]) -> Dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         if colon:
-            headers[name.strip().lower()] = value.strip()
+            name, value = name.strip().lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
