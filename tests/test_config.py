@@ -304,6 +304,7 @@ def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
         "limits.clock_skew": (30, "30"),
         "limits.reminder": ("6h", "6h"),
         "metrics.listen": (["*:1", "[::1]:2"], "*:1 [::1]:2"),
+        "metrics.allowed_hosts": (["app-1.example.com", "*.EC2.Internal."], "app-1.example.com *.ec2.internal"),
         "metrics.role_info": (False, "off"),
         "metrics.tls.cert_file": ("/srv/tls.crt",) * 2,
         "metrics.tls.key_file": ("/srv/tls.key",) * 2,

@@ -1,4 +1,4 @@
-"""Names: patterns of roles and instance profiles, tag keys, words, directories."""
+"""Names: patterns of roles and instance profiles, tag keys, words, hosts, directories."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rolewatch.config.values import UnusableError
 ROLE = KEYS["expect.role"].read
 PROFILE = KEYS["expect.instance_profile"].read
 TAG = KEYS["expect.role_tag"].read
+HOSTS = KEYS["metrics.allowed_hosts"].read
 DIRECTORY = KEYS["state.directory"].read
 TEXTFILE = KEYS["textfile.path"].read
 
@@ -115,6 +116,50 @@ def test_one_word_of_a_few_is_taken_in_any_case() -> None:
     assert words("info", "debug")("INFO") == "info"
     with pytest.raises(UnusableError, match='is "loud"; write info or debug'):
         words("info", "debug")("loud")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("app-1.example.com", "app-1.example.com"),
+        ("App-1.Example.com.", "app-1.example.com"),
+        ("app_1", "app_1"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("*.EC2.internal", "*.ec2.internal"),
+        ("*.internal", "*.internal"),
+    ],
+)
+def test_a_host_is_a_name_or_a_domain(text: str, name: str) -> None:
+    """In the form in which the Host of a request is compared."""
+    assert HOSTS([text, text]) == (name,)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("10.0.0.1", "IP addresses are always allowed"),
+        ("::1", "IP addresses are always allowed"),
+        ("[::1]", "IP addresses are always allowed"),
+        ("app-1.example.com:10169", "without scheme, port and path"),
+        ("http://app-1.example.com", "without scheme, port and path"),
+        ("app-1.example.com/", "without scheme, port and path"),
+        ("bücher.example", "beginning with xn--"),
+        ("*", r"as in \*\.example\.com"),
+        ("app-*.example.com", r"as in \*\.example\.com"),
+        ("*.*.example.com", r"as in \*\.example\.com"),
+        ("*.", r"as in \*\.example\.com"),
+        ("*.10.0.0.1", r"as in \*\.example\.com"),
+        ("", "is no host name"),
+        (".example.com", "is no host name"),
+        ("a b", "is no host name"),
+        ("localhost, evil", "is no host name"),
+        ("a" * 64, "is no host name"),
+    ],
+)
+def test_what_is_no_host_name_is_refused(text: str, why: str) -> None:
+    """It would match nothing, and nobody would know why the page answers 421."""
+    with pytest.raises(UnusableError, match=why):
+        HOSTS([text])
 
 
 def test_a_directory_is_an_absolute_path() -> None:

@@ -97,6 +97,10 @@ class MetricsSettings:
 
     listen: Tuple[str, ...] = ("127.0.0.1:10169",)
     """Addresses to listen on: ``HOST:PORT``, ``[IPV6]:PORT``, or ``*:PORT`` for all. Empty: no HTTP endpoint."""
+    allowed_hosts: Tuple[str, ...] = ()
+    """Host names by which the page and ``/status.json`` may be asked for, besides IP addresses, ``localhost`` and the
+    host's own names; ``*.DOMAIN`` is every name in a domain. Other names get 421, against DNS rebinding. Read at the
+    start and at each reload."""
     role_info: bool = True
     """Whether the names of role and instance profile are exported as labels."""
     tls: TlsSettings = field(default_factory=TlsSettings)

@@ -18,7 +18,7 @@ import time
 from typing import Callable, Dict, Iterator, List, Mapping
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-PAGE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+PAGE = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 OWN, OTHER, MANY = "own", "other", "many"
 """From the address of the scraper who behaves, from another, or from ten thousand others."""
 FORGET = b"\x01\x00\x00\x00\x00\x00\x00\x00"

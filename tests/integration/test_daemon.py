@@ -252,6 +252,32 @@ def test_a_reload_says_what_needs_a_restart(simulator: Simulator, tmp_path: Path
     assert "needs a restart" in str(told["message"])
 
 
+def test_a_reload_puts_the_allowed_hosts_in_force(simulator: Simulator, tmp_path: Path) -> None:
+    """It needs no restart; a name that is taken out is refused again. A file that cannot be used changes nothing."""
+    path = config(tmp_path, simulator)
+    before = path.read_text()
+    with daemon("--config", str(path)) as process:
+        url = f"http://{process.wait_for('started')['listen']}/status.json"
+        process.wait_for("state_changed")
+        refused, why = get(url, Host="app-1.example.com")
+        path.write_text(before + 'allowed_hosts = ["app-1.example.com"]\n')
+        process.popen.send_signal(signal.SIGHUP)
+        told = process.wait_for("config_reloaded")
+        allowed, _ = get(url, Host="app-1.example.com")
+        path.write_text(before + 'allowed_hosts = ["http://app-1.example.com"]\n')
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_for("config_rejected")
+        kept, _ = get(url, Host="app-1.example.com")
+        path.write_text(before)
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_for("config_reloaded", 2)
+        refused_again, _ = get(url, Host="app-1.example.com")
+
+    assert "restart" not in str(told["message"])
+    assert (refused, allowed, kept, refused_again) == (421, 200, 200, 421)
+    assert "allowed_hosts in [metrics]" in why
+
+
 def test_a_warning_at_a_reload_is_an_event_and_blocks_nothing(simulator: Simulator, tmp_path: Path) -> None:
     """With nobody left at stderr the daemon lives on, and the warning is in the entry."""
     environ = {"ROLEWATCH_NOPE": "1"}

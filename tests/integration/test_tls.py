@@ -124,7 +124,7 @@ def test_a_key_that_has_gone_at_a_reload_is_told_and_the_old_pair_stays(
 def test_tls_and_the_client_ca_come_and_go_with_a_reload(
     simulator: Simulator, authority: Authority, tmp_path: Path
 ) -> None:
-    """Of `[metrics]` this alone needs no restart."""
+    """Of `[metrics]` this and `allowed_hosts` need no restart."""
     pair, scraper = authority.issue(), authority.issue("prometheus")
     path = settings(tmp_path, simulator, pair)
     with daemon("--config", str(path)) as process:

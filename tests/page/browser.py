@@ -24,6 +24,9 @@ PATIENCE = 120.0
 """Seconds for one answer: the browser shares a slow machine with other tests, and the first comes when it has started
 from a disk that is busy. What is set up is not played again."""
 
+ATTACKER = "attacker.example"
+"""A foreign site's name that resolves to 127.0.0.1, as after DNS rebinding. No other name resolves."""
+
 _ARGUMENTS = (
     "--headless",
     "--disable-gpu",
@@ -36,7 +39,7 @@ _ARGUMENTS = (
     "--hide-scrollbars",
     "--allow-pre-commit-input",  # or what is pressed before the first frame is shown is dropped
     "--force-color-profile=srgb",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    f"--host-resolver-rules=MAP {ATTACKER} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
 )
 _ON_3_AND_4 = """

@@ -66,7 +66,8 @@ def answer(data: bytes) -> Answer:
 
 def ask(address: str, path: str = "/", method: str = "GET", **headers: str) -> Answer:
     """Send one request; underscores in *headers* are dashes."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items())]
+    fields = {"Host": address, **headers}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{k.replace('_', '-')}: {v}" for k, v in fields.items())]
     return answer(exchange(address, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")))
 
 

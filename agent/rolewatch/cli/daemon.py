@@ -32,8 +32,8 @@ Load = Callable[[], Tuple[Settings, Sequence[str]]]
 """Read the settings, and what deserves a warning in them. Raises `ConfigError` where they cannot be used, and
 `UnusableFileError` where a file that they name cannot."""
 AT_START = ("metrics", "textfile", "log", "state")
-"""The tables that are read when the daemon starts, and not again; but for `[metrics.tls]`, which a renewed certificate
-needs."""
+"""The tables that are read when the daemon starts, and not again; except `[metrics.tls]`, which a renewed certificate
+needs, and `allowed_hosts` in `[metrics]`."""
 BEAT = 5.0
 """Seconds between two beats at most, where systemd asks for none: how long an entry may wait for a stuck journal."""
 
@@ -98,6 +98,7 @@ class Daemon:
             addresses=settings.metrics.listen,
             sockets=systemd.sockets(),
             tls=tls.make_context(settings.metrics.tls),
+            allowed_hosts=settings.metrics.allowed_hosts,
             uptime=lambda: self.clock().uptime,
             runbooks=rolewatch.project_url("Runbooks"),
             homepage=rolewatch.project_url("Homepage"),
@@ -172,6 +173,7 @@ class Daemon:
             try:
                 settings, warnings = self.load()
                 endpoint.secure(tls.make_context(settings.metrics.tls))
+                endpoint.allow(settings.metrics.allowed_hosts)
             except (ConfigError, tls.UnusableFileError) as error:
                 health.config_ok = False
                 return None, _rejected(error)
@@ -209,7 +211,7 @@ def _reloaded(old: Settings, new: Settings, warnings: Sequence[str]) -> Event:
 
 
 def _at_start(settings: Settings) -> Settings:
-    return replace(settings, metrics=replace(settings.metrics, tls=TlsSettings()))
+    return replace(settings, metrics=replace(settings.metrics, tls=TlsSettings(), allowed_hosts=()))
 
 
 def _remembered(state_file: Optional[StateFile], events: List[Event]) -> Memory:

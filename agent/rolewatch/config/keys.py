@@ -15,6 +15,7 @@ _LONGEST = 64
 
 _ENDPOINT = Text("URL, http://HOST[:PORT]", addresses.endpoint, optional=True)
 _LISTEN = Text("HOST:PORT, [IPV6]:PORT or *:PORT", addresses.listen)
+_HOST = Text("host name, or *.DOMAIN", names.allowed_host)
 _TAG = Text("key of an instance tag", names.tag_key, optional=True)
 _DIRECTORY = Text("absolute path", names.directory, optional=True)
 _PEM_FILE = Text("absolute path of a PEM file", names.directory, optional=True)
@@ -41,6 +42,7 @@ READERS: Mapping[str, Reader] = {
     "limits.clock_skew": Duration(2, _HOUR),
     "limits.reminder": Duration(60, 24 * _HOUR),
     "metrics.listen": Several(_LISTEN),
+    "metrics.allowed_hosts": Several(_HOST),
     "metrics.role_info": Switch(),
     "metrics.tls.cert_file": _PEM_FILE,
     "metrics.tls.key_file": _PEM_FILE,

@@ -1,4 +1,4 @@
-r"""Texts that name something: patterns of IAM names, tag keys, one word of a few, directories.
+r"""Texts that name something: patterns of IAM names, tag keys, one word of a few, host names, directories.
 
 What IAM allows in a name: CreateRole and CreateInstanceProfile, ``[\w+=,.@-]+``, at most 64 and 128 characters (IAM
 API reference and quotas, 2026).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from rolewatch.authority import host_name, is_ip
 from rolewatch.config.values import Text, UnusableError, shown
 
 _NAME = r"[\w+=,.@-]"
@@ -96,6 +97,26 @@ def tag_key(text: str) -> str:
             "+-=.,_:@ without spaces and slashes"
         )
     return text
+
+
+def allowed_host(text: str) -> str:
+    """Return *text*, a host name or ``*.DOMAIN``, in lower case and without a trailing dot."""
+    name = host_name(text.removeprefix("*."))
+    if name is None or is_ip(name):
+        raise UnusableError(_why_no_host(text))
+    return f"*.{name}" if text.startswith("*.") else name
+
+
+def _why_no_host(text: str) -> str:
+    if is_ip(text.strip("[]")):
+        return f"has {shown(text)}; IP addresses are always allowed; write host names"
+    if ":" in text or "/" in text:
+        return f"has {shown(text)}; write the host name alone, without scheme, port and path"
+    if not text.isascii():
+        return f"has {shown(text)}; write the name as browsers send it, beginning with xn--"
+    if "*" in text:
+        return f"has {shown(text)}; write * for the first label only, as in *.example.com"
+    return f"has {shown(text)}, which is no host name; write one, as in app-1.example.com or *.example.com"
 
 
 def directory(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Sequence, T
 from urllib.parse import parse_qs
 
 from rolewatch.model import Report, Snapshot
+from rolewatch.publish.host_check import HostCheck, own_names
 from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.page import page
 from rolewatch.publish.page.recent import Recent
@@ -34,6 +35,9 @@ MIN_REFRESH = 10
 STARTING_REFRESH = 2
 """The same before the first poll has ended, which is soon."""
 
+_FOR_ANY_HOST = frozenset({"/metrics", "/-/healthy", "/-/ready"})
+"""What is answered whichever host a request names: scrapers and probes may know this one by any name."""
+
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json"
 _FOR_BROWSERS = {
@@ -58,6 +62,7 @@ class Endpoint:
         sockets: Sequence[socket.socket] = (),
         tls: Optional[SSLContext] = None,
         deadline: float = DEADLINE,
+        allowed_hosts: Sequence[str] = (),
         runbooks: str = "",
         homepage: str = "",
     ) -> None:
@@ -69,6 +74,7 @@ class Endpoint:
         self._version = version
         self._runbooks, self._homepage = runbooks, homepage
         self._recent = Recent()
+        self.allow(allowed_hosts)
         self._uptime = uptime
         self._snapshot: Optional[Snapshot] = None
         self._ticked = uptime()
@@ -96,6 +102,10 @@ class Endpoint:
         """Let connections that come from now on speak *tls*, or plain HTTP. Those that are open stay as they are."""
         self._server.tls = tls
 
+    def allow(self, hosts: Sequence[str]) -> None:
+        """Answer for the names in *hosts* from now on, besides this host's own, which are read again."""
+        self._host_check = HostCheck(hosts, own_names())
+
     def start(self) -> None:
         """Answer from now on. Raise `ConfigError` or `UnavailableError` where an address cannot be listened on."""
         self._ticked = self._uptime()
@@ -119,6 +129,9 @@ class Endpoint:
         route = self._routes.get(request.path)
         if route is None:
             return Response(HTTPStatus.NOT_FOUND, b"There is nothing here. The metrics are at /metrics.\n")
+        refusal = None if request.path in _FOR_ANY_HOST else self._host_check.refusal(request)
+        if refusal is not None:
+            return refusal
         try:
             return route(request)
         except BadRequestError as error:

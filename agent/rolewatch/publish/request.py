@@ -12,7 +12,7 @@ _LONGEST_END = 4
 _REQUEST_LINE = re.compile(r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) (?P<target>[!-~]+) HTTP/(?P<version>[0-9]\.[0-9])")
 _HEADER = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _LETTERS = re.compile(rb"[A-Za-z]")
-_ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
+_ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     """By name in lower case; the values of a repeated one are joined by commas."""
+    authority: Optional[str] = None
+    """Of a target that is a whole URL, where it comes before the Host header (RFC 9112, 3.2.2); None for a path."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,10 @@ def parse(data: bytes, *, seen: int, most: int) -> Optional[Request]:
     method, target = _request_line(line.rstrip(b"\r").decode("latin-1"))
     if end is None:
         return None
-    path, _, query = _ABSOLUTE.sub("", target, count=1).partition("?")
-    return Request(method, path or "/", query, _headers(data[len(line) : end.start()].decode("latin-1")))
+    url = _ABSOLUTE.match(target)
+    path, _, query = target[url.end() if url else 0 :].partition("?")
+    headers = _headers(data[len(line) : end.start()].decode("latin-1"))
+    return Request(method, path or "/", query, headers, url["authority"] if url else None)
 
 
 def _request_line(line: str) -> Tuple[str, str]:
