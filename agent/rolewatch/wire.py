@@ -8,6 +8,7 @@ of the whole poll, and a bound on the bytes, on the socket itself, below every p
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import socket
 from http.cookiejar import DefaultCookiePolicy
@@ -26,6 +27,13 @@ MAX_BODY = 64 * 1024
 """Bytes. The largest document that we read, a credentials document, has 1.6 kB (recordings of 2021)."""
 _WINDOW = 8
 """Bytes of a body in chunks that are read at a time: so little of a secret is none. IMDS sends no chunks."""
+MAX_LINE = 4 * 1024
+"""Bytes of one line: status line, header, chunk size or trailer. The longest line of IMDS has some 80 bytes."""
+MAX_LINES = 8 * 1024
+"""Bytes of all lines of one answer: the lines of 1xx answers, chunk sizes and trailers count too. IMDS sends some 300.
+
+The bound protects the CPU: `email.parser` takes quadratic time for some headers, folded ones too (65 kB of ``;`` in a
+quoted parameter of Content-Type: 1.4 s), and `http.client` takes some 6 µs for each chunk, be it of one byte."""
 MAX_ANSWER = MAX_BODY + 32 * 1024
 """Bytes of one whole answer, status line and headers included."""
 
@@ -113,6 +121,34 @@ class TooLargeError(OSError):
     """The peer sent more than any answer of IMDS has."""
 
 
+class AnswerReader(Reader):
+    """Reader of one answer that bounds its lines before any parser gets them, and checks the poll's deadline.
+
+    Buffered bytes need no receive, so the deadline of `BoundedSocket` alone would not end the work on them.
+    """
+
+    def __init__(self, raw: io.RawIOBase, wire: Wire) -> None:
+        """Read from *raw*, within the deadline of *wire*. An error is noted there."""
+        super().__init__(raw)
+        self._wire = wire
+        self._lines = 0
+
+    def readline(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
+        """Return one line of at most *size* bytes. Raise `TooLargeError` if it or all lines together are too long."""
+        self._wire.left()
+        bounded = MAX_LINE + 1 if size is None or size < 0 else min(size, MAX_LINE + 1)
+        line = super().readline(bounded)
+        self._lines += len(line)
+        if len(line) > MAX_LINE or self._lines > MAX_LINES:
+            raise self._wire.note(TooLargeError())
+        return line
+
+    def readinto(self, target: Any) -> int:  # noqa: ANN401 - any buffer that can be written
+        """Fill *target* as `Reader.readinto` does. Raise `TimeoutError` once the poll's deadline has passed."""
+        self._wire.left()
+        return super().readinto(target)
+
+
 class BoundedSocket(socket.socket):
     """A connected socket that obeys the poll's deadline and a bound on what it receives."""
 
@@ -120,9 +156,9 @@ class BoundedSocket(socket.socket):
     patience: float
 
     def makefile(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - five types, by the mode; `http.client` asks for one
-        """Return a reader that leaves nothing behind."""
+        """Return a reader that leaves nothing behind and bounds the lines of the answer."""
         del args, kwargs
-        return Reader(super().makefile("rb", buffering=0))
+        return AnswerReader(super().makefile("rb", buffering=0), self.wire)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Receive, within the poll's deadline."""

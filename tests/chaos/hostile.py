@@ -176,6 +176,11 @@ class Subject:
         """The seconds that a poll may take."""
         return self.bounds.deadline + OVERSHOOT
 
+    @property
+    def pid(self) -> int:
+        """The daemon's process id."""
+        return self._process.pid
+
     def __enter__(self) -> Subject:
         """Start both, and let them warm up: what is imported late is there then."""
         self._wire = Wire(self._answer).__enter__()

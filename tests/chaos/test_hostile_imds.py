@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import ROLE
+from chaos import quota
 from chaos.hostile import (
     EVERY_POLL,
     HASTY,
+    MOST,
     PATHS,
     PHASES,
     Behaviour,
@@ -32,6 +34,7 @@ from chaos.subject import begin_anew, memory
 from mutations import mutated
 from promises import Area, Measured, promise
 from rolewatch.faults import Fault
+from rolewatch.wire import MAX_LINE
 from wire import HOLD, RESET, Drip, Pause, Script, Step, Wire
 
 HOLDS = "The poll ends by its deadline and in bounded memory, says imds_error or what is wrong, and the next is good"
@@ -226,6 +229,57 @@ FLOODS = [
 def test_floods_and_bombs(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Nothing is unpacked, and the client hangs up early."""
     subject.turn_on(behaviour, phase, measured)
+
+
+# Headers and chunks that cost a parser much more than they have bytes
+
+
+def quoted(length: int) -> bytes:
+    """Return a header line of *length* bytes that `email.parser` takes quadratic time for."""
+    return b'Content-Type: multipart/x; a="'.ljust(length, b";")
+
+
+COSTLY = [
+    bytes_of("a quoted parameter of 65 kB", lambda good: with_header(good, quoted(65_000), without=b"content-type")),
+    bytes_of(
+        "a quoted parameter that fits",
+        lambda good: with_header(good, quoted(MAX_LINE - 2), without=b"content-type"),
+        harmless=True,
+    ),
+    bytes_of(
+        "a folded parameter of 65 kB",
+        lambda good: with_header(good, quoted(700), *[b" " + b";" * 700] * 90, without=b"content-type"),
+    ),
+    bytes_of(
+        "a folded parameter that fits",
+        lambda good: with_header(good, quoted(700), *[b" " + b";" * 700] * 9, without=b"content-type"),
+        harmless=True,
+    ),
+    bytes_of("parameters", lambda good: with_header(good, b"Content-Type: multipart/x" + b";a" * 30_000)),
+    bytes_of("chunks of a byte", lambda good: chunked(good, *[chunk(b"A")] * 15_000, b"0\r\n\r\n")),
+    bytes_of("chunks with extensions", lambda good: chunked(good, *[b"1;aaaa\r\nA\r\n"] * 8_000, b"0\r\n\r\n")),
+    bytes_of("short trailers", lambda good: chunked(good, chunk(parts(good)[1]), b"0\r\n", b"X\n" * 30_000)),
+    bytes_of("1xx", lambda good: b"HTTP/1.1 100 C\r\n\r\n" * 3_000 + good),
+]
+
+
+@promise(
+    Area.IMDS,
+    "Headers, folded lines, chunks, trailers and 1xx answers cost a parser seconds, in each answer of a poll, under "
+    "the CPU quota of the unit",
+    HOLDS,
+)
+@pytest.mark.parametrize("behaviour", COSTLY, ids=lambda each: each.name)
+def test_what_costs_a_parser_much(behaviour: Behaviour, hasty: Subject, measured: Measured) -> None:
+    """A parser that works on received bytes checks no clock, so it gets only what takes it milliseconds."""
+    with quota.as_the_unit_has_it(hasty.pid):
+        bad = hasty.poll({phase: behaviour.play(whole(documents()[phase])) for phase in EVERY_POLL})
+        hasty.recover()
+
+    assert set(bad.held) <= behaviour.right
+    assert bad.held or behaviour.harmless, "nothing was noticed"
+    measured("longest poll", round(bad.seconds, 2), "s", bound=hasty.longest)
+    measured("memory taken", round(bad.mebibytes, 2), "MiB", bound=MOST)
 
 
 # Redirects
