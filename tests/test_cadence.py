@@ -71,6 +71,14 @@ def test_what_has_no_length_is_no_interval(old: Optional[datetime], new: Optiona
     assert cadence.with_rotation((3600.0,), served(old, START), served(new, START)) == (3600.0,)
 
 
+@pytest.mark.parametrize(("interval", "kept"), [(cadence.LONGEST, True), (cadence.LONGEST + MINUTE, False)])
+def test_what_no_session_lives_for_is_no_interval(interval: timedelta, kept: bool) -> None:  # noqa: FBT001 - a parameter
+    """A set whose LastUpdated is of another year teaches no cadence, though it was seen until its successor came."""
+    old, new = served(START - interval, START), served(START, START)
+
+    assert bool(cadence.with_rotation((), old, new)) is kept
+
+
 @given(minutes=st.lists(st.integers(1, 400), max_size=20))
 def test_only_the_last_are_remembered(minutes: List[int]) -> None:
     """Memory is bounded, however many rotations there are, and the newest count."""

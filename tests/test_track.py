@@ -638,8 +638,9 @@ def test_a_new_set_is_an_event() -> None:
 def test_documents_that_alternate_are_no_rotations() -> None:
     """Two hosts of IMDS that serve an older and a newer set in turn: one rotation, not one a minute."""
     lookout = Lookout()
+    older, newer = (replace(set_of(minutes), date=START) for minutes in (-60, -1))
     for _ in range(20):
-        lookout.see_each(set_of(0, 1), set_of(60, 2))
+        lookout.see_each(older, newer)
 
     assert lookout.snapshot().rotations == 1
     assert len(lookout.memory.intervals) <= 1

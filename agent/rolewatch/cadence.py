@@ -14,6 +14,8 @@ NEEDED = 2
 UNWATCHED = timedelta(minutes=5)
 """A new set counts only where the old one was still seen this shortly before it: what rotated while nobody looked
 would pass for one long interval."""
+LONGEST = timedelta(days=1)
+"""A longer interval is no cadence: a role session lives for 12 hours at most (STS API reference, AssumeRole, 2026)."""
 
 
 def learned(intervals: Tuple[float, ...]) -> Optional[float]:
@@ -28,6 +30,6 @@ def with_rotation(intervals: Tuple[float, ...], old: Served, new: Served) -> Tup
     if old.last_updated is None or new.last_updated is None:
         return intervals
     interval = (new.last_updated - old.last_updated).total_seconds()
-    if interval <= 0 or new.last_updated - old.seen > UNWATCHED:
+    if not 0 < interval <= LONGEST.total_seconds() or new.last_updated - old.seen > UNWATCHED:
         return intervals
     return (*intervals, interval)[-KEPT:]

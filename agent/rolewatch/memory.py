@@ -34,14 +34,14 @@ class Watched:
 
 @dataclass(frozen=True)
 class Served:
-    """The set of credentials that IMDS served last, without its secrets."""
+    """A set of credentials that IMDS served, without its secrets."""
 
     role: str
     fingerprint: Optional[str]
     last_updated: Optional[datetime]
     expiration: Optional[datetime]
     seen: datetime
-    """When it was last seen, by IMDS's clock where that is known."""
+    """When it was last seen: see `true_time`."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ class Memory:
     boot_id: str = ""
     faults: Mapping[Fault, Watched] = field(default_factory=dict)
     served: Optional[Served] = None
+    """The last set whose dates are believed. The next rotation is measured from it."""
     newest: Optional[datetime] = None
-    """The newest LastUpdated ever seen: two documents that alternate are no rotations."""
+    """The newest believed LastUpdated: two documents that alternate are no rotations."""
     settled: Attached = field(default_factory=Attached)
     """Role and profile that were seen twice in a row, for events of change."""
     intervals: Tuple[float, ...] = ()
@@ -79,16 +80,23 @@ class Memory:
     usable: Optional[bool] = None
     denied: int = 0
     """Looks in a row that said that there are no usable credentials."""
+    misdated: Optional[Served] = None
+    """The last set, if its dates are not believed. It is shown, and neither saved nor learned from."""
     current: bool = False
-    """Whether `served` is what IMDS serves, as far as is known."""
+    """Whether IMDS serves the last set, as far as is known."""
     attached: Attached = field(default_factory=Attached)
     """As told last."""
     candidate: Optional[Attached] = None
     """Role and profile that differ from `settled` and were seen once."""
     clock_offset: Optional[float] = None
     imds_date: Optional[datetime] = None
-    """IMDS's clock, as told last, at the uptime `imds_date_at`."""
+    """The last believed `Date` of IMDS, received at the uptime `imds_date_at`: see `track.clock`."""
     imds_date_at: float = 0.0
+    doubted: Optional[datetime] = None
+    """The `Date` of the last poll, received at the uptime `doubted_at`, if it is not believed."""
+    doubted_at: float = 0.0
+    doubts: int = 0
+    """Polls in a row whose `Date` was not believed and agreed with each other. 0: the time is known."""
     polls: int = 0
     failures: Mapping[FailureLabel, int] = field(default_factory=dict)
     rotations: int = 0
@@ -104,9 +112,14 @@ class Memory:
     tags_at: Optional[float] = None
     """Uptime at which the tags were told last."""
 
+    @property
+    def shown(self) -> Optional[Served]:
+        """The set that IMDS serves, as far as is known; None if it serves none."""
+        return (self.misdated or self.served) if self.current else None
+
 
 def true_time(memory: Memory, now: Moment) -> datetime:
-    """Return the time by IMDS's clock, which goes on with the uptime; by the local one where IMDS never told.
+    """Return the time by IMDS's last believed `Date` and the uptime since; the local time if there is none.
 
     A step of the local clock while IMDS is silent moves it as little as a local clock that is wrong.
     """

@@ -127,7 +127,7 @@ FAMILIES = (
         "rolewatch_clock_offset_seconds",
         "gauge",
         "Local clock minus the clock of IMDS (Date), as last seen; positive where the local clock is ahead.",
-        absent="Until IMDS has told its time.",
+        absent="Until IMDS has told a time that is believed: its third, where that is far ahead of the local clock.",
     ),
     Family(
         "rolewatch_config_last_reload_successful",

@@ -11,6 +11,7 @@ from typing import Tuple
 from rolewatch.memory import Memory
 from rolewatch.model import Event, Moment, Observation, Verdict
 from rolewatch.settings import Settings
+from rolewatch.track.clock import keep_time
 from rolewatch.track.debounce import count_denial, settle_state, watch
 from rolewatch.track.events import change_events, common_fields, fault_events, poll_events, state_events
 from rolewatch.track.instance import expected, identity_due, known, recognise, tags_due
@@ -35,10 +36,7 @@ def advance(
 ) -> Tuple[Memory, Tuple[Event, ...]]:
     """Return what is remembered after one poll, and what happened in it."""
     before = memory
-    offset = memory.clock_offset if verdict.clock_offset is None else verdict.clock_offset
-    memory = replace(memory, polls=memory.polls + 1, clock_offset=offset)
-    if seen.date is not None:
-        memory = replace(memory, imds_date=seen.date, imds_date_at=now.uptime)
+    memory = keep_time(replace(memory, polls=memory.polls + 1), seen.date, verdict.clock_offset, now)
     memory = attach(memory, seen)
     memory = count_failure(memory, verdict, now, calm=settings.limits.reminder)
     memory = serve(memory, seen, verdict, now)

@@ -82,6 +82,6 @@ def _is_confirmed(memory: Memory, active: Sequence[Fault]) -> bool:
 
 
 def _outlived(memory: Memory, now: Moment) -> bool:
-    """Return whether the set that was served last has expired since, by IMDS's clock."""
-    expiration = memory.served.expiration if memory.served and memory.current else None
+    """Return whether the set that was served last has expired since."""
+    expiration = memory.shown.expiration if memory.shown else None
     return expiration is not None and expiration <= true_time(memory, now)

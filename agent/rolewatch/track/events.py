@@ -85,7 +85,7 @@ def poll_events(before: Memory, after: Memory, verdict: Verdict) -> List[Event]:
 
 def common_fields(memory: Memory) -> Dict[str, Scalar]:
     """Return what every event of a poll carries."""
-    served = memory.served if memory.current else None
+    served = memory.shown
     return _present(
         {
             "state": memory.state.value,

@@ -56,6 +56,12 @@ def _of_this_process(memory: Memory) -> Memory:
         denied=memory.denied,
         polls=memory.polls,
         failures=memory.failures,
+        clock_offset=memory.clock_offset,
+        imds_date=memory.imds_date,
+        imds_date_at=memory.imds_date_at,
+        doubted=memory.doubted,
+        doubted_at=memory.doubted_at,
+        doubts=memory.doubts,
     )
 
 

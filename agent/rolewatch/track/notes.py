@@ -9,7 +9,7 @@ from typing import Dict, Optional
 from rolewatch import cadence
 from rolewatch.classify import SUCCESS
 from rolewatch.faults import IMDS_FAULTS
-from rolewatch.memory import Attached, Memory, Served
+from rolewatch.memory import Attached, Memory, Served, true_time
 from rolewatch.model import (
     Absent,
     Answered,
@@ -27,7 +27,7 @@ from rolewatch.model import (
 )
 
 FROM_THE_FUTURE = timedelta(minutes=5)
-"""A set that was made so much later than it is seen is misdated (seen: 44 s): none that follows would be newer."""
+"""A set whose LastUpdated is so much later than the poll is misdated (on record: 44 s). No successor would be newer."""
 
 
 def attach(memory: Memory, seen: Observation) -> Memory:
@@ -97,19 +97,28 @@ def serve(memory: Memory, seen: Observation, verdict: Verdict, now: Moment) -> M
     if not isinstance(document, Credentials) or not _is_complete(document):
         # Told that there are none: IMDS has withdrawn the set, and nothing may count it down any more.
         return replace(memory, current=memory.current and verdict.credentials is Told.UNTOLD)
-    old, newest, seen_at = memory.served, memory.newest, seen.date or now.utc
-    new = Served(document.role, document.fingerprint, document.last_updated, document.expiration, seen_at)
-    dated = new.last_updated is None or new.last_updated - seen_at <= FROM_THE_FUTURE
-    memory = replace(
-        memory,
-        served=new,
-        current=True,
-        newest=max(filter(None, (newest, new.last_updated)), default=None) if dated else newest,
-        credentials_seen=memory.credentials_seen or verdict.credentials is Told.USABLE,
-    )
-    if old is None or old.role.lower() != new.role.lower() or not dated or not _is_rotation(old, new, newest=newest):
+    time = true_time(memory, now)
+    new = Served(document.role, document.fingerprint, document.last_updated, document.expiration, time)
+    credentials_seen = memory.credentials_seen or verdict.credentials is Told.USABLE
+    memory = replace(memory, misdated=new, current=True, credentials_seen=credentials_seen)
+    if memory.doubts or _is_later(new.last_updated, time):
+        return memory
+    old, newest = memory.served, memory.newest
+    # A date that was believed and turns out to be of the future would hide every rotation until then.
+    if _is_later(newest, time):
+        newest = None
+    if old is not None and _is_later(old.last_updated, time):
+        old = None
+    latest = max(filter(None, (newest, new.last_updated)), default=None)
+    memory = replace(memory, served=new, misdated=None, newest=latest)
+    if old is None or old.role.lower() != new.role.lower() or not _is_rotation(old, new, newest=newest):
         return memory
     return replace(memory, rotations=memory.rotations + 1, intervals=cadence.with_rotation(memory.intervals, old, new))
+
+
+def _is_later(date: Optional[datetime], time: datetime) -> bool:
+    """Return whether *date* is later than *time* by more than clocks and rounding explain."""
+    return date is not None and date - time > FROM_THE_FUTURE
 
 
 def _is_rotation(old: Served, new: Served, *, newest: Optional[datetime]) -> bool:

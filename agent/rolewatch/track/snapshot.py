@@ -18,7 +18,7 @@ from rolewatch.track.notes import attach, serve
 
 def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: float = 0.0) -> Snapshot:
     """Return what may be told of *memory* as of *now*; *duration* is that of the last poll in seconds."""
-    served = memory.served if memory.current else None
+    served = memory.shown
     role, profile = expected(memory, settings.expect)
     return Snapshot(
         moment=now,

@@ -1,0 +1,269 @@
+"""Which clock is kept by: what is remembered survives a forged `Date`, and a local clock that is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+from builders import DAY, HOUR, START, Lookout, Platform, answered, credentials, moment, simulate
+from promises import Area, promise
+from rolewatch.faults import Fault
+from rolewatch.memory import Memory
+from rolewatch.model import Answered, EventKind, Observation, rfc3339
+from rolewatch.state_file import StateFile
+from rolewatch.track.clock import CONFIRMED
+
+YEAR = 365 * 86400.0
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
+WRONG = {
+    "12 h ahead": 12 * 3600.0,
+    "12 h behind": -12 * 3600.0,
+    "6 min behind": -360.0,
+    "40 days ahead": 40 * 86400.0,
+    "40 days behind": -40 * 86400.0,
+    "10 years ahead": 10 * YEAR,
+    "in 1970": (EPOCH - START).total_seconds(),
+}
+"""How a local clock is wrong, in seconds."""
+FORGED = {
+    "9999": END,
+    "tomorrow": START + 36 * HOUR,
+    "in 6 hours": START + 8 * HOUR,
+    "6 hours ago": START - 4 * HOUR,
+    "1970": EPOCH,
+    "the year 1": datetime(1, 1, 1, tzinfo=timezone.utc),
+}
+
+
+def forged(date: datetime, at: float, *, document: Optional[datetime] = None) -> Answered:
+    """Return a look *at* seconds after `START`: IMDS's clock shows *date*, and its set is of *document* or *date*."""
+    made = document or date
+    until = made + 6 * HOUR if made < END - DAY else END
+    good = Platform().at(at)
+    return replace(good, date=date, credentials=credentials(last_updated=made, expiration=until, serial=0xF0F0))
+
+
+def kept(memory: Memory, directory: Path) -> Dict[str, Any]:
+    """Return what the state file keeps of *memory*."""
+    file = StateFile(directory)
+    file.save(memory, moment())
+    state: Dict[str, Any] = json.loads(file.path.read_text())
+    return state
+
+
+def restarted(lookout: Lookout, directory: Path) -> Lookout:
+    """Return the lookout of a daemon that is started on the state file of *lookout*."""
+    kept(lookout.memory, directory)
+    memory = StateFile(directory).load(boot_id=lookout.memory.boot_id)
+    return Lookout(lookout.settings, memory=memory, now=lookout.now)
+
+
+FORGED_DATES = pytest.mark.parametrize("date", FORGED.values(), ids=FORGED)
+HOWEVER_WRONG = pytest.mark.parametrize("error", WRONG.values(), ids=WRONG)
+
+
+# A forged poll
+
+
+@FORGED_DATES
+@pytest.mark.parametrize("error", [0.0, -12 * 3600.0], ids=["local clock right", "local clock wrong"])
+def test_a_forged_poll_changes_nothing_that_is_kept(date: datetime, error: float, tmp_path: Path) -> None:
+    """Not the newest date, not the set that the next rotation is measured from, no interval, no fault's `since`."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 2.1 * 3600, clock_error=error)
+    before, offset = kept(lookout.memory, tmp_path), lookout.snapshot().clock_offset
+    lookout.see(forged(date, 2.1 * 3600), moment(2.1 * 3600, clock_error=error))
+
+    after = kept(lookout.memory, tmp_path)
+    assert {**after, "faults": before["faults"]} == before
+    assert lookout.snapshot().clock_offset == offset
+    # At once are raised only faults that follow from the dates of this one poll, and they are dated by the right clock.
+    assert {each["since"] for name, each in after["faults"].items() if name not in before["faults"]} <= {
+        rfc3339(moment(2.1 * 3600).utc)
+    }
+
+
+@promise(
+    Area.IMDS,
+    "One poll has a Date and a LastUpdated of another day or year, before or after a restart",
+    "Nothing that is kept changes, and the next rotations are counted and learned from",
+)
+@FORGED_DATES
+@pytest.mark.parametrize("restart", ["no restart", "restart before", "restart after", "restart before and after"])
+def test_a_forged_poll_does_not_stop_the_counting(date: datetime, restart: str, tmp_path: Path) -> None:
+    """The next five rotations count five."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 2.1 * 3600)
+    if "before" in restart:
+        lookout = restarted(lookout, tmp_path)
+    lookout.see(forged(date, 2.1 * 3600), moment(2.1 * 3600))
+    if "after" in restart:
+        lookout = restarted(lookout, tmp_path)
+    counted = lookout.snapshot().rotations
+    simulate(lookout, Platform().at, 2.1 * 3600 + 30, 7.5 * 3600)
+
+    assert lookout.snapshot().rotations - counted == 5
+    assert set(lookout.memory.intervals) == {3600.0}
+    assert lookout.standing() == ()
+
+
+@FORGED_DATES
+def test_a_forged_poll_in_a_rotation_costs_that_one_at_most(date: datetime) -> None:
+    """In the place of the last look at a set, or of the first at its successor."""
+    for at in (3570, 3600):
+        lookout = Lookout()
+        simulate(lookout, Platform().at, 0, at)
+        lookout.see(forged(date, at), moment(at))
+        simulate(lookout, Platform().at, at + 30, 6.5 * 3600)
+
+        assert lookout.snapshot().rotations == 6
+        assert set(lookout.memory.intervals) == {3600.0}
+
+
+def test_a_set_of_another_year_is_shown_and_not_kept() -> None:
+    """IMDS does serve it: what the metrics say of it is true, and nothing is learned from it."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 600)
+    snapshot = lookout.see(forged(moment(600).utc, 600, document=START + 400 * DAY), moment(600))
+
+    assert snapshot.last_updated == START + 400 * DAY
+    assert lookout.memory.served is not None
+    assert lookout.memory.served.last_updated == START
+    assert lookout.see(Platform().at(630), moment(630)).last_updated == START
+
+
+def test_a_fault_that_is_first_seen_in_a_forged_poll_has_the_right_since() -> None:
+    """The fault lasts, and its `since` is kept: it is of the clock that was believed."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 600)
+    failed = credentials(code="Failed")
+    lookout.see(replace(forged(END, 600), credentials=failed), moment(600))
+    lookout.see(replace(Platform().at(630), credentials=failed), moment(630))
+
+    assert [(each.fault, each.since) for each in lookout.snapshot().faults] == [
+        (Fault.CREDENTIALS_ERROR, moment(600).utc)
+    ]
+
+
+@pytest.mark.parametrize("error", [0.0, 12 * 3600.0], ids=["local clock right", "local clock wrong"])
+def test_forging_that_lasts_does_no_harm_once_it_is_over(error: float, tmp_path: Path) -> None:
+    """A clock that goes on for hours in 9998 is believed. When IMDS's own is back, all counts again in three polls."""
+    lookout, far = Lookout(), END - 400 * DAY - START
+
+    def forger(elapsed: float) -> Answered:
+        return forged(START + far + timedelta(seconds=elapsed), elapsed)
+
+    simulate(lookout, Platform().at, 0, 1800, clock_error=error)
+    simulate(lookout, forger, 1800, 2 * 3600, clock_error=error)
+    assert lookout.memory.newest is not None
+    assert lookout.memory.newest > START + 400 * DAY
+    lookout = restarted(lookout, tmp_path)
+    simulate(lookout, Platform().at, 2.1 * 3600, 7.5 * 3600, clock_error=error)
+
+    assert lookout.snapshot().rotations == 5
+    assert set(lookout.memory.intervals) == {3600.0}
+    assert lookout.memory.newest == START + 7 * HOUR
+
+
+def test_a_state_file_with_a_date_of_9999_heals(tmp_path: Path) -> None:
+    """An earlier version saved a forged date: the first good poll drops it."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 1800)
+    lookout.memory = replace(lookout.memory, newest=END)
+    lookout = restarted(lookout, tmp_path)
+    simulate(lookout, Platform().at, 1800, 5.5 * 3600)
+
+    assert lookout.snapshot().rotations == 5
+    assert lookout.memory.newest == START + 5 * HOUR
+
+
+# A local clock that is wrong
+
+
+@HOWEVER_WRONG
+@pytest.mark.parametrize("restart", [False, True], ids=["no restart", "restart each hour"])
+def test_a_wrong_local_clock_stops_no_counting(error: float, restart: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    """From the first poll on, with IMDS right: every rotation is counted, learned from, and dated by IMDS."""
+    lookout, counted = Lookout(), 0
+    for begin in range(0, 6 * 3600, 3600):
+        simulate(lookout, Platform().at, begin + 600, begin + 4200, clock_error=error)
+        if restart:
+            counted += lookout.snapshot().rotations
+            lookout = restarted(lookout, tmp_path)
+
+    assert counted + lookout.snapshot().rotations == 6
+    assert set(lookout.memory.intervals) == {3600.0}
+    assert lookout.memory.newest == START + 6 * HOUR
+
+
+@HOWEVER_WRONG
+def test_a_wrong_local_clock_is_told_as_before(error: float) -> None:
+    """`clock_skew` by the third poll, since the first by IMDS's clock, and with the offset in the same poll."""
+    lookout = Lookout(memory=Memory())
+    simulate(lookout, Platform().at, 600, 600 + 30 * CONFIRMED, clock_error=error)
+
+    (active,) = lookout.snapshot().faults
+    assert (active.fault, active.since) == (Fault.CLOCK_SKEW, moment(600).utc)
+    assert lookout.snapshot().clock_offset == error
+
+
+@HOWEVER_WRONG
+def test_a_local_clock_that_is_set_right_changes_nothing(error: float) -> None:
+    """NTP comes up after the boot: the skew is over, and the counting goes on as if nothing had been."""
+    lookout = Lookout(memory=Memory())
+    simulate(lookout, Platform().at, 600, 1200, clock_error=error)
+    simulate(lookout, Platform().at, 1200, 5.5 * 3600)
+
+    assert lookout.snapshot().rotations == 5
+    assert {event.fault for event in lookout.events(EventKind.FAULT_RAISED)} == {Fault.CLOCK_SKEW}
+    assert lookout.standing() == ()
+
+
+def test_a_local_clock_that_is_far_behind_needs_three_polls_to_be_found_wrong() -> None:
+    """A first `Date` forty days ahead may be forged: nothing is learned before the third that agrees with it."""
+    lookout = Lookout(memory=Memory())
+    learned: List[bool] = []
+    for elapsed in (0, 30, 60):
+        lookout.see(Platform().at(elapsed), moment(elapsed, clock_error=-40 * 86400))
+        learned.append(lookout.memory.newest is not None)
+
+    assert learned == [False, False, True]
+
+
+def test_dates_that_contradict_each_other_are_never_believed() -> None:
+    """Another `Date` in each poll: no third that agrees with the one before it, however many there are."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 600)
+    for number in range(20):
+        at = 600 + 30 * number
+        lookout.see(forged(START + (number + 2) * DAY, at), moment(at))
+
+    assert lookout.memory.newest == START
+    assert lookout.memory.imds_date == moment(570).utc
+
+
+def test_an_imds_without_a_clock_is_kept_by_the_local_one() -> None:
+    """Emulators send no `Date`: the local clock is all there is."""
+    lookout = Lookout()
+
+    def dateless(elapsed: float) -> Observation:
+        return replace(Platform().at(elapsed), date=None)
+
+    simulate(lookout, dateless, 0, 3.5 * 3600)
+
+    assert lookout.snapshot().rotations == 3
+    assert lookout.snapshot().clock_offset is None
+
+
+def test_the_builders_are_of_the_set_that_is_meant() -> None:
+    """A forged look is usable, so that nothing but its dates could keep it from being learned from."""
+    lookout = Lookout()
+
+    assert lookout.see(forged(START, 0), moment()).usable is True
+    assert lookout.see(answered(), moment(30)).usable is True
