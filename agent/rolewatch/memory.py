@@ -6,11 +6,11 @@ No secret is in it: a set of credentials is known by 8 hex digits of a hash.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Mapping, Optional, Tuple
 
 from rolewatch.faults import Fault
-from rolewatch.model import Evidence, FailureLabel, Identity, Moment, State, Tags
+from rolewatch.model import Evidence, FailureLabel, Identity, Moment, State, Tags, shift
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,7 @@ def true_time(memory: Memory, now: Moment) -> datetime:
     """
     if memory.imds_date is None:
         return now.utc
-    try:
-        return memory.imds_date + timedelta(seconds=now.uptime - memory.imds_date_at)
-    except OverflowError:  # a `Date` at the end of time
-        return memory.imds_date
+    return shift(memory.imds_date, now.uptime - memory.imds_date_at)
 
 
 def lasted(watched: Watched, memory: Memory, now: Moment) -> float:

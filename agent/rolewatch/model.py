@@ -8,7 +8,7 @@ The members' values are the contract (metric labels, journal fields, JSON): neve
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Mapping, Optional, Tuple, Union
 
@@ -43,6 +43,19 @@ EVIDENCE_KEYS = (
     "confirmed",
 )
 """The closed set of evidence keys, in the order in which they are shown. The journal's allow-list."""
+
+
+FIRST_MOMENT = datetime.min.replace(tzinfo=timezone.utc)
+LAST_MOMENT = datetime.max.replace(tzinfo=timezone.utc)
+"""The ends of the calendar that `datetime` has: the years 1 and 9999. IMDS and a clock may show either."""
+
+
+def shift(moment: datetime, seconds: float) -> datetime:
+    """Return the time *seconds* after *moment*, or the end of the calendar where that is beyond it. Never raises."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return LAST_MOMENT if seconds > 0 else FIRST_MOMENT
 
 
 def rfc3339(moment: datetime) -> str:

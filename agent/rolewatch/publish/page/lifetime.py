@@ -5,11 +5,11 @@ The drawing tells nothing that the words below it do not.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import List, Optional
 
 from rolewatch import tell
-from rolewatch.model import Snapshot
+from rolewatch.model import Snapshot, shift
 from rolewatch.publish.page.markup import ago, clock, words
 
 MOST_TICKS = 12
@@ -57,7 +57,7 @@ def _due(snapshot: Snapshot) -> List[datetime]:
     if begun is None or ends is None or not interval:
         return []
     count = int((ends - begun).total_seconds() / interval)
-    return [begun + timedelta(seconds=interval * (n + 1)) for n in range(count)] if count <= MOST_TICKS else []
+    return [shift(begun, interval * (n + 1)) for n in range(count)] if count <= MOST_TICKS else []
 
 
 def _expiry(ends: datetime, now: datetime) -> str:
@@ -69,7 +69,7 @@ def _refreshes(snapshot: Snapshot, now: datetime) -> str:
     interval = snapshot.rotation_interval
     if not interval or snapshot.last_updated is None:
         return "How often they are refreshed here is not known yet: it takes two refreshes to learn that."
-    due = snapshot.last_updated + timedelta(seconds=interval)
+    due = shift(snapshot.last_updated, interval)
     verb = "the next was due" if due <= now else "the next is due"
     return f"Refreshed about every {words(tell.duration(interval))}; {verb} at {clock(due, now)}, {ago(due, now)}."
 
