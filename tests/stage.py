@@ -26,14 +26,16 @@ class Time:
     """The clocks of a test: they stand still but for `pass_`."""
 
     elapsed: float = 0.0
+    error: float = 0.0
+    """Seconds by which the local wall clock is ahead."""
 
     def utc(self) -> datetime:
-        """Return the wall clock."""
+        """Return the true time, as IMDS knows it."""
         return START + timedelta(seconds=self.elapsed)
 
     def __call__(self) -> Moment:
-        """Return both clocks."""
-        return Moment(self.utc(), UPTIME + self.elapsed)
+        """Return both local clocks."""
+        return Moment(self.utc() + timedelta(seconds=self.error), UPTIME + self.elapsed)
 
     def pass_(self, seconds: float) -> None:
         """Let *seconds* pass."""

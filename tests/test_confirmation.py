@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from builders import START, diagnosis
 from promises import Area, promise
 from rolewatch.cli.state import confirmation_request
-from rolewatch.confirmation import DECIDED_BY, ConfirmationFile, decode
+from rolewatch.confirmation import AHEAD, DECIDED_BY, ConfirmationFile, decode
 from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.model import EventKind, State, rfc3339
@@ -126,7 +126,7 @@ def test_any_json_is_read_or_refused(changes: Dict[str, Any]) -> None:
 
 def test_the_file_need_not_be_there(tmp_path: Path) -> None:
     """Before the first confirmation there is none."""
-    assert ConfirmationFile(tmp_path / "evidence.json").read() is None
+    assert ConfirmationFile(tmp_path / "evidence.json").read(START) is None
 
 
 def test_a_bad_file_is_complained_of_once_and_a_good_one_is_read_again(tmp_path: Path) -> None:
@@ -134,13 +134,13 @@ def test_a_bad_file_is_complained_of_once_and_a_good_one_is_read_again(tmp_path:
     file = ConfirmationFile(tmp_path / "evidence.json")
     file.path.write_text("{")
     with pytest.raises(ConfirmationError):
-        file.read()
+        file.read(START)
 
-    assert file.read() is None
+    assert file.read(START) is None
     file.path.write_text(diagnosis(Fault.TRUST_POLICY_DENIES_EC2))
-    first = file.read()
+    first = file.read(START)
     assert first is not None
-    assert file.read() is first
+    assert file.read(START) is first
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     file.path.write_bytes(b" " * (1 << 20))
 
     with pytest.raises(ConfirmationError, match="too large"):
-        file.read()
+        file.read(START)
 
 
 def test_a_pipe_in_the_place_of_the_file_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_pipe_in_the_place_of_the_file_does_not_hold_up_the_daemon(tmp_path: P
     os.mkfifo(file.path)
 
     with pytest.raises(ConfirmationError, match="no file"):
-        file.read()
+        file.read(START)
 
 
 def test_a_file_without_an_end_does_not_fill_the_daemon(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_file_without_an_end_does_not_fill_the_daemon(tmp_path: Path) -> None:
     file.path.symlink_to("/proc/kallsyms")  # a regular file of no bytes, by stat(2), and of megabytes when it is read
 
     with pytest.raises(ConfirmationError, match="too large"):
-        file.read()
+        file.read(START)
 
 
 @pytest.fixture
@@ -256,6 +256,48 @@ def test_evidence_goes_stale(stage: Stage) -> None:
     assert [event.fault for event in cleared] == [Fault.ROLE_SWAP_PENDING]
     at = [report.snapshot.moment.utc for report in stage.recorder.reports if cleared[0] in report.events]
     assert timedelta(minutes=20) < at[0] - START < timedelta(minutes=23)
+
+
+@pytest.mark.parametrize("ahead", [AHEAD + timedelta(minutes=10), timedelta(hours=5), timedelta(days=3650)], ids=str)
+def test_evidence_of_the_future_is_refused_and_told(stage: Stage, ahead: timedelta) -> None:
+    """Evidence from before now grows old; what is dated later could be believed for as long as its writer wants."""
+    watch = stage.watch()
+    later = rfc3339(START + timedelta(minutes=1) + ahead)
+    stage.run(watch, 3 * 60, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING, polled=later)))
+
+    assert raised(stage) == []
+    assert watch.memory.confirmed_at is None
+    assert watch.publisher_failures["confirmation"] == 1
+    (told,) = stage.recorder.events(EventKind.PUBLISHER_FAILED)
+    assert later in told.message
+
+
+def test_evidence_a_little_ahead_is_believed(stage: Stage) -> None:
+    """A clock that is stepped back by some seconds between two polls makes no evidence false."""
+    later = rfc3339(START + timedelta(seconds=60) + AHEAD)
+    stage.run(stage.watch(), 10 * 60, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING, polled=later)))
+
+    assert raised(stage) == [Fault.ROLE_SWAP_PENDING]
+
+
+def test_evidence_of_the_future_is_believed_when_its_time_has_come(stage: Stage) -> None:
+    """The local clock was in 1970 at the boot: what an earlier confirmation left behind counts once NTP has set it."""
+    later = rfc3339(START + timedelta(minutes=30))
+    stage.run(stage.watch(), 45 * 60, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING, polled=later)))
+
+    assert raised(stage) == [Fault.ROLE_SWAP_PENDING]
+
+
+def test_a_local_clock_that_is_set_back_clears_nothing(stage: Stage) -> None:
+    """What was believed once stands, though it seems to be of the future now."""
+
+    def set_back() -> None:
+        stage.time.error = -3600.0
+
+    stage.run(stage.watch(), 30 * 60, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING)), (600, set_back))
+
+    assert Fault.ROLE_SWAP_PENDING in {active.fault for active in stage.recorder.reports[-1].snapshot.faults}
+    assert stage.recorder.events(EventKind.FAULT_CLEARED) == []
 
 
 def test_evidence_of_another_instance_is_not_believed(stage: Stage) -> None:

@@ -10,20 +10,22 @@ import json
 import os
 import stat
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from rolewatch.documents import name, timestamp
 from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, Fault
-from rolewatch.model import EVIDENCE_KEYS, Finding, Scalar
+from rolewatch.model import EVIDENCE_KEYS, Finding, Scalar, rfc3339
 
 SCHEMA = 1
 MAX_SIZE = 256 * 1024
 """Bytes; a diagnosis has some twenty kB."""
 MAX_NUMBER = 1 << 53
 """What JSON's other readers take; and no one's ten thousand digits."""
+AHEAD = timedelta(minutes=5)
+"""How far evidence may be dated ahead of the local clock, which dated it too and may have been set back since."""
 DECIDED_BY: Mapping[str, Fault] = {
     "sts.proof": Fault.CREDENTIALS_REJECTED,
     "iam.profile_id": Fault.INSTANCE_PROFILE_REPLACED,
@@ -55,9 +57,14 @@ class ConfirmationFile:
         self.path = path
         self._read: Optional[Tuple[int, int, int]] = None
         self._last: Optional[Confirmation] = None
+        self._believed = self._refused = False
 
-    def read(self) -> Optional[Confirmation]:
-        """Return the last confirmation; None where there is none. Raise `ConfirmationError` once for each bad file."""
+    def read(self, now: datetime) -> Optional[Confirmation]:
+        """Return the last confirmation, or None if there is none or it is dated after *now*, the local time.
+
+        Raise `ConfirmationError` once for each bad file. A confirmation that was believed once stays believed, though
+        the clock is set back.
+        """
         try:
             status = self.path.stat()
         except OSError:
@@ -65,9 +72,17 @@ class ConfirmationFile:
             return None
         version = (status.st_mtime_ns, status.st_size, status.st_ino)
         if version != self._read:
-            self._read, self._last = version, None
+            self._read, self._last, self._believed, self._refused = version, None, False, False
             self._last = decode(self._text())
-        return self._last
+        self._believed = self._last is not None and (self._believed or self._last.at - now <= AHEAD)
+        if self._last is not None and not self._believed and not self._refused:
+            self._refused = True
+            message = (
+                f"{self.path} is dated {rfc3339(self._last.at)}, and the local clock says {rfc3339(now)}: evidence of "
+                "the future is refused. Check the clock of this host, then confirm again: rolewatch diagnose"
+            )
+            raise ConfirmationError(message)
+        return self._last if self._believed else None
 
     def _text(self) -> str:
         """Return what the file holds. Another user writes it: no pipe may hold us up, no endless file fill us."""

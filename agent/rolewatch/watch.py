@@ -141,7 +141,7 @@ class Watch:
         if isinstance(seen, Answered) and (questions.identity or questions.tags):
             memory = replace(memory, asked_at=now.uptime)
         memory, recognised = track.recognise(memory, seen, now)
-        confirmation = self._confirmation()
+        confirmation = self._confirmation(now)
         verdict = classify(seen, track.known(memory, seen, settings, now, confirmation), settings.limits, now)
         memory = replace(memory, confirmed_at=confirmation.at if confirmation else None)
         self.memory, events = track.advance(memory, seen, verdict, settings, now)
@@ -154,10 +154,10 @@ class Watch:
         self._schedule, wait = next_poll(self._schedule, self.memory, settings.poll, self.clock().uptime)
         return wait
 
-    def _confirmation(self) -> Optional[Confirmation]:
+    def _confirmation(self, now: Moment) -> Optional[Confirmation]:
         """Return the last confirmation, where one is configured and can be read."""
         file = self.setup.confirmation
-        return None if file is None else self._attempt(file.name, file.read)
+        return None if file is None else self._attempt(file.name, lambda: file.read(now.utc))
 
     def _ask_for_confirmation(self, events: Sequence[Event], now: Moment) -> None:
         """Ask for a confirmation some time after a fault was raised, or one was confirmed once and needs it twice."""

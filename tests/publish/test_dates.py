@@ -121,7 +121,7 @@ def answers(date: datetime, made: datetime, until: datetime, pending: datetime) 
 @promise(
     Area.IMDS,
     "Every date of IMDS, the local clock too, is at an end of time: the years 1 and 9999",
-    "Page, status, metrics, journal, STATUS and state file are written, then and a thousand days later",
+    "Page, status, metrics, journal, STATUS and state file are written, then and years later",
 )
 @given(
     polls=st.lists(st.tuples(MOMENTS, MOMENTS, MOMENTS, MOMENTS), min_size=1, max_size=5),

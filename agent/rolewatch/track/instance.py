@@ -7,7 +7,7 @@ from typing import List, Optional, Tuple
 
 from rolewatch import cadence
 from rolewatch.classify import Confirmed, Known
-from rolewatch.confirmation import Confirmation
+from rolewatch.confirmation import AHEAD, Confirmation
 from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.memory import Memory
 from rolewatch.model import Answered, Event, EventKind, Level, Moment, Observation, rfc3339
@@ -83,16 +83,19 @@ def known(
 def _confirmed(
     memory: Memory, confirmation: Optional[Confirmation], confirm: ConfirmSettings, now: Moment
 ) -> Optional[Confirmed]:
-    """Return what *confirmation* says; None where there is none of this instance that is young enough to be believed.
+    """Return what *confirmation* says; None where there is none of this instance and time.
 
     Each counts once: in the polls until the next one it is silent, and what it said stands.
     """
     if confirmation is None or memory.instance_id not in (None, confirmation.instance_id):
         return None
-    if abs((now.utc - confirmation.at).total_seconds()) > 2 * confirm.interval:
+    age = now.utc - confirmation.at
+    if abs(age.total_seconds()) > 2 * confirm.interval:
         return None
     if confirmation.at == memory.confirmed_at:
         return Confirmed(untold=CONFIRMED_FAULTS)
+    if age < -AHEAD:
+        return None
     at = rfc3339(confirmation.at)
     findings = tuple(replace(each, evidence={**each.evidence, "confirmed": at}) for each in confirmation.findings)
     return Confirmed(findings, confirmation.untold)
