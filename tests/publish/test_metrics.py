@@ -13,12 +13,15 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 import pytest
 
+from promises import Area, Measured, promise
 from publish.pages import parse_openmetrics, parse_text
 from publish.snapshots import FIRST, ILL, OK, PUBLISHERS, STATUS, UNKNOWN, active, report
+from rolewatch import documents
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.model import AgentStatus, FailureLabel, Snapshot, State
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES, markdown
 from rolewatch.publish.metrics import Metrics
+from rolewatch.publish.samples import MOST_NAMES, OTHER
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 """What Prometheus 2.42 asks for."""
@@ -195,6 +198,38 @@ def test_a_swapped_role_leaves_no_old_label_behind() -> None:
     assert [labels for name, labels in series(text(made)) if name == "rolewatch_role_info"] == [
         (("instance_profile", "web"), ("role", "other"))
     ]
+
+
+def names_told(made: Metrics) -> Dict[str, str]:
+    """Return the labels of the one info series on the page."""
+    (labels,) = [labels for name, labels in series(text(made)) if name == "rolewatch_role_info"]
+    return dict(labels)
+
+
+@promise(
+    Area.IMDS,
+    "IMDS names another role and another instance profile at each poll, for ever",
+    "The metric role_info has ten pairs of names and then (other): eleven series for each start at most",
+)
+@pytest.mark.parametrize("changes", ["role", "instance_profile", "both"])
+def test_imds_makes_a_bounded_number_of_series(changes: str, measured: Measured) -> None:
+    """Every name is a series for as long as Prometheus keeps data. Those that were told before are told again."""
+    made, seen = metrics(OK), {tuple(names_told(metrics(OK)).items())}
+    for number in range(500):
+        keys = ("role", "instance_profile") if changes == "both" else (changes,)
+        made.publish(report(replace(OK, **dict.fromkeys(keys, f"name-{number}"))))  # type: ignore[arg-type]
+        seen.add(tuple(names_told(made).items()))
+
+    measured("series of role_info", len(seen), "", bound=MOST_NAMES + 1)
+    assert len(seen) == MOST_NAMES + 1
+    assert names_told(made) == {"role": OTHER, "instance_profile": OTHER}
+    made.publish(report(OK))
+    assert names_told(made) == {"role": "web-role", "instance_profile": "web"}
+
+
+def test_no_name_in_iam_can_be_other() -> None:
+    """What stands for too many names is no name: `documents` would refuse it."""
+    assert documents.name(OTHER) is None
 
 
 def test_no_id_and_no_arn_is_in_a_label() -> None:

@@ -92,7 +92,7 @@ FAMILIES = (
     Family(
         "rolewatch_role_info",
         "info",
-        "Role and instance profile that IMDS told last; the names may differ, and that alone is no fault.",
+        "Role and instance profile that IMDS told last, or (other) for both after ten pairs since rolewatch started.",
         ("role", "instance_profile"),
         "While neither is known, and with `role_info = false` in `[metrics]`.",
     ),

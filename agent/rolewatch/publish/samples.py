@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from rolewatch.faults import Fault
 from rolewatch.model import AgentStatus, FailureLabel, Level, Snapshot, State
@@ -16,7 +16,18 @@ MAX_SINCE = 7
 MAX_LABEL = 128
 """Characters of a name in a label. IAM allows no longer ones (IAM quotas, 2026); what IMDS says is cut."""
 
+MOST_NAMES = 10
+"""Pairs of role and instance profile that label `rolewatch_role_info` since the daemon started.
+
+IMDS chooses the names, and Prometheus keeps a series for each pair. It advises to stay below ten
+(docs/practices/instrumentation, 2026); an honest instance has one pair, and one or two more for each swap."""
+OTHER = "(other)"
+"""Both labels of `rolewatch_role_info` for every further pair. No name in IAM has parentheses."""
+
 _LOG_LEVELS = {"warning": (Level.WARNING,), "error": (Level.ERROR, Level.CRITICAL)}
+
+Names = Tuple[str, str]
+"""Role and instance profile, as label values; empty where one is not known."""
 
 Sample = Tuple[Mapping[str, str], float]
 """Labels and value."""
@@ -35,16 +46,20 @@ class Told:
     """Polls within each of `BUCKETS`."""
     seconds: float
     """Seconds that all polls took."""
+    names: Tuple[Names, ...] = ()
+    """The pairs that may be labels of `rolewatch_role_info`: the first `MOST_NAMES` that IMDS told."""
 
 
 def after(told: Optional[Told], snapshot: Snapshot) -> Told:
     """Return *told* as it is after one more poll, whose outcome is *snapshot*."""
     took = snapshot.poll_duration
     within, seconds = (told.within, told.seconds) if told else (_NONE_WITHIN, 0.0)
+    pair, names = _names(snapshot), told.names if told else ()
     return Told(
         snapshot,
         within=tuple(count + (took <= bound) for count, bound in zip(within, BUCKETS.values())),
         seconds=seconds + took,
+        names=(*names, pair) if pair and pair not in names and len(names) < MOST_NAMES else names,
     )
 
 
@@ -52,20 +67,21 @@ def samples(told: Optional[Told], status: AgentStatus, *, role_info: bool) -> Sa
     """Return the samples of a page. Before the first report everything that has to be there is there already."""
     snapshot = told.snapshot if told else None
     values = {**_of_status(status), **_of_verdict(snapshot), **_of_polls(told)}
-    if snapshot:
-        values.update(_of_credentials(snapshot))
+    if told:
+        values.update(_of_credentials(told.snapshot))
         if role_info:
-            values.update(_of_role(snapshot))
+            values.update(_of_role(_names(told.snapshot), told.names))
     return values
 
 
 def samples_of_look(snapshot: Snapshot, *, version: str, role_info: bool) -> Samples:
     """Return what a single look can tell. No counters, which each look would begin anew, and nothing since when."""
+    pair = _names(snapshot)
     values = {
         **build_info(version),
         **_of_verdict(snapshot),
         **_of_credentials(snapshot),
-        **(_of_role(snapshot) if role_info else {}),
+        **(_of_role(pair, (pair,) if pair else ()) if role_info else {}),
         **_of_last_poll(snapshot),
     }
     return {name: told for name, told in values.items() if name not in _NOT_OF_A_LOOK}
@@ -110,11 +126,19 @@ def _of_credentials(snapshot: Snapshot) -> Samples:
     )
 
 
-def _of_role(snapshot: Snapshot) -> Samples:
+def _names(snapshot: Snapshot) -> Optional[Names]:
+    """Return the names in *snapshot* as label values, or None if IMDS told none."""
     if snapshot.role is None and snapshot.instance_profile is None:
+        return None
+    return _label(snapshot.role), _label(snapshot.instance_profile)
+
+
+def _of_role(pair: Optional[Names], known: Sequence[Names]) -> Samples:
+    """Return the info series of *pair*, whose labels are `OTHER` if it is not *known*."""
+    if pair is None:
         return {}
-    labels = {"role": _label(snapshot.role), "instance_profile": _label(snapshot.instance_profile)}
-    return {"rolewatch_role_info": [(labels, 1.0)]}
+    role, profile = pair if pair in known else (OTHER, OTHER)
+    return {"rolewatch_role_info": [({"role": role, "instance_profile": profile}, 1.0)]}
 
 
 def _label(name: Optional[str]) -> str:
