@@ -432,7 +432,7 @@ def test_dates_of_credentials(name: str, date: str, subject: Subject, measured: 
 HEADER_DATES = [
     "Sat, 01 Jan 0000 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359",
     "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "Fri, 31 Dec 99999 23:59:59 GMT",
-    "Thu, 01 Jan 1970 00:00:00 GMT", "1" * 50_000, ":" * 50_000, "(" * 50_000, "Mon, 99 Foo 2026 99:99:99 XYZ", "\xb2",
+    "Thu, 01 Jan 1970 00:00:00 GMT", "1" * 3_500, ":" * 3_500, "(" * 3_500, "Mon, 99 Foo 2026 99:99:99 XYZ", "\xb2",
 ]  # fmt: skip
 
 
