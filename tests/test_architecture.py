@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "errors": {"model"},
     "settings": set(),
     "authority": set(),
+    # What makes text from outside safe to print.
+    "text": set(),
     "memory": {"faults", "model"},
     # observe asks and never judges.
     "imds": {"errors", "model", "reader", "settings", "wire"},
@@ -35,16 +37,16 @@ MAY_IMPORT = {
     # track remembers. `Known` is what it hands to classify.
     "cadence": {"memory", "model", "settings"},
     "track": {"cadence", "classify", "confirmation", "explain", "memory", "tell"} | NOUNS,
-    "state_file": {"documents", "memory"} | NOUNS,
+    "state_file": {"documents", "memory", "text"} | NOUNS,
     # The words for people, made of the table of faults.
-    "explain": {"faults", "model"},
-    "tell": {"explain", "faults", "model"},
+    "explain": {"faults", "model", "text"},
+    "tell": {"explain", "faults", "model", "text"},
     "catalog": {"catalog_events", "explain", "faults", "model", "publish"},
     "catalog_events": {"faults", "model"},
     # What Prometheus is to tell, made of the table of faults.
     "alerts": {"explain", "faults"},
     # publish tells and never decides.
-    "publish": {"authority", "explain", "tell"} | NOUNS,
+    "publish": {"authority", "explain", "tell", "text"} | NOUNS,
     # watch turns it.
     "schedule": {"faults", "memory", "model", "settings"},
     "watch": {
@@ -61,7 +63,7 @@ MAY_IMPORT = {
     }
     | NOUNS,
     # The settings as people write them.
-    "config": {"authority", "errors", "model", "settings"},
+    "config": {"authority", "errors", "model", "settings", "text"},
     # An IMDS of its own, which shares no code with the client that it proves.
     "simulator": {"authority", "errors", "faults", "model"},
     "__main__": {"cli"},
@@ -184,6 +186,19 @@ def test_nobody_asks_datetime_for_the_time_but_watch_and_cli() -> None:
         and node.attr in CLOCKS
         and isinstance(node.value, (ast.Name, ast.Attribute))
         and ast.unparse(node.value).rpartition(".")[2] in {"datetime", "date"}
+    ]
+
+    assert wrong == []
+
+
+def test_one_module_decides_what_is_printable() -> None:
+    """A second copy would forget a character: C1 controls, bidirectional overrides, what is invisible."""
+    wrong = [
+        where(path, node)
+        for path in modules()
+        if home(path) != "text"
+        for node in ast.walk(tree(path))
+        if getattr(node, "attr", None) == "isprintable" or getattr(node, "value", None) == "unicode_escape"
     ]
 
     assert wrong == []

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rolewatch.explain import explain, facts_of, partition_of
 from rolewatch.faults import FAULTS, PLACEHOLDERS, Fault
 from rolewatch.model import Identity, Moment, Snapshot, State
+from rolewatch.text import is_printable
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 FACTS = {
@@ -194,7 +195,7 @@ def test_a_hostile_name_stays_one_word(name: str) -> None:
     words = shlex.split(looking.command)
 
     given_name = words[words.index("--instance-profile-name") + 1]
-    assert given_name == (name if name.isprintable() else "<instance-profile>")
+    assert given_name == (name if is_printable(name) else "<instance-profile>")
 
 
 def test_a_comma_does_not_end_a_name_in_the_shorthand() -> None:

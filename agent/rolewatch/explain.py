@@ -12,6 +12,7 @@ from typing import Callable, Dict, Mapping, Optional, Tuple
 
 from rolewatch.faults import FAULTS, PLACEHOLDERS, Entry, Fault, Remedy, Severity, Step
 from rolewatch.model import Evidence, Snapshot, rfc3339
+from rolewatch.text import is_printable
 
 _PLACEHOLDER = re.compile(r"(?<![$%])\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _WILDCARD = re.compile(r"[*?\[\]]")
@@ -124,7 +125,7 @@ def _values(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Mappi
         for name in ("role", "instance_profile"):
             if name in values:
                 values.setdefault(f"expected_{name}", values[name])
-    return {name: value for name, value in values.items() if value.isprintable() and len(value) <= _LONGEST}
+    return {name: value for name, value in values.items() if is_printable(value) and len(value) <= _LONGEST}
 
 
 def _one_name(expected: str) -> Optional[str]:

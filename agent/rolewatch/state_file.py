@@ -20,6 +20,7 @@ from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
 from rolewatch.memory import Attached, Memory, Served, Watched
 from rolewatch.model import EVIDENCE_KEYS, Moment, Scalar, rfc3339
+from rolewatch.text import is_printable
 
 VERSION = 1
 NAME = "state.json"
@@ -192,7 +193,7 @@ def _time(value: Any) -> datetime:  # noqa: ANN401 - whatever JSON held
 def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON held
     if not isinstance(value, str):
         raise TypeError
-    if not value.isprintable():  # nothing of ours has a line break or half a character in it
+    if not is_printable(value):  # nothing of ours has a line break or half a character in it
         raise ValueError
     return value
 

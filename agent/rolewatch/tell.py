@@ -12,6 +12,7 @@ from typing import Mapping, Optional, Sequence
 from rolewatch.explain import explain
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.model import Evidence, State
+from rolewatch.text import shortened
 
 _LONGEST_VALUE = 80
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -184,8 +185,7 @@ def _value(value: object) -> str:
     """Return *value* so that it stays on one line and in bounds."""
     if value is None:
         return "none"
-    shown = "".join(character if character.isprintable() else "?" for character in str(value))
-    return shown if len(shown) <= _LONGEST_VALUE else shown[: _LONGEST_VALUE - 1] + "…"
+    return shortened(str(value), _LONGEST_VALUE)
 
 
 def _moment(text: str) -> Optional[datetime]:

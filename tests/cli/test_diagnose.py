@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Tuple
+from dataclasses import replace
+from typing import Callable, Tuple
 
 import pytest
 
@@ -89,6 +90,18 @@ def test_a_terminal_gets_colour_and_the_same_words() -> None:
     assert "\x1b[" in out.getvalue()
     assert "[red]web[/red]" in plain
     assert "Missing permission: iam:GetRole." in plain
+
+
+@pytest.mark.parametrize("out", [io.StringIO, Terminal], ids=["pipe", "terminal"])
+def test_what_aws_said_cannot_command_the_terminal(out: Callable[[], io.StringIO]) -> None:
+    """A note may quote an error message or a name from AWS: its control and invisible characters are escaped."""
+    printed = out()
+    hostile = "\x1b]0;owned\x07 \x9b2J \u202e"
+    outcome_table.show([replace(ROWS[0], outcome=replace(ROWS[0].outcome, note=hostile, who=hostile))], printed, {})
+    plain = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue()).split())
+
+    assert plain.count("\\x1b]0;owned\\x07 \\x9b2J \\u202e") == 2
+    assert plain.isprintable()
 
 
 @pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,6 +47,29 @@ def awake(process: int) -> bool:
     Python drops a KeyboardInterrupt that comes while it does away with an object: here, with the answer before this.
     """
     return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "S"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", "\x1b[2J\u202e"],
+        ["check", "--config", "/nowhere/\x1b[2J\u202e"],
+        ["simulate", "--user-data", "/nowhere/\x1b[2J\u202e"],
+        ["history", "--file", "/nowhere/\x1b[2J\u202e"],
+        ["history", "\x1b[2J\u202e"],
+        ["--\x1b[2J\u202e"],
+        ["\x1b[2J\u202e"],
+    ],
+    ids=["fault", "settings", "user data", "journal file", "argument", "option", "command"],
+)
+def test_an_error_message_cannot_command_the_terminal(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A script hands on what a file or a network gave it: no message has a control or an invisible character."""
+    with contextlib.suppress(SystemExit):
+        main(words)
+    out, err = capsys.readouterr()
+
+    assert "\\x1b[2J\\u202e" in err or "python3-systemd" in err
+    assert all(line.isprintable() for line in (out + err).splitlines())
 
 
 def test_run_without_options_is_what_the_parser_makes_of_it() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from rolewatch.cli.simulate import address
 from rolewatch.errors import UsageError
 from rolewatch.simulator.scenarios import SCENARIOS
 from simulator.asking import Client
+from simulator.asking import address as netloc
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 LEAF = "meta-data/iam/security-credentials/"
@@ -69,6 +71,33 @@ def test_it_serves_and_logs_and_ends() -> None:
     ]
     secrets = [document[key] for key in ("AccessKeyId", "SecretAccessKey", "Token")] + [client.token]
     assert not any(secret in "".join(printed) + out for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "shown"),
+    [
+        (b"GET /latest/\x1b]0;owned\x07\x1b[2J HTTP/1.1", "GET /latest/\\x1b]0;owned\\x07\\x1b[2J"),
+        (b"\x1b[31mGET /latest/ HTTP/1.1", "- - 400"),
+        (b"GET /latest/\x9b31m HTTP/1.1", "GET /latest/\\x9b31m"),
+        (b"GET /\x7f\x08\x08 HTTP/1.1", "GET /\\x7f\\x08\\x08"),
+    ],
+    ids=["title", "method", "C1", "backspace"],
+)
+def test_a_request_cannot_command_the_terminal(request_line: bytes, shown: str) -> None:
+    """Control characters in a request line are printed as escapes, or not at all."""
+    with running("--control", "none") as (process, urls, _):
+        with socket.create_connection(netloc(urls["imds"]), timeout=5) as connection:
+            connection.sendall(request_line + b"\r\nHost: x\r\n\r\n")
+            while connection.recv(4096):
+                pass
+        Client(urls["imds"]).renew()
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=10)
+
+    *printed, last = out.splitlines()
+    assert last.endswith("PUT /latest/api/token 200")
+    assert all(line.isprintable() for line in printed), printed
+    assert all(shown in line for line in printed)
 
 
 def test_it_is_switched_as_it_says() -> None:

@@ -13,6 +13,7 @@ from rolewatch.aws.checks import Outcome, passed
 from rolewatch.aws.preflight_names import Kind, Principal
 from rolewatch.aws.preflight_values import Decision, Simulated, fails, may_fail
 from rolewatch.faults import Step
+from rolewatch.text import is_printable
 
 _SHOWN = 5
 """So many policies and keys are named; there may be dozens."""
@@ -108,7 +109,7 @@ def _list(document: Mapping[str, Any], key: str) -> List[Mapping[str, Any]]:
 
 def _words(values: List[Any]) -> Tuple[str, ...]:
     """Return the different words among *values*, in their order."""
-    return tuple(dict.fromkeys(value for value in values if isinstance(value, str) and value.isprintable()))
+    return tuple(dict.fromkeys(value for value in values if isinstance(value, str) and is_printable(value)))
 
 
 def _flag(detail: object, key: str) -> Optional[bool]:

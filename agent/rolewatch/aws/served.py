@@ -12,6 +12,7 @@ from rolewatch import documents
 from rolewatch.errors import ImdsError
 from rolewatch.imds import Client
 from rolewatch.observe import ROLES_PATH
+from rolewatch.text import is_printable
 
 
 class Keys:
@@ -70,6 +71,6 @@ def _keys(role: str, body: bytearray) -> Optional[Keys]:
     if fields.get("code", "Success").lower() != "success" or not (user and secret and token):
         return None
     # They go into headers: what has a line end in it, or is no ASCII, must not.
-    if not all(each.isascii() and each.isprintable() for each in (user, secret, token)):
+    if not all(each.isascii() and is_printable(each) for each in (user, secret, token)):
         return None
     return Keys(role=role, user=user, secret=secret, token=token)

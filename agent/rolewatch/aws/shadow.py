@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Mapping, Optional, Tuple
 
+from rolewatch.text import printable
+
 _SECTION = re.compile(r"\[\s*(?:profile\s+)?(\"?)([^\]\"]{1,128})\1\s*\]")
 _KEY = re.compile(r"([A-Za-z_]{1,40})\s*[=:]\s*\S")
 
@@ -85,7 +87,7 @@ def _files(environ: Mapping[str, str], home: Optional[Path], root: Path, unreada
         if path is not None:
             for section, key, line in _keys(path, unreadable):
                 if section == wanted and key in GIVING:
-                    yield Shadow(f"{path}:{line}", f"{key} in the profile {_shown(section)}")
+                    yield Shadow(f"{path}:{line}", f"{key} in the profile {printable(section)}")
     # botocore reads these last before IMDS, as boto 2 did (botocore/credentials.py, BotoProvider).
     for path in (root / "etc/boto.cfg", *([home / ".boto"] if home else [])):
         for section, key, line in _keys(path, unreadable):
@@ -115,7 +117,3 @@ def _keys(path: Path, unreadable: List[str]) -> Iterator[Tuple[str, str, int]]:
         key = _KEY.match(line)  # an indented line belongs to the one above it
         if key:
             yield section, key.group(1).lower(), number
-
-
-def _shown(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

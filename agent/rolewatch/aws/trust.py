@@ -13,6 +13,8 @@ from enum import Enum
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import unquote
 
+from rolewatch.text import shortened
+
 ACTION = "sts:assumerole"
 EC2 = "ec2.amazonaws.com"
 EC2_IN_CHINA = "ec2.amazonaws.com.cn"
@@ -204,5 +206,4 @@ def _texts(value: Any) -> List[str]:  # noqa: ANN401 - whatever the policy holds
 
 def _shown(text: str) -> str:
     """Return *text* fit for one line of a terminal."""
-    kept = "".join(character if character.isprintable() else "?" for character in text)
-    return kept if len(kept) <= _LONGEST else kept[: _LONGEST - 1] + "…"
+    return shortened(text, _LONGEST)

@@ -12,6 +12,7 @@ from typing import List, Optional, Sequence, TextIO
 
 import rolewatch
 from rolewatch.errors import ConfigError, RolewatchError, UnavailableError
+from rolewatch.text import printable
 
 EX_USAGE = 64
 EX_UNAVAILABLE = 69
@@ -89,7 +90,7 @@ def _nowhere() -> TextIO:
 
 def _complain(problem: object) -> None:
     with contextlib.suppress(OSError):
-        print(f"rolewatch: {problem}", file=sys.stderr)
+        print(f"rolewatch: {printable(str(problem))}", file=sys.stderr)
 
 
 def exit_status(error: RolewatchError) -> int:

@@ -20,6 +20,7 @@ from rolewatch.model import Snapshot, State
 from rolewatch.publish.status import status_document
 from rolewatch.settings import Settings
 from rolewatch.tell import duration
+from rolewatch.text import printable
 
 NAGIOS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}
 HEADLINE = {
@@ -100,7 +101,7 @@ def nagios(snapshot: Snapshot) -> str:
     faults = ", ".join(active.fault.value for active in snapshot.faults)
     told = f"ROLEWATCH {word} - {snapshot.state.value}: {faults or HEADLINE[snapshot.state]}"
     if snapshot.role:
-        told += f", role {snapshot.role}"
+        told += f", role {printable(snapshot.role)}"
     if snapshot.expiration is None:
         return told
     left = round((snapshot.expiration - snapshot.moment.utc).total_seconds() + (snapshot.clock_offset or 0))
@@ -113,7 +114,7 @@ def text(snapshot: Snapshot, document: Dict[str, Any], *, styled: bool) -> Itera
     yield _style(snapshot.state.value.upper(), COLOURS[snapshot.state], styled=styled) + f": {HEADLINE[snapshot.state]}"
     yield ""
     for label, value in _table(snapshot):
-        yield f"  {label:<17} {value}"
+        yield f"  {label:<17} {printable(value)}"
     for fault in document["faults"]:
         yield ""
         yield from _fault(fault, styled=styled)
@@ -151,7 +152,7 @@ def _fault(fault: Dict[str, Any], *, styled: bool) -> Iterator[str]:
     for number, step in enumerate(fault["fix"], 1):
         yield from _paragraph("fix" if number == 1 else "", f"{number}. {step['text']}")
         if step["command"]:
-            yield from (f"                  {line}" for line in step["command"].splitlines())
+            yield from (f"                  {printable(line)}" for line in step["command"].splitlines())
     yield from _paragraph("takes effect", fault["takes_effect"])
     yield from _paragraph("who", fault["who"])
     yield from _paragraph("more", f"rolewatch explain {fault['fault']}, {fault['page']}")
@@ -161,7 +162,7 @@ def _paragraph(label: str, body: str) -> List[str]:
     if not body:
         return []
     return textwrap.wrap(
-        body,
+        printable(body),
         WIDTH,
         initial_indent=f"  {label:<12} ",
         subsequent_indent=" " * 15,

@@ -13,6 +13,7 @@ from rolewatch import config
 from rolewatch.config.keys import KEYS
 from rolewatch.config.written import as_toml, value_of, written
 from rolewatch.errors import ConfigError
+from rolewatch.text import printable
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -73,7 +74,7 @@ def _check_certificate(loaded: config.Loaded) -> None:
     try:
         tls.make_context(settings)
         for setting, doubt in tls.find_warnings(settings, datetime.now(timezone.utc)):
-            print(f"rolewatch: {loaded.origins[setting]}: {doubt}", file=sys.stderr)
+            print(f"rolewatch: {printable(f'{loaded.origins[setting]}: {doubt}')}", file=sys.stderr)
     except tls.UnusableFileError as error:
         raise ConfigError(f"{loaded.origins[error.setting]}: {error}") from None
 
@@ -109,4 +110,4 @@ def _table(loaded: config.Loaded) -> List[str]:
     rows += [(name, written(key, value_of(loaded.settings, key)), loaded.origins[name]) for name, key in KEYS.items()]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows]
-    return [*lines, "", f"IMDS is asked at {config.resolve_endpoint(loaded.settings.imds)}."]
+    return [*map(printable, lines), "", f"IMDS is asked at {config.resolve_endpoint(loaded.settings.imds)}."]

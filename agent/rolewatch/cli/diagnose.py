@@ -32,6 +32,7 @@ from rolewatch.errors import UsageError
 from rolewatch.imds import Client
 from rolewatch.model import Answered, RoleListing, State
 from rolewatch.settings import Settings
+from rolewatch.text import printable
 from rolewatch.watch import clock
 
 MODE = 0o640
@@ -186,7 +187,7 @@ def _tell(diagnosis: Diagnosis) -> None:
     facts = diagnosis.facts
     word = f"\x1b[1;{COLOURS[state]}m{state.value.upper()}\x1b[0m" if styled else state.value.upper()
     where = f"{facts.get('instance_id', 'this instance')} in {facts.get('region', 'an unknown Region')}"
-    print(f"{word}: {(HEADLINE if diagnosis.on_instance else _FROM_ELSEWHERE)[state]} ({where})\n")
+    print(f"{word}: {(HEADLINE if diagnosis.on_instance else _FROM_ELSEWHERE)[state]} ({printable(where)})\n")
     outcome_table.show(diagnosis.results, out, os.environ)
     if diagnosis.root is not None:
         print("\n".join(_root(diagnosis, diagnosis.root, styled=styled)))

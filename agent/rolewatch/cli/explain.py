@@ -13,6 +13,7 @@ from rolewatch.errors import UsageError
 from rolewatch.explain import Explained, explain
 from rolewatch.faults import FAULTS, Entry, Fault
 from rolewatch.model import Reason
+from rolewatch.text import printable
 
 SCHEMA = 1
 """The version of the JSON form. Fields are added without a new version, never taken away."""
@@ -125,7 +126,7 @@ def _remedy(filled: Explained) -> Iterator[str]:
     yield from _paragraph("fix", f"by {filled.who}:")
     for number, step in enumerate(filled.fix, 1):
         yield from _wrapped(step.text, f"{number:>4}. ", _STEP)
-        yield from (" " * _STEP + line for line in step.command.splitlines())
+        yield from (" " * _STEP + printable(line) for line in step.command.splitlines())
     yield from _paragraph("takes effect", filled.takes_effect)
 
 
@@ -135,7 +136,7 @@ def _paragraph(label: str, body: str) -> List[str]:
 
 def _wrapped(body: str, first: str, indent: int) -> List[str]:
     return textwrap.wrap(
-        body,
+        printable(body),
         WIDTH,
         initial_indent=first,
         subsequent_indent=" " * indent,

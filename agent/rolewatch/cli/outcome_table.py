@@ -8,6 +8,7 @@ from typing import Any, Iterator, List, Mapping, Sequence, TextIO
 
 from rolewatch.aws.checks import Result, Status
 from rolewatch.faults import Step
+from rolewatch.text import printable
 
 WIDTH = 100
 """Columns, where nothing tells how many there are."""
@@ -51,7 +52,7 @@ def steps(fix: Sequence[Step], columns: int = WIDTH) -> Iterator[str]:
     """Yield the lines of a fix: its steps numbered, commands unwrapped below them, to be pasted."""
     for number, step in enumerate(fix, 1):
         yield from paragraph("fix" if number == 1 else "", f"{number}. {step.text}", columns)
-        yield from (" " * 18 + line for line in step.command.splitlines())
+        yield from (" " * 18 + printable(line) for line in step.command.splitlines())
 
 
 def style(words: str, colour: str, *, styled: bool) -> str:
@@ -91,7 +92,7 @@ def _rich(results: Sequence[Result], out: TextIO) -> None:
     table.add_column(ratio=1)
     for result, note in zip(results, _notes(results)):  # as Text: what AWS said is not to be read as rich's markup
         status = result.outcome.status
-        table.add_row(Text(_word(status), style=_COLOURS[status]), Text(result.title), Text(note))
+        table.add_row(Text(_word(status), style=_COLOURS[status]), Text(printable(result.title)), Text(printable(note)))
     Console(file=out, width=width(out), highlight=False).print(table)
 
 
@@ -103,7 +104,7 @@ def _word(status: Status) -> str:
 
 def _wrapped(body: str, first: str, columns: int) -> List[str]:
     return textwrap.wrap(
-        body,
+        printable(body),
         columns,
         initial_indent=first,
         subsequent_indent=" " * len(first),

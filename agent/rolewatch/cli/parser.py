@@ -8,6 +8,7 @@ import sys
 from typing import NoReturn, Optional
 
 from rolewatch.cli import COMMANDS, EX_USAGE
+from rolewatch.text import printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,7 +17,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where help is, and exit."""
         self.print_usage(sys.stderr)
-        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+        self.exit(EX_USAGE, f"{self.prog}: {printable(message)}\n")
 
 
 def build_parser(only: Optional[str] = None) -> Parser:

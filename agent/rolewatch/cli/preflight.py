@@ -20,6 +20,7 @@ from rolewatch.aws.preflight_verdict import Outlook, because, document, outlook
 from rolewatch.cli import options, outcome_table
 from rolewatch.errors import UsageError
 from rolewatch.imds import Client
+from rolewatch.text import printable
 
 EXITS = (
     "Exit status: 0 nothing stands in the way, 1 something may fail, 2 it will fail, 3 cannot tell, 64 wrong usage, "
@@ -141,7 +142,7 @@ def _tell(results: Tuple[Result, ...]) -> None:
     word = verdict.name.replace("_", " ")
     reason = because(results)
     headline = outcome_table.style(word, COLOUR[verdict], styled=styled)
-    print(f"{headline}: {reason.outcome.note if reason else 'nothing stands in the way.'}")
+    print(f"{headline}: {printable(reason.outcome.note) if reason else 'nothing stands in the way.'}")
     print()
     outcome_table.show(results, sys.stdout, os.environ)
     for result in results:

@@ -15,6 +15,7 @@ from rolewatch.errors import UsageError
 from rolewatch.simulator import Exchange, Simulator
 from rolewatch.simulator.control import catalogue
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+from rolewatch.text import printable, shortened
 
 LISTEN = "127.0.0.1:1338"
 """1338 is where amazon-ec2-metadata-mock listens, too: scripts that know it find us."""
@@ -25,6 +26,7 @@ MAX_PORT = 65535
 MAX_USER_DATA = 16384
 """Bytes of user-data, before it is base64-encoded (EC2 user guide, "Run commands when you launch", 2026-11)."""
 _LONGEST_PATH = 200
+_LONGEST_METHOD = 20
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -171,9 +173,9 @@ def greeting(simulator: Simulator) -> Iterator[str]:
 
 def show(exchange: Exchange) -> None:
     """Print one request. Whoever reads the output may have gone: the simulator stays."""
-    path = exchange.path[:_LONGEST_PATH].encode("ascii", "backslashreplace").decode("ascii")
+    method, path = shortened(exchange.method, _LONGEST_METHOD), shortened(exchange.path, _LONGEST_PATH)
     with contextlib.suppress(OSError):
-        print(f"{utc_now():%H:%M:%S} {exchange.method} {path} {exchange.outcome}", flush=True)
+        print(f"{utc_now():%H:%M:%S} {method} {path} {printable(exchange.outcome)}", flush=True)
 
 
 def listing(form: str) -> Iterator[str]:

@@ -22,9 +22,9 @@ from rolewatch.config.environment import gather_environment, gather_flags
 from rolewatch.config.files import DEFAULT_FILE, gather_files
 from rolewatch.config.given import Gathered
 from rolewatch.config.relations import settle
-from rolewatch.config.values import printable
 from rolewatch.errors import ConfigError
 from rolewatch.settings import ImdsSettings, Settings
+from rolewatch.text import printable
 
 __all__ = ["DEFAULT_FILE", "Loaded", "load", "resolve_endpoint"]
 

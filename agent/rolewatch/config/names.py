@@ -10,6 +10,7 @@ import re
 
 from rolewatch.authority import host_name, is_ip
 from rolewatch.config.values import Text, UnusableError, shown
+from rolewatch.text import is_printable
 
 _NAME = r"[\w+=,.@-]"
 _IN_SET = r"[\w+=,.@]"
@@ -121,7 +122,7 @@ def _why_no_host(text: str) -> str:
 
 def directory(text: str) -> str:
     """Return *text*, an absolute path."""
-    if not text.startswith("/") or not text.isprintable():
+    if not text.startswith("/") or not is_printable(text):
         raise UnusableError(f"is {shown(text)}; write an absolute path, as in /var/lib/rolewatch")
     return text
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional, Protocol, Tuple, Union
 
 from rolewatch.config.durations import format_duration, parse_duration
+from rolewatch.text import printable
 
 Value = Union[str, float, bool, Tuple[str, ...]]
 """What a setting may be. An ``int`` is a ``float`` to the type checker."""
@@ -46,11 +47,6 @@ class Reader(Protocol):
 
     def __call__(self, given: object) -> Value:
         """Return the value. Raise `UnusableError` where *given* is no such thing."""
-
-
-def printable(text: str) -> str:
-    """Return *text* on one line, in characters that any terminal and journal takes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(given: object) -> str:

@@ -10,6 +10,7 @@ from typing import Dict, Mapping, Optional
 
 from rolewatch.faults import Fault
 from rolewatch.model import EVENT_FIELDS, EventKind, Level, Scalar
+from rolewatch.text import shortened
 
 LONGEST_VALUE = 4096
 """Characters of one value. Longer ones are cut, and end with an ellipsis."""
@@ -63,10 +64,4 @@ def clean(value: object) -> Optional[Scalar]:
 
 def text(value: str) -> str:
     r"""Return *value* on one line and in bounds; what a terminal would obey is escaped, as in ``\x1b``."""
-    bounded = value[: LONGEST_VALUE + 1]
-    if not bounded.isprintable():
-        bounded = "".join(
-            character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-            for character in bounded
-        )
-    return bounded if len(bounded) <= LONGEST_VALUE else bounded[: LONGEST_VALUE - 1] + "…"
+    return shortened(value, LONGEST_VALUE)
