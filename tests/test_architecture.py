@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "authority": set(),
     # What makes text from outside safe to print.
     "text": set(),
+    # What puts names into printed commands.
+    "shell": set(),
     "memory": {"faults", "model"},
     # observe asks and never judges.
     "imds": {"errors", "model", "reader", "settings", "wire"},
@@ -39,7 +41,7 @@ MAY_IMPORT = {
     "track": {"cadence", "classify", "confirmation", "explain", "memory", "tell"} | NOUNS,
     "state_file": {"documents", "memory", "text"} | NOUNS,
     # The words for people, made of the table of faults.
-    "explain": {"faults", "model", "text"},
+    "explain": {"faults", "model", "shell", "text"},
     "tell": {"explain", "faults", "model", "text"},
     "catalog": {"catalog_events", "explain", "faults", "model", "publish"},
     "catalog_events": {"faults", "model"},

@@ -99,4 +99,4 @@ def test_journalctl_compiles_the_catalog_and_shows_it(tmp_path: Path) -> None:
     assert compiled.stderr == ""
     assert {line.split()[0] for line in listed.stdout.splitlines()} == set(entries())
     assert "Subject: assume_role_unauthorized: EC2 is not allowed to assume the role\n" in dumped.stdout
-    assert "aws iam update-assume-role-policy --role-name @ROLEWATCH_ROLE@" in dumped.stdout
+    assert "aws iam update-assume-role-policy --role-name=@ROLEWATCH_ROLE@" in dumped.stdout

@@ -265,8 +265,8 @@ def aws_commands(command: str) -> Iterator[Tuple[str, str, Dict[str, str]]]:
         options: Dict[str, str] = {}
         for word in words:
             if word.startswith("--"):
-                last = word[2:]
-                options[last] = ""
+                last, _, value = word[2:].partition("=")
+                options[last] = value
             else:
                 options[last] = f"{options[last]} {word}".strip()
         name = "".join(part.capitalize() for part in operation.split("-"))

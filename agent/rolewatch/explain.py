@@ -6,10 +6,10 @@ Pure. Names come from IMDS and are pasted into a root shell: every one is quoted
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from typing import Callable, Dict, Mapping, Optional, Tuple
 
+from rolewatch import shell
 from rolewatch.faults import FAULTS, PLACEHOLDERS, Entry, Fault, Remedy, Severity, Step
 from rolewatch.model import Evidence, Snapshot, rfc3339
 from rolewatch.text import is_printable
@@ -63,7 +63,7 @@ def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Expla
         cause=_fill(remedy.cause, values, _plain),
         hint=_fill(remedy.hint, values, _plain),
         fix=tuple(
-            Step(_fill(step.text, values, _plain), _fill(step.command, values, _for_shell)) for step in remedy.fix
+            Step(_fill(step.text, values, _plain), _fill(step.command, values, shell.fill)) for step in remedy.fix
         ),
         takes_effect=_fill(remedy.takes_effect, values, _plain),
         who=remedy.who.value,
@@ -139,17 +139,10 @@ def _fill(text: str, values: Mapping[str, str], show: Callable[[str, str], str])
     def shown(match: re.Match[str]) -> str:
         name = match.group(1)
         value = values.get(name)
-        return "<" + name.replace("_", "-") + ">" if value is None else show(value, text[: match.start()])
+        return shell.placeholder(name) if value is None else show(value, text[: match.start()])
 
     return _PLACEHOLDER.sub(shown, text)
 
 
-def _plain(value: str, before: str) -> str:  # noqa: ARG001 - the signature of `_for_shell`
+def _plain(value: str, before: str) -> str:  # noqa: ARG001 - the signature of `shell.fill`
     return value
-
-
-def _for_shell(value: str, before: str) -> str:
-    """Quote *value* for the shell, and for the AWS CLI's shorthand (``Name=…``), where a comma ends a value."""
-    if before.endswith("=") and "," in value:
-        value = f'"{value}"'
-    return shlex.quote(value)

@@ -96,7 +96,7 @@ def test_a_removed_role_is_named_before_the_break(house: House) -> None:
 
     assert told.status == 1
     assert told.faults == ["instance_profile_without_role"]
-    assert f"--role-name {ROLE}" in commands(told)
+    assert f"--role-name={ROLE}" in commands(told)
     assert "iam:AddRoleToInstanceProfile" in [each for step in told.root["fix"] for each in step["permissions"]]
 
 
@@ -208,7 +208,7 @@ def test_a_stopped_instance_is_not_told_to_replace(house: House) -> None:
     told = house.from_elsewhere()
 
     assert told.root["fault"] == "instance_profile_replaced"
-    assert f"--association-id {house.cloud.association_id}" in commands(told)
+    assert f"--association-id={house.cloud.association_id}" in commands(told)
     assert "replace-iam" not in commands(told)
     assert commands(told).index("disassociate") < commands(told).index("ec2 associate")
 

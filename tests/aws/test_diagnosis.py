@@ -271,7 +271,7 @@ def test_a_missing_listing_beside_a_profile_is_credentials_missing() -> None:
 )
 def test_who_did_it_is_looked_up_where_the_partition_keeps_it(region: str, where: str) -> None:
     """IAM's events are in one Region of each partition."""
-    look_up = f"cloudtrail lookup-events --region {where} "
+    look_up = f"cloudtrail lookup-events --region={where} "
     other = replace(ASKED.profile, id="AIPAOTHER00000000001")  # type: ignore[type-var]
     found = diagnose(context(asked=replace(ASKED, profile=other), region=region, look=None, proof=None))
 

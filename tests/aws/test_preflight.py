@@ -233,7 +233,7 @@ def test_an_empty_profile_is_answered_as_ec2_does_and_not_as_the_page_says(aws: 
     assert found["status"] == "fail"
     assert f'IAM Instance Profile "{arn}" has no associated IAM Roles' in found["note"]
     assert "AccessDenied" in found["note"]
-    assert "add-role-to-instance-profile --instance-profile-name web-profile" in found["fix"][0]["command"]
+    assert "add-role-to-instance-profile --instance-profile-name=web-profile" in found["fix"][0]["command"]
     assert check(told, "launch.dry_run")["facts"]["code"] == "InvalidParameterValue"
 
 
@@ -252,7 +252,7 @@ def test_a_trust_policy_without_ec2_is_told_before_an_instance_starves(aws: Aws,
     assert told[0] == 2
     assert found["status"] == "fail"
     assert "AssumeRoleUnauthorizedAccess" in found["note"]
-    assert any("update-assume-role-policy --role-name web" in step["command"] for step in found["fix"])
+    assert any("update-assume-role-policy --role-name=web" in step["command"] for step in found["fix"])
 
 
 def test_a_trust_policy_with_a_condition_may_fail(aws: Aws, rolewatch: Command) -> None:
@@ -576,8 +576,8 @@ def test_a_role_in_no_profile_is_in_no_list(aws: Aws, rolewatch: Command) -> Non
     found = check(told, "visible.profiles")
     assert (told[0], found["status"]) == (2, "fail")
     assert found["fix"][0]["command"] == (
-        "aws iam create-instance-profile --instance-profile-name web\n"
-        "aws iam add-role-to-instance-profile --instance-profile-name web \\\n  --role-name web"
+        "aws iam create-instance-profile --instance-profile-name=web\n"
+        "aws iam add-role-to-instance-profile --instance-profile-name=web \\\n  --role-name=web"
     )
 
 
@@ -769,7 +769,7 @@ def test_a_person_reads_a_verdict_a_table_and_the_fix(aws: Aws, rolewatch: Comma
     assert status == 2
     assert out.startswith("WILL FAIL: The instance profile web-profile is empty.")
     assert "FAIL     The instance profile holds a role" in out
-    assert "aws iam add-role-to-instance-profile --instance-profile-name web-profile" in out
+    assert "aws iam add-role-to-instance-profile --instance-profile-name=web-profile" in out
     assert "\x1b" not in out
 
 

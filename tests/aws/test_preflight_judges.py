@@ -360,7 +360,7 @@ def test_names_are_quoted_in_commands() -> None:
     """IAM's names may hold what means something to a shell; what is pasted stays one word."""
     commands = [step.command for step in preflight_remedies.make_room("a=b", old="c,d", new="e")]
 
-    assert "--instance-profile-name a=b" in commands[1]
+    assert "--instance-profile-name=a=b" in commands[1]
     assert preflight_remedies.create("$(x)").command.count("'$(x)'") == 2
 
 
@@ -447,6 +447,6 @@ def test_profiles_that_could_not_be_read_are_looked_up_by_hand() -> None:
 
     assert "iam:ListInstanceProfilesForRole is not allowed" in outcome.note
     assert (
-        "list-instance-profiles-for-role --role-name web"
+        "list-instance-profiles-for-role --role-name=web"
         in document("launch", (result(outcome),))["checks"][0]["fix"][0]["command"]
     )

@@ -239,4 +239,4 @@ def test_a_command_is_selected_as_a_whole(chromium: Browser, tmp_path: Path) -> 
     visit(tmp_path, SCENES[3], look)
 
     assert seen["selected"].strip() == seen["command"]
-    assert seen["command"].startswith("aws iam get-role --role-name ")
+    assert seen["command"].startswith("aws iam get-role --role-name=")

@@ -7,10 +7,10 @@ depend on the association's state are settled.
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass, replace
 from typing import Iterator, Mapping, Optional, Tuple
 
+from rolewatch import shell
 from rolewatch.explain import Explained, explain, remedy_for
 from rolewatch.fault_table import shared
 from rolewatch.faults import FAULTS, Fault, Step
@@ -22,7 +22,7 @@ _PERMISSION = re.compile(r"\b(?:ec2|iam|sts|cloudtrail):[A-Z][A-Za-z]+")
 
 _IAM_EVENTS = {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 """The Region whose CloudTrail has IAM's events; of all others it is us-east-1, as in the table."""
-_IN_US_EAST_1 = "cloudtrail lookup-events --region us-east-1"
+_IN_US_EAST_1 = "cloudtrail lookup-events --region=us-east-1"
 
 _WAIT = Step("The association is being changed just now: wait until EC2 says associated, or none.")
 
@@ -82,7 +82,7 @@ def _in_partition(step: Step, partition: str) -> Step:
     """Ask CloudTrail in the Region that has IAM's events in *partition*."""
     if partition not in _IAM_EVENTS:
         return step
-    region = f"cloudtrail lookup-events --region {_IAM_EVENTS[partition]}"
+    region = f"cloudtrail lookup-events --region={_IAM_EVENTS[partition]}"
     return replace(step, command=step.command.replace(_IN_US_EAST_1, region))
 
 
@@ -116,17 +116,18 @@ def _with_id(command: str, situation: Situation) -> str:
     """Put the association's id in the place of the lines that look it up."""
     if not situation.association_id:
         return command
-    return _LOOK_UP.sub(f"ASSOCIATION={situation.association_id}\n", command)
+    assignment = f"ASSOCIATION={shell.quoted(situation.association_id)}\n"
+    return _LOOK_UP.sub(lambda _: assignment, command)
 
 
 def _associate(facts: Mapping[str, str]) -> Step:
-    name = facts.get("expected_instance_profile") or facts.get("instance_profile") or "<instance-profile>"
-    value = f'"{name}"' if "," in name else name
+    name = (
+        facts.get("expected_instance_profile") or facts.get("instance_profile") or shell.placeholder("instance_profile")
+    )
     return Step(
         "Attach the instance profile (needs ec2:AssociateIamInstanceProfile, and iam:PassRole on the role).",
-        f"aws ec2 associate-iam-instance-profile --region {_word(facts, 'region')} "
-        f"--instance-id {_word(facts, 'instance_id')} \\\n"
-        f"  --iam-instance-profile Name={_quoted(value)}",
+        f"aws ec2 associate-iam-instance-profile {_option('region', facts)} {_option('instance-id', facts)} \\\n"
+        f"  --iam-instance-profile Name={shell.shorthand(name)}",
     )
 
 
@@ -134,15 +135,10 @@ def _disassociate(facts: Mapping[str, str], situation: Situation) -> Step:
     return Step(
         "The instance does not run, so the association cannot be replaced: take it away first (needs "
         "ec2:DisassociateIamInstanceProfile).",
-        f"aws ec2 disassociate-iam-instance-profile --region {_word(facts, 'region')} \\\n"
-        f"  --association-id {situation.association_id or '<association-id>'}",
+        f"aws ec2 disassociate-iam-instance-profile {_option('region', facts)} \\\n"
+        f"  {shell.option('association-id', situation.association_id or shell.placeholder('association_id'))}",
     )
 
 
-def _word(facts: Mapping[str, str], name: str) -> str:
-    return _quoted(facts.get(name) or "<" + name.replace("_", "-") + ">")
-
-
-def _quoted(value: str) -> str:
-    """Quote *value* for the shell; a placeholder stays as it is shown everywhere."""
-    return value if value.startswith("<") and value.endswith(">") else shlex.quote(value)
+def _option(name: str, facts: Mapping[str, str]) -> str:
+    return shell.option(name, facts.get(name.replace("-", "_")) or shell.placeholder(name))

@@ -9,11 +9,13 @@ from rolewatch.aws.checks import Outcome, failed, passed, refused, skipped, unkn
 from rolewatch.aws.context import Context
 from rolewatch.faults import Fault
 from rolewatch.model import Evidence, Scalar
+from rolewatch.shell import option, placeholder
 
 
 def elsewhere(context: Context) -> str:
     """Say who could ask AWS instead, and with which command."""
-    where = f"--instance-id {context.instance_id or '<instance-id>'} --region {context.region or '<region>'}"
+    instance_id = option("instance-id", context.instance_id or placeholder("instance_id"))
+    where = f"{instance_id} {option('region', context.region or placeholder('region'))}"
     return (
         "whoever may read EC2 and IAM in the account (the policy diagnose-workstation.json), from anywhere: "
         f"rolewatch diagnose {where}"

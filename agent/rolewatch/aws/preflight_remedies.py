@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Tuple
 
 from rolewatch.faults import Step
+from rolewatch.shell import option, placeholder
 
 ADMIN = "Whoever may change no permissions asks an administrator of IAM."
 
@@ -36,7 +36,7 @@ def find_holders(role: str) -> Step:
     """Return the step that looks up which instance profiles hold *role*."""
     return Step(
         "Find the instance profiles of the role (needs iam:ListInstanceProfilesForRole).",
-        f"aws iam list-instance-profiles-for-role --role-name {shlex.quote(role)} \\\n"
+        f"aws iam list-instance-profiles-for-role {option('role-name', role)} \\\n"
         "  --query 'InstanceProfiles[].InstanceProfileName' --output json",
     )
 
@@ -47,7 +47,7 @@ def create(name: str, role: str = "") -> Step:
         "Create an instance profile, and put the role in (needs iam:CreateInstanceProfile, "
         "iam:AddRoleToInstanceProfile, and iam:PassRole on the role). The IAM console does both by itself when it "
         "creates a role for EC2; CLI, API and most tools do not.",
-        f"aws iam create-instance-profile --instance-profile-name {shlex.quote(name)}\n{_add(name, role)}",
+        f"aws iam create-instance-profile {option('instance-profile-name', name)}\n{_add(name, role)}",
     )
 
 
@@ -70,19 +70,19 @@ def make_room(profile: str, *, old: str, new: str) -> Tuple[Step, ...]:
         Step(
             "Best, leave it as it is and make a second instance profile for the new role: AWS advises to replace an "
             "instance's profile, and not the role in it, which takes up to an hour to be noticed.",
-            f"aws iam create-instance-profile --instance-profile-name {shlex.quote(new)}\n{_add(new, new)}",
+            f"aws iam create-instance-profile {option('instance-profile-name', new)}\n{_add(new, new)}",
         ),
         Step(
             "Or take the old one out first (needs iam:RemoveRoleFromInstanceProfile). Every instance with this "
             "instance profile changes its role at EC2's next refresh.",
-            f"aws iam remove-role-from-instance-profile --instance-profile-name {shlex.quote(profile)} \\\n"
-            f"  --role-name {shlex.quote(old)}\n{_add(profile, new)}",
+            f"aws iam remove-role-from-instance-profile {option('instance-profile-name', profile)} \\\n"
+            f"  {option('role-name', old)}\n{_add(profile, new)}",
         ),
     )
 
 
 def _add(profile: str, role: str = "") -> str:
     return (
-        f"aws iam add-role-to-instance-profile --instance-profile-name {shlex.quote(profile)} \\\n"
-        f"  --role-name {shlex.quote(role) if role else '<role>'}"
+        f"aws iam add-role-to-instance-profile {option('instance-profile-name', profile)} \\\n"
+        f"  {option('role-name', role or placeholder('role'))}"
     )

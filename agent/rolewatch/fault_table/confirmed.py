@@ -37,14 +37,14 @@ ENTRIES = (
                 Step(
                     "See whether the role exists, and since when (needs iam:GetRole). Created after LastUpdated: it is "
                     "a new one. " + NOT_FROM_HERE,
-                    "aws iam get-role --role-name {role} --query 'Role.[RoleId,CreateDate]' --output text",
+                    "aws iam get-role --role-name={role} --query 'Role.[RoleId,CreateDate]' --output text",
                 ),
                 LOOK_AT_PROFILE,
                 Step(
                     "Where the instance profile lost the role with it, put the role in (needs "
                     "iam:AddRoleToInstanceProfile, and iam:PassRole on the role).",
-                    "aws iam add-role-to-instance-profile --instance-profile-name {instance_profile} \\\n"
-                    "  --role-name {role}",
+                    "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={role}",
                 ),
                 FORCE,
                 RESTART_APPLICATIONS,
@@ -109,12 +109,12 @@ ENTRIES = (
                 Step(
                     "Where it is the wrong one, put the old one back before the refresh (needs "
                     "iam:RemoveRoleFromInstanceProfile, iam:AddRoleToInstanceProfile, and iam:PassRole on the role).",
-                    "NEW=$(aws iam get-instance-profile --instance-profile-name {instance_profile} \\\n"
+                    "NEW=$(aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --query 'InstanceProfile.Roles[0].RoleName' --output text)\n"
-                    "aws iam remove-role-from-instance-profile --instance-profile-name {instance_profile} \\\n"
-                    '  --role-name "$NEW"\n'
-                    "aws iam add-role-to-instance-profile --instance-profile-name {instance_profile} \\\n"
-                    "  --role-name {role}",
+                    "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    '  --role-name="$NEW"\n'
+                    "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={role}",
                 ),
                 RESTART_APPLICATIONS,
                 who_did_it("AddRoleToInstanceProfile", of_iam=True),

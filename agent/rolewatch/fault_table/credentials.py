@@ -163,10 +163,10 @@ ENTRIES = (
                     "Where the instance profile is right and holds the wrong role, change the role in it (needs "
                     "iam:RemoveRoleFromInstanceProfile, iam:AddRoleToInstanceProfile, and iam:PassRole on the role). "
                     "This changes every instance that has this instance profile.",
-                    "aws iam remove-role-from-instance-profile --instance-profile-name {instance_profile} \\\n"
-                    "  --role-name {role}\n"
-                    "aws iam add-role-to-instance-profile --instance-profile-name {instance_profile} \\\n"
-                    "  --role-name {expected_role}",
+                    "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={role}\n"
+                    "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={expected_role}",
                 ),
                 FORCE,
                 Step(

@@ -62,7 +62,7 @@ ENTRIES = (
                     "Where it runs in a container, allow one hop more (needs ec2:ModifyInstanceMetadataOptions). Every "
                     "container of the host can get the role's credentials then: where that is not wanted, run "
                     "rolewatch on the host instead.",
-                    "aws ec2 modify-instance-metadata-options --region {region} --instance-id {instance_id} \\\n"
+                    "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
                     "  --http-put-response-hop-limit 2 --http-endpoint enabled",
                 ),
                 Step("Change the launch template, too, or the next instance has the same trouble."),
@@ -94,7 +94,7 @@ ENTRIES = (
                 METADATA_OPTIONS,
                 Step(
                     "Enable the endpoint (needs ec2:ModifyInstanceMetadataOptions).",
-                    "aws ec2 modify-instance-metadata-options --region {region} --instance-id {instance_id} \\\n"
+                    "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
                     "  --http-endpoint enabled",
                 ),
                 who_did_it("ModifyInstanceMetadataOptions", of_iam=False),

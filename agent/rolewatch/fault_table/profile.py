@@ -66,16 +66,16 @@ ENTRIES = (
                 Step(
                     "See whether IAM has one of that name, and with which id (needs iam:GetInstanceProfile). "
                     "NoSuchEntity: create it first, or attach another.",
-                    "aws iam get-instance-profile --instance-profile-name {expected_instance_profile} \\\n"
+                    "aws iam get-instance-profile --instance-profile-name={expected_instance_profile} \\\n"
                     "  --query 'InstanceProfile.[InstanceProfileId,Roles[].RoleName]' --output json",
                 ),
                 Step(
                     "Where there is none, create it and put the role in (needs iam:CreateInstanceProfile, "
                     "iam:AddRoleToInstanceProfile, and iam:PassRole on the role). EC2 may need some minutes until it "
                     "knows a new one.",
-                    "aws iam create-instance-profile --instance-profile-name {expected_instance_profile}\n"
-                    "aws iam add-role-to-instance-profile --instance-profile-name {expected_instance_profile} \\\n"
-                    "  --role-name {expected_role}",
+                    "aws iam create-instance-profile --instance-profile-name={expected_instance_profile}\n"
+                    "aws iam add-role-to-instance-profile --instance-profile-name={expected_instance_profile} \\\n"
+                    "  --role-name={expected_role}",
                 ),
                 REPLACE,
                 ASSOCIATE,
@@ -108,8 +108,8 @@ ENTRIES = (
                 Step(
                     "Put the role in (needs iam:AddRoleToInstanceProfile on the instance profile, and iam:PassRole on "
                     "the role).",
-                    "aws iam add-role-to-instance-profile --instance-profile-name {instance_profile} \\\n"
-                    "  --role-name {expected_role}",
+                    "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={expected_role}",
                 ),
                 FORCE,
                 who_did_it("RemoveRoleFromInstanceProfile", of_iam=True),

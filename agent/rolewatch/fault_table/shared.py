@@ -44,7 +44,7 @@ NOT_FROM_HERE = "Run the aws commands with credentials that do not come from thi
 LOOK_AT_ASSOCIATION = Step(
     "See what EC2 has attached, and note the AssociationId (needs ec2:DescribeIamInstanceProfileAssociations). "
     + NOT_FROM_HERE,
-    "aws ec2 describe-iam-instance-profile-associations --region {region} \\\n"
+    "aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
     "  --filters Name=instance-id,Values={instance_id} \\\n"
     "  --query 'IamInstanceProfileAssociations[].[AssociationId,State,IamInstanceProfile.[Arn,Id]]' \\\n"
     "  --output json",
@@ -53,25 +53,25 @@ LOOK_AT_ASSOCIATION = Step(
 LOOK_AT_PROFILE = Step(
     "See what IAM has under that name: the profile's id, its role, and whom the role trusts (needs "
     "iam:GetInstanceProfile).",
-    "aws iam get-instance-profile --instance-profile-name {instance_profile} \\\n"
+    "aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
     "  --query 'InstanceProfile.[InstanceProfileId,Roles[].[RoleName,AssumeRolePolicyDocument]]' \\\n"
     "  --output json",
 )
 
 ASSOCIATE = Step(
     "Where EC2 has none attached, attach one (needs ec2:AssociateIamInstanceProfile, and iam:PassRole on the role).",
-    "aws ec2 associate-iam-instance-profile --region {region} --instance-id {instance_id} \\\n"
+    "aws ec2 associate-iam-instance-profile --region={region} --instance-id={instance_id} \\\n"
     "  --iam-instance-profile Name={expected_instance_profile}",
 )
 
 REPLACE = Step(
     "Where EC2 has one attached, associating fails with IncorrectState: replace the association instead, while the "
     "instance runs (needs ec2:ReplaceIamInstanceProfileAssociation, and iam:PassRole on the role).",
-    "ASSOCIATION=$(aws ec2 describe-iam-instance-profile-associations --region {region} \\\n"
+    "ASSOCIATION=$(aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
     "  --filters Name=instance-id,Values={instance_id} Name=state,Values=associated \\\n"
     "  --query 'IamInstanceProfileAssociations[0].AssociationId' --output text)\n"
-    "aws ec2 replace-iam-instance-profile-association --region {region} \\\n"
-    '  --association-id "$ASSOCIATION" \\\n'
+    "aws ec2 replace-iam-instance-profile-association --region={region} \\\n"
+    '  --association-id="$ASSOCIATION" \\\n'
     "  --iam-instance-profile Name={expected_instance_profile}",
 )
 
@@ -79,18 +79,18 @@ TRUST_STEPS = (
     Step(
         "Save the role's trust policy to a file (needs iam:GetRole). NoSuchEntity: the role was deleted; create it "
         "anew and put it into the instance profile. " + NOT_FROM_HERE,
-        "aws iam get-role --role-name {role} --query Role.AssumeRolePolicyDocument \\\n"
+        "aws iam get-role --role-name={role} --query Role.AssumeRolePolicyDocument \\\n"
         "  --output json > trust-policy.json",
     ),
     Step(
         "In the file, see to it that one statement allows sts:AssumeRole for the service ec2.amazonaws.com, without a "
         "condition, and that none denies it. In China ec2.amazonaws.com.cn is right, too. Then put it back: it "
         "replaces the whole policy (needs iam:UpdateAssumeRolePolicy).",
-        "aws iam update-assume-role-policy --role-name {role} --policy-document file://trust-policy.json",
+        "aws iam update-assume-role-policy --role-name={role} --policy-document file://trust-policy.json",
     ),
     Step(
         "Where nobody but EC2 is to assume the role, this is the whole policy.",
-        "aws iam update-assume-role-policy --role-name {role} --policy-document \\\n"
+        "aws iam update-assume-role-policy --role-name={role} --policy-document \\\n"
         '  \'{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",\n'
         '    "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}\'',
     ),
@@ -101,11 +101,11 @@ FORCE = Step(
     "ec2:DisassociateIamInstanceProfile, ec2:AssociateIamInstanceProfile, and iam:PassRole on the role: be sure of all "
     "three, or the instance is left without one). Where the second answers IncorrectState, repeat it after some "
     "seconds. Stop and start does the same, and costs the instance store and a public address that is no Elastic IP.",
-    "ASSOCIATION=$(aws ec2 describe-iam-instance-profile-associations --region {region} \\\n"
+    "ASSOCIATION=$(aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
     "  --filters Name=instance-id,Values={instance_id} Name=state,Values=associated \\\n"
     "  --query 'IamInstanceProfileAssociations[0].AssociationId' --output text)\n"
-    'aws ec2 disassociate-iam-instance-profile --region {region} --association-id "$ASSOCIATION"\n'
-    "aws ec2 associate-iam-instance-profile --region {region} --instance-id {instance_id} \\\n"
+    'aws ec2 disassociate-iam-instance-profile --region={region} --association-id="$ASSOCIATION"\n'
+    "aws ec2 associate-iam-instance-profile --region={region} --instance-id={instance_id} \\\n"
     "  --iam-instance-profile Name={instance_profile}",
 )
 
@@ -165,9 +165,9 @@ STOP_AND_START = Step(
     "Where it lasts, stop and start the instance: it comes up on another host (needs ec2:StopInstances and "
     "ec2:StartInstances). A reboot does not do that. It costs the instance store and a public address that is no "
     "Elastic IP.",
-    "aws ec2 stop-instances --region {region} --instance-ids {instance_id}\n"
-    "aws ec2 wait instance-stopped --region {region} --instance-ids {instance_id}\n"
-    "aws ec2 start-instances --region {region} --instance-ids {instance_id}",
+    "aws ec2 stop-instances --region={region} --instance-ids={instance_id}\n"
+    "aws ec2 wait instance-stopped --region={region} --instance-ids={instance_id}\n"
+    "aws ec2 start-instances --region={region} --instance-ids={instance_id}",
 )
 
 WATCH_NOTHING = Step(
@@ -177,7 +177,7 @@ WATCH_NOTHING = Step(
 
 METADATA_OPTIONS = Step(
     "See the instance's metadata options (needs ec2:DescribeInstances). " + NOT_FROM_HERE,
-    "aws ec2 describe-instances --region {region} --instance-ids {instance_id} \\\n"
+    "aws ec2 describe-instances --region={region} --instance-ids={instance_id} \\\n"
     "  --query 'Reservations[].Instances[].MetadataOptions'",
 )
 
@@ -197,7 +197,7 @@ def who_did_it(event: str, *, of_iam: bool) -> Step:
     return Step(
         f"See who did it, so that it does not happen again: CloudTrail keeps 90 days (needs cloudtrail:LookupEvents). "
         f"{where}.",
-        f"aws cloudtrail lookup-events --region {'us-east-1' if of_iam else '{region}'} --max-results 10 \\\n"
+        f"aws cloudtrail lookup-events --region={'us-east-1' if of_iam else '{region}'} --max-results 10 \\\n"
         f"  --lookup-attributes AttributeKey=EventName,AttributeValue={event} \\\n"
         "  --query 'Events[].[EventTime,Username,Resources[].ResourceName]' --output json",
     )

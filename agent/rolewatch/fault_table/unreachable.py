@@ -51,7 +51,7 @@ VARIANTS: Mapping[str, Remedy] = {
             Step(
                 'Where rolewatch is set to the IPv6 endpoint (endpoint_mode = "ipv6"), set it to "ipv4", or enable '
                 "IPv6 in EC2 (Nitro only; needs ec2:ModifyInstanceMetadataOptions).",
-                "aws ec2 modify-instance-metadata-options --region {region} --instance-id {instance_id} \\\n"
+                "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
                 "  --http-protocol-ipv6 enabled --http-endpoint enabled",
             ),
         ),
