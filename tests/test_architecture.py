@@ -43,7 +43,7 @@ MAY_IMPORT = {
     # The words for people, made of the table of faults.
     "explain": {"faults", "model", "shell", "text"},
     "tell": {"explain", "faults", "model", "text"},
-    "catalog": {"catalog_events", "explain", "faults", "model", "publish"},
+    "catalog": {"catalog_events", "explain", "faults", "model", "publish", "shell"},
     "catalog_events": {"faults", "model"},
     # What Prometheus is to tell, made of the table of faults.
     "alerts": {"explain", "faults"},

@@ -51,8 +51,16 @@ def test_only_fields_that_entries_have_are_filled_in() -> None:
 
 
 def test_no_expectation_is_filled_in() -> None:
-    """An expectation may be a pattern, and a pattern in a command would be read by the shell."""
+    """An expectation may be a pattern."""
     assert "@ROLEWATCH_EXPECTED" not in catalog.render()
+
+
+def test_no_command_has_a_field_in_it() -> None:
+    """Nobody quotes a field there, and any local user can write one: ``ROLEWATCH_ROLE=x; curl … | sudo sh``."""
+    commands = [line for body in entries().values() for line in body.splitlines() if line.startswith("    ")]
+
+    assert len(commands) > 100
+    assert [line for line in commands if "@" in line] == []
 
 
 @pytest.mark.parametrize("fault", list(Fault))
@@ -65,7 +73,7 @@ def test_a_fault_is_explained_with_what_to_do(fault: Fault) -> None:
     assert entry.meaning in body
     if entry.variants:
         assert all(f"{reason}: {remedy.hint}" in body for reason, remedy in entry.variants.items())
-        assert f"rolewatch explain {fault.value} --reason @ROLEWATCH_REASON@" in body
+        assert f"rolewatch explain {fault.value} --reason=<reason>" in body
     else:
         assert entry.remedy.takes_effect in body
         assert f"Who can do it: {entry.remedy.who.value}." in body
@@ -99,4 +107,4 @@ def test_journalctl_compiles_the_catalog_and_shows_it(tmp_path: Path) -> None:
     assert compiled.stderr == ""
     assert {line.split()[0] for line in listed.stdout.splitlines()} == set(entries())
     assert "Subject: assume_role_unauthorized: EC2 is not allowed to assume the role\n" in dumped.stdout
-    assert "aws iam update-assume-role-policy --role-name=@ROLEWATCH_ROLE@" in dumped.stdout
+    assert "aws iam update-assume-role-policy --role-name=<role>" in dumped.stdout

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch import catalog, shell
+from rolewatch import shell
 from rolewatch.aws import fix, preflight_remedies
 from rolewatch.explain import explain
 from rolewatch.faults import FAULTS, Step
@@ -161,18 +161,10 @@ def of_preflight(role: str, profile: str, other: str) -> Iterator[Printed]:
     yield from (Printed(step.command) for step in steps)
 
 
-def of_the_catalog(known: Mapping[str, str]) -> Iterator[Printed]:
-    """Yield the commands of ``journalctl -x``, which puts names in as they are, without quotes."""
-    fields = {f"@ROLEWATCH_{name.upper()}@": value for name, value in known.items()}
-    for block in re.findall(r"(?:^    \S.*\n(?:^ {4,}.*\n)*)", catalog.render(), re.MULTILINE):
-        command = re.sub(r"@ROLEWATCH_\w+@", lambda match: fields.get(match[0], match[0]), block)
-        yield Printed(command)
-
-
 def complete_commands(names: Tuple[str, ...]) -> Dict[str, Tuple[str, ...]]:
     """Return every command of the AWS CLI that is printed where all names are known, each with the names in it."""
     known = facts(names)
-    printed = [*of_the_catalog(known), *of_preflight(*names[:3]), *of_diagnose(known), *of_the_table(known)]
+    printed = [*of_preflight(*names[:3]), *of_diagnose(known), *of_the_table(known)]
     return {
         each.command: each.names
         for each in printed

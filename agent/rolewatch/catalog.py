@@ -2,19 +2,21 @@
 
 The catalog is compiled once for a host, so nothing of an instance can be filled in here: journalctl puts in the entry's
 fields (``@ROLEWATCH_ROLE@``), and the bare name of a field that the entry lacks (systemd `sd-journal.c`, 2026). It puts
-them in without quotes: names and ids have passed the shapes of `documents`, which hold nothing that a shell would read.
+them in as they are, also those of an entry that another process forged. So fields stand in sentences, and never in a
+command that a person pastes into a root shell: `rolewatch check` fills commands in, with quotes.
 """
 
 from __future__ import annotations
 
 import textwrap
-from typing import Iterator, List
+from typing import Iterator, List, Sequence
 
 from rolewatch.catalog_events import EVENTS
 from rolewatch.explain import Explained, explain
 from rolewatch.faults import FAULTS, PLACEHOLDERS, Entry
 from rolewatch.model import EVENT_FIELDS
 from rolewatch.publish.message_ids import MESSAGE_IDS
+from rolewatch.shell import placeholder
 
 HEADER = (
     "# The journal catalog of rolewatch, for `journalctl -x`. The format: https://systemd.io/CATALOG\n"
@@ -27,7 +29,7 @@ _FIELDS = {
     for name in PLACEHOLDERS
     if name in EVENT_FIELDS and not name.startswith("expected_")
 }
-"""What journalctl can fill in. An expectation may be a pattern, which is nothing to paste: it stays a placeholder."""
+"""What journalctl can fill in, in sentences. An expectation may be a pattern: it stays a placeholder."""
 
 
 def render() -> str:
@@ -63,19 +65,19 @@ def _fault_body(entry: Entry) -> Iterator[str]:
             yield from _wrapped(f"{reason}: {hint}", "  ", "      ")
         yield ""
         yield "The steps for that reason:"
-        yield f"    rolewatch explain {entry.fault.value} --reason @ROLEWATCH_REASON@"
+        yield f"    rolewatch explain {entry.fault.value} --reason={placeholder('reason')}"
     else:
-        yield from _remedy(general)
+        yield from _remedy(general, [step.command for step in explain(entry.fault, {}, {}).fix])
         yield ""
         yield "With all that is known filled in: rolewatch check"
 
 
-def _remedy(filled: Explained) -> Iterator[str]:
+def _remedy(filled: Explained, commands: Sequence[str]) -> Iterator[str]:
     yield f"Cause: {filled.cause}"
-    for number, step in enumerate(filled.fix, 1):
+    for number, (step, command) in enumerate(zip(filled.fix, commands), 1):
         yield ""
         yield f"{number}. {step.text}"
-        yield from (f"    {line}" for line in step.command.splitlines())
+        yield from (f"    {line}" for line in command.splitlines())
     yield ""
     yield f"Takes effect: {filled.takes_effect}"
     yield ""
