@@ -47,7 +47,7 @@ function _shtab_rolewatch_using
 end
 
 set -g _shtab_rolewatch_commands run check diagnose preflight 'preflight launch' 'preflight attach-role' 'preflight visible' explain history rules config 'config check' 'config show' simulate demo
-set -g _shtab_rolewatch_opts_with_value --config --control --directory --down --endpoint --expect-role --expiring --file --fleet-hosts --fleet-share --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --poll-failures --principal --profile --reason --region --role --runbooks --selector --since --speed --subnet-id --textfile --user-data
+set -g _shtab_rolewatch_opts_with_value --config --control --directory --down --endpoint --expect-role --expiring --file --fleet-hosts --fleet-share --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --poll-failures --principal --profile --reason --region --role --runbooks --selector --since --speed --subnet-id --textfile --uid --unit --user-data
 
 complete -c rolewatch -e
 complete -c rolewatch -f
@@ -122,6 +122,9 @@ complete -c rolewatch -n '_shtab_rolewatch_using history' -l since -x -d 'how fa
 complete -c rolewatch -n '_shtab_rolewatch_using history' -l json -d 'print a JSON object for each event: docs/journal.md'
 complete -c rolewatch -n '_shtab_rolewatch_using history' -l directory -xka "(__fish_complete_directories)" -d 'read the journal files of a directory'
 complete -c rolewatch -n '_shtab_rolewatch_using history' -l file -xka "(__fish_complete_path (commandline -ct))" -d 'read a journal file; may be repeated'
+complete -c rolewatch -n '_shtab_rolewatch_using history' -l unit -x -d 'the unit of the daemon; may be repeated (default: rolewatch.service)'
+complete -c rolewatch -n '_shtab_rolewatch_using history' -l uid -x -d 'the user of the daemon, by name or number; may be repeated (default: rolewatch and root; any with --file or --directory, where the numbers are those of another machine)'
+complete -c rolewatch -n '_shtab_rolewatch_using history' -l unverified -d 'show the entries of every writer: any local user can have made them up, commands in them included'
 complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a rules -d 'print the alerts for Prometheus'
 complete -c rolewatch -n '_shtab_rolewatch_using rules' -s h -l help -d 'show this help message and exit'
 complete -c rolewatch -n '_shtab_rolewatch_using rules' -l selector -x -d 'label matchers of rolewatch'"'"'s series (default: job="rolewatch")'

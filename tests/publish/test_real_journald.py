@@ -7,10 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import pytest
+
+from promises import Area, Measured, promise
+from rolewatch.model import EventKind, Level
+from rolewatch.publish.entries import Entry
+from rolewatch.publish.native import encode
+from skips import cannot
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 JOURNALD = "/lib/systemd/systemd-journald"
@@ -47,6 +54,36 @@ large = Entry(now(), Level.NOTICE, EventKind.STOPPING, "line\\n" * 100_000, {})
 assert NativeSocket().send(encode(large)).value == "yes"
 """
 
+WRITE = """
+import json, os, socket, subprocess
+
+for group, uid, payload in json.loads(os.environ["ENTRIES"]):
+    directory = os.path.join(os.environ["CGROUP"], group)
+    os.makedirs(directory, exist_ok=True)
+    sent, done = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(done[1])
+        with open(os.path.join(directory, "cgroup.procs"), "w") as file:
+            file.write(str(os.getpid()))
+        os.setgroups([]); os.setgid(uid); os.setuid(uid)
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(bytes.fromhex(payload), "/run/systemd/journal/socket")
+        os.write(sent[1], b"x")
+        os.read(done[0], 1)
+        os._exit(0)
+    os.read(sent[0], 1)
+    subprocess.run(["journalctl", "--sync"], check=True)  # journald reads the sender's cgroup while it lives
+    os.close(done[1])
+    assert os.waitpid(child, 0)[1] == 0
+"""
+"""Send each of `ENTRIES` from a process in a cgroup of its own, with a uid of its own."""
+
+USER = "rolewatch:x:990:990::/nonexistent:/usr/sbin/nologin"
+ADD_USER = f"{{ echo '{USER}'; cat /etc/passwd; }} >/run/passwd; mount --bind /run/passwd /etc/passwd"
+"""In the namespace alone: the user of the packages."""
+UID, NOBODYS = 990, int(NOBODY)
+UNIT_GROUP = "system.slice/rolewatch.service"
+
 READ = """
 journalctl --sync
 journalctl -t rolewatch -o json --all --no-pager
@@ -63,12 +100,50 @@ def namespace() -> None:
         pytest.skip("a mount namespace needs root")
 
 
-def staged(*lines: str) -> str:
+@pytest.fixture
+def cgroup(namespace: None) -> Iterator[Path]:
+    """Make a cgroup that a cgroup namespace can have for its root, so that journald finds units in it; remove it."""
+    del namespace
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+    roots = [Path(words[4]) for words in mounts if words[words.index("-") + 1] == "cgroup2"]
+    if not roots:
+        cannot("this machine has no cgroup2 hierarchy")
+    path = roots[0] / f"rolewatch-test-{os.getpid()}"
+    try:
+        path.mkdir()
+    except OSError:
+        cannot("this machine lets us make no cgroup")
+    yield path
+    for directory, _, _ in os.walk(path, topdown=False):
+        Path(directory).rmdir()
+
+
+def sent(group: str, uid: int, message: str, **fields: str) -> Tuple[str, int, str]:
+    """Return what `WRITE` takes: an event with *message*, from a process in *group* with *uid*, and more *fields*."""
+    entry = Entry(datetime.now(timezone.utc), Level.NOTICE, EventKind.STARTED, message, {})
+    more = "".join(f"{name}={value}\n" for name, value in fields.items())
+    return group, uid, (encode(entry) + more.encode()).hex()
+
+
+def written(cgroup: Path, entries: Sequence[Tuple[str, int, str]], *lines: str) -> str:
+    """Write *entries*, then run *lines* of shell as root; return what they print."""
+    return staged(ADD_USER, f"""ENTRIES='{json.dumps(entries)}' "$PYTHON" -c "$WRITE" """, *lines, cgroup=cgroup)
+
+
+def staged(*lines: str, cgroup: Optional[Path] = None) -> str:
     """Run *lines* of shell on a stage of their own, and return what they print."""
     script = STAGE.format(journald=JOURNALD) + "\n".join(lines)
+    enter = f"echo $$ >{cgroup}/cgroup.procs; exec unshare --cgroup" if cgroup else "exec unshare"
     done = subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(AGENT), "PYTHON": sys.executable, "TELL": TELL},
+        ["sh", "-c", f'{enter} --mount --propagation private sh -c "$1"', "sh", script],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(AGENT),
+            "PYTHON": sys.executable,
+            "TELL": TELL,
+            "WRITE": WRITE,
+            "CGROUP": str(cgroup),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -135,13 +210,55 @@ def test_a_service_writes_to_the_journal_by_itself() -> None:
     assert json.loads(line["MESSAGE"])["role"] == "web"
 
 
-@pytest.mark.usefixtures("namespace")
-def test_history_reads_this_machines_own_journal() -> None:
-    """Without a file it is the journal of the host."""
-    pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
-    told = staged('"$PYTHON" -c "$TELL"', "journalctl --sync", '"$PYTHON" -m rolewatch history --json')
+HISTORY = '"$PYTHON" -m rolewatch history --json'
 
-    assert [document["event"] for document in documents(told)] == ["started", "fault_raised", "stopping"]
+
+def test_history_reads_this_machines_own_journal(cgroup: Path) -> None:
+    """Without a file it is the journal of the host, and in it what the unit wrote as its user or as root."""
+    pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
+    entries = [sent(UNIT_GROUP, UID, "as rolewatch"), sent(UNIT_GROUP, 0, "as root, by a drop-in")]
+    told = written(cgroup, entries, f"{HISTORY} 2>&1")
+
+    assert [document["message"] for document in documents(told)] == ["as rolewatch", "as root, by a drop-in"]
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "A local user writes entries to the journal that look like rolewatch's, with every field that a process can set",
+    "`rolewatch history` leaves them out, and says how many there are",
+)
+def test_history_leaves_out_what_another_process_forged(cgroup: Path, measured: Measured) -> None:
+    """A real journald, and forgers of every kind: what they say of unit and user is not what journald attests."""
+    pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
+    lies = {
+        "_SYSTEMD_UNIT": "rolewatch.service",
+        "_UID": str(UID),
+        "_TRANSPORT": "journal",
+        "UNIT": "rolewatch.service",
+    }
+    user = f"user.slice/user-{NOBODY}.slice"
+    forged = [
+        sent(f"{user}/session-1.scope", NOBODYS, "a login", **lies),
+        sent(f"{user}/user@{NOBODY}.service/app.slice/rolewatch.service", NOBODYS, "a unit of a user's own", **lies),
+        sent("system.slice/docker-1.scope/system.slice/rolewatch.service", UID, "a unit in a container", **lies),
+        sent("docker/1/system.slice/rolewatch.service", UID, "a unit in a container without systemd", **lies),
+        sent("system.slice/rolewatch-confirm.service", UID, "another unit", **lies),
+        sent(UNIT_GROUP, NOBODYS, "another user with the number of a process of the unit", **lies),
+    ]
+    told = written(
+        cgroup,
+        [*forged, sent(UNIT_GROUP, UID, "ours")],
+        "journalctl -t rolewatch -o json --all --no-pager",
+        f"{HISTORY} 2>&1",
+    )
+    *journal, history, warning = sorted(told.splitlines(), key=lambda line: line.startswith("rolewatch:"))
+    shown = [line for line in [*journal, history] if '"time"' in line]
+
+    assert len(journal) == len(forged) + 1  # all arrived
+    assert [json.loads(line)["message"] for line in shown] == ["ours"]
+    assert f"are left out: {len(forged)}. rolewatch.service did not write them as uid 0 or {UID}." in warning
+    measured("forged entries", len(forged), "")
+    measured("forged entries that were shown", len(shown) - 1, "", bound=0)
 
 
 @pytest.mark.usefixtures("namespace")

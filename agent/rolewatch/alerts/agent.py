@@ -97,7 +97,7 @@ def agent_alerts(options: Options) -> Tuple[Alert, ...]:
             f"Many of the polls of IMDS fail on {INSTANCE}.",
             f"On {INSTANCE} {{{{ $value | humanizePercentage }}}} of the polls of the last half hour gave no usable "
             "answer. Cause: throttling, resets or time-outs that are too short to be a fault of their own; "
-            "applications meet them, too. Fix: see what asks IMDS so often: journalctl -t rolewatch has the reasons, "
+            "applications meet them, too. Fix: see what asks IMDS so often: journalctl -u rolewatch has the reasons, "
             "and ethtool -S the counter linklocal_allowance_exceeded.",
             "RolewatchPollErrors",
             wait="15m",

@@ -80,7 +80,7 @@ def text(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
         yield from _remedy(_filled(entry, name))
     yield ""
     yield from _paragraph("AWS says", entry.page)
-    yield from _paragraph("journal", f"journalctl MESSAGE_ID={entry.message_id}")
+    yield from _paragraph("journal", f"journalctl -u rolewatch MESSAGE_ID={entry.message_id}")
 
 
 def document(entry: Entry, reason: Optional[str] = None) -> Dict[str, Any]:

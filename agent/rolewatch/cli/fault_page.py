@@ -57,7 +57,7 @@ def section(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
     yield f"**{entry.title[0].upper()}{entry.title[1:]}.** {general.meaning}"
     yield ""
     yield f"Severity: {entry.severity.name.lower()}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
-    yield f"In the journal: `journalctl MESSAGE_ID={entry.message_id}`."
+    yield f"In the journal: `journalctl -u rolewatch MESSAGE_ID={entry.message_id}`."
     yield f"Runbook: [{entry.fault.value}](runbooks/{entry.fault.value}.md)."
     if entry.confirmation_only:
         yield "Only the AWS API shows it: it is found by confirmation, not by the daemon's polls."

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import pwd
 import re
 import shutil
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Iterator, List, Optional
 
 from rolewatch.cli import timeline
-from rolewatch.cli.journal_reader import Source, read_past
+from rolewatch.cli.journal_reader import MOST_STRANGERS, UNIT, Past, Source, Writer, read_past, uids_of_the_daemon
 from rolewatch.config.durations import parse_duration
+from rolewatch.errors import UsageError
+from rolewatch.text import printable
 
 DEFAULT_SINCE = "7d"
 _DAY = 86400.0
 _FORM = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)d)? ?(.*)")
 _LONGEST = 40
+_UID = re.compile(r"[0-9]{1,10}", re.ASCII)
 _WIDEST = 120
 """Columns. Sentences are hard to follow in longer lines."""
 
@@ -28,9 +32,11 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser = commands.add_parser(
         "history",
         help="show what happened, from the journal",
-        description="Show what rolewatch told on this instance, and how long each fault lasted. The journal of other "
-        "users is open to root and to members of the groups systemd-journal and adm. Exit status: 0, even where "
-        "nothing was found; 64 wrong usage; 69 the journal cannot be read.",
+        description="Show what rolewatch reported on this instance, and how long each fault lasted. Every local user "
+        "can write entries that look like rolewatch's, so only those count that rolewatch.service wrote as the user "
+        "rolewatch or root, as journald attests. The system's journal is open to root and to members of the groups "
+        "systemd-journal and adm. Exit status: 0, even where nothing was found; 64 wrong usage; 69 the journal cannot "
+        "be read.",
     )
     parser.add_argument(
         "--since",
@@ -44,7 +50,43 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     source.add_argument(
         "--file", metavar="FILE", type=Path, action="append", help="read a journal file; may be repeated"
     )
+    writer = parser.add_argument_group("the writer", "Whose entries count, where the daemon does not run as packaged.")
+    writer.add_argument(
+        "--unit",
+        metavar="UNIT",
+        type=unit,
+        action="append",
+        help=f"the unit of the daemon; may be repeated (default: {UNIT})",
+    )
+    writer.add_argument(
+        "--uid",
+        metavar="USER",
+        type=uid,
+        action="append",
+        help="the user of the daemon, by name or number; may be repeated (default: rolewatch and root; any with --file "
+        "or --directory, where the numbers are those of another machine)",
+    )
+    writer.add_argument(
+        "--unverified",
+        action="store_true",
+        help="show the entries of every writer: any local user can have made them up, commands in them included",
+    )
     parser.set_defaults(run=run)
+
+
+def unit(text: str) -> str:
+    """Return the name of a unit; as for systemctl, one without a suffix is a service."""
+    return text if "." in text else f"{text}.service"
+
+
+def uid(text: str) -> int:
+    """Return the uid of a user, named or numbered. Raise `argparse.ArgumentTypeError` where there is no such user."""
+    if _UID.fullmatch(text):
+        return int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except (KeyError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no user of this machine; write a name or a number") from None
 
 
 def since(text: str) -> float:
@@ -64,18 +106,46 @@ def run(arguments: argparse.Namespace) -> int:
     wanted: Optional[float] = arguments.since
     if wanted is None and source.is_live:
         wanted = since(DEFAULT_SINCE)
-    past = read_past(source, since=None if wanted is None else max(0.0, now.timestamp() - wanted))
+    writer = _writer(arguments, source)
+    past = read_past(source, since=None if wanted is None else max(0.0, now.timestamp() - wanted), writer=writer)
     events = past.events
-    if past.damaged:
-        print(f"rolewatch: the journal is damaged; entries that are left out: {past.damaged}", file=sys.stderr)
+    for warning in _warnings(past, writer):
+        print(f"rolewatch: {printable(warning)}", file=sys.stderr)
     if not events:
         print(f"rolewatch: {_nothing(source, arguments.since)}", file=sys.stderr)
     elif arguments.json:
         for event in events:
-            print(json.dumps(event.document, ensure_ascii=False))
+            print(json.dumps(event.document, ensure_ascii=False, allow_nan=False))
     else:
         print("\n".join(_text(events, now if source.is_live else events[-1].at)))
     return 0
+
+
+def _writer(arguments: argparse.Namespace, source: Source) -> Optional[Writer]:
+    """Return whose entries count; None: everybody's. Raise `UsageError` where the options contradict each other."""
+    if arguments.unverified:
+        if arguments.unit or arguments.uid:
+            raise UsageError("--unverified shows the entries of every writer: leave out --unit and --uid.")
+        return None
+    units = tuple(arguments.unit or (UNIT,))
+    if arguments.uid:
+        return Writer(units, tuple(arguments.uid))
+    return Writer(units, uids_of_the_daemon() if source.is_live else None)
+
+
+def _warnings(past: Past, writer: Optional[Writer]) -> Iterator[str]:
+    """Yield what a reader must know about *past* before believing it."""
+    if past.damaged:
+        yield f"the journal is damaged; entries that are left out: {past.damaged}"
+    if writer is None and past.events:
+        yield "unverified: any local user can have written these entries. Run no command that stands in them."
+    if writer is not None and past.strangers:
+        count = f"{past.strangers} or more" if past.strangers == MOST_STRANGERS else str(past.strangers)
+        users = "" if writer.uids is None else f" as uid {' or '.join(map(str, writer.uids))}"
+        yield (
+            f"entries that claim to be rolewatch's and are left out: {count}. "
+            f"{' or '.join(writer.units)} did not write them{users}. --unit and --uid name another writer."
+        )
 
 
 def _text(events: List[timeline.PastEvent], until: datetime) -> List[str]:

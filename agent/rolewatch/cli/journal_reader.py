@@ -1,29 +1,40 @@
-"""Read what rolewatch told back from the journal, by way of systemd-python's Reader. The only reader of the journal."""
+"""Read what rolewatch wrote back from the journal, by way of systemd-python's Reader. The only reader of the journal.
+
+Every local user may write to the journal, with our identifier and our fields. What nobody but journald writes are the
+fields that begin with an underscore (systemd.journal-fields(7), "Trusted Journal Fields"): an entry counts as
+rolewatch's where those say that a process of its unit, with its user, sent it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from rolewatch.cli.journal_entry import read_event, word
 from rolewatch.cli.timeline import PastEvent
 from rolewatch.errors import UnavailableError, UsageError
-from rolewatch.model import EVENT_FIELDS, Level, Scalar
-from rolewatch.publish.entries import text
 from rolewatch.publish.native import IDENTIFIER, PREFIX
 
 JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 """Where journald keeps its files, each machine's in a directory of its own: lasting, and until the next boot."""
+UNIT = "rolewatch.service"
+USER = "rolewatch"
+"""The unit and the user of the daemon, as the packages install it."""
+ROOT = 0
 
-_NUMBERS = frozenset({"errno", "http_status", "roles", "failures"})
-_LEVELS = {level.value: level.name.lower() for level in Level}
-_MICROSECONDS = 1_000_000
 _MOST_DAMAGED = 1000
 """With so many damaged entries there is no journal left to read; and a reader that does not get on must end."""
+MOST_STRANGERS = 100
+"""Entries of other writers that are counted."""
+_MOST_READ = 20_000
+"""Entries that are read to count those."""
+_LONGEST_FIELD = 64 * 1024
+"""Bytes of a field that are read. The daemon writes 4096 characters at most."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,37 @@ class Source:
         return not self.files and self.directory is None
 
 
+@dataclass(frozen=True)
+class Writer:
+    """Whose entries are read. journald attests both: no process can write them itself."""
+
+    units: Tuple[str, ...] = (UNIT,)
+    uids: Optional[Tuple[int, ...]] = None
+    """None: those of any user. Of a journal from another machine nobody here knows which uid rolewatch had."""
+
+    @property
+    def matches(self) -> Iterator[str]:
+        """The matches of sd_journal_add_match(3). Of one field any, of several fields each must be met."""
+        yield "_TRANSPORT=journal"
+        yield from (f"_SYSTEMD_UNIT={unit}" for unit in self.units)
+        yield from (f"_UID={uid}" for uid in self.uids or ())
+
+    def wrote(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether *entry* is one of this writer."""
+        return (
+            word(entry, "_TRANSPORT") == "journal"
+            and word(entry, "_SYSTEMD_UNIT") in self.units
+            and (self.uids is None or word(entry, "_UID") in map(str, self.uids))
+        )
+
+
+def uids_of_the_daemon() -> Tuple[int, ...]:
+    """Return the uids that the daemon may have on this machine: of root, and of its user where there is one."""
+    with contextlib.suppress(KeyError):
+        return (ROOT, pwd.getpwnam(USER).pw_uid)
+    return (ROOT,)
+
+
 @dataclass
 class Past:
     """What was read."""
@@ -47,21 +89,29 @@ class Past:
     """The oldest first."""
     damaged: int = 0
     """Entries that could not be read, and are left out."""
+    strangers: int = 0
+    """Entries with rolewatch's identifier and fields that another writer sent, and that are left out.
+    `MOST_STRANGERS` means so many or more."""
 
 
-def read_past(source: Source, *, since: Optional[float] = None) -> Past:
+def read_past(source: Source, *, since: Optional[float] = None, writer: Optional[Writer]) -> Past:
     """Return the events in *source* from *since* on (seconds of the epoch; None: all of them).
 
-    Raise `UsageError` where there is no such file, and `UnavailableError` where it cannot be read.
+    Only those of *writer*; where it is None, those of everybody. Raise `UsageError` where there is no such file, and
+    `UnavailableError` where it cannot be read.
     """
     past = Past()
-    with contextlib.closing(_open(source)) as reader:
-        if since is not None:
-            reader.seek_realtime(since)
+    with contextlib.closing(_open(source, since, list(writer.matches) if writer else [])) as reader:
         for entry in _entries(reader, past):
-            event = _event(entry)
-            if event is not None:
-                past.events.append(event)
+            try:
+                event = read_event(entry)
+            except ValueError:
+                past.damaged += 1
+            else:
+                past.events += [event] if event else []
+    if writer is not None:
+        with contextlib.closing(_open(source, since, [])) as reader:
+            past.strangers = _count_strangers(reader, writer)
     if not past.events:
         _complain_of_permissions(source)
     return past
@@ -73,15 +123,15 @@ def _module() -> ModuleType:
     except ImportError as error:
         raise UnavailableError(
             "the journal cannot be read without systemd's Python module: install the package python3-systemd, or "
-            "systemd-python from PyPI. Without it: journalctl -t rolewatch -o json"
+            "systemd-python from PyPI. Without it: journalctl -u rolewatch -o json"
         ) from error
     module: ModuleType = systemd.journal
     return module
 
 
-def _open(source: Source) -> Any:  # noqa: ANN401 - systemd-python has no types
+def _open(source: Source, since: Optional[float], matches: Sequence[str]) -> Any:  # noqa: ANN401 - it has no types
     journal = _module()
-    options: Dict[str, Any] = {"converters": {"__REALTIME_TIMESTAMP": _moment}}
+    options: Dict[str, Any] = {}
     if source.files:
         options["files"] = [str(path) for path in source.files]
     elif source.directory is not None:
@@ -94,11 +144,21 @@ def _open(source: Source) -> Any:  # noqa: ANN401 - systemd-python has no types
         raise UsageError(f"{_named(source)}: {error.strerror}") from error
     except OSError as error:
         raise UnavailableError(f"{_named(source)} cannot be read as a journal: {error.strerror}") from error
-    reader.add_match(SYSLOG_IDENTIFIER=IDENTIFIER)
+    # Its own converters raise OverflowError for a date that is out of range, in any field that a stranger may write.
+    reader.converters = dict.fromkeys(("__REALTIME_TIMESTAMP", "__MONOTONIC_TIMESTAMP", "__CURSOR"), _as_it_is)
+    reader.data_threshold = _LONGEST_FIELD
+    for match in (f"SYSLOG_IDENTIFIER={IDENTIFIER}", *matches):
+        reader.add_match(match)
     if source.is_live:
         with contextlib.suppress(OSError):  # a container may have no machine id, and then no other machine's files
             reader.this_machine()
+    if since is not None:
+        reader.seek_realtime(since)
     return reader
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 def _entries(reader: Any, past: Past) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - likewise
@@ -114,42 +174,14 @@ def _entries(reader: Any, past: Past) -> Iterator[Mapping[str, Any]]:  # noqa: A
         yield entry
 
 
-def _event(entry: Mapping[str, Any]) -> Optional[PastEvent]:
-    """Return what *entry* tells; None where it is no event: anybody may write under our identifier."""
-    kind = _word(entry, f"{PREFIX}EVENT")
-    if not kind:
-        return None
-    values = {name: _word(entry, PREFIX + name.upper()) for name in EVENT_FIELDS}
-    priority = _word(entry, "PRIORITY")
-    return PastEvent(
-        at=entry["__REALTIME_TIMESTAMP"],
-        level=_LEVELS.get(int(priority), "info") if priority.isdecimal() else "info",
-        event=kind,
-        message=_word(entry, "MESSAGE"),
-        fault=_word(entry, f"{PREFIX}FAULT"),
-        facts={name: _scalar(name, value) for name, value in values.items() if value},
-    )
-
-
-def _word(entry: Mapping[str, Any], name: str) -> str:
-    """Return a field of *entry*, safe to print, the first where there are several; empty where there is none."""
-    value = entry.get(name, "")
-    if isinstance(value, list):
-        value = value[0]
-    return text(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
-
-
-def _scalar(name: str, value: str) -> Scalar:
-    """Return *value* as the daemon had it: what was a number is one again."""
-    if name in _NUMBERS or name.endswith("_seconds"):
-        for kind in (int, float):
-            with contextlib.suppress(ValueError):
-                return kind(value)
-    return value
-
-
-def _moment(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / _MICROSECONDS, timezone.utc)
+def _count_strangers(reader: Any, writer: Writer) -> int:  # noqa: ANN401 - likewise
+    """Return how many events *writer* did not write, `MOST_STRANGERS` at most."""
+    found = 0
+    for number, entry in enumerate(_entries(reader, Past())):
+        found += bool(word(entry, f"{PREFIX}EVENT")) and not writer.wrote(entry)
+        if found == MOST_STRANGERS or number == _MOST_READ:
+            break
+    return found
 
 
 def _complain_of_permissions(source: Source) -> None:

@@ -99,14 +99,14 @@ def _summary(entry: Entry) -> Iterator[str]:
 
 def _looks(fault: Fault) -> Iterator[str]:
     evidence = EXAMPLES.get(fault, {})
-    yield "On the metrics page, and in the journal (`journalctl -t rolewatch`; with `-x` cause and fix follow):"
+    yield "On the metrics page, and in the journal (`journalctl -u rolewatch`; with `-x` cause and fix follow):"
     yield ""
     yield "```text"
     yield f'rolewatch_fault_active{{fault="{fault.value}"}} 1.0'
     yield tell.raised(fault, evidence, {})
     yield "```"
     yield ""
-    yield f"All that was told of it: `journalctl MESSAGE_ID={FAULTS[fault].message_id}`."
+    yield f"All that was told of it: `journalctl -u rolewatch MESSAGE_ID={FAULTS[fault].message_id}`."
 
 
 def _fenced(script: str) -> Iterator[str]:

@@ -9,9 +9,12 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from rolewatch.model import EventKind, Scalar, State
 from rolewatch.tell import duration
+from rolewatch.text import shortened
 
 _GAP = "  "
 _INDENT = "    "
+_WIDEST = 64
+"""Characters of a cell. A role's name has so many at most (IAM API reference, CreateRole, 2026)."""
 
 
 @dataclass(frozen=True)
@@ -51,42 +54,65 @@ def episodes(events: Sequence[PastEvent]) -> List[Episode]:
 
     An end may go untold: rolewatch was stopped, the fault was mended, and nothing was remembered over the restart.
     """
-    told: List[Episode] = []
+    ledger = _Ledger()
     for event in events:
         kind = event.event
         if event.fault and kind in (EventKind.FAULT_RAISED.value, EventKind.FAULT_PERSISTS.value):
-            _stand(told, event)
+            ledger.begin(event.fault, _since(event))
         elif event.fault and kind == EventKind.FAULT_CLEARED.value:
-            _end(told, event)
+            ledger.end(event.fault, _since(event), event.at)
         elif kind == EventKind.STOPPING.value or _is_ok(event):
-            told[:] = [replace(each, stands=False) if each.until is None else each for each in told]
-    return sorted(told, key=lambda episode: episode.since)
+            ledger.doubt()
+    return sorted(ledger.episodes, key=lambda episode: episode.since)
+
+
+class _Ledger:
+    """Episodes, by the order in which they were reported. Each call takes constant time, amortised."""
+
+    def __init__(self) -> None:
+        self.episodes: List[Episode] = []
+        self._open: Dict[str, Dict[datetime, int]] = {}
+        """Of each fault the episodes without an end: index by beginning, the latest reported last."""
+        self._standing: Dict[str, int] = {}
+        """Of each fault the episode that may still stand."""
+
+    def begin(self, fault: str, since: datetime) -> None:
+        """Begin an episode, unless it has begun already. An earlier one of the same fault no longer stands."""
+        began = self._open.setdefault(fault, {})
+        if since not in began:
+            began[since] = len(self.episodes)
+            self.episodes.append(Episode(fault, since))
+        self._doubt(self._standing.get(fault))
+        self._standing[fault] = began[since]
+        self._set(began[since], stands=True)
+
+    def end(self, fault: str, since: datetime, until: datetime) -> None:
+        """End the latest open episode of *fault*; where its beginning was too long ago to be read, add it."""
+        began = self._open.get(fault)
+        if not began:
+            self.episodes.append(Episode(fault, since, until))
+            return
+        _, index = began.popitem()
+        if self._standing.get(fault) == index:
+            del self._standing[fault]
+        self.episodes[index] = replace(self.episodes[index], until=until)
+
+    def doubt(self) -> None:
+        """Note that no open episode is known to stand any longer."""
+        for index in self._standing.values():
+            self._doubt(index)
+        self._standing.clear()
+
+    def _doubt(self, index: Optional[int]) -> None:
+        if index is not None:
+            self._set(index, stands=False)
+
+    def _set(self, index: int, *, stands: bool) -> None:
+        self.episodes[index] = replace(self.episodes[index], stands=stands)
 
 
 def _is_ok(event: PastEvent) -> bool:
     return event.event == EventKind.STATE_CHANGED.value and event.facts.get("state") == State.OK.value
-
-
-def _stand(told: List[Episode], event: PastEvent) -> None:
-    """Begin an episode, unless it is one that has begun already."""
-    since = _since(event)
-    for index, episode in enumerate(told):
-        if episode.fault != event.fault or episode.until is not None:
-            continue
-        if episode.since == since:
-            told[index] = replace(episode, stands=True)
-            return
-        told[index] = replace(episode, stands=False)
-    told.append(Episode(event.fault, since))
-
-
-def _end(told: List[Episode], event: PastEvent) -> None:
-    """End the latest open episode of the fault; where its beginning was too long ago to be among them, add it."""
-    for index in reversed(range(len(told))):
-        if told[index].fault == event.fault and told[index].until is None:
-            told[index] = replace(told[index], until=event.at)
-            return
-    told.append(Episode(event.fault, _since(event), event.at))
 
 
 def _since(event: PastEvent) -> datetime:
@@ -119,13 +145,19 @@ def fault_table(told: Sequence[Episode], until: datetime) -> Iterator[str]:
             end, lasted = "stands", f"{duration((until - episode.since).total_seconds())} so far"
         else:
             end, lasted = "end not told", ""
-        rows.append((episode.fault, _time(episode.since), end, lasted))
+        rows.append((_cell(episode.fault), _time(episode.since), end, lasted))
     if told:
         yield from (line.rstrip() for line in _aligned(rows))
 
 
 def _row(event: PastEvent) -> Tuple[str, ...]:
-    return (_time(event.at), event.event, _what(event), str(event.facts.get("role", "")), _lasted(event))
+    role = str(event.facts.get("role", ""))
+    return (_time(event.at), _cell(event.event), _cell(_what(event)), _cell(role), _lasted(event))
+
+
+def _cell(words: str) -> str:
+    """Return *words* in the width of a cell: one long value would widen every row."""
+    return shortened(words, _WIDEST)
 
 
 def _what(event: PastEvent) -> str:
