@@ -231,7 +231,7 @@ def test_aws_receives_every_name_as_it_is(
         assert set(received) <= {*names, NEW_ROLE}, command
         assert len(received) == len(NAMED.findall(command)), command
         assert not expected or sorted(received) == sorted(expected), command
-    assert len(commands) >= 40
+    assert len(commands) >= 30
 
 
 @given(IAM_NAME)
