@@ -7,22 +7,24 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 from harness import DatagramSocket, get
-from process import LIMIT, Process, config, daemon, environment, free_port
+from process import LIMIT, Process, config, daemon, environment, free_port, stop_and_continue
 
 from chaos.living import BREATH, Living, living
 from promises import Area, Measured, promise
 from rolewatch.simulator import Simulator
 from rolewatch.state_file import StateFile
+from skips import cannot
 
 pytestmark = pytest.mark.slow
 
@@ -181,13 +183,79 @@ def test_it_needs_no_fork(simulator: Simulator, tmp_path: Path) -> None:
     assert [entry for entry in process.entries if entry["event"] == "publisher_failed"] == []
 
 
+WAIT = 0.05
+"""Seconds that the daemon of `restless` waits at a time: WATCHDOG_USEC is twice as much."""
+STOPPED = 8 * WAIT
+"""Seconds for which it is stopped: the time-out of its wait expires meanwhile."""
+
+
+@pytest.fixture(name="restless")
+def a_daemon_that_waits_in_short_pieces(simulator: Simulator, tmp_path: Path) -> Iterator[Living]:
+    """Yield a daemon that polls every 5 s and waits `WAIT` seconds at a time, so that stops need not be long."""
+    environ = {"WATCHDOG_USEC": str(int(2 * WAIT * 1_000_000))}
+    settings = config(tmp_path, simulator, "[poll]\ninterval = 5\n")
+    with daemon("--config", str(settings), environ=environ) as process:
+        yield living(process)
+
+
+def stop(watching: Living, seconds: float) -> None:
+    """Stop the daemon for *seconds*. No other signal is sent."""
+    stop_and_continue(watching.popen, seconds)
+
+
+def debug(watching: Living, seconds: float) -> None:
+    """Attach gdb to the daemon for *seconds*."""
+    if shutil.which("gdb") is None:
+        cannot("gdb is not installed")
+    command = ["gdb", "-nx", "--batch", "-p", str(watching.pid), "-ex", f"shell sleep {seconds}", "-ex", "detach"]
+    subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+
+
 @promise(
     Area.SURROUNDINGS,
-    "The process is stopped for a while (SIGSTOP, a frozen control group)",
+    "The process is stopped for longer than it waits (SIGSTOP, a debugger), ten times in a row",
+    "It goes on as if nothing had happened: no stop and no reload comes of it",
+)
+@pytest.mark.parametrize("interrupt", [stop, debug])
+def test_a_stop_longer_than_the_wait_is_a_time_out(
+    interrupt: Callable[[Living, float], None], restless: Living
+) -> None:
+    """A wait for signals that is interrupted after its time-out has received no signal. Signals work afterwards."""
+    restless.signal(signal.SIGHUP)  # what was received before must not be received again
+    restless.process.wait_for("config_reloaded")
+    for _ in range(10):
+        interrupt(restless, STOPPED)
+        restless.metric("rolewatch_polls_total")
+        assert restless.process.popen.poll() is None, restless.process.other
+
+    restless.poll()
+    restless.signal(signal.SIGTERM)
+    assert restless.process.ended() == 0, restless.process.other
+    assert [entry["event"] for entry in restless.process.entries].count("config_reloaded") == 1
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "The process is stopped until after its next poll was due (SIGSTOP)",
     "It polls at once when it goes on, and answers",
 )
-def test_a_stopped_process_polls_when_it_goes_on(watching: Living, measured: Measured) -> None:
-    """What came meanwhile is taken: a poll that was asked for is one poll."""
+def test_a_stopped_process_polls_when_it_goes_on(restless: Living, measured: Measured) -> None:
+    """No other signal is sent: the time-out alone ends the wait."""
+    before = restless.polls()
+    stop(restless, 6.0)
+    begun = time.monotonic()
+    restless.wait_for_polls(before + 1)
+
+    measured("from SIGCONT to the end of the poll", time.monotonic() - begun, "s", bound=2.0)
+
+
+@promise(
+    Area.SURROUNDINGS,
+    "Polls are asked for (SIGUSR1) while the process is stopped (SIGSTOP)",
+    "It makes one poll when it goes on",
+)
+def test_polls_asked_for_during_a_stop_are_one_poll(watching: Living, measured: Measured) -> None:
+    """The kernel keeps one of a signal."""
     before = watching.polls()
     watching.signal(signal.SIGSTOP)
     os.waitid(os.P_PID, watching.pid, os.WSTOPPED | os.WNOWAIT)  # until it stands, it takes signals one by one

@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional, Protocol, Sequence
@@ -94,6 +96,14 @@ def daemon(*words: str, environ: Optional[Mapping[str, str]] = None, python: Seq
         yield process
     finally:
         process.end()
+
+
+def stop_and_continue(popen: subprocess.Popen[str], seconds: float) -> None:
+    """Stop *popen* with SIGSTOP for *seconds*, and send SIGCONT. No other signal is sent."""
+    popen.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, popen.pid, os.WSTOPPED | os.WNOWAIT)
+    time.sleep(seconds)
+    popen.send_signal(signal.SIGCONT)
 
 
 def free_port() -> int:
