@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Optional
+from typing import Iterator, Optional
 
 import pytest
+from harness import get
+from process import LIMIT, environment, stop_and_continue
 
+from e2e.processes import until
 from publish.snapshots import OK
 from rolewatch.cli.demo import Tour
 from rolewatch.model import Report
@@ -36,3 +44,77 @@ def test_however_short_the_time_a_fault_is_shown(
             tour.publish(Report(OK))
 
     assert capsys.readouterr().out.count("── mended") == shown
+
+
+@contextmanager
+def running(stderr: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
+    """Run the command on free ports, with *stderr* as Popen takes it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rolewatch", "demo", "--listen", "127.0.0.1:0"],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def next_line(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """Return the next match of *pattern* in what *process* prints."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        found = re.search(pattern, line)
+        if found:
+            return found
+    message = f"it ended with {process.wait()} before it printed {pattern}"
+    raise AssertionError(message)
+
+
+@pytest.mark.slow
+def test_the_walk_goes_on_after_stops() -> None:
+    """Each SIGSTOP lasts longer than the second for which the demo waits at a time; SIGTERM ends it with status 0."""
+    with running() as process:
+        next_line(process, "── 1 of")
+        for _ in range(3):
+            stop_and_continue(process, 1.2)
+        next_line(process, "── mended")
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        said = process.stdout.read()
+
+        assert process.wait(LIMIT) == 0
+    assert "Noticed" in said
+    assert "Not noticed" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "stderr"),
+    [
+        (signal.SIGTERM, subprocess.DEVNULL),
+        (signal.SIGINT, subprocess.DEVNULL),
+        (signal.SIGHUP, subprocess.DEVNULL),
+        (signal.SIGTERM, subprocess.STDOUT),
+    ],
+)
+def test_without_a_reader_it_goes_on_until_a_signal_ends_it(number: signal.Signals, stderr: int) -> None:
+    """The log is on standard error and the figures are at the port: `| head` ends the reader, not the demo."""
+    with running(stderr) as process:
+        port = int(next_line(process, r"curl http://127\.0\.0\.1:(\d+)/metrics").group(1))
+        assert process.stdout is not None
+        process.stdout.close()
+        until(lambda: has_fault(port), "an active fault: by then a title was printed", patience=LIMIT)
+        process.send_signal(number)
+
+        assert process.wait(LIMIT) == 0
+
+
+def has_fault(port: int) -> bool:
+    """Return whether the demo at *port* reports a fault."""
+    page = get(f"http://127.0.0.1:{port}/metrics")[1]
+    return re.search(r"^rolewatch_fault_active\{.*\} 1\.0$", page, flags=re.MULTILINE) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
 import pytest
+from process import LIMIT, environment, free_port, stop_and_continue
 
+from e2e.processes import until
 from promises import Area, promise
 from rolewatch.cli import EX_USAGE, main
 from rolewatch.cli.simulate import address
@@ -23,7 +24,6 @@ from rolewatch.simulator.scenarios import SCENARIOS
 from simulator.asking import Client
 from simulator.asking import address as netloc
 
-AGENT = Path(__file__).resolve().parents[2] / "agent"
 LEAF = "meta-data/iam/security-credentials/"
 
 
@@ -33,20 +33,20 @@ def running(*arguments: str) -> Iterator[Tuple[subprocess.Popen[str], Dict[str, 
     command = [sys.executable, "-m", "rolewatch", "simulate", "--listen", "127.0.0.1:0", *arguments]
     if "--control" not in arguments:
         command += ["--control", "127.0.0.1:0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(AGENT)})
-    try:
-        assert process.stdout is not None
-        printed: List[str] = []
-        while not printed or "Ctrl-C" not in printed[-1]:
-            line = process.stdout.readline()
-            assert line, f"it ended with {process.wait()}: {printed}"
-            printed.append(line)
-        text = "".join(printed)
-        urls = {"imds": re.findall(r"ENDPOINT=(\S+)", text)[0], "control": "".join(re.findall(r"(\S+)/rotate", text))}
-        yield process, urls, printed
-    finally:
-        process.kill()
-        process.communicate()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+    with process:
+        try:
+            assert process.stdout is not None
+            printed: List[str] = []
+            while not printed or "Ctrl-C" not in printed[-1]:
+                line = process.stdout.readline()
+                assert line, f"it ended with {process.wait()}: {printed}"
+                printed.append(line)
+            text = "".join(printed)
+            imds, control = re.findall(r"ENDPOINT=(\S+)", text)[0], "".join(re.findall(r"(\S+)/rotate", text))
+            yield process, {"imds": imds, "control": control}, printed
+        finally:
+            process.kill()
 
 
 @promise(Area.SECRETS, "`rolewatch simulate` prints every request", "it prints none of the secrets that it serves")
@@ -153,7 +153,7 @@ def test_user_data_that_ec2_would_not_take_is_refused(tmp_path: Path, capsys: py
 
 
 def test_it_goes_on_when_nobody_reads() -> None:
-    """`| head` ends the reader, not the simulator."""
+    """`| head` ends the reader, not the simulator; what could not be printed does not change the exit status."""
     with running() as (process, urls, _):
         assert process.stdout is not None
         process.stdout.close()
@@ -162,7 +162,37 @@ def test_it_goes_on_when_nobody_reads() -> None:
         process.send_signal(signal.SIGTERM)
 
         assert (statuses, process.wait(10)) == ([200] * 3, 0)
-        process.stdout = None
+
+
+def test_output_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
+    """A full disk: the simulator goes on, and ends with status 0."""
+    log = tmp_path / "stderr"
+    with log.open("w") as stderr, Path("/dev/full").open("w") as full:
+        port = free_port()
+        command = [sys.executable, "-m", "rolewatch", "simulate", "--listen", f"127.0.0.1:{port}", "--control", "none"]
+        with subprocess.Popen(command, stdout=full, stderr=stderr, env=environment()) as process:
+            try:
+                until(lambda: "Nothing more" in log.read_text(), "the report", patience=LIMIT)
+                statuses = [Client(f"http://127.0.0.1:{port}").renew().status for _ in range(3)]
+                process.terminate()
+
+                assert (statuses, process.wait(10)) == ([200] * 3, 0)
+            finally:
+                process.kill()
+    assert log.read_text() == (
+        "rolewatch: the output cannot be written: No space left on device. Nothing more is printed.\n"
+    )
+
+
+def test_it_goes_on_after_a_stop() -> None:
+    """SIGSTOP and SIGCONT interrupt the wait for the signals that end it."""
+    with running() as (process, urls, _):
+        for _ in range(3):
+            stop_and_continue(process, 0.1)
+            assert Client(urls["imds"]).renew().status == 200
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(10) == 0
 
 
 def test_a_text_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:

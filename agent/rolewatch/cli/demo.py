@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, List, Optional, Sequence, Set
 
-from rolewatch.cli import options, signals
+from rolewatch.cli import options, output, signals
 from rolewatch.cli.daemon import Daemon
 from rolewatch.faults import Fault
 from rolewatch.model import Report
@@ -36,7 +35,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         help="watch a simulated IMDS go through its faults",
         description="Run the simulator and the daemon in one process, on loopback, and walk through the faults in "
         "compressed time. Nothing outside this process is asked. Exit status of one walk: 0 where every fault was "
-        "noticed, else 1.",
+        "noticed, else 1; 0 where a signal ends it.",
     )
     parser.add_argument(
         "--for",
@@ -91,6 +90,7 @@ class Tour:
     now: Callable[[], float] = time.monotonic
     noticed: List[Noticed] = field(default_factory=list)
     _step: int = -1
+    _interrupted: bool = False
 
     def __post_init__(self) -> None:
         """Begin in good health."""
@@ -113,6 +113,7 @@ class Tour:
         """Wait as the daemon asked, and go to the next scenario when this one has been seen for long enough."""
         wake = self.pause_for(seconds)
         if wake in (Wake.STOP, Wake.RELOAD):  # the terminal was closed: SIGHUP
+            self._interrupted = True
             return Wake.STOP
         now = self.now()
         seen = self._seen_at is not None and now - self._seen_at >= (BREATH if self._mended else DWELL)
@@ -129,7 +130,7 @@ class Tour:
         if not self._mended:
             self._mended = True
             self.simulator.switch("healthy")
-            print("── mended", flush=True)
+            output.say("── mended")
             return Wake.POLL
         over = self.duration is not None and self._step >= 0 and now - self._begun >= self.duration
         last = self._step + 1 == len(self.walk)
@@ -138,19 +139,22 @@ class Tour:
         self._mended, self._step = False, 0 if last else self._step + 1
         scenario = self.walk[self._step]
         self.simulator.switch(scenario.name)
-        print(f"\n── {self._step + 1} of {len(self.walk)}: {scenario.title}", flush=True)
+        output.say(f"\n── {self._step + 1} of {len(self.walk)}: {scenario.title}")
         return Wake.POLL
 
     def summary(self) -> int:
-        """Print what was noticed and how fast; return the exit status."""
+        """Print what was noticed and how fast; return the exit status.
+
+        A walk that a signal ended has missed nothing.
+        """
         names = {noticed.scenario.name for noticed in self.noticed}
         missed = [scenario.name for scenario in self.walk if scenario.name not in names]
-        print(f"\nNoticed, at a poll each {INTERVAL:g} s:")
+        output.say(f"\nNoticed, at a poll each {INTERVAL:g} s:")
         for noticed in self.noticed:
             faults = ", ".join(fault.value for fault in noticed.scenario.expect.faults)
-            print(f"  {noticed.after:5.1f} s  {faults}")
-        if missed and self.duration is None:
-            print(f"Not noticed: {', '.join(missed)}", file=sys.stderr)
+            output.say(f"  {noticed.after:5.1f} s  {faults}")
+        if missed and self.duration is None and not self._interrupted:
+            output.complain(f"Not noticed: {', '.join(missed)}")
             return 1
         return 0
 
@@ -164,8 +168,10 @@ class Noticed:
 
 
 def _say_how_to_look(endpoint: Endpoint, settings: Settings) -> None:
-    url = endpoint.urls[0]
-    print(f"The simulated IMDS answers on {settings.imds.endpoint}. While this runs, look at:")
-    print(f"  curl {url}/metrics")
-    print(f"  curl {url}/status.json")
-    print(f"  rolewatch check --endpoint {settings.imds.endpoint}", flush=True)
+    url, imds = endpoint.urls[0], settings.imds.endpoint
+    output.say(
+        f"The simulated IMDS answers on {imds}. While this runs, look at:\n"
+        f"  curl {url}/metrics\n"
+        f"  curl {url}/status.json\n"
+        f"  rolewatch check --endpoint {imds}"
+    )

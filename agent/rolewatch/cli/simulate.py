@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ipaddress
 import json
 import signal
@@ -11,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator, Optional, Tuple
 
+from rolewatch.cli import output
 from rolewatch.errors import UsageError
 from rolewatch.simulator import Exchange, Simulator
 from rolewatch.simulator.control import catalogue
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
             on_exchange=show,
         )
         with simulator:
-            print("\n".join(greeting(simulator)), flush=True)
+            output.say("\n".join(greeting(simulator)))
             signal.sigwait(STOPS)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -172,10 +172,9 @@ def greeting(simulator: Simulator) -> Iterator[str]:
 
 
 def show(exchange: Exchange) -> None:
-    """Print one request. Whoever reads the output may have gone: the simulator stays."""
+    """Print one request."""
     method, path = shortened(exchange.method, _LONGEST_METHOD), shortened(exchange.path, _LONGEST_PATH)
-    with contextlib.suppress(OSError):
-        print(f"{utc_now():%H:%M:%S} {method} {path} {printable(exchange.outcome)}", flush=True)
+    output.say(f"{utc_now():%H:%M:%S} {method} {path} {printable(exchange.outcome)}")
 
 
 def listing(form: str) -> Iterator[str]:
