@@ -8,6 +8,7 @@ import http.client
 import io
 import json
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from rolewatch.cli import check, main, once, state
 from rolewatch.publish import status
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
+from skips import cannot
 
 CREDENTIALS = "meta-data/iam/security-credentials/"
 SENT_AS_HEADERS = {"endless_headers", "not_http"}
@@ -194,6 +196,8 @@ def about(pid: int) -> bytes:
 )
 def test_the_process_shows_no_secret(tmp_path: Path, measured: Measured) -> None:
     """Nor does it leave a temporary file, or start another process."""
+    if shutil.which("ps") is None:
+        cannot("ps is not installed: apt-get install procps")
     own, temporary = tmp_path / "state", tmp_path / "tmp"
     for directory in (own, temporary):
         directory.mkdir(0o700)

@@ -169,7 +169,7 @@ def test_systemd_is_told_that_it_is_ready_alive_and_stopping(simulator: Simulato
 
 def test_it_takes_the_socket_that_systemd_hands_in(simulator: Simulator, tmp_path: Path) -> None:
     """With socket activation it serves there, and binds nothing itself."""
-    pytest.importorskip("systemd", reason="systemd-python is not installed")
+    pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")  # systemd/ is a folder of ours
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)

@@ -14,13 +14,14 @@ import pytest
 pytest.importorskip("moto")
 
 import rolewatch
-from packages.built import Built, need
+from packages.built import Built
 from rolewatch.simulator import fake
 
 os.environ["MOTO_ACCOUNT_ID"] = fake.ACCOUNT_ID  # moto reads it when it is imported
 
 from aws import cloud
 from rolewatch.simulator.instance import INSTANCE_ID, REGION
+from skips import cannot
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -37,6 +38,16 @@ for name in ("sso", "sso-oidc", "signin"):
     client(name)
 print(botocore.__file__, urllib3.__file__, urllib3.__version__)
 """
+
+
+@pytest.fixture(name="distribution")
+def what_the_distribution_brings() -> None:
+    """Skip the test where the distribution's requests, which the packages depend on, is not installed."""
+    code = "import sys; sys.path.append('/usr/lib/python3/dist-packages'); import requests.sessions"
+    try:
+        subprocess.run([SYSTEM_PYTHON, "-ISB", "-c", code], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        cannot("requests is not installed for the system's Python: apt-get install python3-requests")
 
 
 @pytest.fixture(name="account")
@@ -76,9 +87,9 @@ def under_the_launcher(tree: Path, code: str, **more: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.usefixtures("distribution")
 def test_diagnose_asks_aws_with_what_the_packages_bring(today: Built, account: cloud.Cloud) -> None:
     """From a workstation, on the system's Python: every check that asks AWS is made, and the instance is well."""
-    need({SYSTEM_PYTHON: "python3 python3-requests"})
     done = subprocess.run(
         [
             today.tree / "build/private/bin/rolewatch",
@@ -101,6 +112,7 @@ def test_diagnose_asks_aws_with_what_the_packages_bring(today: Built, account: c
     assert (checks["iam.trust"], checks["ec2.association"]) == ("pass", "pass")
 
 
+@pytest.mark.usefixtures("distribution")
 def test_every_model_that_is_called_was_left_in(today: Built, account: cloud.Cloud) -> None:
     """With the distribution's urllib3, whatever its version: the three services, and those of `aws sso login`."""
     done = under_the_launcher(today.tree, CALLS, **environment(account))
@@ -137,6 +149,7 @@ def test_a_service_that_is_not_called_is_not_there(today: Built) -> None:
     assert [path for path in data.iterdir() if path.is_dir() and len(list(path.iterdir())) != 1] == []
 
 
+@pytest.mark.usefixtures("distribution")
 def test_rich_draws_tables_without_what_it_asks_for(today: Built) -> None:
     """A table with a terminal's colours needs neither pygments nor markdown-it."""
     code = """
@@ -156,9 +169,9 @@ print({"pygments", "markdown_it"} & set(sys.modules), sys.modules["rich"].__path
     assert f"set() ['{today.tree}/build/private/vendor-cli/rich']" in done.stdout
 
 
+@pytest.mark.usefixtures("distribution")
 def test_the_daemon_knows_what_it_is_without_half_a_mebibyte_of_modules(today: Built) -> None:
     """Version and addresses are read beside the package: importlib.metadata would stay in memory."""
-    need({SYSTEM_PYTHON: "python3 python3-requests"})
     code = (
         "import sys, rolewatch\n"
         "print(rolewatch.__version__, rolewatch.project_url('Homepage'), 'importlib.metadata' in sys.modules)"
