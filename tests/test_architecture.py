@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "text": set(),
     # What puts names into printed commands.
     "shell": set(),
+    "files": set(),
     "memory": {"faults", "model"},
     # observe asks and never judges.
     "imds": {"errors", "model", "reader", "settings", "wire"},
@@ -35,11 +36,11 @@ MAY_IMPORT = {
     # classify judges and never asks.
     "classify": {"faults", "model", "settings"},
     # What another process found out from AWS.
-    "confirmation": {"documents", "errors", "faults", "model"},
+    "confirmation": {"documents", "errors", "faults", "files", "model"},
     # track remembers. `Known` is what it hands to classify.
     "cadence": {"memory", "model", "settings"},
     "track": {"cadence", "classify", "confirmation", "explain", "memory", "tell"} | NOUNS,
-    "state_file": {"documents", "memory", "text"} | NOUNS,
+    "state_file": {"documents", "files", "memory", "text"} | NOUNS,
     # The words for people, made of the table of faults.
     "explain": {"faults", "model", "shell", "text"},
     "tell": {"explain", "faults", "model", "text"},
@@ -48,7 +49,7 @@ MAY_IMPORT = {
     # What Prometheus is to tell, made of the table of faults.
     "alerts": {"explain", "faults"},
     # publish tells and never decides.
-    "publish": {"authority", "explain", "tell", "text"} | NOUNS,
+    "publish": {"authority", "explain", "files", "tell", "text"} | NOUNS,
     # watch turns it.
     "schedule": {"faults", "memory", "model", "settings"},
     "watch": {
@@ -65,7 +66,7 @@ MAY_IMPORT = {
     }
     | NOUNS,
     # The settings as people write them.
-    "config": {"authority", "errors", "model", "settings", "text"},
+    "config": {"authority", "errors", "files", "model", "settings", "text"},
     # An IMDS of its own, which shares no code with the client that it proves.
     "simulator": {"authority", "errors", "faults", "model"},
     "__main__": {"cli"},
@@ -85,6 +86,22 @@ ONLY_IN = {
     "time": {"watch", "cli"},
 }
 """The only homes of what is heavy, dangerous, or a clock."""
+
+MAY_OPEN_FILES = {
+    "files.py": "it is the one that does",
+    "__init__.py": "its own metadata, beside the package",
+    "aws/host.py": "files of the kernel",
+    "cli/__init__.py": "/dev/null",
+    "cli/generate.py": "pages of the repository",
+    "cli/output.py": "/dev/null",
+    "cli/run.py": "a file of the kernel",
+    "cli/simulate.py": "a file that a person names, which may be a pipe",
+    "cli/state.py": "a file of the kernel",
+}
+"""The modules that open files, and which."""
+
+OPENS_FILES = {"open", "fdopen", "read_bytes", "read_text", "write_bytes", "write_text", "mkstemp"}
+"""The functions and methods that open a file."""
 
 CLOCKS = {"now", "utcnow", "today"}
 """What reads a clock in `datetime`."""
@@ -224,3 +241,16 @@ def test_only_commands_print() -> None:
     ]
 
     assert wrong == []
+
+
+def test_nobody_opens_files_but_the_module_that_cannot_be_held_up() -> None:
+    """A FIFO, a link or a device in the place of a file is the business of one module."""
+    openers = {
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and (node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) in OPENS_FILES
+    }
+
+    assert openers == set(MAY_OPEN_FILES)

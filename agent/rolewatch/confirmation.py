@@ -7,13 +7,12 @@ cannot tell. docs/diagnose.schema.json describes the file; whatever else stands 
 from __future__ import annotations
 
 import json
-import os
-import stat
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from rolewatch import files
 from rolewatch.documents import name, timestamp
 from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, Fault
@@ -66,7 +65,7 @@ class ConfirmationFile:
         the clock is set back.
         """
         try:
-            status = self.path.stat()
+            status = self.path.lstat()
         except OSError:
             self._read = self._last = None
             return None
@@ -85,15 +84,12 @@ class ConfirmationFile:
         return self._last if self._believed else None
 
     def _text(self) -> str:
-        """Return what the file holds. Another user writes it: no pipe may hold us up, no endless file fill us."""
+        """Return the text of the file, which another user writes. Raise `ConfirmationError`."""
         try:
-            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-                is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-                content = file.read(MAX_SIZE + 1) if is_file else b""
-                if not is_file or len(content) > MAX_SIZE:
-                    message = f"{self.path} is no evidence of a confirmation: too large, or no file"
-                    raise ConfirmationError(message)
-                return content.decode()
+            return files.read(self.path, limit=MAX_SIZE, follow_links=False).data.decode("utf-8")
+        except (files.NotRegularError, files.TooLargeError) as error:
+            message = f"{self.path} is no evidence of a confirmation: too large, or no file ({error.strerror})"
+            raise ConfirmationError(message) from None
         except (OSError, UnicodeDecodeError) as error:
             message = f"{self.path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
             raise ConfirmationError(message) from None
@@ -127,8 +123,7 @@ def decode(text: str) -> Confirmation:
 
 def ask(path: Path) -> None:
     """Ask for a confirmation: touch *path*, which a path unit watches. Raise `OSError` where that fails."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    os.close(descriptor)
+    files.touch(path, mode=0o600)
 
 
 def _decides(check: Mapping[str, Any]) -> bool:

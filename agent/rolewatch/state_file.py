@@ -1,20 +1,19 @@
 """Keep what must survive a restart: one small JSON file, without a secret.
 
-Written to a new file that then takes the old one's name, so that a reader never sees half of it. Not synced: after a
-power cut the file may be empty, which is a file to ignore, and an fsync on a hung disk would hold the watching up.
+Not synced: after a power cut the file may be empty, which is a file to ignore, and an fsync on a hung disk would hold
+the watching up.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import stat
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Union
 
+from rolewatch import files
 from rolewatch.documents import timestamp
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
@@ -26,6 +25,7 @@ VERSION = 1
 NAME = "state.json"
 MAX_SIZE = 64 * 1024
 """Bytes; ours has about one kB."""
+MODE = 0o600
 KEEP_FRESH = 120.0
 """Seconds after which the file is written although nothing happened: `Served.seen` must stay younger than
 `cadence.UNWATCHED`, or an interval between two rotations is not counted after a restart."""
@@ -49,14 +49,7 @@ class StateFile:
         stop and start refreshes the credentials; cadence, role and the last set are kept.
         """
         try:
-            found = self.path.stat()
-            if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
-                message = f"{self.path}: cannot be read (not a regular file)"
-                raise StateFileError(message)
-            if found.st_size > MAX_SIZE:
-                message = f"{self.path}: larger than any state file of rolewatch"
-                raise StateFileError(message)
-            text = self.path.read_text(encoding="utf-8")
+            text = files.read(self.path, limit=MAX_SIZE, follow_links=False).data.decode("utf-8")
         except FileNotFoundError:
             return Memory(boot_id=boot_id)
         except (OSError, UnicodeDecodeError) as error:
@@ -76,12 +69,8 @@ class StateFile:
         stable = json.dumps(_encode(replace(memory, served=None)), sort_keys=True)
         if stable == self._written and now.uptime - self._written_at < KEEP_FRESH:
             return
-        temporary = self.path.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(_encode(memory), file, indent=1, sort_keys=True)
-            file.write("\n")
-        temporary.replace(self.path)
+        text = json.dumps(_encode(memory), indent=1, sort_keys=True)
+        files.replace(self.path, f"{text}\n".encode(), mode=MODE)
         self._written, self._written_at = stable, now.uptime
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Callable, Tuple
 
 import pytest
 
+from oddities import ODDITIES
 from rolewatch import cli
 from rolewatch.aws.checks import Outcome, Result, Status, failed, passed
 from rolewatch.cli import outcome_table
@@ -42,6 +44,20 @@ def run(*words: str) -> int:
         return cli.main(["diagnose", *words])
     except SystemExit as stop:
         return int(stop.code or 0)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ODDITIES if kind != "huge file"])
+def test_output_that_is_no_file_is_refused_before_anybody_is_asked(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """/dev/stdout is a link, and /dev/null a device: a file in its place would break the host."""
+    path = tmp_path / "evidence.json"
+    ODDITIES[kind](path)
+    before = path.lstat()
+
+    assert run("--output", str(path), "--config", "/nonexistent/rolewatch.toml") == 64
+    assert f"cannot be replaced: it is a {kind}, not a regular file. Name a file" in capsys.readouterr().err
+    assert path.lstat().st_ino == before.st_ino
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Mapping, Optional, Tuple
 
+from rolewatch import files
 from rolewatch.text import printable
 
 _SECTION = re.compile(r"\[\s*(?:profile\s+)?(\"?)([^\]\"]{1,128})\1\s*\]")
+_LARGEST = 1 << 20
+"""Bytes of a file that is searched; nobody's has more."""
 _KEY = re.compile(r"([A-Za-z_]{1,40})\s*[=:]\s*\S")
 
 GIVING = frozenset(
@@ -104,12 +107,14 @@ def _path(text: str, home: Optional[Path]) -> Optional[Path]:
 def _keys(path: Path, unreadable: List[str]) -> Iterator[Tuple[str, str, int]]:
     """Yield section, key and line of what *path* sets. Values are not looked at beyond there being one."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        data = files.read(path, limit=_LARGEST, follow_links=True).data
+    except (FileNotFoundError, NotADirectoryError):
+        return
     except (OSError, ValueError):
         unreadable.append(str(path))
         return
     section = ""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
         heading = _SECTION.match(line)
         if heading:
             section = heading.group(2).strip()

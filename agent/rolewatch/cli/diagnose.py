@@ -11,14 +11,13 @@ import json
 import os
 import pwd
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional
 
 import rolewatch
-from rolewatch import config
+from rolewatch import config, files
 from rolewatch.aws import gather, host, proof, reads, served, session, shadow
 from rolewatch.aws.api import Api
 from rolewatch.aws.checks import Status
@@ -63,6 +62,8 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
     if arguments.instance_id is not None and not reads.is_instance_id(arguments.instance_id):
         message = f"{arguments.instance_id[:40]!r} is no instance id, which looks like i-0123456789abcdef0."
         raise UsageError(message)
+    if arguments.output:
+        _refuse_unless_replaceable(arguments.output)
     loaded = options.load(arguments)
     for warning in loaded.warnings:
         print(f"rolewatch: {warning}", file=sys.stderr)
@@ -158,25 +159,29 @@ def _user() -> str:
     return f"uid {uid}"
 
 
+def _refuse_unless_replaceable(path: Path) -> None:
+    """Raise `UsageError` where --output names something else than a file, as ``/dev/stdout``: it would be replaced."""
+    try:
+        files.refuse_unless_replaceable(path)
+    except files.NotRegularError as error:
+        message = (
+            f"--output {path} cannot be replaced: {error.strerror}. Name a file; --json alone prints to the output."
+        )
+        raise UsageError(message) from None
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path} cannot be written: {error.strerror}. Name another file with --output.")
+
+
 def _write(path: Path, told: Dict[str, Any]) -> None:
     """Write *told* to *path*, whole or not at all. Raise `UsageError` where that cannot be done."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), MODE)
-                json.dump(told, file, indent=2)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        files.replace(path, f"{json.dumps(told, indent=2)}\n".encode(), mode=MODE, sync=True)
     except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}. Name another file with --output."
-        raise UsageError(message) from None
+        raise _unwritable(path, error) from None
 
 
 def _tell(diagnosis: Diagnosis) -> None:

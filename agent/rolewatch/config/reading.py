@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import Optional, Tuple
 
+from rolewatch import files
+
 _LARGEST = 64 * 1024
 _BITS = {True: (stat.S_IRGRP, stat.S_IROTH), False: (stat.S_IXGRP, stat.S_IXOTH)}
 """What group and others need: to read the file itself, to pass a directory on the way to it."""
@@ -19,33 +21,23 @@ class UnreadableError(Exception):
 def read(file: Path) -> Optional[str]:
     """Return the text of *file*; None where there is no such file. Raise `UnreadableError` where it cannot be used."""
     try:
-        # Not to be held up by a pipe, and to judge the very file that is then read.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        content = files.read(file, limit=_LARGEST, follow_links=True)
+        refuse_if_anybody_may_write(file, content.status)
+        refuse_if_anybody_may_write(file.parent, file.parent.stat(), sticky_will_do=True)
     except FileNotFoundError:
         return None
+    except files.NotRegularError as error:
+        kind = "a directory" if error.is_directory else "no regular file"
+        raise UnreadableError(f"{file}: is {kind}; name a file.") from None
+    except files.TooLargeError:
+        message = f"{file}: is larger than {_LARGEST // 1024} KiB, which no settings file is; it is not read."
+        raise UnreadableError(message) from None
     except (OSError, ValueError) as error:
         raise unreadable(file, error) from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise UnreadableError(f"{file}: is {kind}; name a file.")
-        refuse_if_anybody_may_write(file, status)
-        refuse_if_anybody_may_write(file.parent, file.parent.stat(), sticky_will_do=True)
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            data = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise unreadable(file, error) from None
-    finally:
-        os.close(descriptor)
-    return _decoded(file, data)
+    return _decoded(file, content.data)
 
 
 def _decoded(file: Path, data: bytes) -> str:
-    if len(data) > _LARGEST:
-        raise UnreadableError(
-            f"{file}: is larger than {_LARGEST // 1024} KiB, which no settings file is; it is not read."
-        )
     try:
         return data.decode("utf-8-sig")  # editors on Windows put a byte order mark first
     except UnicodeDecodeError as error:

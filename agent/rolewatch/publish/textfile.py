@@ -7,10 +7,10 @@ time stamps, the same HELP in every file. It has no ``process_*`` of ours: node_
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Callable
 
+from rolewatch import files
 from rolewatch.errors import UnavailableError
 from rolewatch.model import Report
 
@@ -49,19 +49,11 @@ class Textfile:
 def write(path: Path, page: bytes) -> None:
     """Put *page* into the file *path* at once, so that nobody reads half of it. Raise `UnavailableError` if that fails.
 
-    The new file has a name that node_exporter does not read until it is whole. Not synced: after a power cut an empty
-    file is written anew within a poll, and an fsync on a hung disk would hold the watching up.
+    node_exporter does not read the temporary, whose name does not end in ``.prom``. Not synced: after a power cut an
+    empty file is written anew within a poll, and an fsync on a hung disk would hold the watching up.
     """
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        # Exclusive: in a directory that others write to, no link and no pipe of theirs is followed or waited for.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, MODE)  # whatever the umask
-            file.write(page)
-        temporary.replace(path)
+        files.replace(path, page, mode=MODE)
     except OSError as error:
         raise UnavailableError(
             f"{path} cannot be written: {error.strerror}. Its directory has to be there, and writable for the user "

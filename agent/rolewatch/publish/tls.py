@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Iterator, NoReturn, Optional, Tuple
 
+from rolewatch import files
 from rolewatch.errors import UnavailableError
 from rolewatch.publish.certificate import validity
 from rolewatch.settings import TlsSettings
@@ -147,18 +148,14 @@ def _refuse() -> str:
 
 
 def _read(setting: str, path: str) -> str:
-    """Return the text of *path*, which is held up by no pipe and no device. Raise `UnusableFileError`."""
+    """Return the text of *path*. Raise `UnusableFileError`."""
     with _told(setting, path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UnusableFileError(setting, path, "is no regular file")
-            with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                data = stream.read(_LARGEST + 1)
-        finally:
-            os.close(descriptor)
-    if len(data) > _LARGEST:
-        raise UnusableFileError(setting, path, f"is larger than {_LARGEST >> 20} MiB, and is not read")
+            data = files.read(Path(path), limit=_LARGEST, follow_links=True).data
+        except files.NotRegularError:
+            raise UnusableFileError(setting, path, "is no regular file") from None
+        except files.TooLargeError:
+            raise UnusableFileError(setting, path, f"is larger than {_LARGEST >> 20} MiB, and is not read") from None
     return data.decode("latin-1")  # PEM is ASCII; what stands between its blocks may be anything
 
 

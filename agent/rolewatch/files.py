@@ -1,0 +1,150 @@
+"""Read a regular file, replace a file, touch a file: so that nothing that lies at a path can block or mislead us.
+
+A local user may be able to put a FIFO, a symbolic link, a socket or an endless file where rolewatch expects a file of
+its own. To open a FIFO waits for its other end, for ever; what a link names is another file. So every file that the
+daemon reads or writes is opened here.
+
+Symbolic links, by `read`'s *follow_links*: followed in the files of the administrator (settings, certificates, keys),
+because configuration management, certbot and Kubernetes put links there, and whoever can write to those directories
+can write the file itself. Not followed in files that a process writes (state, evidence of a confirmation): their
+writers rename a file into place, so that a link there is none of theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from errno import EFBIG, EINVAL
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+LEFTOVER_AGE = 60.0
+"""Seconds after which the temporary of a replacement is a leftover of a process that was killed: to write one takes
+milliseconds, and another process may be replacing the same file."""
+_MOST_ENTRIES = 1000
+"""How many entries of a directory are searched for leftovers: other users may fill the directory."""
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class NotRegularError(OSError):
+    """There is something else than a regular file at the path; `strerror` says what."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        """Say that *path* is what *mode* says."""
+        self.is_directory = stat.S_ISDIR(mode)
+        super().__init__(EINVAL, f"it is {_KINDS[stat.S_IFMT(mode)]}, not a regular file", str(path))
+
+
+class TooLargeError(OSError):
+    """The file is larger than any that rolewatch reads there."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        """Say that *path* has more than *limit* bytes."""
+        super().__init__(EFBIG, f"it is larger than {limit // 1024} KiB", str(path))
+
+
+class Content(NamedTuple):
+    """What a file holds, and the status of that very file."""
+
+    data: bytes
+    status: os.stat_result
+
+
+def read(path: Path, *, limit: int, follow_links: bool) -> Content:
+    """Return what the regular file *path* holds, *limit* bytes at most. Never wait for a FIFO or a device.
+
+    Raise `NotRegularError`, `TooLargeError` or another `OSError`.
+    """
+    # Asked before it is opened: to open a device may do something. Asked again after: it may have been replaced.
+    _refuse_unless_regular(path, path.stat() if follow_links else path.lstat())
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags)
+    try:
+        status = os.fstat(descriptor)
+        _refuse_unless_regular(path, status)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise TooLargeError(path, limit)
+    return Content(data, status)
+
+
+def replace(path: Path, data: bytes, *, mode: int, sync: bool = False) -> None:
+    """Put *data* into the file *path*, with *mode*, so that a reader sees the old file or the new one, and never half.
+
+    The new file has a name that nobody can foresee, beside *path*, until it takes the place of *path*: of whatever is
+    there, a link or a FIFO too, but of no directory and no device. With *sync*, the data is on the disk before that;
+    without, an empty file may be there after a power cut, and a hung disk does not hold the caller up as long.
+
+    Temporaries that earlier processes of this user left behind when they were killed are removed. Raise `OSError`.
+    """
+    _refuse_device(path)
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            _remove_leftovers(path, os.fstat(descriptor))
+            os.fchmod(descriptor, mode)  # whatever the umask
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def touch(path: Path, *, mode: int) -> None:
+    """Create *path* with *mode*, or empty it: for a path unit of systemd. Raise `OSError`, for a link or a FIFO too."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    os.close(os.open(path, flags, mode))
+
+
+def refuse_unless_replaceable(path: Path) -> None:
+    """Raise `NotRegularError` where *path* is there, and is no regular file.
+
+    For a path that a person typed: to replace ``/dev/stdout`` or ``/dev/null`` would break the host.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _refuse_unless_regular(path, path.lstat())
+
+
+def _refuse_unless_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(path, status.st_mode)
+
+
+def _refuse_device(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise NotRegularError(path, mode)
+
+
+def _remove_leftovers(path: Path, new: os.stat_result) -> None:
+    """Remove the temporaries of *path* that are regular files of the owner of *new*, and older by `LEFTOVER_AGE`.
+
+    Both times are of the file system's clock. What cannot be listed or removed stays.
+    """
+    name = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{16}\.new")
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in islice(entries, _MOST_ENTRIES):
+            if name.fullmatch(entry.name):
+                status = entry.stat(follow_symlinks=False)
+                is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == new.st_uid
+                if is_ours and new.st_mtime - status.st_mtime > LEFTOVER_AGE:
+                    Path(entry.path).unlink()

@@ -1,0 +1,284 @@
+"""Files that somebody else may have put there: nothing blocks, no link leads elsewhere, no size fills the memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import List
+
+import pytest
+from process import LIMIT, environment
+
+from oddities import ODDITIES, untouched
+from rolewatch import files
+
+KINDS = [kind for kind in ODDITIES if kind != "huge file"]
+NAME = "state.json"
+TEMPORARY = f".{NAME}.0123456789abcdef.new"
+HOUR = 3600
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a path in an empty directory."""
+    return tmp_path / NAME
+
+
+def temporaries(path: Path) -> List[str]:
+    """Return the names of what lies beside *path*."""
+    return sorted(each.name for each in path.parent.iterdir() if each != path)
+
+
+def aged(path: Path, seconds: float) -> Path:
+    """Let *path* be *seconds* old."""
+    now = path.lstat().st_mtime
+    os.utime(path, (now - seconds, now - seconds), follow_symlinks=False)
+    return path
+
+
+# Reading
+
+
+@pytest.mark.parametrize("follow_links", [True, False])
+def test_a_regular_file_is_read_with_its_status(path: Path, follow_links: bool) -> None:  # noqa: FBT001 - a parameter
+    """Up to the limit, and not a byte more."""
+    path.write_bytes(b"12345")
+    path.chmod(0o604)
+    content = files.read(path, limit=5, follow_links=follow_links)
+
+    assert (content.data, stat.S_IMODE(content.status.st_mode)) == (b"12345", 0o604)
+    with pytest.raises(files.TooLargeError):
+        files.read(path, limit=4, follow_links=follow_links)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_regular_file_is_not_read(path: Path, kind: str) -> None:
+    """With an error that names it: opening a FIFO would wait for a writer."""
+    ODDITIES[kind](path)
+
+    with pytest.raises(files.NotRegularError, match=f"it is a {kind}, not a regular file"):
+        files.read(path, limit=100, follow_links=False)
+
+
+def test_a_huge_file_is_not_read_to_its_end(path: Path) -> None:
+    """It would not fit."""
+    ODDITIES["huge file"](path)
+
+    with pytest.raises(files.TooLargeError, match="larger than 64 KiB"):
+        files.read(path, limit=64 * 1024, follow_links=False)
+
+
+def test_a_file_whose_size_says_nothing_is_read_up_to_the_limit(path: Path) -> None:
+    """Files of the kernel have no size, and may have megabytes."""
+    path.symlink_to("/proc/kallsyms")
+
+    with pytest.raises(files.TooLargeError):
+        files.read(path, limit=1024, follow_links=True)
+
+
+def test_a_link_is_followed_only_where_that_is_asked_for(path: Path) -> None:
+    """To a file, and from link to link; a link to a FIFO is a FIFO."""
+    real = path.with_name("real")
+    real.write_bytes(b"settings")
+    path.symlink_to("middle")
+    path.with_name("middle").symlink_to("real")
+
+    assert files.read(path, limit=100, follow_links=True).data == b"settings"
+    with pytest.raises(files.NotRegularError, match="symbolic link"):
+        files.read(path, limit=100, follow_links=False)
+    real.unlink()
+    os.mkfifo(real)
+    with pytest.raises(files.NotRegularError, match="FIFO"):
+        files.read(path, limit=100, follow_links=True)
+
+
+def test_a_file_that_is_swapped_for_something_else_all_the_time_blocks_nobody(path: Path) -> None:
+    """What was asked about before it is opened may be something else when it is opened."""
+    real, fifo, link = path.with_name("real"), path.with_name("fifo"), path.with_name("link")
+    real.write_bytes(b"ours")
+    os.mkfifo(fifo)
+    link.symlink_to("fifo")
+    done = threading.Event()
+
+    def swap() -> None:
+        while not done.is_set():
+            for each in (real, fifo, link):
+                new = path.with_name("new")
+                os.link(each, new, follow_symlinks=False)
+                new.replace(path)
+                new.unlink(missing_ok=True)  # two names of one file: rename does nothing
+
+    path.write_bytes(b"ours")
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    seen = set()
+    try:
+        for _ in range(5000):
+            try:
+                seen.add(files.read(path, limit=100, follow_links=False).data)
+            except OSError as error:
+                seen.add(str(error.strerror).encode())
+    finally:
+        done.set()
+        swapper.join(LIMIT)
+
+    assert b"ours" in seen
+    assert b"it is a FIFO, not a regular file" in seen
+
+
+# Replacing
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it(path: Path, umask: int) -> None:
+    """Whatever the umask."""
+    before = os.umask(umask)
+    try:
+        files.replace(path, b"1", mode=0o644)
+        files.replace(path, b"22", mode=0o640, sync=True)
+    finally:
+        os.umask(before)
+
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"22", 0o640)
+    assert temporaries(path) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ODDITIES if kind not in {"directory", "device"}])
+def test_what_lies_at_the_path_is_replaced_and_not_opened(path: Path, kind: str) -> None:
+    """A FIFO without a reader would hold the writer up, a link lead it elsewhere."""
+    ODDITIES[kind](path)
+    files.replace(path, b"ours", mode=0o600)
+
+    assert stat.S_ISREG(path.lstat().st_mode)
+    assert path.read_bytes() == b"ours"
+    assert untouched(path)
+
+
+@pytest.mark.parametrize(("kind", "message"), [("directory", "directory"), ("device", "it is a device")])
+def test_no_directory_and_no_device_is_replaced(path: Path, kind: str, message: str) -> None:
+    """Root would break the host with a file in the place of /dev/null. The temporary does not stay."""
+    ODDITIES[kind](path)
+    before = path.lstat()
+    with pytest.raises(OSError, match=message):
+        files.replace(path, b"ours", mode=0o600)
+
+    assert path.lstat().st_ino == before.st_ino
+    assert temporaries(path) == []
+
+
+@pytest.mark.parametrize("kind", ODDITIES)
+def test_nothing_at_the_name_of_a_temporary_is_in_the_way(path: Path, kind: str) -> None:
+    """Each temporary has a name that nobody can foresee. What is no file of ours stays, however old."""
+    ODDITIES[kind](path.with_name(TEMPORARY))
+    aged(path.with_name(TEMPORARY), HOUR)
+    files.replace(path, b"ours", mode=0o600)
+
+    assert path.read_bytes() == b"ours"
+    assert path.with_name(TEMPORARY).exists() is (kind != "huge file")  # a regular file: left by a crash
+    assert untouched(path.with_name(TEMPORARY))
+
+
+def test_two_that_replace_the_same_file_do_not_meet(path: Path) -> None:
+    """A timer's `diagnose --output` and one by hand: each file is whole, and neither fails."""
+    pages = [digit * 100_000 for digit in (b"1", b"2")]
+    files.replace(path, pages[0], mode=0o600)
+
+    def write(page: bytes) -> int:
+        for _ in range(300):
+            files.replace(path, page, mode=0o600)
+        return 300
+
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write, page) for page in pages]
+        while not all(writer.done() for writer in writers):
+            assert path.read_bytes() in pages
+
+    assert [writer.result() for writer in writers] == [300, 300]
+    assert temporaries(path) == []
+
+
+@pytest.fixture
+def killed(path: Path) -> Path:
+    """Return the temporary of a process that was killed while it replaced *path*."""
+    code = (
+        "import os, sys; from pathlib import Path; from rolewatch import files; path = Path(sys.argv[1])\n"
+        "sys.addaudithook(lambda event, _: event == 'os.rename' and os.kill(os.getpid(), 9))\n"
+        "files.replace(path, b'half', mode=0o600)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], env=environment(), check=False)
+    assert done.returncode == -signal.SIGKILL
+    (name,) = temporaries(path)
+    return path.with_name(name)
+
+
+def test_what_a_killed_process_left_is_removed(path: Path, killed: Path) -> None:
+    """Not at once: another process may be about to put its file into place."""
+    files.replace(path, b"1", mode=0o600)
+    assert killed.exists()
+
+    aged(killed, 2 * files.LEFTOVER_AGE)
+    files.replace(path, b"2", mode=0o600)
+    assert temporaries(path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_files_of_others_and_of_other_names_stay(path: Path) -> None:
+    """A directory may belong to somebody else, as node_exporter's does."""
+    stranger = path.with_name(TEMPORARY)
+    others = [stranger, *(path.with_name(name) for name in (f"{TEMPORARY}.x", f"x{TEMPORARY}", ".other.json.new"))]
+    for each in others:
+        each.touch()
+        aged(each, HOUR)
+    os.chown(stranger, 65534, 65534)
+    files.replace(path, b"1", mode=0o600)
+
+    assert temporaries(path) == sorted(each.name for each in others)
+
+
+def test_an_error_is_the_systems(path: Path) -> None:
+    """The callers say what to do."""
+    with pytest.raises(FileNotFoundError):
+        files.replace(path / "below" / "nothing", b"", mode=0o600)
+    with pytest.raises(FileNotFoundError):
+        files.read(path, limit=1, follow_links=False)
+
+
+# Touching
+
+
+def test_a_touch_makes_a_file_or_empties_it(path: Path) -> None:
+    """A path unit of systemd sees either."""
+    files.touch(path, mode=0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_bytes(b"x")
+    files.touch(path, mode=0o600)
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "symbolic link", "directory", "socket"])
+def test_a_touch_of_something_else_fails_at_once(path: Path, kind: str) -> None:
+    """It neither waits nor follows."""
+    ODDITIES[kind](path)
+    with pytest.raises(OSError, match=r"."):
+        files.touch(path, mode=0o600)
+
+    assert untouched(path)
+
+
+# What a person names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_person_may_only_name_a_regular_file_to_be_replaced(path: Path, kind: str) -> None:
+    """Or one that is not there yet. /dev/stdout is a link."""
+    files.refuse_unless_replaceable(path)
+    ODDITIES[kind](path)
+
+    with pytest.raises(files.NotRegularError):
+        files.refuse_unless_replaceable(path)
