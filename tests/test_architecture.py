@@ -36,11 +36,13 @@ MAY_IMPORT = {
     # classify judges and never asks.
     "classify": {"faults", "model", "settings"},
     # What another process found out from AWS.
-    "confirmation": {"documents", "errors", "faults", "files", "model"},
+    # What is kept in files, and may be anything.
+    "decoding": {"documents", "model"},
+    "confirmation": {"decoding", "documents", "errors", "faults", "files", "model"},
     # track remembers. `Known` is what it hands to classify.
     "cadence": {"memory", "model", "settings"},
     "track": {"cadence", "classify", "confirmation", "explain", "memory", "tell"} | NOUNS,
-    "state_file": {"documents", "files", "memory", "text"} | NOUNS,
+    "state_file": {"cadence", "decoding", "documents", "files", "memory", "text"} | NOUNS,
     # The words for people, made of the table of faults.
     "explain": {"faults", "model", "shell", "text"},
     "tell": {"explain", "faults", "model", "text"},

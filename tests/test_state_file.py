@@ -246,8 +246,8 @@ def test_with_any_value_replaced_it_loads_or_is_refused(value: object, tmp_path:
     """Whatever stands where something else should: a memory that can be worked with, or a `StateFileError`."""
     state_file = saved(tmp_path)
     whole = json.loads(state_file.path.read_text())
-    for path in _paths(whole):
-        state_file.path.write_text(json.dumps(_with(whole, path, value)))
+    for path in paths_of(whole):
+        state_file.path.write_text(json.dumps(with_value(whole, path, value)))
         try:
             loaded = state_file.load(boot_id=BOOT)
         except StateFileError:
@@ -258,18 +258,18 @@ def test_with_any_value_replaced_it_loads_or_is_refused(value: object, tmp_path:
         assert all(event.message.isprintable() for _, event in lookout.told)
 
 
-def _paths(value: Any, path: Tuple[Any, ...] = ()) -> List[Tuple[Any, ...]]:  # noqa: ANN401 - whatever JSON holds
+def paths_of(value: Any, path: Tuple[Any, ...] = ()) -> List[Tuple[Any, ...]]:  # noqa: ANN401 - whatever JSON holds
     """Return the way to every value inside *value*, itself included."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(found for key, each in inner for found in _paths(each, (*path, key)))]
+    return [path, *(found for key, each in inner for found in paths_of(each, (*path, key)))]
 
 
-def _with(value: Any, path: Tuple[Any, ...], new: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+def with_value(value: Any, path: Tuple[Any, ...], new: object) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return *value* with *new* at *path*."""
     if not path:
         return new
     copy = list(value) if isinstance(value, list) else dict(value)
-    copy[path[0]] = _with(value[path[0]], path[1:], new)
+    copy[path[0]] = with_value(value[path[0]], path[1:], new)
     return copy
 
 

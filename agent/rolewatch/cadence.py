@@ -7,6 +7,9 @@ from typing import Optional, Tuple
 
 from rolewatch.memory import Served
 
+INTERVALS = (1.0, 86_400.0)
+"""The shortest and the longest interval between two rotations that is learned, in seconds. `LastUpdated` has whole
+seconds, and a role session lives for 12 hours at most (STS API reference, AssumeRole, 2026)."""
 KEPT = 7
 """How many intervals are remembered."""
 NEEDED = 2
@@ -14,8 +17,6 @@ NEEDED = 2
 UNWATCHED = timedelta(minutes=5)
 """A new set counts only where the old one was still seen this shortly before it: what rotated while nobody looked
 would pass for one long interval."""
-LONGEST = timedelta(days=1)
-"""A longer interval is no cadence: a role session lives for 12 hours at most (STS API reference, AssumeRole, 2026)."""
 
 
 def learned(intervals: Tuple[float, ...]) -> Optional[float]:
@@ -30,6 +31,7 @@ def with_rotation(intervals: Tuple[float, ...], old: Served, new: Served) -> Tup
     if old.last_updated is None or new.last_updated is None:
         return intervals
     interval = (new.last_updated - old.last_updated).total_seconds()
-    if not 0 < interval <= LONGEST.total_seconds() or new.last_updated - old.seen > UNWATCHED:
+    shortest, longest = INTERVALS
+    if not shortest <= interval <= longest or new.last_updated - old.seen > UNWATCHED:
         return intervals
     return (*intervals, interval)[-KEPT:]

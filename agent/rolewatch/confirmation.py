@@ -10,19 +10,18 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Iterator, Mapping, Optional, Tuple
 
 from rolewatch import files
+from rolewatch.decoding import Fields
 from rolewatch.documents import name, timestamp
 from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, Fault
-from rolewatch.model import EVIDENCE_KEYS, Finding, Scalar, rfc3339
+from rolewatch.model import Finding, rfc3339
 
 SCHEMA = 1
 MAX_SIZE = 256 * 1024
 """Bytes; a diagnosis has some twenty kB."""
-MAX_NUMBER = 1 << 53
-"""What JSON's other readers take; and no one's ten thousand digits."""
 AHEAD = timedelta(minutes=5)
 """How far evidence may be dated ahead of the local clock, which dated it too and may have been set back since."""
 DECIDED_BY: Mapping[str, Fault] = {
@@ -98,19 +97,14 @@ class ConfirmationFile:
 def decode(text: str) -> Confirmation:
     """Return the confirmation that *text* describes. Raise `ConfirmationError` where it is none."""
     try:
-        document = json.loads(text)
-        at = timestamp(document["polled"])
-        schema = document["schema"]
-        decided = {DECIDED_BY[check["id"]] for check in document["checks"] if _decides(check)}
-        findings = tuple(
-            Finding(Fault(each["fault"]), _evidence(each["evidence"]))
-            for each in document["faults"]
-            if Fault(each["fault"]) in CONFIRMED_FAULTS
-        )
-        instance_id = document["instance_id"]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        document = Fields(json.loads(text))
+        schema = document.get("schema")
+        decided, findings = set(_decided(document)), tuple(_findings(document))
+        polled, instance_id = document.get("polled"), document.get("instance_id")
+    except (ValueError, RecursionError):
         message = f"the file is no diagnosis of schema {SCHEMA}"
         raise ConfirmationError(message) from None
+    at = timestamp(polled) if isinstance(polled, str) else None
     if schema != SCHEMA or at is None:
         # What is no number is not shown: it may be anything.
         shown = f"{schema!r:.20}" if isinstance(schema, int) else "none"
@@ -121,25 +115,33 @@ def decode(text: str) -> Confirmation:
     return Confirmation(at, instance_id if isinstance(instance_id, str) else None, findings, untold)
 
 
+def _decided(document: Fields) -> Iterator[Fault]:
+    """Yield the faults that a check of *document* decided."""
+    for check in document.objects("checks"):
+        fault = DECIDED_BY.get(check.text("id"))
+        if fault is not None and check.get("status") in ("pass", "fail"):
+            yield fault
+
+
+def _findings(document: Fields) -> Iterator[Finding]:
+    """Yield the findings of *document* that a confirmation decides.
+
+    Journal and page show their evidence: no text passes but what can be a name, which no secret is but one without a
+    slash.
+    """
+    for each in document.objects("faults"):
+        fault = Fault(each.text("fault"))
+        if fault in CONFIRMED_FAULTS:
+            yield Finding(fault, each.evidence("evidence", _name))
+
+
+def _name(value: object) -> str:
+    found = name(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("not a name")
+    return found
+
+
 def ask(path: Path) -> None:
     """Ask for a confirmation: touch *path*, which a path unit watches. Raise `OSError` where that fails."""
     files.touch(path, mode=0o600)
-
-
-def _decides(check: Mapping[str, Any]) -> bool:
-    return check["id"] in DECIDED_BY and check["status"] in ("pass", "fail")
-
-
-def _evidence(evidence: Mapping[str, Any]) -> Dict[str, Scalar]:
-    """Return *evidence*, which journal and page will show. Raise `ValueError` where it has more than they may show.
-
-    Keys are of the closed vocabulary, values whole numbers or what can be a name: the evidence of the four faults has
-    nothing else, and no secret but one without a slash looks so.
-    """
-    kept: Dict[str, Scalar] = {}
-    for key, value in evidence.items():
-        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
-        if key not in EVIDENCE_KEYS or not (whole or (isinstance(value, str) and name(value))):
-            raise ValueError
-        kept[key] = value
-    return kept

@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional
 
-from rolewatch import files
-from rolewatch.documents import timestamp
+from rolewatch import cadence, files
+from rolewatch.decoding import Fields, text
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
 from rolewatch.memory import Attached, Memory, Served, Watched
-from rolewatch.model import EVIDENCE_KEYS, Moment, Scalar, rfc3339
-from rolewatch.text import is_printable
+from rolewatch.model import Moment, rfc3339
 
 VERSION = 1
 NAME = "state.json"
@@ -49,15 +47,15 @@ class StateFile:
         stop and start refreshes the credentials; cadence, role and the last set are kept.
         """
         try:
-            text = files.read(self.path, limit=MAX_SIZE, follow_links=False).data.decode("utf-8")
+            content = files.read(self.path, limit=MAX_SIZE, follow_links=False).data.decode("utf-8")
         except FileNotFoundError:
             return Memory(boot_id=boot_id)
         except (OSError, UnicodeDecodeError) as error:
             message = f"{self.path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
             raise StateFileError(message) from None
         try:
-            memory = _decode(json.loads(text))
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            memory = _decode(Fields(json.loads(content)))
+        except (ValueError, RecursionError):
             message = f"{self.path}: not a state file of version {VERSION}"
             raise StateFileError(message) from None
         if memory.boot_id != boot_id:
@@ -69,8 +67,8 @@ class StateFile:
         stable = json.dumps(_encode(replace(memory, served=None)), sort_keys=True)
         if stable == self._written and now.uptime - self._written_at < KEEP_FRESH:
             return
-        text = json.dumps(_encode(memory), indent=1, sort_keys=True)
-        files.replace(self.path, f"{text}\n".encode(), mode=MODE)
+        content = json.dumps(_encode(memory), indent=1, sort_keys=True)
+        files.replace(self.path, f"{content}\n".encode(), mode=MODE)
         self._written, self._written_at = stable, now.uptime
 
 
@@ -106,86 +104,35 @@ def _encode(memory: Memory) -> Dict[str, Any]:
     }
 
 
-def _decode(state: Any) -> Memory:  # noqa: ANN401 - whatever JSON held
-    """Return the memory that *state* describes. Raise `ValueError`, `TypeError` or `KeyError` where it is none."""
-    if state["version"] != VERSION:
-        raise ValueError
-    served = state["served"]
+def _decode(state: Fields) -> Memory:
+    """Return the memory that *state* describes. Raise `ValueError` where it describes none."""
+    state.number("version", (VERSION, VERSION))
+    served, settled = state.optional_fields("served"), state.fields("settled")
+    faults = state.fields("faults")
     return Memory(
-        instance_id=_optional_text(state["instance_id"]),
-        boot_id=_text(state["boot_id"]),
-        faults={Fault(name): _watched(watched) for name, watched in _object(state["faults"]).items()},
+        instance_id=state.optional_text("instance_id"),
+        boot_id=state.text("boot_id"),
+        faults={Fault(name): _watched(faults.fields(name)) for name, _ in faults.items()},
         served=None
         if served is None
         else Served(
-            role=_text(served["role"]),
-            fingerprint=_optional_text(served["fingerprint"]),
-            last_updated=timestamp(_optional_text(served["last_updated"])),
-            expiration=timestamp(_optional_text(served["expiration"])),
-            seen=_time(served["seen"]),
+            role=served.text("role"),
+            fingerprint=served.optional_text("fingerprint"),
+            last_updated=served.optional_time("last_updated"),
+            expiration=served.optional_time("expiration"),
+            seen=served.time("seen"),
         ),
-        current=state["current"] is True and served is not None,
-        newest=timestamp(_optional_text(state["newest"])),
+        current=state.flag("current") and served is not None,
+        newest=state.optional_time("newest"),
         settled=Attached(
-            role=_optional_text(state["settled"]["role"]),
-            instance_profile=_optional_text(state["settled"]["instance_profile"]),
-            instance_profile_id=_optional_text(state["settled"]["instance_profile_id"]),
+            role=settled.optional_text("role"),
+            instance_profile=settled.optional_text("instance_profile"),
+            instance_profile_id=settled.optional_text("instance_profile_id"),
         ),
-        intervals=_intervals(state["intervals"]),
-        credentials_seen=state["credentials_seen"] is True,
+        intervals=state.numbers("intervals", cadence.INTERVALS, most=cadence.KEPT),
+        credentials_seen=state.flag("credentials_seen"),
     )
 
 
-def _watched(state: Any) -> Watched:  # noqa: ANN401 - whatever JSON held
-    evidence: Dict[str, Scalar] = {}
-    for key, value in _object(state["evidence"]).items():
-        if key not in EVIDENCE_KEYS:
-            raise ValueError
-        evidence[key] = _number(value) if key in _NUMBERS else _text(value)
-    return Watched(since=_time(state["since"]), evidence=evidence, active=True)
-
-
-def _intervals(values: Any) -> Tuple[float, ...]:  # noqa: ANN401 - whatever JSON held
-    if not isinstance(values, list):
-        raise TypeError
-    intervals = tuple(float(_number(value)) for value in values)
-    if not all(value > 0 for value in intervals):
-        raise ValueError
-    return intervals
-
-
-_NUMBERS = {"errno", "http_status", "roles", *(key for key in EVIDENCE_KEYS if key.endswith("_seconds"))}
-"""The pieces of evidence that are numbers, and are counted with."""
-
-
-def _number(value: Any) -> Union[int, float]:  # noqa: ANN401 - whatever JSON held
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError
-    if not math.isfinite(value):  # raises OverflowError for an integer that is no float
-        raise ValueError
-    return value
-
-
-def _object(value: Any) -> Dict[str, Any]:  # noqa: ANN401 - whatever JSON held
-    if not isinstance(value, dict):
-        raise TypeError
-    return value
-
-
-def _time(value: Any) -> datetime:  # noqa: ANN401 - whatever JSON held
-    moment = timestamp(_text(value))
-    if moment is None:
-        raise ValueError
-    return moment
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON held
-    if not isinstance(value, str):
-        raise TypeError
-    if not is_printable(value):  # nothing of ours has a line break or half a character in it
-        raise ValueError
-    return value
-
-
-def _optional_text(value: Any) -> Optional[str]:  # noqa: ANN401 - whatever JSON held
-    return None if value is None else _text(value)
+def _watched(state: Fields) -> Watched:
+    return Watched(since=state.time("since"), evidence=state.evidence("evidence", text), active=True)
