@@ -115,7 +115,7 @@ def test_any_evidence_of_a_confirmation_can_be_told(key: str, value: object, tmp
     path.write_text(diagnosis(faults=found, instance_id=None))
     (tmp_path / "state.json").unlink(missing_ok=True)
     with contextlib.suppress(ConfirmationError):
-        ConfirmationFile(path).read()
+        ConfirmationFile(path).read(START)
         house = AuditedHouse(Settings(), tmp_path, Scripted(), Time())
         house.watch.setup = replace(house.watch.setup, confirmation=ConfirmationFile(path))
         for number in (0, 1):

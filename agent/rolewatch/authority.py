@@ -7,7 +7,6 @@ in from the URL, and no page can change it: that is what stops DNS rebinding.
 from __future__ import annotations
 
 import re
-import socket
 from typing import Optional
 
 MAX_NAME = 253
@@ -30,7 +29,7 @@ def host_of(authority: str) -> Optional[str]:
         return None
     if match["ipv6"]:
         address = match["ipv6"].partition("%")[0].lower()
-        return address if _packed(socket.AF_INET6, address) else None
+        return address if _packed(address, ipv6=True) else None
     return host_name(match["name"])
 
 
@@ -45,19 +44,19 @@ def host_name(text: str) -> Optional[str]:
 
 def is_ip(host: str) -> bool:
     """Return whether *host* (as `host_of` returns it) is an IP address. Nobody can point one elsewhere."""
-    return bool(_packed(socket.AF_INET, host) or _packed(socket.AF_INET6, host))
+    return bool(_packed(host) or _packed(host, ipv6=True))
 
 
 def is_loopback(host: str) -> bool:
     """Return whether *host* (as `host_of` returns it) is an address in 127.0.0.0/8 or ::1. ``localhost`` is a name."""
-    return _packed(socket.AF_INET, host)[:1] == bytes([_LOOPBACK_IPV4]) or (
-        _packed(socket.AF_INET6, host) == _LOOPBACK_IPV6
-    )
+    return _packed(host)[:1] == bytes([_LOOPBACK_IPV4]) or _packed(host, ipv6=True) == _LOOPBACK_IPV6
 
 
-def _packed(family: int, address: str) -> bytes:
-    """Return the bytes of *address*, or none if it is no address of *family*."""
+def _packed(address: str, *, ipv6: bool = False) -> bytes:
+    """Return the bytes of *address*, or none if it is no address of that version of IP."""
+    import socket  # noqa: PLC0415 - settings need it only where `allowed_hosts` is set
+
     try:
-        return socket.inet_pton(family, address)
+        return socket.inet_pton(socket.AF_INET6 if ipv6 else socket.AF_INET, address)
     except (OSError, ValueError):  # ValueError: a NUL, or a character that is not ASCII
         return b""

@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from rolewatch.documents import timestamp
 from rolewatch.model import EVIDENCE_KEYS, Scalar
+from rolewatch.text import is_printable
 
 Number = Union[int, float]
 Range = Tuple[Number, Number]
@@ -119,6 +120,6 @@ def number(value: object, allowed: Range) -> Number:
 
 def text(value: object) -> str:
     """Return *value* where it is printable text: nothing of ours has a line break or half a character in it."""
-    if not isinstance(value, str) or not value.isprintable():
+    if not isinstance(value, str) or not is_printable(value):
         raise ValueError("not printable text")
     return value

@@ -28,7 +28,7 @@ def test_check_says_ok_and_how_much_was_read(file: Path, capsys: pytest.CaptureF
     """One line for a person, 0 for a script."""
     assert main(["config", "check", "--config", str(file)]) == 0
 
-    assert capsys.readouterr() == ("ok: 1 file, 2 settings given, 29 at their defaults\n", "")
+    assert capsys.readouterr() == ("ok: 1 file, 2 settings given, 30 at their defaults\n", "")
 
 
 def test_check_says_every_problem_and_ends_with_78(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
