@@ -307,6 +307,39 @@ def suffer(watched: Watched, deed: Deed, measured: Measured, late_at_most: float
     measured("memory grown by", most - memory, "MiB", bound=GROWTH)
 
 
+COSTLY_HEADS = {
+    "blanks in a header": b"GET /metrics HTTP/1.1\r\nA:%s\x01\r\n\r\n" % (b" " * 7900),
+    "blanks around a header": b"GET /metrics HTTP/1.1\r\nA:%s:%s\x7f\r\n\r\n" % (b" " * 3900, b"\t" * 3900),
+    "a header name": b"GET /metrics HTTP/1.1\r\n%s\x01: b\r\n\r\n" % (b"a" * 7900),
+    "one header again and again": b"GET /metrics HTTP/1.1\r\n%s\x01\r\n\r\n" % (b"A:b\r\n" * 1500),
+    "carriage returns": b"GET /metrics HTTP/1.1\r\nA:%s\r\n\r\n" % (b"\r" * 7900),
+    "a target": b"GET %s HTTP/1.1 \r\n\r\n" % (b"http://" * 1100),
+    "a method": b"%s /metrics HTTP/1.1\r\n\r\n" % (b"G" * 8000),
+}
+"""Heads within the bound of 8 KiB that would cost a backtracking parser most."""
+
+
+@promise(
+    Area.SCRAPERS,
+    "a request of 8 kB that would cost a backtracking parser minutes",
+    "it is refused at once, and the next page is not late",
+)
+@pytest.mark.parametrize("watched", ["plain"], indirect=True)
+@pytest.mark.parametrize("head", [pytest.param(head, id=name) for name, head in COSTLY_HEADS.items()])
+def test_no_head_costs_more_than_its_length(watched: Watched, head: bytes, measured: Measured) -> None:
+    """The work for a head is linear in its bytes: nobody can stop the polls with one request."""
+    with Stalls() as stalls:
+        began = time.monotonic()
+        with dial(watched.address) as connection:
+            connection.sendall(head)
+            refusal = read_all(connection)
+        asyncio.run(_scrape(watched))
+        took = time.monotonic() - began
+
+    assert refusal.startswith((b"HTTP/1.1 400", b"HTTP/1.1 405"))
+    measured("both answers in", max(0.0, took - min(stalls.longest, STALL)), "s", bound=LATE)
+
+
 WORDS = st.sampled_from(
     [b"GET ", b"HEAD ", b"/metrics", b"/", b"?name[]=", b" HTTP/1.1", b" HTTP/2.0", b"\r\n", b"\r", b"Host: x", b"\0"]
 )

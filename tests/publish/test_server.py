@@ -47,6 +47,12 @@ def test_a_get_is_answered_and_the_connection_closed(address: str) -> None:
     assert told.headers["Content-Length"] == str(len(told.body))
 
 
+def test_a_url_within_the_target_stays_as_it_was_sent(address: str) -> None:
+    """Only a target that is a URL itself, as a proxy would ask, is cut down to its path."""
+    assert ask(address, "/there?next=http://host/x").body == b"('GET', '/there', 'next=http://host/x')"
+    assert ask(address, "/http://host/x").body == b"('GET', '/http://host/x', '')"
+
+
 def test_a_head_gets_the_head_of_the_get(address: str) -> None:
     """The same fields, the length included, and no body."""
     got, headed = ask(address, "/there"), ask(address, "/there", "HEAD")

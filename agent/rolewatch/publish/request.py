@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 _END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_END = 4
 _REQUEST_LINE = re.compile(r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) (?P<target>[!-~]+) HTTP/(?P<version>[0-9]\.[0-9])")
-_HEADER = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no header value has in it: a control character other than a tab."""
 _LETTERS = re.compile(rb"[A-Za-z]")
 _ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?]*)", re.IGNORECASE)
 
@@ -65,27 +67,57 @@ class BadRequestError(Exception):
         self.response = Response(status, f"{why}\n".encode())
 
 
-def parse(data: bytes, *, seen: int, most: int) -> Optional[Request]:
-    """Return the request whose head *data* begins with; None while more must come.
+class RequestParser:
+    """Parses the head of one request, which may come in any portions.
 
-    The first *seen* bytes were looked at before, in vain. Raise `BadRequestError` as soon as it is clear that nothing
-    good can come: more than *most* bytes, no HTTP, another version of it.
+    The work is linear in the bytes of the head, however they are portioned: a peer that sends them one by one costs no
+    more than the calls.
     """
-    if data and not _LETTERS.match(data):
-        raise BadRequestError(HTTPStatus.BAD_REQUEST, "That is not HTTP. Is the other side speaking TLS?")
-    end = _END.search(data, max(0, seen - 3), most + _LONGEST_END)  # not all of a megabyte: nobody else gets a turn
-    if len(data) > most and end is None:
-        raise BadRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The request's head exceeds {most} bytes.")
-    if b"\n" not in data[seen:]:
-        return None
-    line = data[: data.index(b"\n")]
-    method, target = _request_line(line.rstrip(b"\r").decode("latin-1"))
-    if end is None:
-        return None
-    url = _ABSOLUTE.match(target)
-    path, _, query = target[url.end() if url else 0 :].partition("?")
-    headers = _headers(data[len(line) : end.start()].decode("latin-1"))
-    return Request(method, path or "/", query, headers, url["authority"] if url else None)
+
+    def __init__(self, most: int) -> None:
+        """Accept a head of at most *most* bytes."""
+        self._most = most
+        self._head = bytearray()
+        self._first: Optional[Tuple[str, str, int]] = None
+        """Method, target and length of the request line, once it is complete."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no byte has come yet."""
+        return not self._head
+
+    def feed(self, data: bytes) -> Optional[Request]:
+        """Return the request when *data* completes its head; None while more must come.
+
+        Raise `BadRequestError` as soon as it is clear that no request can follow: too many bytes, no HTTP, another
+        version of it.
+        """
+        head, parsed = self._head, len(self._head)
+        head += data
+        if head and not _LETTERS.match(head):
+            raise BadRequestError(HTTPStatus.BAD_REQUEST, "That is not HTTP. Is the other side speaking TLS?")
+        # Search no further than the bound: a megabyte in one portion would hold up all other connections.
+        end = _END.search(head, max(0, parsed - _LONGEST_END + 1), self._most + _LONGEST_END)
+        if end is None and len(head) > self._most:
+            raise BadRequestError(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The request's head exceeds {self._most} bytes."
+            )
+        if self._first is None:
+            length = head.find(b"\n", parsed)
+            if length < 0:
+                return None
+            self._first = (*_request_line(head[:length].rstrip(b"\r").decode("latin-1")), length)
+        if end is None:
+            return None
+        method, target, length = self._first
+        url = _ABSOLUTE.match(target)
+        path, _, query = target[url.end() if url else 0 :].partition("?")
+        headers = _headers(head[length : end.start()].decode("latin-1"))
+        return Request(method, path or "/", query, headers, url["authority"] if url else None)
+
+    def clear(self) -> None:
+        """Forget the head."""
+        self._head.clear()
 
 
 def _request_line(line: str) -> Tuple[str, str]:
@@ -98,14 +130,23 @@ def _request_line(line: str) -> Tuple[str, str]:
 
 
 def _headers(block: str) -> Dict[str, str]:
-    headers: Dict[str, str] = {}
+    headers: Dict[str, List[str]] = {}
     for line in block.split("\n"):
         text = line.removesuffix("\r")
-        if not text:
-            continue
-        match = _HEADER.fullmatch(text)
-        if match is None:
-            raise BadRequestError(HTTPStatus.BAD_REQUEST, "A header line is not NAME: VALUE.")
-        name, value = match["name"].lower(), match["value"]
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+        if text:
+            name, value = _header(text)
+            headers.setdefault(name, []).append(value)
+    return {name: ", ".join(values) for name, values in headers.items()}
+
+
+def _header(line: str) -> Tuple[str, str]:
+    """Return the name of a header in lower case, and its value. Raise `BadRequestError` where *line* is none.
+
+    Split and strip instead of one regular expression: white space around a value that may contain white space makes a
+    backtracking matcher try every way to share it out, and so take the cube of the length.
+    """
+    name, colon, rest = line.partition(":")
+    value = rest.strip(" \t")
+    if not colon or not _FIELD_NAME.fullmatch(name) or _CONTROL.search(value):
+        raise BadRequestError(HTTPStatus.BAD_REQUEST, "A header line is not NAME: VALUE.")
+    return name.lower(), value

@@ -22,7 +22,7 @@ from rolewatch.errors import UnavailableError
 from rolewatch.publish import listeners
 from rolewatch.publish.acceptor import BACKLOG, Acceptor
 from rolewatch.publish.crowds import Crowd, Crowds
-from rolewatch.publish.request import BadRequestError, Request, Response, parse
+from rolewatch.publish.request import BadRequestError, Request, RequestParser, Response
 from rolewatch.publish.tls_stream import TlsStream
 
 Handler = Callable[[Request], Response]
@@ -217,7 +217,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._deadline = deadline
         self._tls = tls
         self._received = 0
-        self._head = bytearray()
+        self._parser = RequestParser(MAX_HEAD)
         self._answered = False
         self._thrown_away = 0
 
@@ -264,10 +264,8 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _take(self, data: bytes) -> None:
         """Take what the peer says, and answer when it is a request."""
-        seen = len(self._head)
-        self._head += data
         try:
-            request = parse(bytes(self._head), seen=seen, most=MAX_HEAD)
+            request = self._parser.feed(data)
             if request is not None:
                 self._send(self._answer(request), head_only=request.method == "HEAD")
         except BadRequestError as error:
@@ -296,7 +294,7 @@ class _Connection(asyncio.BufferedProtocol):
     def _finish(self, data: bytes) -> None:
         """Send *data*, say that this was all, and begin the time that the peer has to take it and to close."""
         self._answered = True
-        self._head.clear()
+        self._parser.clear()
         self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(self._deadline, self._reset)
         self._transport.write(data)
@@ -310,7 +308,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.abort()
 
     def _too_slow(self) -> None:
-        if self._head:
-            self._send(_TOO_SLOW)
-        else:
+        if self._parser.is_empty:
             self.abort()
+        else:
+            self._send(_TOO_SLOW)
