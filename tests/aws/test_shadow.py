@@ -112,6 +112,41 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert found.unreadable == (str(target / "credentials"),)
 
 
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    """It belongs to the user who is looked at, and the one who looks may be root."""
+    path = tmp_path / "home" / ".aws" / "config"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(1 << 34)
+
+    assert look({}, tmp_path / "home", root=tmp_path).unreadable == (str(path),)
+
+
+@pytest.mark.parametrize(
+    ("header", "count"),
+    [
+        ("[default]", 1),
+        ("[ default ]", 1),
+        ('["default"]', 1),
+        ("[profile default]", 1),
+        ('[ profile  "default" ] # mine', 1),
+        ("[default", 0),
+        ("[]", 0),
+        ('["default]', 0),
+        ("[profile]", 0),
+        (f"[{' ' * 5000}default{' ' * 5000}]", 1),
+        (f"[{' ' * 100_000}", 0),
+        (f"[{'x' * 200}]", 0),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_header_is_read_as_the_sdks_read_it(tmp_path: Path, header: str, count: int) -> None:
+    """With or without `profile`, blanks and quotes; the keys below what is no header belong to no profile."""
+    files = {"home/.aws/config": f"{header}\nrole_arn = x\n"}
+
+    assert len(looked(tmp_path, {}, files).files) == count
+
+
 def test_without_a_home_the_rest_is_looked_at(tmp_path: Path) -> None:
     """A service may have none."""
     assert look({"AWS_ACCESS_KEY_ID": "x"}, None, root=tmp_path).environment

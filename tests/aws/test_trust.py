@@ -87,6 +87,32 @@ def test_a_form_is_judged(form: Dict[str, Any], expected: Trust) -> None:
 
 
 @pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("STS:assumerole", ALLOWS),
+        ("*:AssumeRole", ALLOWS),
+        ("s*:*e*e", ALLOWS),
+        ("***", ALLOWS),
+        ("sts:Assume????", ALLOWS),
+        ("sts:AssumeRole*", ALLOWS),
+        ("*:*Role?", DENIES),
+        ("sts:Assume???", DENIES),
+        ("sts:AssumeRoleX", DENIES),
+        ("sts:Assume", DENIES),
+        ("*x*", DENIES),
+        ("", DENIES),
+        ("*" * 24 + "x", DENIES),
+        ("*a" * 5000, DENIES),
+        ("sts:[Aa]ssumeRole", DENIES),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_an_action_has_two_wildcards(action: str, expected: Trust) -> None:
+    """``*`` and ``?`` match as in IAM, in any case; and no pattern takes more than its length times the action's."""
+    assert judge(policy(statement(action=action))).trust is expected
+
+
+@pytest.mark.parametrize(
     ("denying", "expected"),
     [
         (statement(effect="Deny"), DENIES),

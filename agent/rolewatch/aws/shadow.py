@@ -13,10 +13,10 @@ from typing import Iterator, List, Mapping, Optional, Tuple
 from rolewatch import files
 from rolewatch.text import printable
 
-_SECTION = re.compile(r"\[\s*(?:profile\s+)?(\"?)([^\]\"]{1,128})\1\s*\]")
-_LARGEST = 1 << 20
-"""Bytes of a file that is searched; nobody's has more."""
 _KEY = re.compile(r"([A-Za-z_]{1,40})\s*[=:]\s*\S")
+_LONGEST_SECTION = 128
+_LARGEST = 1 << 20
+"""Bytes of a file; one of a thousand profiles has 200 kB."""
 
 GIVING = frozenset(
     {
@@ -115,10 +115,27 @@ def _keys(path: Path, unreadable: List[str]) -> Iterator[Tuple[str, str, int]]:
         return
     section = ""
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        heading = _SECTION.match(line)
-        if heading:
-            section = heading.group(2).strip()
+        heading = _section(line)
+        if heading is not None:
+            section = heading
             continue
         key = _KEY.match(line)  # an indented line belongs to the one above it
         if key:
             yield section, key.group(1).lower(), number
+
+
+def _section(line: str) -> Optional[str]:
+    """Return the name in a section's header: ``[default]``, ``[profile "ci"]``. None where *line* is no header.
+
+    Empty for a name that no SDK would take: the keys below it belong to no profile.
+    """
+    inside, bracket, _ = line[1:].partition("]")
+    if not line.startswith("[") or not bracket:
+        return None
+    name = inside.strip()
+    words = name.split(None, 1)
+    if len(words) > 1 and words[0] == "profile":
+        name = words[1]
+    if name.startswith('"') and name.endswith('"') and len(name) > 1:
+        name = name[1:-1]
+    return name.strip() if len(name) <= _LONGEST_SECTION and '"' not in name else ""

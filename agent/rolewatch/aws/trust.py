@@ -7,7 +7,6 @@ The table of forms, with its sources, is in docs/diagnose.md.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -21,8 +20,7 @@ EC2_IN_CHINA = "ec2.amazonaws.com.cn"
 """Was the only one there until about 2020; since 2022 both are accepted (aws-cdk#1282, cdk-eks-blueprints#558)."""
 
 _LONGEST = 64
-_EC2_LIKE = re.compile(r"ec2[.*?-].*\.amazonaws\.com(\.cn)?|.*[*?].*")
-"""What might be meant to be EC2, and whose effect is not documented: Regional names, wildcards."""
+_EC2_PREFIX, _EC2_SUFFIXES = "ec2", (".amazonaws.com", ".amazonaws.com.cn")
 
 
 class Trust(str, Enum):
@@ -88,7 +86,7 @@ def _statements(policy: Any) -> Optional[List[Dict[str, Any]]]:  # noqa: ANN401 
     if isinstance(policy, str):
         # Policies are URL-encoded in the API's XML; botocore decodes them, other tools do not (IAM API reference).
         try:
-            policy = json.loads(unquote(policy) if policy.lstrip().startswith("%") else policy)
+            policy = json.loads(unquote(policy) if policy.lstrip().startswith("%") else policy, parse_int=str)
         except (ValueError, RecursionError):
             return None
     if not isinstance(policy, dict):
@@ -118,8 +116,37 @@ def _action(statement: Dict[str, Any]) -> _Judged:
 
 def _matches(pattern: str) -> bool:
     """Match an action pattern: without regard to case, ``*`` and ``?`` are wildcards (IAM reference, Action, 2026)."""
-    expression = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, ACTION) is not None
+    return _fits(pattern.lower(), ACTION)
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Return whether *text* as a whole matches *pattern*, in time of at most the product of their lengths.
+
+    When a character does not match, only the last ``*`` can be worth extending: it is all that is ever retried.
+    """
+    at = position = resume = 0
+    star = -1
+    while position < len(text):
+        if at < len(pattern) and pattern[at] == "*":
+            star, resume = at, position
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("?", text[position]):
+            at += 1
+            position += 1
+        elif star >= 0:
+            resume += 1
+            at, position = star + 1, resume
+        else:
+            return False
+    return not pattern[at:].strip("*")
+
+
+def _may_mean_ec2(service: str) -> bool:
+    """Return whether *service* might be meant to be EC2: a Regional name or a wildcard: AWS documents neither."""
+    if "*" in service or "?" in service:
+        return True
+    rest = service[len(_EC2_PREFIX) + 1 :]
+    return service.startswith((f"{_EC2_PREFIX}.", f"{_EC2_PREFIX}-")) and rest.endswith(_EC2_SUFFIXES)
 
 
 def _principal(statement: Dict[str, Any], partition: str) -> _Judged:
@@ -131,7 +158,7 @@ def _principal(statement: Dict[str, Any], partition: str) -> _Judged:
     services = _texts(named.get("Service"))
     if any(name in _services(partition) for name in services):
         return _YES
-    odd = next((name for name in services if _EC2_LIKE.fullmatch(name) and name != EC2_IN_CHINA), None)
+    odd = next((name for name in services if _may_mean_ec2(name) and name != EC2_IN_CHINA), None)
     if odd is not None:
         return _Judged(_Fit.MAYBE, f"what the service {_shown(odd)} stands for is not documented")
     if "*" in _texts(named.get("AWS")):
