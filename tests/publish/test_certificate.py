@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certificates import KEY, Authority, openssl
-from rolewatch.publish.certificate import validity
+from rolewatch.publish.certificate import pem_blocks, validity
 
 
 def pem(der: bytes) -> str:
@@ -47,6 +47,14 @@ def test_a_certificate_of_the_first_version_has_one_too(tmp_path: Path) -> None:
 def test_what_is_no_certificate_has_none(der: bytes) -> None:
     """Whatever its bytes are: nothing hangs on them, and nothing is raised."""
     assert validity(pem(der)) is None
+
+
+def test_a_block_without_an_end_is_left_out() -> None:
+    """And the others are found in time that is linear: a file may have a mebibyte of beginnings."""
+    whole = pem(b"x")
+    begins = "-----BEGIN CERTIFICATE-----\n" * 30_000
+
+    assert list(pem_blocks(f"a\n{whole}b\n{whole}{begins}")) == [whole.rstrip("\n")] * 2
 
 
 @given(st.text())

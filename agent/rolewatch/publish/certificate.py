@@ -6,12 +6,11 @@ that of RFC 5280, section 4.1: the validity is the fifth field, or the fourth wh
 
 from __future__ import annotations
 
-import re
 import ssl
 from datetime import datetime, timezone
 from typing import Iterator, NamedTuple, Optional, Tuple
 
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
 _FORMS = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}
 
@@ -23,11 +22,23 @@ class Validity(NamedTuple):
     ends: datetime
 
 
+def pem_blocks(text: str) -> Iterator[str]:
+    """Yield each certificate in *text* in PEM, from its BEGIN to its END line. One without an end is left out."""
+    begin = text.find(_BEGIN)
+    while begin >= 0:
+        end = text.find(_END, begin)
+        if end < 0:  # nor has any of those after it: to search for each would take the square of the length
+            return
+        end += len(_END)
+        yield text[begin:end]
+        begin = text.find(_BEGIN, end)
+
+
 def validity(pem: str) -> Optional[Validity]:
     """Return the validity of the first certificate in *pem*; None where there is none that can be read."""
-    match = _PEM.search(pem)
+    first = next(pem_blocks(pem), None)
     try:
-        return _validity(ssl.PEM_cert_to_DER_cert(match[0])) if match else None
+        return _validity(ssl.PEM_cert_to_DER_cert(first)) if first else None
     except (ValueError, LookupError, StopIteration):
         return None
 

@@ -16,7 +16,7 @@ from typing import Iterator, NoReturn, Optional, Tuple
 
 from rolewatch import files
 from rolewatch.errors import UnavailableError
-from rolewatch.publish.certificate import validity
+from rolewatch.publish.certificate import pem_blocks, validity
 from rolewatch.settings import TlsSettings
 
 CERT_FILE, KEY_FILE, CLIENT_CA_FILE = (f"metrics.tls.{name}" for name in ("cert_file", "key_file", "client_ca_file"))
@@ -26,7 +26,6 @@ SOON = timedelta(days=14)
 
 _LARGEST = 1 << 20
 _KEY = re.compile(r"-----BEGIN (?P<kind>[A-Z ]*)PRIVATE KEY-----")
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[\x00-\x7f]*?-----END CERTIFICATE-----")
 _PARTIAL_CHAIN = 0x80000
 """X509_V_FLAG_PARTIAL_CHAIN, which `ssl` has a name for since Python 3.10."""
 
@@ -112,7 +111,7 @@ def _blame(settings: TlsSettings, certificate: str, error: ssl.SSLError) -> NoRe
             f"holds a certificate that OpenSSL finds too weak ({error.reason}); make one with a longer key and SHA-256"
         )
         raise UnusableFileError(CERT_FILE, settings.cert_file, why) from None
-    blocks = "\n".join(_CERTIFICATE.findall(certificate))
+    blocks = "\n".join(block for block in pem_blocks(certificate) if block.isascii())
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=blocks)
     except ValueError:  # of an empty text: the one block does not end, or is no ASCII
