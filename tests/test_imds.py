@@ -1027,8 +1027,13 @@ def test_no_bytes_make_the_client_raise_or_hang(phase: Phase) -> None:
         b"Content-Encoding: " + b"gzip," * 10_000,
         b"Link: " + b"<" * 50_000,
         b"WWW-Authenticate: " + b"," * 50_000,
+        b'Content-Type: multipart/x; a="' + b";" * 60_000,
+        b'Content-Type: multipart/x; b="\r\n' + b"\r\n".join([b" " + b";" * 5_000] * 12),
+        b'X-A: a\rContent-Type: multipart/x; c="' + b";" * 8_000,
+        b'X-B: b\r\n\tc\rContent-Type: multipart/x; d="\r' + b"\r\n".join([b" " + b";" * 5_000] * 12),
+        b"X-C: c\r" + b"Content-Type: message/rfc822\r\r" * 200,
     ],
-    ids=lambda line: line[:24].decode(),
+    ids=lambda line: line[:40].decode().replace("\r", "|").replace("\n", ""),
 )
 def test_no_header_burns_time(line: bytes) -> None:
     """No parser gets 50 kB in one header, folded or not, so no poll takes long."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import io
+from http.client import LineTooLong
 from typing import Any, List, Tuple
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rolewatch.reader import SIZE, Reader
+from rolewatch.reader import LONGEST_LINE, SIZE, Reader
 
 
 class Stream(io.RawIOBase):
@@ -36,7 +37,9 @@ class Stream(io.RawIOBase):
         return count
 
 
-PIECE = st.binary(max_size=20) | st.sampled_from([b"\n", b"HTTP/1.1 200 OK\r\n", b"x" * (SIZE + 3)])
+PIECE = st.binary(max_size=20).map(lambda data: data.replace(b"\r", b"")) | st.sampled_from(
+    [b"\n", b"HTTP/1.1 200 OK\r\n", b"x" * (SIZE // 2 - 3)]
+)
 PIECES = st.lists(PIECE, max_size=6)
 CALLS = st.lists(
     st.tuples(st.sampled_from(["readline", "read", "readinto"]), st.integers(0, 40) | st.just(2 * SIZE)), max_size=12
@@ -59,8 +62,32 @@ def play(stream: Any, calls: List[Tuple[str, int]]) -> List[bytes]:  # noqa: ANN
 def test_it_reads_as_the_one_of_the_standard_library_does(pieces: List[bytes], calls: List[Tuple[str, int]]) -> None:
     """However the bytes come, and in whatever order they are asked for."""
     expected = play(io.BufferedReader(Stream(*pieces), SIZE), calls)
+    assume(all(len(line) <= LONGEST_LINE for line in b"".join(pieces).splitlines(keepends=True)))
 
     assert play(Reader(Stream(*pieces)), calls) == expected
+
+
+def test_a_line_has_a_bound() -> None:
+    """What the lines of a head are parsed with need not be linear."""
+    longest = b"x" * (LONGEST_LINE - 1) + b"\n"
+
+    assert Reader(Stream(longest)).readline() == longest
+    with pytest.raises(LineTooLong):
+        Reader(Stream(b"x" + longest)).readline()
+
+
+def test_a_line_is_one_line_to_every_parser() -> None:
+    """A carriage return ends a line for Python's e-mail parser, and for nothing that speaks HTTP."""
+    reader = Reader(Stream(b"A: b\rContent-Type: c\r\n", b"\r\r\n", b"\r\n", b"d\r"))
+
+    assert [reader.readline() for _ in range(5)] == [b"A: b Content-Type: c\r\n", b" \r\n", b"\r\n", b"d ", b""]
+
+
+def test_the_content_type_is_left_out() -> None:
+    """Nothing reads it, and `email` parses its parameters in the square of their length."""
+    reader = Reader(Stream(b"HTTP/1.1 200 OK\r\ncontent-TYPE: a\r\n", b"Content-Type: b\r\nA: b\r\n"))
+
+    assert [reader.readline() for _ in range(3)] == [b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", b""]
 
 
 @pytest.mark.parametrize("end", ["closed", "dropped"])

@@ -8,10 +8,14 @@ when the reader is closed; a body goes past it, into memory of the caller's.
 from __future__ import annotations
 
 import io
+from http.client import LineTooLong
 from typing import Any
 
 SIZE = 8192
 """Bytes of the buffer: an answer of IMDS comes whole."""
+LONGEST_LINE = 8192
+"""Bytes of a status line, a header line or the line before a chunk. IMDS's have 100."""
+_UNREAD = b"content-type:"
 _ZEROS = bytes(1024)
 
 
@@ -36,9 +40,22 @@ class Reader(io.BufferedIOBase):
         return True
 
     def readline(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
-        """Return one line with its end, of *size* bytes at most; less at the end of the stream."""
-        line = b""
+        """Return one line with its end, of *size* bytes at most; less at the end of the stream.
+
+        Raise `LineTooLong` beyond `LONGEST_LINE`. `http.client` hands the lines to the parser of e-mail, whose work for
+        a ``Content-Type`` grows with the square of its length, and which takes a carriage return within a line for the
+        end of it. So this header, which nothing here reads, is left out, and such a carriage return is made a blank.
+        """
         limit = -1 if size is None else int(size)
+        line = self._line(limit)
+        while line[: len(_UNREAD)].lower() == _UNREAD:
+            line = self._line(limit)
+        end = b"\r\n" if line.endswith(b"\r\n") else b"\n" if line.endswith(b"\n") else b""
+        return line[: len(line) - len(end)].replace(b"\r", b" ") + end
+
+    def _line(self, limit: int) -> bytes:
+        """Return one line as it came, of *limit* bytes at most unless that is negative."""
+        line = bytearray()
         while not line.endswith(b"\n") and len(line) != limit and self._filled():
             newline = self._buffer.find(b"\n", self._start, self._end)
             stop = self._end if newline < 0 else newline + 1
@@ -46,7 +63,9 @@ class Reader(io.BufferedIOBase):
                 stop = min(stop, self._start + limit - len(line))
             line += self._buffer[self._start : stop]
             self._start = stop
-        return line
+            if len(line) > LONGEST_LINE:
+                raise LineTooLong("line")
+        return bytes(line)
 
     def readinto(self, target: Any) -> int:  # noqa: ANN401 - any buffer that can be written
         """Fill *target*, and return how many bytes that took: fewer only at the end of the stream."""
