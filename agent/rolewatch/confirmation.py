@@ -14,7 +14,7 @@ from typing import Iterator, Mapping, Optional, Tuple
 
 from rolewatch import files
 from rolewatch.decoding import Fields
-from rolewatch.documents import name, timestamp
+from rolewatch.documents import name, timestamp, whole_number
 from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, Fault
 from rolewatch.model import Finding, rfc3339
@@ -97,7 +97,7 @@ class ConfirmationFile:
 def decode(text: str) -> Confirmation:
     """Return the confirmation that *text* describes. Raise `ConfirmationError` where it is none."""
     try:
-        document = Fields(json.loads(text))
+        document = Fields(json.loads(text, parse_int=whole_number))
         schema = document.get("schema")
         decided, findings = set(_decided(document)), tuple(_findings(document))
         polled, instance_id = document.get("polled"), document.get("instance_id")

@@ -46,6 +46,7 @@ _SECRET = re.compile(
 )
 """A secret as IMDS writes it: no quote and no escape in it. It may be cut off, or spoilt by any other byte."""
 _VISIBLE = re.compile(rb"[!-~]+")
+_MOST_DIGITS = 20
 FINGERPRINT = 8
 """Hex digits by which a set of credentials is known."""
 
@@ -168,6 +169,16 @@ def name_pattern(body: Body) -> Optional[str]:
 def name(text: str) -> Optional[str]:
     """Return *text* where it can be the name of a role or instance profile, else None."""
     return _shown(_NAME, text)
+
+
+def whole_number(digits: str) -> int:
+    """Return the number that *digits* are in JSON. Raise `ValueError` where it is longer than any that is written here.
+
+    Python before 3.9.14 reads ten thousand digits in the square of that.
+    """
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError
+    return int(digits)
 
 
 def timestamp(text: Optional[str]) -> Optional[datetime]:

@@ -14,6 +14,7 @@ from typing import Any, Dict, Optional
 
 from rolewatch import cadence, files
 from rolewatch.decoding import Fields, text
+from rolewatch.documents import whole_number
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
 from rolewatch.memory import Attached, Memory, Served, Watched
@@ -54,7 +55,7 @@ class StateFile:
             message = f"{self.path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
             raise StateFileError(message) from None
         try:
-            memory = _decode(Fields(json.loads(content)))
+            memory = _decode(Fields(json.loads(content, parse_int=whole_number)))
         except (ValueError, RecursionError):
             message = f"{self.path}: not a state file of version {VERSION}"
             raise StateFileError(message) from None

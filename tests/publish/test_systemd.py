@@ -214,8 +214,9 @@ def test_where_the_module_is_missing_it_says_what_to_install(monkeypatch: pytest
         ({"WATCHDOG_USEC": ""}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
         ({"WATCHDOG_USEC": "-5"}, None),
+        ({"WATCHDOG_USEC": "9" * 5000}, None),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:50],
 )
 def test_the_sign_of_life_is_due_at_half_the_limit(environ: Dict[str, str], interval: Optional[float]) -> None:
     """As sd_watchdog_enabled(3) advises; a variable that is meant for another process, or is no number, sets none."""

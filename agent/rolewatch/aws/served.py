@@ -61,7 +61,7 @@ def fetch(client: Client) -> Optional[Keys]:
 
 def _keys(role: str, body: bytearray) -> Optional[Keys]:
     try:
-        loaded = json.loads(body.decode("utf-8"))
+        loaded = json.loads(body.decode("utf-8"), parse_int=str)
     except (ValueError, RecursionError):  # it holds the whole document, and ends here
         return None
     if not isinstance(loaded, dict):

@@ -19,6 +19,8 @@ from rolewatch.errors import UsageError
 from rolewatch.model import Report
 from rolewatch.publish.status_line import status_line
 
+_MOST_DIGITS = 20
+"""Of a number of microseconds: 64 bits."""
 _NOTIFY, _LISTEN = "NOTIFY_SOCKET", "LISTEN_FDS"
 _LISTENING = (_LISTEN, "LISTEN_PID", "LISTEN_FDNAMES")
 
@@ -110,7 +112,7 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> Optional[float]:
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     text = environ.get("WATCHDOG_USEC", "")
-    limit = int(text) if text.isdecimal() else 0
+    limit = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
     return limit / 2 / 1_000_000 if limit else None
 
 
