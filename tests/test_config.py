@@ -201,9 +201,24 @@ def test_a_problem_has_its_line_and_says_what_to_write(etc: Path, text: str, pro
         ('[poll]\ninterval = "5', ":2: is not valid TOML: "),
         ("a = " + "1" * 5000, ": is not valid TOML: a number is impossible."),
         ("a = " + "[" * 30_000, ": is nested too deeply"),
+        ("a" + ".a" * 200 + " = 1", ": is nested too deeply"),
+        ('"a"' + '."a"' * 200 + " = 1", ": is nested too deeply"),
+        ('a = { b = """\n""""", ' + "a." * 200 + "a = 1 }", ": is nested too deeply"),
+        ("a = { b = '''\n''''', " + "a." * 200 + "a = 1 }", ": is nested too deeply"),
         ("[log]\nlevel = 2026-02-31\n", ":2:9: is not valid TOML: Invalid date or datetime"),
     ],
-    ids=["header", "twice", "unclosed", "digits", "deep", "date"],
+    ids=[
+        "header",
+        "twice",
+        "unclosed",
+        "digits",
+        "deep",
+        "dotted",
+        "quoted",
+        "behind texts",
+        "behind literals",
+        "date",
+    ],
 )
 def test_what_is_no_toml_is_told_with_line_and_column(etc: Path, text: str, start: str) -> None:
     """The parser's own words, behind the file."""
@@ -212,6 +227,14 @@ def test_what_is_no_toml_is_told_with_line_and_column(etc: Path, text: str, star
     (problem,) = problems(etc)
 
     assert problem.startswith(f"rolewatch.toml{start}")
+
+
+def test_dots_in_texts_and_comments_are_no_depth(etc: Path) -> None:
+    """A list of many names on one line, and a line drawn with dots."""
+    names = ", ".join(f"\"app.{number}\", 'it.{number}'" for number in range(150))
+    (etc / "rolewatch.toml").write_text(f"# {'.' * 300}\n[expect]\nrole = [{names}]  # don't. \"{'.' * 300}\n")
+
+    assert len(load(etc).settings.expect.role) == 300
 
 
 def test_a_key_that_is_written_with_escapes_is_told_without_a_line(etc: Path) -> None:

@@ -13,8 +13,19 @@ from rolewatch.config.locate import Path, locate
 from rolewatch.config.values import shown
 
 _PLACE = re.compile(r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
-_MOST_DOTS = 4000
-"""In one line: more than a list of names may need."""
+_MOST_DOTS = 100
+"""In one line, outside of texts and comments: the longest key of ours has three parts."""
+_TEXT_OR_COMMENT = re.compile(
+    r"""
+      \"{3} (?: [^"\\] | \\. | "(?!"") )* (?: "{3,5} )?
+    | " (?: [^"\\\n] | \\. )* "?
+    | '{3} (?: [^'] | '(?!'') )* (?: '{3,5} )?
+    | ' [^'\n]* '?
+    | \# [^\n]*
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""Also without its end, so that no attempt fails after a long way, and the next character has to try it again."""
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
@@ -77,8 +88,8 @@ def _parse(file: str, text: str, gathered: Gathered) -> Dict[str, object]:
     # tomli is the same for Pythons without tomllib. Neither is loaded where there is no file.
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        # Its time goes with the square of a key's parts: ten seconds for one as long as a file may be.
-        if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+        # tomllib takes the square of a key's parts: ten seconds for a key as long as a file may be.
+        if any(line.count(".") > _MOST_DOTS for line in _TEXT_OR_COMMENT.sub("", text).split("\n")):
             raise RecursionError  # noqa: TRY301 - as tomllib says it of brackets
         tables: Dict[str, object] = tomllib.loads(text)
     except RecursionError:

@@ -21,6 +21,8 @@ SHIPPED_FILE = Path("packaging/rolewatch.toml")
 DOCUMENTATION = Path("docs/configuration.md")
 BEGIN, END = "<!-- generated: settings -->", "<!-- end of what is generated -->"
 _WIDTH = 100
+_TABLE = re.compile(r"``\[([\w.]+)\]``: (.*)", re.DOTALL)
+_MARKUP = re.compile(r"([*\[\]<>_])")
 _HEAD = """\
 rolewatch's settings. Each stands here at its default, behind a #: remove it to change the setting.
 
@@ -36,7 +38,7 @@ def meanings() -> Dict[str, str]:
     found: Dict[str, str] = {}
     for node in ast.parse(inspect.getsource(settings)).body:
         document = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else None
-        table = re.match(r"``\[([\w.]+)\]``: (.*)", document or "", re.DOTALL)
+        table = _TABLE.match(document or "")
         if isinstance(node, ast.ClassDef) and table:
             found[table[1]] = _on_one_line(table[2])
             for field, text in zip(node.body, node.body[1:]):
@@ -105,7 +107,7 @@ def render_tables() -> str:
 def _cell(text: str) -> str:
     """Return *text* as a cell of a Markdown table, in which no character outside of code means anything."""
     parts = text.replace("|", "\\|").split("`")
-    parts[::2] = [re.sub(r"([*\[\]<>_])", r"\\\1", part) for part in parts[::2]]
+    parts[::2] = [_MARKUP.sub(r"\\\1", part) for part in parts[::2]]
     return "`".join(parts)
 
 

@@ -14,6 +14,7 @@ MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
 PATIENCE = 10.0
 """Seconds that a client has for its request."""
+_SLASHES = re.compile("//+")
 _LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8000}) HTTP/1\.[01]", re.ASCII)
 
 
@@ -43,7 +44,7 @@ class Request:
     @property
     def plain_path(self) -> str:
         """The path unquoted, runs of slashes made one: scripts that write ``meta-data//ami-id`` are about."""
-        return re.sub("/{2,}", "/", unquote(self.path))
+        return _SLASHES.sub("/", unquote(self.path))
 
 
 @dataclass(frozen=True)
