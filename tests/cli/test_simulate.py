@@ -232,6 +232,7 @@ def test_a_json_list_is_versioned(capsys: pytest.CaptureFixture[str]) -> None:
         (["--listen", "127.0.0.1"], "HOST:PORT"),
         (["--listen", "::1:80"], "HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "HOST:PORT"),
+        (["--listen", "127.0.0.1:" + "0" * 5000], "HOST:PORT"),
         (["--listen", "imds.example:80"], "HOST:PORT"),
     ],
 )

@@ -481,6 +481,7 @@ def test_localhost_is_known_without_asking() -> None:
         "http://127.0.0.1:10169",
         "127.0.0.1:1\n",
         "\x00:1",
+        "a" * 70 + ":1",
     ],
 )
 def test_what_is_no_address_is_refused(wrong: str) -> None:

@@ -23,6 +23,7 @@ CONTROL = "127.0.0.1:1339"
 STOPS = (signal.SIGINT, signal.SIGTERM)
 IMDS_IPV6 = ipaddress.IPv6Address("fd00:ec2::254")
 MAX_PORT = 65535
+_MOST_DIGITS = 5
 MAX_USER_DATA = 16384
 """Bytes of user-data, before it is base64-encoded (EC2 user guide, "Run commands when you launch", 2026-11)."""
 _LONGEST_PATH = 200
@@ -143,7 +144,7 @@ def address(text: str, option: str, *, anywhere: bool) -> Tuple[str, int]:
         ip = ipaddress.ip_address(host[1:-1] if bracketed else host)
     except ValueError:
         ip = None
-    fits = port.isascii() and port.isdigit() and int(port[:6]) <= MAX_PORT
+    fits = port.isascii() and port.isdigit() and len(port) <= _MOST_DIGITS and int(port) <= MAX_PORT
     if not colon or not fits or ip is None or bracketed != (ip.version == 6):  # noqa: PLR2004 - the IP version
         message = (
             f"{option} {text!r} is no address: write HOST:PORT with an IP address, such as {LISTEN} or [::1]:1338."

@@ -78,7 +78,7 @@ def _bind(address: str, backlog: int) -> socket.socket:
         family, _, _, _, resolved = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_PASSIVE
         )[0]
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: a part of it is too long for any name
         raise ConfigError(
             f"Cannot listen on {address!r}: {host!r} is no IP address. Names are not looked up; write the address, "
             "localhost, or * for every address."
