@@ -15,7 +15,7 @@ from rolewatch.text import printable
 
 _KEY = re.compile(r"([A-Za-z_]{1,40})\s*[=:]\s*\S")
 _LONGEST_SECTION = 128
-_LARGEST = 1 << 20
+_LARGEST = 1 << 18
 """Bytes of a file; one of a thousand profiles has 200 kB."""
 
 GIVING = frozenset(

@@ -1,0 +1,200 @@
+"""The work for every text from outside is linear in its length: found in the source, and measured.
+
+Twice the input costs at most 2.5 times the CPU, at the largest input that each parser accepts. tests/parsers.py has the
+inputs, and says how to add one.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import gc
+import logging
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, Iterator, List, NamedTuple, Set, Tuple, Type, Union
+
+import pytest
+
+from parsers import DECODERS, OWN_TEXTS, PARSERS, REFUSALS, Parser, Place, text_of
+
+PACKAGE = Path(__file__).parents[1] / "agent" / "rolewatch"
+MATCHING = {"match", "fullmatch", "search", "finditer", "findall", "sub", "subn"}
+SPLITTING = {"split", "rsplit", "splitlines", "partition", "rpartition"}
+STEEPEST = 2.5
+"""How much more twice the input may cost."""
+NOTHING = 0.004
+"""CPU seconds. A largest input that costs less holds up nobody, and is too short to be measured."""
+TOO_LONG = 2.0
+"""CPU seconds that no input may cost."""
+SHIFTS = (9, 7, 5, 3, 1, 0)
+"""The sizes that are tried first, as shifts of the largest."""
+TRIES = 8
+
+
+class Found(NamedTuple):
+    """A function that uses a parser's tools."""
+
+    file: str
+    line: int
+    name: str
+    """As `OWN_TEXTS` has it: ``config.document._parse``."""
+
+
+def found() -> Iterator[Found]:
+    """Yield every function of the package that matches, splits or decodes a text."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).replace(".__init__", "")
+        yield from _found_in(ast.parse(path.read_text(encoding="utf-8")), str(path), module)
+
+
+_Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
+
+
+def _found_in(node: ast.AST, file: str, name: str) -> Iterator[Found]:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and any(map(_parses, _own(node))):
+        yield Found(file, min([node.lineno, *(each.lineno for each in node.decorator_list)]), name)
+    for child in ast.iter_child_nodes(node):
+        inner = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        yield from _found_in(child, file, f"{name}.{child.name}" if inner else name)  # type: ignore[attr-defined]
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is in *node*, but not what is in functions in it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield child
+            yield from _own(child)
+
+
+def _parses(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name):
+        return node.func.id in DECODERS
+    if not isinstance(node.func, ast.Attribute) or isinstance(node.func.value, ast.Constant):
+        return False
+    return node.func.attr in MATCHING | SPLITTING | DECODERS
+
+
+def is_of_own_texts(function: Found) -> bool:
+    """Return whether `OWN_TEXTS` names *function*, its module or its room."""
+    return any(
+        function.name.startswith(name) if name.endswith((".", "_route")) else function.name == name
+        for name in OWN_TEXTS
+    )
+
+
+@pytest.fixture(name="place", scope="module")
+def a_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Give the parsers something to read from. What urllib3 logs, which nobody hears but pytest, is not measured."""
+    with contextlib.ExitStack() as opened:
+        opened.callback(logging.disable, logging.NOTSET)
+        logging.disable()
+        yield Place(tmp_path_factory.mktemp("parsers"), opened)
+
+
+def cost(parser: Parser, text: str, place: Place) -> float:
+    """Return the CPU seconds that *parser* takes for *text*."""
+    began = time.process_time()
+    with contextlib.suppress(*REFUSALS):
+        parser.run(text, place)
+    return time.process_time() - began
+
+
+def steepness(parser: Parser, frame: str, unit: str, place: Place) -> float:
+    """Return how many times more the largest input costs than half of it; 0 where it costs next to nothing.
+
+    The least of several tries: a machine that is busy with other things is not what is measured.
+    """
+    # Upwards, for what is not linear might never come back from the largest.
+    for shift in SHIFTS:
+        whole = cost(parser, text_of(frame, unit, parser.largest >> shift), place)
+        if whole > TOO_LONG:
+            return float("inf")
+    if whole < NOTHING:
+        return 0.0
+    half_text, whole_text = (text_of(frame, unit, length) for length in (parser.largest // 2, parser.largest))
+    half = cost(parser, half_text, place)
+    for _ in range(TRIES):
+        if whole <= STEEPEST * half:
+            break
+        half, whole = min(half, cost(parser, half_text, place)), min(whole, cost(parser, whole_text, place))
+    return whole / half
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_twice_the_input_costs_twice_the_work(name: str, place: Place) -> None:
+    """Whatever is repeated, and wherever: no input holds up the daemon, or a command, for longer than its length."""
+    parser = PARSERS[name]
+    gc.disable()
+    try:
+        steep = {each: steepness(parser, *each, place) for each in parser.inputs()}
+    finally:
+        gc.enable()
+
+    assert {each: times for each, times in steep.items() if times > STEEPEST} == {}
+
+
+def test_every_parser_of_the_package_is_measured(tmp_path: Path) -> None:
+    """A function that parses is reached by an input of tests/parsers.py, or its texts are our own, and it is named there."""
+    reached: Set[Tuple[str, int]] = set()
+
+    def note(frame: FrameType, event: str, _: Any) -> None:  # noqa: ANN401 - as `sys.setprofile` has it
+        if event == "call":
+            reached.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
+
+    with contextlib.ExitStack() as profiled:
+        profiled.callback(sys.setprofile, sys.getprofile())
+        profiled.callback(threading.setprofile, None)
+        threading.setprofile(note)
+        place = Place(tmp_path, profiled)
+        sys.setprofile(note)
+        for parser in PARSERS.values():
+            for frame, unit in parser.inputs():
+                with contextlib.suppress(*REFUSALS):
+                    parser.run(text_of(frame, unit, 100), place)
+    functions = list(found())
+
+    assert functions
+    assert [
+        f"{each.file}:{each.line}: {each.name} parses, and no input in tests/parsers.py reaches it"
+        for each in functions
+        if (each.file, each.line) not in reached and not is_of_own_texts(each)
+    ] == []
+
+
+def test_every_reason_is_for_a_function_that_is_there() -> None:
+    """What is gone, or no longer parses, needs no exception."""
+    names = [each.name for each in found()]
+
+    assert [
+        reason
+        for reason in OWN_TEXTS
+        if not any(name.startswith(reason) if reason.endswith((".", "_route")) else name == reason for name in names)
+    ] == []
+
+
+def test_every_expression_is_compiled_at_the_top_of_its_module() -> None:
+    """There `make lint` finds it, and whether it backtracks."""
+    wrong: List[str] = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inner = {id(node) for outer in ast.walk(tree) if isinstance(outer, _FUNCTIONS) for node in ast.walk(outer)}
+        wrong += [
+            f"{path}:{node.lineno}: re.{node.func.attr}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "re"
+            and (node.func.attr in MATCHING | {"split"} or (node.func.attr == "compile" and id(node) in inner))
+        ]
+
+    assert wrong == []
+
+
+_FUNCTIONS: Tuple[Type[ast.AST], ...] = (ast.FunctionDef, ast.AsyncFunctionDef)
