@@ -54,10 +54,12 @@ test-on: $(READY)
 check: lint types test ## what has to pass before a change goes in
 
 .PHONY: lint
-lint: $(READY) ## ruff, and shellcheck for the scripts
+lint: $(READY) ## ruff, shellcheck for the scripts, and recheck for regular expressions that backtrack
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@if [ -x $(BIN)/shellcheck ]; then $(BIN)/shellcheck $(SCRIPTS); fi
+	@if [ -x $(BIN)/redos-linter ]; then $(BIN)/python tests/redos.py; \
+		else echo "recheck needs Python 3.10: not run"; fi
 
 .PHONY: types
 types: $(READY) ## mypy, strict

@@ -140,7 +140,7 @@ def test_twice_the_input_costs_twice_the_work(name: str, place: Place) -> None:
 
 
 def test_every_parser_of_the_package_is_measured(tmp_path: Path) -> None:
-    """A function that parses is reached by an input of tests/parsers.py, or its texts are our own, and it is named there."""
+    """Each function that parses is reached by an input of tests/parsers.py, or named there as one of our own texts."""
     reached: Set[Tuple[str, int]] = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:  # noqa: ANN401 - as `sys.setprofile` has it
