@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Mapping
 
-from rolewatch.cli.generate import fill
+from pages.generate import fill
 
 PAGES = (Path("docs/install.md"),)
 _MARK = re.compile(r"^<!-- begin: (packaging/\S+), generated -->$", re.MULTILINE)

@@ -11,9 +11,9 @@ from typing import Iterator, List, Mapping
 from docutils.core import publish_string
 
 from command_line import Command, commands
+from pages.settings import meanings
 from rolewatch.config.environment import SDK_VARIABLES
 from rolewatch.config.keys import KEYS, TABLES
-from rolewatch.config.reference import meanings
 from rolewatch.config.written import written
 from rolewatch.faults import FAULTS
 

@@ -46,8 +46,6 @@ MAY_IMPORT = {
     # The words for people, made of the table of faults.
     "explain": {"faults", "model", "shell", "text"},
     "tell": {"explain", "faults", "model", "text"},
-    "catalog": {"catalog_events", "explain", "faults", "model", "publish", "shell"},
-    "catalog_events": {"faults", "model"},
     # What Prometheus is to tell, made of the table of faults.
     "alerts": {"explain", "faults"},
     # publish tells and never decides.
@@ -94,7 +92,6 @@ MAY_OPEN_FILES = {
     "__init__.py": "its own metadata, beside the package",
     "aws/host.py": "files of the kernel",
     "cli/__init__.py": "/dev/null",
-    "cli/generate.py": "pages of the repository",
     "cli/output.py": "/dev/null",
     "cli/run.py": "a file of the kernel",
     "cli/simulate.py": "a file that a person names, which may be a pipe",

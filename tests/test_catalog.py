@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Dict
 
 import pytest
 
-from rolewatch import catalog
+from pages import catalog
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.model import EVENT_FIELDS, EventKind
 from rolewatch.publish.message_ids import MESSAGE_IDS

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch import config
-from rolewatch.config.keys import KEYS, TABLES
-from rolewatch.config.reference import (
+from pages.settings import (
     BEGIN,
     END,
     SHIPPED_FILE,
@@ -21,6 +19,8 @@ from rolewatch.config.reference import (
     render_tables,
     renew,
 )
+from rolewatch import config
+from rolewatch.config.keys import KEYS, TABLES
 from rolewatch.config.written import as_toml
 from rolewatch.settings import ExpectSettings, ImdsSettings, PollSettings, Settings, StateSettings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch.cli.generate import fill, generate
+from pages.generate import fill, generate
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = generate(ROOT)

@@ -9,9 +9,9 @@ from datetime import datetime, timezone
 
 import pytest
 
+from pages.catalog import render
+from pages.runbooks import subjects
 from rolewatch.alerts import Options, alerts
-from rolewatch.catalog import render
-from rolewatch.cli.runbook_page import subjects
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS

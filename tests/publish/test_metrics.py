@@ -13,13 +13,14 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 import pytest
 
+from pages.metrics import markdown
 from promises import Area, Measured, promise
 from publish.pages import parse_openmetrics, parse_text
 from publish.snapshots import FIRST, ILL, OK, PUBLISHERS, STATUS, UNKNOWN, active, report
 from rolewatch import documents
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.model import AgentStatus, FailureLabel, Snapshot, State
-from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES, markdown
+from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES
 from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.samples import MOST_NAMES, OTHER
 
@@ -398,7 +399,7 @@ def test_a_first_report_that_knows_nothing_makes_a_page() -> None:
 
 
 def test_the_documentation_has_the_table() -> None:
-    """docs/metrics.md holds every row as the code has it. The table is made by `metric_table.markdown`."""
+    """docs/metrics.md holds every row as the code has it. The table is made by `pages.metrics`."""
     lines = DOCUMENTATION.read_text(encoding="utf-8").splitlines()
     begin, end = lines.index("<!-- begin: metrics, generated -->"), lines.index("<!-- end: metrics, generated -->")
 

@@ -8,7 +8,7 @@ from the first scrape on, no ids and no ARNs in labels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import Tuple
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,3 @@ PROCESS_FAMILIES = (
     "process_max_fds",
 )
 """What is exported of prometheus-client's process collector. Virtual memory says nothing about a Python process."""
-
-
-def markdown() -> List[str]:
-    """Return the lines of the table in docs/metrics.md."""
-    rows = [
-        f"| `{family.name}` | {family.kind} | {', '.join(f'`{label}`' for label in family.labels)} "
-        f"| {family.help} | {family.absent} |"
-        for family in FAMILIES
-    ]
-    return ["| metric | type | labels | meaning | not there |", "|---|---|---|---|---|", *rows]

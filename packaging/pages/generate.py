@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Iterable, Mapping
 
 import rolewatch
-from rolewatch import catalog
+from pages import alerts, catalog, faults, metrics, runbooks, settings
 from rolewatch.alerts import Options
-from rolewatch.alerts import table as alert_table
 from rolewatch.alerts.rule_file import rule_file
-from rolewatch.cli import fault_page, runbook_page, simulate
-from rolewatch.config import reference
-from rolewatch.publish import metric_table
+from rolewatch.cli import simulate
 
 
 def generate(root: Path) -> Mapping[Path, str]:
@@ -21,20 +18,20 @@ def generate(root: Path) -> Mapping[Path, str]:
     Of a page that is generated in part, the written part is read from the disk.
     """
     readme, states, simulator = root / "README.md", root / "docs/states.md", root / "docs/simulator.md"
-    settings, metrics = root / reference.DOCUMENTATION, root / "docs/metrics.md"
-    alerts = root / "docs/alerts.md"
+    settings_page, metrics_page = root / settings.DOCUMENTATION, root / "docs/metrics.md"
+    alerts_page = root / "docs/alerts.md"
     return {
-        root / "docs/faults.md": fault_page.page(),
+        root / "docs/faults.md": faults.page(),
         root / "packaging/catalog/rolewatch.catalog": catalog.render(),
         root / "packaging/prometheus/rolewatch.rules.yml": rule_file(
             Options(runbooks=rolewatch.project_url("Runbooks"))
         ),
-        root / reference.SHIPPED_FILE: reference.render_file(),
-        settings: reference.renew(settings.read_text(encoding="utf-8")),
-        states: _filled(states, "faults", fault_page.table("faults.md")),
-        metrics: _filled(metrics, "metrics", metric_table.markdown()),
-        alerts: _filled(alerts, "alerts", alert_table.markdown()),
-        readme: _filled(readme, "faults", fault_page.table("docs/faults.md")),
+        root / settings.SHIPPED_FILE: settings.render_file(),
+        settings_page: settings.renew(settings_page.read_text(encoding="utf-8")),
+        states: _filled(states, "faults", faults.table("faults.md")),
+        metrics_page: _filled(metrics_page, "metrics", metrics.markdown()),
+        alerts_page: _filled(alerts_page, "alerts", alerts.markdown()),
+        readme: _filled(readme, "faults", faults.table("docs/faults.md")),
         simulator: _filled(simulator, "scenarios", simulate.listing("markdown")),
         **_runbooks(root / "docs/runbooks"),
     }
@@ -42,11 +39,11 @@ def generate(root: Path) -> Mapping[Path, str]:
 
 def _runbooks(home: Path) -> Mapping[Path, str]:
     """Return the runbooks, whose tables' parts are filled in; the rest of each page is written by hand."""
-    pages = {home / "README.md": _filled(home / "README.md", "index", runbook_page.index())}
-    for name in runbook_page.subjects():
+    pages = {home / "README.md": _filled(home / "README.md", "index", runbooks.index())}
+    for name in runbooks.subjects():
         page = home / f"{name}.md"
         text = page.read_text(encoding="utf-8")
-        for what, lines in runbook_page.blocks(name).items():
+        for what, lines in runbooks.blocks(name).items():
             text = fill(text, what, lines, name=page.name)
         pages[page] = text
     return pages

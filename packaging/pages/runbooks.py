@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, Mapping, Tuple
 
+from pages.alerts import prose
 from rolewatch import tell
 from rolewatch.alerts import Alert, Options, alerts
 from rolewatch.alerts.credentials import alert_name
-from rolewatch.alerts.prose import prose
 from rolewatch.cli.fault_page import raised_when, remedies
 from rolewatch.explain import explain
 from rolewatch.faults import FAULTS, Entry, Fault

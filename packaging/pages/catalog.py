@@ -11,7 +11,7 @@ from __future__ import annotations
 import textwrap
 from typing import Iterator, List, Sequence
 
-from rolewatch.catalog_events import EVENTS
+from pages.catalog_events import EVENTS
 from rolewatch.explain import Explained, explain
 from rolewatch.faults import FAULTS, PLACEHOLDERS, Entry
 from rolewatch.model import EVENT_FIELDS

@@ -1,7 +1,10 @@
-"""The text of an alert as a page shows it: with a word wherever Prometheus fills something in."""
+"""The alerts as the table of docs/alerts.md."""
 
 from __future__ import annotations
 
+from typing import List
+
+from rolewatch.alerts import Options, alerts
 from rolewatch.alerts.nouns import INSTANCE
 
 _WORDS = (
@@ -24,3 +27,16 @@ def prose(text: str) -> str:
     for template, word in _WORDS:
         text = text.replace(template, word)
     return text
+
+
+def markdown() -> List[str]:
+    """Return the lines of the table."""
+    return [
+        "| alert | severity | after | tells | runbook |",
+        "|---|---|---|---|---|",
+        *(
+            f"| `{alert.name}` | {alert.severity} | {alert.wait} | {prose(alert.summary)} "
+            f"| [{alert.runbook}](runbooks/{alert.runbook}.md) |"
+            for alert in alerts(Options())
+        ),
+    ]
