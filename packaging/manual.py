@@ -12,9 +12,9 @@ from docutils.core import publish_string
 
 from command_line import Command, commands
 from pages.settings import meanings
-from rolewatch.config.environment import SDK_VARIABLES
 from rolewatch.config.keys import KEYS, TABLES
-from rolewatch.config.written import written
+from rolewatch.config.sources import SDK_VARIABLES
+from rolewatch.config.toml_document import written
 from rolewatch.faults import FAULTS
 
 DIRECTORY = Path("packaging/man")

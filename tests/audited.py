@@ -13,19 +13,19 @@ from typing import List
 
 from auditor import Auditor
 from builders import START, UPTIME
-from rolewatch.imds import Client
-from rolewatch.model import AgentStatus, Moment, Report
-from rolewatch.publish.entries import Entry
-from rolewatch.publish.http import Endpoint
-from rolewatch.publish.lines import as_json, for_terminal
-from rolewatch.publish.logs import event_logger
+from rolewatch.http import Endpoint
+from rolewatch.http.request import Request
+from rolewatch.imds.client import Client
+from rolewatch.monitor.loop import Clock, Setup, Watch
+from rolewatch.monitor.state_file import MAX_SIZE, StateFile
+from rolewatch.observation import Moment
+from rolewatch.publish import AgentStatus, Report
+from rolewatch.publish.journal import event_logger
+from rolewatch.publish.journal_entry import Entry, as_json, for_terminal
+from rolewatch.publish.journald import encode
 from rolewatch.publish.metrics import Metrics
-from rolewatch.publish.native import encode
-from rolewatch.publish.request import Request
-from rolewatch.publish.status_line import status_line
+from rolewatch.publish.systemd import status_line
 from rolewatch.settings import Settings
-from rolewatch.state_file import MAX_SIZE, StateFile
-from rolewatch.watch import Clock, Setup, Watch
 
 BOOT = "0d1c9d7c-0000-4000-8000-000000000000"
 

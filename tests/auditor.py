@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Dict, Sequence, Set
 
-from rolewatch.cadence import KEPT
-from rolewatch.faults import IMDS_FAULTS, Fault
-from rolewatch.memory import Memory
-from rolewatch.model import EVENT_FIELDS, Event, EventKind, Snapshot, State, rfc3339
+from rolewatch.faults.entry import IMDS_FAULTS
+from rolewatch.monitor.memory import Memory
+from rolewatch.monitor.rotation import KEPT
+from rolewatch.publish import Event, Snapshot
 from rolewatch.settings import LimitSettings
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, State
 
 
 class Auditor:

@@ -7,31 +7,26 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from rolewatch import track
-from rolewatch.classify import Known, classify
-from rolewatch.confirmation import DECIDED_BY
-from rolewatch.faults import Fault
-from rolewatch.memory import Memory
-from rolewatch.model import (
+from rolewatch import monitor
+from rolewatch.monitor.classify import Known, Verdict, classify
+from rolewatch.monitor.confirmation import DECIDED_BY
+from rolewatch.monitor.memory import Memory
+from rolewatch.observation import (
     Absent,
     Answered,
     Credentials,
-    Event,
-    EventKind,
     Failure,
     Identity,
     Moment,
     Observation,
-    Phase,
     ProfileInfo,
-    Reason,
     RoleListing,
-    Snapshot,
     Unanswered,
-    Verdict,
-    rfc3339,
 )
+from rolewatch.publish import Event, Snapshot
 from rolewatch.settings import LimitSettings, Settings
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import EventKind, Fault, Phase, Reason
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 """The true time at which every test begins."""
@@ -157,10 +152,10 @@ class Lookout:
             seen = replace(seen, date=seen.date and seen.date + (self.now.utc - START))
         else:
             self.now = now
-        memory, recognised = track.recognise(self.memory, seen, self.now)
-        known = track.known(memory, seen, self.settings, self.now)
+        memory, recognised = monitor.recognise(self.memory, seen, self.now)
+        known = monitor.known(memory, seen, self.settings, self.now)
         verdict = classify(seen, known, self.settings.limits, self.now)
-        self.memory, events = track.advance(memory, seen, verdict, self.settings, self.now)
+        self.memory, events = monitor.advance(memory, seen, verdict, self.settings, self.now)
         self.told += [(self.now, event) for event in (*recognised, *events)]
         return self.snapshot()
 
@@ -172,7 +167,7 @@ class Lookout:
 
     def snapshot(self) -> Snapshot:
         """Return what may be told now."""
-        return track.snapshot_of(self.memory, self.settings, self.now)
+        return monitor.snapshot_of(self.memory, self.settings, self.now)
 
     def standing(self) -> Tuple[Fault, ...]:
         """Return the faults that stand."""

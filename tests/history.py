@@ -29,23 +29,13 @@ from builders import (
     unanswered,
     without_role,
 )
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, IMDS_FAULTS, Fault
-from rolewatch.memory import Memory
-from rolewatch.model import (
-    Absent,
-    Answered,
-    Credentials,
-    EventKind,
-    Identity,
-    Moment,
-    Observation,
-    Phase,
-    Reason,
-    RoleListing,
-    State,
-)
+from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
+from rolewatch.faults.entry import IMDS_FAULTS
+from rolewatch.monitor.memory import Memory
+from rolewatch.monitor.state_file import MAX_SIZE, StateFile
+from rolewatch.observation import Absent, Answered, Credentials, Identity, Moment, Observation, RoleListing
 from rolewatch.settings import ExpectSettings, Settings
-from rolewatch.state_file import MAX_SIZE, StateFile
+from rolewatch.vocabulary import EventKind, Fault, Phase, Reason, State
 
 OTHERS = frozenset(Fault) - set(IMDS_FAULTS) - set(CONFIRMED_FAULTS)
 OF_CREDENTIALS = frozenset(

@@ -7,19 +7,18 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import strategies as st
 
 from builders import PROFILE, PROFILE_ID, ROLE, START
-from rolewatch.model import (
+from rolewatch.observation import (
     Absent,
     Answered,
     Credentials,
     Failure,
     Identity,
     Observation,
-    Phase,
     ProfileInfo,
-    Reason,
     RoleListing,
     Unanswered,
 )
+from rolewatch.vocabulary import Phase, Reason
 
 NEAR = st.integers(min_value=-30_000, max_value=30_000).map(lambda seconds: START + timedelta(seconds=seconds))
 TIMES = st.one_of(

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from typing import Iterator, List, Mapping, Union
 
 from rolewatch.errors import ImdsError
-from rolewatch.imds import TOKEN_HEADER, Answer, Client
-from rolewatch.model import Failure
+from rolewatch.imds.client import TOKEN_HEADER, Answer, Client
+from rolewatch.imds.transport import MAX_BODY
+from rolewatch.observation import Failure
 from rolewatch.settings import ImdsSettings
-from rolewatch.wire import MAX_BODY
 
 _PATH = re.compile(r"(api/token|[a-z-]+(/[a-z-]+)*(/[A-Za-z0-9_.~%-]{0,400})?)")
 """What may be asked: our own words, and one quoted segment behind them."""

@@ -21,19 +21,30 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 from prometheus_client.exposition import choose_encoder
 
 import builders
-from rolewatch import classify, config, confirmation, documents, explain, tell
-from rolewatch.aws import api, host, preflight_names, reads, refusals, served, shadow, trust
-from rolewatch.cli import history, simulate, state, timeline
+from rolewatch import authority, config, files, http, shell
+from rolewatch.aws import client, credentials, queries, trust_policy
+from rolewatch.aws.diagnose import credential_overrides
+from rolewatch.aws.diagnose.host import look
+from rolewatch.aws.preflight import names
+from rolewatch.cli import history, journal_reader, poll_once, simulate
 from rolewatch.config.keys import KEYS
 from rolewatch.errors import RolewatchError
-from rolewatch.faults import Fault
-from rolewatch.imds import Client
-from rolewatch.publish import certificate, http, listeners, metrics, tls
-from rolewatch.publish.request import BadRequestError, RequestParser
-from rolewatch.publish.server import MAX_HEAD
+from rolewatch.faults import explain
+from rolewatch.http import tls
+from rolewatch.http.host_check import own_names
+from rolewatch.http.request import BadRequestError, RequestParser
+from rolewatch.http.server import MAX_HEAD
+from rolewatch.http.server import bind as server_bind
+from rolewatch.imds import documents
+from rolewatch.imds.client import Client
+from rolewatch.monitor import classify, confirmation
+from rolewatch.monitor.state_file import NAME, StateFile
+from rolewatch.publish import messages, metrics
 from rolewatch.settings import ImdsSettings, Settings, TlsSettings
-from rolewatch.simulator import Simulator, answers, messages, tokens
-from rolewatch.state_file import NAME, StateFile
+from rolewatch.simulator import imds, server
+from rolewatch.simulator.simulator import Simulator
+from rolewatch.text import timestamp
+from rolewatch.vocabulary import Fault
 from wire import GRANT, TOKEN_PATH, Request, Script, Wire
 
 DECODERS = frozenset(
@@ -60,20 +71,14 @@ DECODERS = frozenset(
 OWN_TEXTS: Mapping[str, str] = {
     "__init__.project_url": "the metadata of our own package",
     "alerts.": "renders the table of faults",
-    "aws.context.Context.partition": "an ARN that `documents.profile_info` has read",
-    "aws.fix.": "the steps of the table of faults, filled with short names",
-    "aws.host._route": "reached through `host.look`; the kernel writes these files, a line is short",
-    "catalog.": "renders the table of faults",
+    "aws.diagnose.collect.Context.partition": "an ARN that `documents.profile_info` has read",
+    "aws.diagnose.remedy.": "the steps of the table of faults, filled with short names",
+    "aws.diagnose.host._route": "reached through `host.look`; the kernel writes these files, a line is short",
     "cli.check._fault": "a command of the table of faults",
     "cli.explain._remedy": "a command of the table of faults",
-    "cli.fault_page.": "renders the table of faults",
-    "cli.generate.": "our own pages",
-    "cli.outcome_table.steps": "a command of the table of faults",
-    "cli.runbook_page.": "renders the table of faults",
-    "config.draft.Draft.settings": "the names of settings",
-    "config.reference.": "our own source and pages",
-    "config.relations.": "the names of settings",
-    "publish.page.markup.command": "a command of the table of faults",
+    "cli.render.": "a command of the table of faults",
+    "config.merge.Draft.settings": "the names of settings",
+    "http.page.command": "a command of the table of faults",
     "simulator.control.Control.answer": "the methods of its own table",
 }
 """Functions, or with a dot at the end whole modules and rooms, that no outside text reaches; and why."""
@@ -168,7 +173,7 @@ def text_of(frame: str, unit: str, length: int) -> str:
     return frame.replace("§", unit * (max(0, length - len(frame)) // max(1, len(unit))))
 
 
-REFUSALS = (RolewatchError, BadRequestError, messages.BadRequestError)
+REFUSALS = (RolewatchError, BadRequestError, server.BadRequestError)
 """What parsers raise for what they refuse."""
 
 
@@ -208,49 +213,49 @@ def _state(text: str, place: Place) -> None:
 
 def _shadows(text: str, place: Place) -> None:
     place.written("home/.aws/config", text)
-    shadow.look({}, place.directory / "home", root=place.directory)
+    credential_overrides.look({}, place.directory / "home", root=place.directory)
 
 
 def _host(text: str, place: Place) -> None:
     for name in ("proc/net/route", "proc/cmdline", "sys/devices/virtual/dmi/id/board_asset_tag"):
         place.written(name, text)
     environ = {"no_proxy": text.replace("\0", "")}
-    host.look("http://169.254.169.254", environ, root=place.directory, run=lambda _: text)
-    host.look("http://[fd00:ec2::254]", environ, root=place.directory)
+    look("http://169.254.169.254", environ, root=place.directory, run=lambda _: text)
+    look("http://[fd00:ec2::254]", environ, root=place.directory)
 
 
 def _names(text: str, _: Place) -> None:
-    for parse in (preflight_names.parse_profile, preflight_names.parse_role, preflight_names.parse_principal):
+    for parse in (names.parse_profile, names.parse_role, names.parse_principal):
         with contextlib.suppress(RolewatchError):
             parse(text)
 
 
-class _Door(api.Api):
+class _Door(client.Api):
     """Answers every question with the same."""
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
         self._said = answer
 
-    def ask(self, call: api.Call, **parameters: object) -> Mapping[str, Any]:
+    def ask(self, call: client.Call, **parameters: object) -> Mapping[str, Any]:
         """Answer."""
         del call, parameters
         return self._said
 
 
 def _aws(text: str, _: Place) -> None:
-    reads.is_instance_id(text)
-    reads.last_segment(text)
-    reads.account_of(text)
-    reads.caller(_Door({"Arn": text, "Account": "111122223333", "UserId": text}))
-    reads.caller(_Door({"Arn": "arn:aws:sts::111122223333:assumed-role/a/b", "Account": text, "UserId": text}))
+    queries.is_instance_id(text)
+    queries.last_segment(text)
+    queries.account_of(text)
+    queries.caller(_Door({"Arn": text, "Account": "111122223333", "UserId": text}))
+    queries.caller(_Door({"Arn": "arn:aws:sts::111122223333:assumed-role/a/b", "Account": text, "UserId": text}))
     error = Exception()
     error.response = {"Error": {"Code": text, "Message": text}}  # type: ignore[attr-defined]
-    refusals.refusal(error, "iam:GetRole")
+    client.refusal(error, "iam:GetRole")
 
 
 def _served(text: str, place: Place) -> None:
     place._answer = b"HTTP/1.1 200 OK\r\n\r\n" + text.encode("utf-8", "replace")  # noqa: SLF001 - what it answers next
-    served._keys("a", bytearray(text.encode("utf-8", "replace")))  # noqa: SLF001 - the rest of `fetch` is `documents`
+    credentials._keys("a", bytearray(text.encode("utf-8", "replace")))  # noqa: SLF001 - the rest of `fetch` is `documents`
 
 
 def _der(tag: int, content: bytes) -> bytes:
@@ -259,10 +264,10 @@ def _der(tag: int, content: bytes) -> bytes:
 
 def _certificate(text: str, place: Place) -> None:
     path = str(place.written("x.pem", text))
-    certificate.validity(text)
+    tls.validity(text)
     times = b"".join(_der(tag, text.encode("utf-8", "replace")) for tag in (0x17, 0x18))
     signed = _der(0x30, b"".join((_der(2, b"1"), _der(0x30, b""), _der(0x30, b""), _der(0x30, times))))
-    certificate.validity(ssl.DER_cert_to_PEM_cert(_der(0x30, signed)))
+    tls.validity(ssl.DER_cert_to_PEM_cert(_der(0x30, signed)))
     for settings in (TlsSettings(cert_file=path, key_file=path), TlsSettings(cert_file=path, client_ca_file=path)):
         with contextlib.suppress(RolewatchError):
             tls.make_context(settings)
@@ -273,12 +278,12 @@ def _simulator(text: str, place: Place) -> None:
 
 
 async def _read(data: bytes) -> None:
-    reader = asyncio.StreamReader(limit=messages.MAX_HEAD)
+    reader = asyncio.StreamReader(limit=server.MAX_HEAD)
     reader.feed_data(data)
     reader.feed_eof()
-    request = await messages.read_request(reader)
+    request = await server.read_request(reader)
     if request is not None:
-        answers.where(request)
+        imds.where(request)
 
 
 def _simulated(text: str, _: Place) -> None:
@@ -286,29 +291,31 @@ def _simulated(text: str, _: Place) -> None:
 
 
 def _token(text: str, _: Place) -> None:
-    tokens.ttl(text)
-    tokens.Tokens(b"x").left(text, builders.START)
+    imds.ttl(text)
+    imds.Tokens(b"x").left(text, builders.START)
 
 
 def _past(text: str, _: Place) -> None:
     """Make an event of each character; the letter is its kind."""
     kinds = {"r": "fault_raised", "c": "fault_cleared", "s": "stopping", "p": "fault_persists"}
-    events: List[timeline.PastEvent] = []
+    events: List[journal_reader.PastEvent] = []
     for number, letter in enumerate(text):
         at = builders.START + timedelta(seconds=number)
         since = text if letter == "t" else f"{at:%Y-%m-%dT%H:%M:%SZ}"
         fault = f"f{number % 7 if letter == 'p' else number}"
-        events.append(timeline.PastEvent(at, "info", kinds.get(letter, "x"), "It is so.", fault, {"since": since}))
+        events.append(
+            journal_reader.PastEvent(at, "info", kinds.get(letter, "x"), "It is so.", fault, {"since": since})
+        )
         if letter == "t":
             break
-    list(timeline.table(events, 80))
-    list(timeline.fault_table(timeline.episodes(events), builders.START))
+    list(history.table(events, 80))
+    list(history.fault_table(history.episodes(events), builders.START))
 
 
 def _words(text: str, _: Place) -> None:
     evidence = {"role": text, "expected_role": text, "since": text}
     explain.explain(Fault.ROLE_MISMATCH, evidence, {"region": text, "role": text})
-    tell._moment(text)  # noqa: SLF001 - its caller takes whole verdicts
+    messages._moment(text)  # noqa: SLF001 - its caller takes whole verdicts
     with contextlib.suppress(argparse.ArgumentTypeError):
         history.since(text)
 
@@ -328,10 +335,37 @@ def _addresses(text: str, _: Place) -> None:
     with contextlib.suppress(RolewatchError):
         simulate.address(text, "--listen", anywhere=True)
     with contextlib.suppress(RolewatchError):
-        listeners.bind([text], backlog=1)
+        server_bind([text], backlog=1)
     environ = {"STATE_DIRECTORY": text, "RUNTIME_DIRECTORY": text}
-    state.confirmation_request(Settings(), environ)
-    state.state_file(Settings(), environ)
+    poll_once.confirmation_request(Settings(), environ)
+    poll_once.state_file(Settings(), environ)
+
+
+def _authority(text: str, place: Place) -> None:
+    authority.host_of(text)
+    authority.host_of("a" + text)
+    own_names(place.written("hosts", f"127.0.0.1 {socket.gethostname()} {text}\n{text}"))
+
+
+def _field(text: str, _: Place) -> None:
+    at = {"__REALTIME_TIMESTAMP": 0, "ROLEWATCH_EVENT": "stopping"}
+    journal_reader.read_event({**at, "ROLEWATCH_DURATION_SECONDS": text, "ROLEWATCH_ROLE": text, "MESSAGE": text})
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        history.uid(text)
+
+
+def _name(text: str, _: Place) -> None:
+    shell.shorthand(text)
+    shell.option("role-name", text)
+    shell.fill(text, "Name=")
+
+
+def _replaced(text: str, place: Place) -> None:
+    directory = place.directory / "replaced"
+    directory.mkdir(exist_ok=True)
+    with contextlib.suppress(OSError, ValueError):
+        (directory / f".a.{text[:200]}").touch()
+    files.replace(directory / "a", b"", mode=0o600)
 
 
 KIB = 1024
@@ -407,7 +441,7 @@ PARSERS: Dict[str, Parser] = {
     ),
     "tag": Parser(_pattern, 64 * KIB, ("§", "arn:§", "arn:a/§"), (*UNITS, "[!-", "a/")),
     "name pattern": Parser(_pattern, 128, ("§", "[§", "*§b", "§*b"), (*UNITS, "*a", "[a]", "[a-z]*", "?*")),
-    "timestamp": Parser(lambda text, _: documents.timestamp(text), 64 * KIB, ("§", "2026-11-23T17:31:25.§")),
+    "timestamp": Parser(lambda text, _: timestamp(text), 64 * KIB, ("§", "2026-11-23T17:31:25.§")),
     "confirmation": Parser(
         lambda text, _: confirmation.decode(text),
         confirmation.MAX_SIZE,
@@ -448,7 +482,7 @@ PARSERS: Dict[str, Parser] = {
         (*" a0*[.:/,", "[a-z]", "//a@", "a,"),
     ),
     "trust policy": Parser(
-        lambda text, _: trust.judge(text),
+        lambda text, _: trust_policy.judge(text),
         64 * KIB,
         (
             "§",
@@ -499,7 +533,7 @@ PARSERS: Dict[str, Parser] = {
     "addresses": Parser(_addresses, 64 * KIB, ("§", "[§", "127.0.0.1:§", "[§]:1", "[::1]:99999")),
     "request to the simulator": Parser(
         _simulated,
-        messages.MAX_HEAD,
+        server.MAX_HEAD,
         (
             "§\r\n\r\n",
             "GET /§ HTTP/1.1\r\n\r\n",
@@ -510,7 +544,7 @@ PARSERS: Dict[str, Parser] = {
     ),
     "simulator": Parser(
         _simulator,
-        messages.MAX_HEAD,
+        server.MAX_HEAD,
         (
             "GET /§ HTTP/1.1\r\n\r\n",
             "GET /latest/meta-data/ HTTP/1.1\r\nX-aws-ec2-metadata-token: §\r\n\r\n",
@@ -520,8 +554,12 @@ PARSERS: Dict[str, Parser] = {
         ),
         (*"/%a.", "%2f", "a/"),
     ),
-    "token": Parser(_token, messages.MAX_HEAD, ("§", "AQAEA§")),
+    "token": Parser(_token, server.MAX_HEAD, ("§", "AQAEA§")),
     "history": Parser(_past, 4_000, ("§",), ("r", "p", "c", "rc", "rp", "rs", "t")),
+    "authority": Parser(_authority, 64 * KIB, ("§", "[§]", "[::1]:§", "§:80"), (*UNITS, "a.", "a b\n", "#\n")),
+    "field of the journal": Parser(_field, 64 * KIB, ("§", "1.§", "1e§", "-§", "1§")),
+    "name in a command": Parser(_name, 64 * KIB, ("§", "<§>", "a=§")),
+    "name of a leftover": Parser(_replaced, 200, ("§", "0123456789abcdef§")),
     "words": Parser(_words, 64 * KIB, ("§", "{§}", "2026-11-23T17:31:25Z", "1d2h")),
 }
 """By what comes in."""

@@ -11,14 +11,15 @@ from typing import Callable, List, Optional, Sequence, Tuple
 import pytest
 
 from builders import START, UPTIME
-from rolewatch.confirmation import ConfirmationFile
-from rolewatch.imds import Client
-from rolewatch.memory import Memory
-from rolewatch.model import Event, EventKind, Moment, Report
-from rolewatch.publish import Publisher
+from rolewatch.imds.client import Client
+from rolewatch.monitor.confirmation import ConfirmationFile
+from rolewatch.monitor.loop import Setup, Wake, Watch
+from rolewatch.monitor.memory import Memory
+from rolewatch.observation import Moment
+from rolewatch.publish import Event, Publisher, Report
 from rolewatch.settings import ImdsSettings, Settings
-from rolewatch.simulator import Simulator
-from rolewatch.watch import Setup, Wake, Watch
+from rolewatch.simulator.simulator import Simulator
+from rolewatch.vocabulary import EventKind
 
 
 @dataclass

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import HOUR, ROLE, START
-from rolewatch import cadence
-from rolewatch.memory import Served
+from rolewatch.monitor import rotation
+from rolewatch.monitor.memory import Served
 
 MINUTE = timedelta(minutes=1)
 
@@ -36,29 +36,29 @@ def served(updated: Optional[datetime], seen: datetime) -> Served:
 )
 def test_the_cadence_is_the_median_of_at_least_two(intervals: Tuple[float, ...], expected: Optional[float]) -> None:
     """One interval may be a re-association by hand, and one of some moves nothing."""
-    assert cadence.learned(intervals) == expected
+    assert rotation.learned(intervals) == expected
 
 
 def test_an_interval_that_was_watched_is_kept() -> None:
     """The old set was seen until its successor came."""
     old, new = served(START, START + HOUR), served(START + HOUR, START + HOUR + MINUTE)
 
-    assert cadence.with_rotation((), old, new) == (3600.0,)
+    assert rotation.with_rotation((), old, new) == (3600.0,)
 
 
 def test_an_interval_that_nobody_watched_is_not_kept() -> None:
     """The daemon was down over several rotations: what lies between would pass for one long interval."""
     old, new = served(START, START + MINUTE), served(START + 3 * HOUR, START + 3 * HOUR + MINUTE)
 
-    assert cadence.with_rotation((3600.0,), old, new) == (3600.0,)
+    assert rotation.with_rotation((3600.0,), old, new) == (3600.0,)
 
 
-@pytest.mark.parametrize(("gap", "kept"), [(cadence.UNWATCHED, True), (cadence.UNWATCHED + MINUTE, False)])
+@pytest.mark.parametrize(("gap", "kept"), [(rotation.UNWATCHED, True), (rotation.UNWATCHED + MINUTE, False)])
 def test_a_short_gap_before_the_rotation_is_no_gap(gap: timedelta, kept: bool) -> None:  # noqa: FBT001 - a parameter
     """A poll or two may be missed, or be two minutes late."""
     old, new = served(START, START + HOUR - gap), served(START + HOUR, START + HOUR)
 
-    assert bool(cadence.with_rotation((), old, new)) is kept
+    assert bool(rotation.with_rotation((), old, new)) is kept
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_short_gap_before_the_rotation_is_no_gap(gap: timedelta, kept: bool) -
 )
 def test_what_has_no_length_is_no_interval(old: Optional[datetime], new: Optional[datetime]) -> None:
     """An interval needs two ends, in order."""
-    assert cadence.with_rotation((3600.0,), served(old, START), served(new, START)) == (3600.0,)
+    assert rotation.with_rotation((3600.0,), served(old, START), served(new, START)) == (3600.0,)
 
 
 @pytest.mark.parametrize(("days", "kept"), [(1, True), (2, False), (3_000_000, False)])
@@ -77,7 +77,7 @@ def test_an_interval_of_more_than_a_day_is_not_learned(days: int, kept: bool) ->
     begin = datetime.min.replace(tzinfo=START.tzinfo)
     end = begin + timedelta(days=days)
 
-    assert bool(cadence.with_rotation((), served(begin, end), served(end, end))) is kept
+    assert bool(rotation.with_rotation((), served(begin, end), served(end, end))) is kept
 
 
 @given(minutes=st.lists(st.integers(1, 400), max_size=20))
@@ -87,6 +87,6 @@ def test_only_the_last_are_remembered(minutes: List[int]) -> None:
     now = START
     for length in minutes:
         old, now = served(now, now + length * MINUTE), now + length * MINUTE
-        intervals = cadence.with_rotation(intervals, old, served(now, now))
+        intervals = rotation.with_rotation(intervals, old, served(now, now))
 
-    assert intervals == tuple(60.0 * length for length in minutes)[-cadence.KEPT :]
+    assert intervals == tuple(60.0 * length for length in minutes)[-rotation.KEPT :]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Dict
 import pytest
 
 from pages import catalog
-from rolewatch.faults import FAULTS, Fault
-from rolewatch.model import EVENT_FIELDS, EventKind
-from rolewatch.publish.message_ids import MESSAGE_IDS
+from rolewatch.faults import FAULTS
+from rolewatch.publish.journal import MESSAGE_IDS
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -35,24 +35,13 @@ from builders import (
     without_role,
 )
 from looks import observations
-from rolewatch import documents
-from rolewatch.classify import Known, classify
 from rolewatch.errors import ImdsError
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
-from rolewatch.model import (
-    EVIDENCE_KEYS,
-    Absent,
-    Answered,
-    Credentials,
-    Failure,
-    Observation,
-    Phase,
-    ProfileInfo,
-    Reason,
-    RoleListing,
-    Told,
-)
+from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
+from rolewatch.imds import documents
+from rolewatch.monitor.classify import Known, classify
+from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing
 from rolewatch.settings import LimitSettings
+from rolewatch.vocabulary import EVIDENCE_KEYS, Fault, Phase, Reason, Told
 
 USABLE, UNUSABLE, UNTOLD, PENDING = Told.USABLE, Told.UNUSABLE, Told.UNTOLD, Told.PENDING
 GRACE = Known(grace=True)

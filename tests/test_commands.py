@@ -19,10 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolewatch import shell
-from rolewatch.aws import fix, preflight_remedies
-from rolewatch.explain import explain
-from rolewatch.faults import FAULTS, Step
-from rolewatch.model import Scalar
+from rolewatch.aws.diagnose.remedy import Situation, fit
+from rolewatch.aws.preflight import profile_checks
+from rolewatch.faults import FAULTS
+from rolewatch.faults.entry import Step
+from rolewatch.faults.explain import explain
+from rolewatch.vocabulary import Scalar
 
 IAM_NAME = st.text(alphabet="abzAZ09_+=,.@-", min_size=1, max_size=64)
 """What IAM permits: ``[\\w+=,.@-]+`` (IAM API reference, CreateRole and CreateInstanceProfile, 2026)."""
@@ -142,21 +144,21 @@ def of_diagnose(known: Mapping[str, str]) -> Iterator[Printed]:
     """Yield the commands of every fault, fitted to what EC2 may have told."""
     evidence: Dict[str, Scalar] = {}
     for situation in (
-        fix.Situation(told=True),
-        fix.Situation(told=True, association_id="iip-assoc-1", association_state="associated"),
-        fix.Situation(told=True, association_id="iip-assoc-1", association_state="associated", running=False),
+        Situation(told=True),
+        Situation(told=True, association_id="iip-assoc-1", association_state="associated"),
+        Situation(told=True, association_id="iip-assoc-1", association_state="associated", running=False),
     ):
         for fault in FAULTS:
-            yield from (Printed(step.command) for step in fix.fit(fault, evidence, known, situation).fix)
+            yield from (Printed(step.command) for step in fit(fault, evidence, known, situation).fix)
 
 
 def of_preflight(role: str, profile: str, other: str) -> Iterator[Printed]:
     """Yield the commands of every remedy of preflight."""
     steps: Tuple[Step, ...] = (
-        preflight_remedies.OTHER_PROFILE,
-        preflight_remedies.find_holders(role),
-        preflight_remedies.create(profile, role),
-        *preflight_remedies.make_room(profile, old=other, new=role),
+        profile_checks.OTHER_PROFILE,
+        profile_checks.find_holders(role),
+        profile_checks.create(profile, role),
+        *profile_checks.make_room(profile, old=other, new=role),
     )
     yield from (Printed(step.command) for step in steps)
 

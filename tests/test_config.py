@@ -11,12 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rolewatch import config
-from rolewatch.config.document import add_document
-from rolewatch.config.draft import Draft
-from rolewatch.config.given import Gathered
 from rolewatch.config.keys import KEYS
-from rolewatch.config.relations import settle
-from rolewatch.config.written import value_of
+from rolewatch.config.merge import Draft, settle
+from rolewatch.config.sources import Gathered, add_document
+from rolewatch.config.toml_document import value_of
 from rolewatch.errors import ConfigError
 from rolewatch.settings import ImdsSettings, Settings
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolewatch.config.addresses import IPV4, IPV6, endpoint, is_trusted, listen
-from rolewatch.config.values import UnusableError
+from rolewatch.config.types import UnusableError
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.config.durations import format_duration, parse_duration
+from rolewatch.config.types import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

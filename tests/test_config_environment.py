@@ -9,7 +9,7 @@ import pytest
 
 from rolewatch import config
 from rolewatch.config.keys import KEYS
-from rolewatch.config.written import value_of
+from rolewatch.config.toml_document import value_of
 from rolewatch.errors import ConfigError
 
 NOWHERE = Path("/nonexistent/rolewatch/rolewatch.toml")

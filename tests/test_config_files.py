@@ -13,9 +13,7 @@ from typing import Iterator, Tuple
 
 import pytest
 
-from rolewatch.config.files import gather_files
-from rolewatch.config.given import Gathered
-from rolewatch.config.reading import unreadable
+from rolewatch.config.sources import Gathered, gather_files, unreadable
 
 NOBODY = 65534
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.config.locate import DEEPEST, Path, locate
+from rolewatch.config.toml_document import DEEPEST, KeyPath, locate
 
 DOCUMENT = '''\
 # [no table]
@@ -73,7 +73,7 @@ z = 1979-05-27 07:32:00
         (("q.r", "s", "z"), 27),
     ],
 )
-def test_the_line_of_a_key_is_found(path: Path, line: int) -> None:
+def test_the_line_of_a_key_is_found(path: KeyPath, line: int) -> None:
     """In tables, dotted keys, inline tables, arrays over several lines, arrays of tables; past texts and comments."""
     assert locate(DOCUMENT)[path] == line
 
@@ -93,7 +93,7 @@ def test_deep_nesting_takes_no_stack_and_no_time() -> None:
     assert len(locate("a." * depth + "a = 1")) == DEEPEST
 
 
-def paths(value: object, path: Path = ()) -> Iterator[Path]:
+def paths(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the path of everything in the parsed document *value*."""
     if path:
         yield path

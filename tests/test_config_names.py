@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rolewatch.config.keys import KEYS
 from rolewatch.config.names import words
-from rolewatch.config.values import UnusableError
+from rolewatch.config.types import UnusableError
 
 ROLE = KEYS["expect.role"].read
 PROFILE = KEYS["expect.instance_profile"].read

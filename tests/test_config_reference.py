@@ -21,7 +21,7 @@ from pages.settings import (
 )
 from rolewatch import config
 from rolewatch.config.keys import KEYS, TABLES
-from rolewatch.config.written import as_toml
+from rolewatch.config.toml_document import as_toml
 from rolewatch.settings import ExpectSettings, ImdsSettings, PollSettings, Settings, StateSettings
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolewatch.config.keys import KEYS, READERS
-from rolewatch.config.values import Duration, Reader, Several, Switch, Text, UnusableError, Whole, shown
+from rolewatch.config.types import Duration, Reader, Several, Switch, Text, UnusableError, Whole, shown
 from rolewatch.text import printable
 
 DURATION = Duration(5, 3600)

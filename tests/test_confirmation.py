@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from builders import START, diagnosis
 from promises import Area, promise
-from rolewatch.cli.state import confirmation_request
-from rolewatch.confirmation import AHEAD, DECIDED_BY, ConfirmationFile, decode
+from rolewatch.cli.poll_once import confirmation_request
 from rolewatch.errors import ConfirmationError
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
-from rolewatch.model import EventKind, State, rfc3339
+from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
+from rolewatch.monitor.confirmation import AHEAD, DECIDED_BY, ConfirmationFile, decode
 from rolewatch.settings import ConfirmSettings, Settings
-from rolewatch.simulator import Simulator
+from rolewatch.simulator.simulator import Simulator
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import EventKind, Fault, State
 from stage import Stage, Time
 
 HOUR = 3600.0

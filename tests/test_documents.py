@@ -12,9 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rolewatch import documents
 from rolewatch.errors import ImdsError
-from rolewatch.model import Credentials, Failure, Identity, Phase, ProfileInfo, Reason, RoleListing
+from rolewatch.imds import documents
+from rolewatch.observation import Credentials, Failure, Identity, ProfileInfo, RoleListing
+from rolewatch.text import timestamp
+from rolewatch.vocabulary import Phase, Reason
 
 ROLE = "WebServerRole"
 KEY_ID = "ASIAIOSFODNN7EXAMPLE"
@@ -485,7 +487,7 @@ def test_an_identity_field_of_another_shape_is_dropped(field: str, value: object
 )
 def test_a_time_is_read_in_utc(text: str, moment: Tuple[int, int, int, int, int, int]) -> None:
     """A time with its zone becomes an aware one in UTC."""
-    read_time = documents.timestamp(text)
+    read_time = timestamp(text)
 
     assert read_time == datetime(*moment, tzinfo=timezone.utc)
     assert read_time is not None
@@ -511,7 +513,7 @@ def test_a_time_is_read_in_utc(text: str, moment: Tuple[int, int, int, int, int,
 )
 def test_what_is_no_time_is_none(text: Optional[str]) -> None:
     """Neither an impossible time nor one without a zone is guessed at, and an overflow is no crash."""
-    assert documents.timestamp(text) is None
+    assert timestamp(text) is None
 
 
 # Total, and silent about secrets.

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.explain import explain, facts_of, partition_of
-from rolewatch.faults import FAULTS, PLACEHOLDERS, Fault
-from rolewatch.model import Identity, Moment, Snapshot, State
+from rolewatch.aws_names import partition_of
+from rolewatch.faults import FAULTS
+from rolewatch.faults.entry import PLACEHOLDERS
+from rolewatch.faults.explain import explain
+from rolewatch.observation import Identity, Moment
+from rolewatch.publish import Snapshot, facts_of
 from rolewatch.text import is_printable
+from rolewatch.vocabulary import Fault, State
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 FACTS = {

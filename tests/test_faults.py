@@ -9,9 +9,10 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from rolewatch.explain import explain
-from rolewatch.faults import FAULTS, PLACEHOLDERS, Entry, Fault, Remedy, Severity, Step, Who
-from rolewatch.model import Level, Reason
+from rolewatch.faults import FAULTS
+from rolewatch.faults.entry import PLACEHOLDERS, Entry, Remedy, Step
+from rolewatch.faults.explain import explain
+from rolewatch.vocabulary import Fault, Level, Reason, Severity, Who
 
 ENTRIES = [pytest.param(entry, id=fault.value) for fault, entry in FAULTS.items()]
 ANY_PLACEHOLDER = re.compile(r"(?<![$%])\{([a-z_]+)\}")

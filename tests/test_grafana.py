@@ -12,11 +12,11 @@ from typing import Any, Dict, Iterator, List, Set
 
 import pytest
 
-from rolewatch.alerts import Alert, Options, groups
-from rolewatch.faults import Fault
-from rolewatch.model import State
+from rolewatch.alerts import Alert, Options
+from rolewatch.alerts.rules import groups
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES
-from rolewatch.publish.samples import BUCKETS
+from rolewatch.publish.metrics import BUCKETS
+from rolewatch.vocabulary import Fault, State
 from test_project import pyproject
 
 HOME = Path(__file__).parents[1] / "packaging" / "grafana"

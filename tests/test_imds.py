@@ -23,11 +23,12 @@ from hypothesis import strategies as st
 
 from promises import Area, promise
 from rolewatch.errors import ImdsError
-from rolewatch.imds import Client, DatedImdsError, Document
-from rolewatch.model import Failure, Phase, Reason
+from rolewatch.imds.client import Client, DatedImdsError, Document
+from rolewatch.imds.transport import MAX_BODY, MAX_LINE, MAX_LINES, AnswerReader
+from rolewatch.imds.transport import Wire as OnWire
+from rolewatch.observation import Failure
 from rolewatch.settings import ImdsSettings
-from rolewatch.wire import MAX_BODY, MAX_LINE, MAX_LINES, AnswerReader
-from rolewatch.wire import Wire as OnWire
+from rolewatch.vocabulary import Phase, Reason
 from stalls import STALL
 from wire import (
     AT_ONCE,

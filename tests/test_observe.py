@@ -8,23 +8,22 @@ from typing import Dict, List, Mapping, Union
 
 import pytest
 
-from rolewatch.imds import Client
-from rolewatch.model import (
+from rolewatch.imds import Questions, observe
+from rolewatch.imds.client import Client
+from rolewatch.observation import (
     Absent,
     Answered,
     Credentials,
     Failure,
     Identity,
-    Phase,
     ProfileInfo,
-    Reason,
     RoleListing,
     Tags,
     Unanswered,
-    rfc3339,
 )
-from rolewatch.observe import Questions, observe
 from rolewatch.settings import ExpectSettings, ImdsSettings
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import Phase, Reason
 from wire import (
     DATE,
     GRANT,

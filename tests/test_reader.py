@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rolewatch.reader import LONGEST_LINE, SIZE, Reader
+from rolewatch.imds.transport import LONGEST_LINE, SIZE, Reader
 
 
 class Stream(io.RawIOBase):

@@ -55,10 +55,10 @@ def test_every_expression_is_judged_as_it_is_used() -> None:
     found = {(use.where, use.method) for use in uses()}
 
     assert {
-        ("rolewatch.publish.request._FIELD_NAME", "fullmatch"),
-        ("rolewatch.publish.request._END", "search"),
-        ("rolewatch.publish.request._LETTERS", "match"),
-        ("rolewatch.config.document._TEXT_OR_COMMENT", "sub"),
-        ("rolewatch.documents._CODE", "fullmatch"),
-        ("rolewatch.documents._SECRET", "finditer"),
+        ("rolewatch.http.request._FIELD_NAME", "fullmatch"),
+        ("rolewatch.http.request._END", "search"),
+        ("rolewatch.http.request._LETTERS", "match"),
+        ("rolewatch.config.sources._TEXT_OR_COMMENT", "sub"),
+        ("rolewatch.aws_names.ERROR_CODE", "fullmatch"),
+        ("rolewatch.imds.documents._SECRET", "finditer"),
     } <= found

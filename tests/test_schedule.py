@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import START
-from rolewatch.faults import Fault
-from rolewatch.memory import Memory, Watched
-from rolewatch.schedule import MAX_CREDIT, Schedule, confirming, next_poll
+from rolewatch.monitor.loop import MAX_CREDIT, Schedule, confirming, next_poll
+from rolewatch.monitor.memory import Memory, Watched
 from rolewatch.settings import PollSettings
+from rolewatch.vocabulary import Fault
 
 POLL = PollSettings()
 CALM = Memory()
@@ -60,7 +60,7 @@ def test_the_first_wait_is_between_half_and_one_and_a_half_intervals(seed: str, 
 def test_the_place_is_the_same_in_every_process() -> None:
     """A restart keeps the place, whatever PYTHONHASHSEED is."""
     program = (
-        "from rolewatch.schedule import Schedule, next_poll; from rolewatch.memory import Memory;"
+        "from rolewatch.monitor.loop import Schedule, next_poll; from rolewatch.monitor.memory import Memory;"
         "from rolewatch.settings import PollSettings;"
         "print(next_poll(Schedule('i-0123456789abcdef0'), Memory(), PollSettings(), 0.0)[1])"
     )

@@ -37,10 +37,10 @@ from builders import (
 from looks import observations
 from promises import Area, promise
 from rolewatch.errors import StateFileError
-from rolewatch.faults import Fault
-from rolewatch.memory import Attached, Memory, Served, Watched
-from rolewatch.model import EventKind, Identity, Observation, State
-from rolewatch.state_file import KEEP_FRESH, MAX_SIZE, StateFile
+from rolewatch.monitor.memory import Attached, Memory, Served, Watched
+from rolewatch.monitor.state_file import KEEP_FRESH, MAX_SIZE, StateFile
+from rolewatch.observation import Identity, Observation
+from rolewatch.vocabulary import EventKind, Fault, State
 
 BOOT = "11111111-2222-3333-4444-555555555555"
 FULL = Memory(

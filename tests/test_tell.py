@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch import tell
-from rolewatch.faults import FAULTS, Fault
-from rolewatch.model import EVIDENCE_KEYS, Evidence, Scalar, State
+from rolewatch.faults import FAULTS
+from rolewatch.publish import messages
+from rolewatch.vocabulary import EVIDENCE_KEYS, Evidence, Fault, Scalar, State
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 UNTIL = {"expiration": "2026-11-23T17:31:25Z"}
@@ -20,7 +20,7 @@ LONGEST = 300
 
 def test_a_deleted_profile_is_told_with_its_id_and_until_when_the_credentials_work() -> None:
     """The sentence of a raised fault: what, which, what to do, how long there is, where there is more."""
-    told = tell.raised(
+    told = messages.raised(
         Fault.INSTANCE_PROFILE_NOT_FOUND,
         {"code": "InstanceProfileNotFound", "instance_profile_id": "AIPAEXAMPLE0000000000"},
         UNTIL,
@@ -35,7 +35,7 @@ def test_a_deleted_profile_is_told_with_its_id_and_until_when_the_credentials_wo
 
 def test_an_unreachable_imds_is_told_with_its_errno() -> None:
     """The reason and the errno's name are in the sentence, and the hint is that of the reason."""
-    told = tell.raised(Fault.IMDS_UNREACHABLE, {"phase": "connect", "reason": "prohibited", "errno": 13}, {})
+    told = messages.raised(Fault.IMDS_UNREACHABLE, {"phase": "connect", "reason": "prohibited", "errno": 13}, {})
 
     assert told == (
         "imds_unreachable: IMDS cannot be reached (connect, prohibited, EACCES). Lift the prohibit route for the user "
@@ -45,7 +45,7 @@ def test_an_unreachable_imds_is_told_with_its_errno() -> None:
 
 def test_a_lasting_fault_is_told_with_how_long_it_lasts() -> None:
     """The reminder says the same as the first sentence, and since how long."""
-    told = tell.persists(Fault.IMDS_DISABLED, {}, {}, 7500.0)
+    told = messages.persists(Fault.IMDS_DISABLED, {}, {}, 7500.0)
 
     assert told.startswith("imds_disabled: IMDS is disabled for this instance, for 2 h 5 min now. Enable ")
 
@@ -59,7 +59,7 @@ def test_an_overdue_rotation_is_told_with_its_figures() -> None:
         "rotation_interval_seconds": 3600,
     }
 
-    told = tell.raised(Fault.ROTATION_OVERDUE, evidence, UNTIL)
+    told = messages.raised(Fault.ROTATION_OVERDUE, evidence, UNTIL)
 
     assert "(role app, 2 h 11 min old, allowed 2 h, usually every 1 h)" in told
     assert "work until 17:31 UTC" in told
@@ -68,19 +68,19 @@ def test_an_overdue_rotation_is_told_with_its_figures() -> None:
 @pytest.mark.parametrize(("offset", "words"), [(400, "6 min 40 s ahead"), (-86400, "1 d behind")])
 def test_a_wrong_clock_is_told_with_its_direction(offset: int, words: str) -> None:
     """Ahead is a local clock that shows a later time than IMDS."""
-    assert f"({words})" in tell.raised(Fault.CLOCK_SKEW, {"clock_offset_seconds": offset}, {})
+    assert f"({words})" in messages.raised(Fault.CLOCK_SKEW, {"clock_offset_seconds": offset}, {})
 
 
 def test_expired_credentials_are_told_with_since_when() -> None:
     """The one fault whose moment is the expiration itself."""
-    told = tell.raised(Fault.CREDENTIALS_EXPIRED, {"role": "app", **UNTIL}, {})
+    told = messages.raised(Fault.CREDENTIALS_EXPIRED, {"role": "app", **UNTIL}, {})
 
     assert "have expired (role app, since 2026-11-23 17:31 UTC)." in told
 
 
 def test_a_mismatch_names_both_sides() -> None:
     """What is served and what was expected stand side by side."""
-    told = tell.raised(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web-*"}, {})
+    told = messages.raised(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web-*"}, {})
 
     assert "(role app, expected web-*)" in told
 
@@ -88,14 +88,14 @@ def test_a_mismatch_names_both_sides() -> None:
 @pytest.mark.parametrize("fault", [Fault.CREDENTIALS_EXPIRED, Fault.CREDENTIALS_REJECTED, Fault.CREDENTIALS_ERROR])
 def test_nobody_is_told_that_useless_credentials_work(fault: Fault) -> None:
     """Where the credentials themselves are the trouble, no time is named until which they work."""
-    assert "work until" not in tell.raised(fault, {}, UNTIL)
+    assert "work until" not in messages.raised(fault, {}, UNTIL)
 
 
 @pytest.mark.parametrize("fault", list(Fault))
 def test_every_sentence_of_a_fault_begins_with_its_name_and_ends_with_where_more_is(fault: Fault) -> None:
     """Stable at both ends, and no longer than a terminal can show."""
     for reason in ("", *FAULTS[fault].variants):
-        told = tell.raised(fault, {"reason": reason} if reason else {}, UNTIL)
+        told = messages.raised(fault, {"reason": reason} if reason else {}, UNTIL)
 
         assert told.startswith(f"{fault.value}: {FAULTS[fault].title}")
         assert told.endswith(f"See: rolewatch explain {fault.value}")
@@ -110,21 +110,21 @@ def test_a_sentence_stays_on_one_line_whatever_the_evidence(fault: Fault, eviden
     """Nothing that IMDS says breaks the line, reaches the terminal as an escape, or makes the sentence fail."""
     sane: Evidence = {key: 5 if key.endswith("_seconds") else value for key, value in evidence.items()}
 
-    told = tell.raised(fault, sane, {})
+    told = messages.raised(fault, sane, {})
 
     assert told.isprintable()
 
 
 def test_the_end_of_a_fault_is_told_with_its_length() -> None:
     """The sentence names how long it lasted and when it began, with the date: it may be days ago."""
-    told = tell.cleared(Fault.ROLE_MISMATCH, NOON - timedelta(days=1, hours=2), 26 * 3600.0)
+    told = messages.cleared(Fault.ROLE_MISMATCH, NOON - timedelta(days=1, hours=2), 26 * 3600.0)
 
     assert told == "role_mismatch is over; it lasted 1 d 2 h, since 2026-11-22 10:00 UTC."
 
 
 def test_a_change_of_state_names_the_faults_behind_it() -> None:
     """Old state, new state, why, and what the new one means."""
-    told = tell.state_changed(State.OK, State.DEGRADED, [Fault.CLOCK_SKEW])
+    told = messages.state_changed(State.OK, State.DEGRADED, [Fault.CLOCK_SKEW])
 
     assert told == (
         "The state changed from ok to degraded (clock_skew): the role's credentials are usable, but something is wrong "
@@ -135,24 +135,24 @@ def test_a_change_of_state_names_the_faults_behind_it() -> None:
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_has_its_words(state: State) -> None:
     """A state that nobody explains would be told with an exception."""
-    assert f"to {state.value}: " in tell.state_changed(State.STARTING, state, [])
+    assert f"to {state.value}: " in messages.state_changed(State.STARTING, state, [])
 
 
 def test_a_rotation_is_told_with_expiry_and_cadence() -> None:
     """Where the cadence was learned it is told."""
-    told = tell.rotated("app", NOON + timedelta(hours=6), 3600.0)
+    told = messages.rotated("app", NOON + timedelta(hours=6), 3600.0)
 
     assert told == ("IMDS serves new credentials of role app, good until 18:00 UTC; that happens about every 1 h here.")
 
 
 def test_a_rotation_without_a_cadence_is_told_all_the_same() -> None:
     """Nothing is made up before it is learned."""
-    assert tell.rotated("app", None, None) == "IMDS serves new credentials of role app."
+    assert messages.rotated("app", None, None) == "IMDS serves new credentials of role app."
 
 
 def test_a_swap_says_what_running_applications_do() -> None:
     """The hint that saves the search: applications keep the old role's credentials."""
-    told = tell.role_changed("app", "web", "app", "web")
+    told = messages.role_changed("app", "web", "app", "web")
 
     assert told == (
         "The instance changed from role app to web and from instance profile app to web. Running applications keep the "
@@ -162,7 +162,7 @@ def test_a_swap_says_what_running_applications_do() -> None:
 
 def test_a_lost_role_is_none() -> None:
     """A role that is gone is told as none, and an unchanged profile not at all."""
-    assert tell.role_changed("app", None, "p", "p").startswith("The instance changed from role app to none. ")
+    assert messages.role_changed("app", None, "p", "p").startswith("The instance changed from role app to none. ")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_lost_role_is_none() -> None:
 )
 def test_a_failed_poll_is_told_with_its_reason(consecutive: int, told: str) -> None:
     """Phase and reason, and the count where it is not the first."""
-    assert tell.poll_failed({"phase": "token", "reason": "no_answer"}, consecutive) == told
+    assert messages.poll_failed({"phase": "token", "reason": "no_answer"}, consecutive) == told
 
 
 @pytest.mark.parametrize(
@@ -196,4 +196,4 @@ def test_a_failed_poll_is_told_with_its_reason(consecutive: int, told: str) -> N
 )
 def test_a_duration_has_at_most_two_units(seconds: float, words: str) -> None:
     """As a person says it: no seconds beyond ten minutes, no minutes beyond a day."""
-    assert tell.duration(seconds) == words
+    assert messages.duration(seconds) == words

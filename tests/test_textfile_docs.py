@@ -12,9 +12,9 @@ from typing import Dict, List, Tuple
 
 import pytest
 
-from rolewatch.cli.parser import build_parser
+from rolewatch.cli import build_parser
 from rolewatch.config.keys import KEYS
-from rolewatch.model import State
+from rolewatch.vocabulary import State
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "packaging/examples/systemd"

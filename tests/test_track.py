@@ -35,26 +35,15 @@ from builders import (
     without_role,
 )
 from looks import observations
-from rolewatch import track
-from rolewatch.classify import classify
-from rolewatch.faults import FAULTS, IMDS_FAULTS, Fault
-from rolewatch.memory import Memory
-from rolewatch.model import (
-    Absent,
-    Answered,
-    EventKind,
-    FailureLabel,
-    Identity,
-    Moment,
-    Observation,
-    Phase,
-    Reason,
-    RoleListing,
-    State,
-    Tags,
-    rfc3339,
-)
+from rolewatch import monitor
+from rolewatch.faults import FAULTS
+from rolewatch.faults.entry import IMDS_FAULTS
+from rolewatch.monitor.classify import classify
+from rolewatch.monitor.memory import Memory
+from rolewatch.observation import Absent, Answered, Identity, Moment, Observation, RoleListing, Tags
 from rolewatch.settings import ExpectSettings, LimitSettings, Settings
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import EventKind, FailureLabel, Fault, Phase, Reason, State
 
 EXPECTING = Settings(expect=ExpectSettings(role=(ROLE,)))
 BLIND = unanswered()
@@ -544,12 +533,12 @@ def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:
     """Every ten minutes, at the first look, and again after a look that did not tell."""
     wanted = ExpectSettings(role_tag="ExpectedRole")
     fresh = Memory()
-    told, _ = track.recognise(fresh, answered(tags=Tags()), moment())
+    told, _ = monitor.recognise(fresh, answered(tags=Tags()), moment())
 
-    assert not track.tags_due(fresh, ExpectSettings(), moment())
-    assert track.tags_due(fresh, wanted, moment())
-    assert not track.tags_due(told, wanted, moment(599))
-    assert track.tags_due(told, wanted, moment(600))
+    assert not monitor.tags_due(fresh, ExpectSettings(), moment())
+    assert monitor.tags_due(fresh, wanted, moment())
+    assert not monitor.tags_due(told, wanted, moment(599))
+    assert monitor.tags_due(told, wanted, moment(600))
 
 
 def test_what_was_not_told_is_asked_for_again_in_two_minutes() -> None:
@@ -557,12 +546,12 @@ def test_what_was_not_told_is_asked_for_again_in_two_minutes() -> None:
     wanted = ExpectSettings(role_tag="ExpectedRole")
     asked = Memory(asked_at=moment().uptime)
 
-    assert track.identity_due(Memory(), moment())
-    assert not track.identity_due(asked, moment(119))
-    assert not track.tags_due(asked, wanted, moment(119))
-    assert track.identity_due(asked, moment(120))
-    assert track.tags_due(asked, wanted, moment(120))
-    assert not track.identity_due(replace(asked, identity=Identity(INSTANCE_ID)), moment(3600))
+    assert monitor.identity_due(Memory(), moment())
+    assert not monitor.identity_due(asked, moment(119))
+    assert not monitor.tags_due(asked, wanted, moment(119))
+    assert monitor.identity_due(asked, moment(120))
+    assert monitor.tags_due(asked, wanted, moment(120))
+    assert not monitor.identity_due(replace(asked, identity=Identity(INSTANCE_ID)), moment(3600))
 
 
 # Changes of role and profile
@@ -867,13 +856,13 @@ def test_whatever_is_seen_states_faults_and_events_agree(looks: List[Tuple[Obser
 def test_a_single_look_reports_what_it_sees(seen: Observation) -> None:
     """`check` cannot debounce: every finding stands at once, and the state follows."""
     lookout = Lookout()
-    memory, _ = track.recognise(Memory(), seen, moment())
-    known = track.known(memory, seen, lookout.settings, moment())
+    memory, _ = monitor.recognise(Memory(), seen, moment())
+    known = monitor.known(memory, seen, lookout.settings, moment())
     verdict = classify(seen, known, lookout.settings.limits, moment())
-    snapshot = track.look(memory, seen, verdict, lookout.settings, moment())
+    snapshot = monitor.look(memory, seen, verdict, lookout.settings, moment())
 
     assert [active.fault for active in snapshot.faults] == [finding.fault for finding in verdict.findings]
-    assert snapshot.state is track.look_state(verdict)
+    assert snapshot.state is monitor.look_state(verdict)
 
 
 def test_a_clock_that_is_mended_while_imds_is_silent_invents_no_expiry() -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from builders import DAY, HOUR, START, Lookout, Platform, answered, credentials, moment, simulate
 from promises import Area, promise
-from rolewatch.faults import Fault
-from rolewatch.memory import Memory
-from rolewatch.model import Answered, EventKind, Observation, rfc3339
-from rolewatch.state_file import StateFile
-from rolewatch.track.clock import CONFIRMED
+from rolewatch.monitor.clock import CONFIRMED
+from rolewatch.monitor.memory import Memory
+from rolewatch.monitor.state_file import StateFile
+from rolewatch.observation import Answered, Observation
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import EventKind, Fault
 
 YEAR = 365 * 86400.0
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

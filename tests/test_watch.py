@@ -10,14 +10,15 @@ from typing import Iterator, List, Optional, Tuple
 import pytest
 
 from builders import START, UPTIME
-from rolewatch.faults import Fault
-from rolewatch.memory import Memory
-from rolewatch.model import Event, EventKind, Level, Moment, Report, State
+from rolewatch.monitor.loop import Setup, Wake, clock
+from rolewatch.monitor.memory import Memory
+from rolewatch.monitor.state_file import StateFile
+from rolewatch.observation import Moment
+from rolewatch.publish import Event, Report
 from rolewatch.settings import ExpectSettings
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
-from rolewatch.state_file import StateFile
-from rolewatch.watch import Setup, Wake, clock
+from rolewatch.simulator.simulator import Simulator
+from rolewatch.vocabulary import EventKind, Fault, Level, State
 from stage import Stage, Time, no_reload
 
 RELOADED = Event(EventKind.CONFIG_RELOADED, Level.INFO, "The settings were read again and are in force.")

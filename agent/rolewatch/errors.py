@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Tuple
 
+from rolewatch.observation import Failure
+
 if TYPE_CHECKING:
-    from rolewatch.model import Failure
+    from rolewatch.observation import Failure
 
 
 class RolewatchError(Exception):

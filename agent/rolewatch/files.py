@@ -24,6 +24,8 @@ from typing import NamedTuple
 LEFTOVER_AGE = 60.0
 """Seconds after which the temporary of a replacement is a leftover of a process that was killed: to write one takes
 milliseconds, and another process may be replacing the same file."""
+_LEFTOVER = re.compile(r"[0-9a-f]{16}\.new")
+"""What follows the name of the file in that of its temporary."""
 _MOST_ENTRIES = 1000
 """How many entries of a directory are searched for leftovers: other users may fill the directory."""
 _KINDS = {
@@ -140,10 +142,10 @@ def _remove_leftovers(path: Path, new: os.stat_result) -> None:
 
     Both times are of the file system's clock. What cannot be listed or removed stays.
     """
-    name = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{16}\.new")
+    begin = f".{path.name}."
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in islice(entries, _MOST_ENTRIES):
-            if name.fullmatch(entry.name):
+            if entry.name.startswith(begin) and _LEFTOVER.fullmatch(entry.name[len(begin) :]):
                 status = entry.stat(follow_symlinks=False)
                 is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == new.st_uid
                 if is_ours and new.st_mtime - status.st_mtime > LEFTOVER_AGE:

@@ -1,14 +1,10 @@
-r"""Make text from outside safe to print: one line, no control characters, nothing invisible.
-
-Whatever a request, IMDS, AWS, a file, the journal or the command line supplied goes through `printable` before a
-person sees it. A terminal obeys C0 and C1 control characters, and bidirectional overrides and invisible characters
-make one name look like another (Unicode Technical Report 36). They are escaped as Python writes them: ``\x1b``,
-``\u202e``.
-"""
+"""Text from outside made safe to print on one line, and times as text (RFC 3339) both ways."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta, timezone
+from typing import Optional
 
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -33,3 +29,38 @@ def shortened(value: str, longest: int) -> str:
     """Return `printable` of *value* in at most *longest* characters; an ellipsis marks that it was cut."""
     shown = printable(value[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return *moment* as RFC 3339 in UTC, to the second: ``2026-11-23T17:31:25Z``."""
+    return moment.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+FIRST_MOMENT = datetime.min.replace(tzinfo=timezone.utc)
+LAST_MOMENT = datetime.max.replace(tzinfo=timezone.utc)
+"""The ends of the calendar that `datetime` has: the years 1 and 9999. IMDS and a clock may show either."""
+
+
+def shift(moment: datetime, seconds: float) -> datetime:
+    """Return the time *seconds* after *moment*, or the end of the calendar where that is beyond it. Never raises."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return LAST_MOMENT if seconds > 0 else FIRST_MOMENT
+
+
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|([+-])(\d\d):?(\d\d))", re.ASCII)
+
+
+def timestamp(text: Optional[str]) -> Optional[datetime]:
+    """Read an ISO 8601 time with its zone; None where it is not one. `datetime.fromisoformat` of 3.9 knows no ``Z``."""
+    match = _TIME.fullmatch(text) if text else None
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, sign, off_hours, off_minutes = match.groups()
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
+        offset = timedelta(hours=int(off_hours or 0), minutes=int(off_minutes or 0))
+        return moment + offset if sign == "-" else moment - offset
+    except (ValueError, OverflowError):
+        return None

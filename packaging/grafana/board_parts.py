@@ -25,8 +25,8 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from rolewatch.faults import FAULTS, Fault, Severity
-from rolewatch.model import State
+from rolewatch.faults import FAULTS
+from rolewatch.vocabulary import Fault, Severity, State
 
 FLEET, INSTANCE = "rolewatch-fleet", "rolewatch-instance"
 """The uids. Bookmarks, links and provisioning hold on to them."""

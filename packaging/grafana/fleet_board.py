@@ -32,7 +32,8 @@ from board_parts import (
     in_colour,
     thresholds,
 )
-from rolewatch.alerts import Alert, Options, groups
+from rolewatch.alerts import Alert, Options
+from rolewatch.alerts.rules import groups
 
 LIFE = "(rolewatch_credentials_expiration_timestamp_seconds{@} - time())"
 FIRING = 'ALERTS{alertname=~"Rolewatch.+", alertstate="firing", job=~"$job"}'

@@ -30,8 +30,8 @@ from board_parts import (
     texts,
     thresholds,
 )
-from rolewatch.model import State
 from rolewatch.settings import LimitSettings
+from rolewatch.vocabulary import State
 
 LIFE = "(rolewatch_credentials_expiration_timestamp_seconds{@} - time())"
 AGE = "(time() - rolewatch_credentials_last_updated_timestamp_seconds{@})"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import List
 
-from rolewatch.alerts import Options, alerts
-from rolewatch.alerts.nouns import INSTANCE
+from rolewatch.alerts import INSTANCE, Options
+from rolewatch.alerts.rules import alerts
 
 _WORDS = (
     (f"{INSTANCE}: ", ""),

@@ -12,11 +12,12 @@ import textwrap
 from typing import Iterator, List, Sequence
 
 from pages.catalog_events import EVENTS
-from rolewatch.explain import Explained, explain
-from rolewatch.faults import FAULTS, PLACEHOLDERS, Entry
-from rolewatch.model import EVENT_FIELDS
-from rolewatch.publish.message_ids import MESSAGE_IDS
+from rolewatch.faults import FAULTS
+from rolewatch.faults.entry import PLACEHOLDERS, Entry
+from rolewatch.faults.explain import Explained, explain
+from rolewatch.publish.journal import MESSAGE_IDS
 from rolewatch.shell import placeholder
+from rolewatch.vocabulary import EVENT_FIELDS
 
 HEADER = (
     "# The journal catalog of rolewatch, for `journalctl -x`. The format: https://systemd.io/CATALOG\n"

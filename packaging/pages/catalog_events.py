@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Mapping, Tuple
 
-from rolewatch.model import EventKind
+from rolewatch.vocabulary import EventKind
 
 EVENTS: Mapping[EventKind, Tuple[str, str]] = {
     EventKind.STARTED: (

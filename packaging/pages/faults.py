@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from rolewatch.cli.fault_page import raised_when, section
+from rolewatch.cli.render import raised_when, section
 from rolewatch.faults import FAULTS
 
 GENERATED = "<!-- Generated from the table of faults by `make generate`. Do not edit. -->"

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Dict, Iterator, Mapping, Tuple
 
 from pages.alerts import prose
-from rolewatch import tell
-from rolewatch.alerts import Alert, Options, alerts
-from rolewatch.alerts.credentials import alert_name
-from rolewatch.cli.fault_page import raised_when, remedies
-from rolewatch.explain import explain
-from rolewatch.faults import FAULTS, Entry, Fault
-from rolewatch.model import Evidence
+from rolewatch.alerts import Alert, Options
+from rolewatch.alerts.rules import alert_name, alerts
+from rolewatch.cli.render import raised_when, remedies
+from rolewatch.faults import FAULTS
+from rolewatch.faults.entry import Entry
+from rolewatch.faults.explain import explain
+from rolewatch.publish import messages
+from rolewatch.vocabulary import Evidence, Fault
 
 ASK = """\
 imds=http://169.254.169.254/latest
@@ -103,7 +104,7 @@ def _looks(fault: Fault) -> Iterator[str]:
     yield ""
     yield "```text"
     yield f'rolewatch_fault_active{{fault="{fault.value}"}} 1.0'
-    yield tell.raised(fault, evidence, {})
+    yield messages.raised(fault, evidence, {})
     yield "```"
     yield ""
     yield f"All that was told of it: `journalctl -u rolewatch MESSAGE_ID={FAULTS[fault].message_id}`."

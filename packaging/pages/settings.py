@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Dict, Iterator, List
 
 from rolewatch import settings
-from rolewatch.config.environment import SDK_VARIABLES
 from rolewatch.config.keys import KEYS, TABLES, Key
-from rolewatch.config.written import written
+from rolewatch.config.sources import SDK_VARIABLES
+from rolewatch.config.toml_document import written
 
 SHIPPED_FILE = Path("packaging/rolewatch.toml")
 DOCUMENTATION = Path("docs/configuration.md")

@@ -24,16 +24,16 @@ from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
 from rolewatch import cli
-from rolewatch.aws import served
-from rolewatch.cli import diagnose
-from rolewatch.cli.parser import Parser
+from rolewatch.aws import credentials
+from rolewatch.cli import Parser
+from rolewatch.cli.diagnose import add_parser
+from rolewatch.cli.diagnose import run as diagnose_run
 from rolewatch.errors import UsageError
-from rolewatch.imds import Client
+from rolewatch.imds.client import Client
 from rolewatch.settings import ImdsSettings
-from rolewatch.simulator import Simulator, fake
-from rolewatch.simulator.instance import INSTANCE_ID, REGION
+from rolewatch.simulator.instance import ACCOUNT_ID, INSTANCE_ID, REGION, fake_profile_id
+from rolewatch.simulator.simulator import Simulator
 
-ACCOUNT_ID = fake.ACCOUNT_ID
 """moto's, too: conftest tells it."""
 OTHER_ID = "AIPAOTHER00000000001"
 ROLE = PROFILE = "web-server"
@@ -121,7 +121,7 @@ class Cloud:
     def build(self) -> None:
         """Make role, profile and instance, and associate them."""
         self.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))
-        self.create_profile(fake.profile_id(PROFILE))
+        self.create_profile(fake_profile_id(PROFILE))
         made = self.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
         self._rename_instance(made)
         self.ec2.associate_iam_instance_profile(IamInstanceProfile={"Name": PROFILE}, InstanceId=INSTANCE_ID)
@@ -207,10 +207,10 @@ class House:
         session.session_token = keys.token
         self.cloud.iam.put_role_policy(RoleName=ROLE, PolicyName="p", PolicyDocument=allow(FREE))
 
-    def keys(self) -> served.Keys:
+    def keys(self) -> credentials.Keys:
         """Return what IMDS serves."""
         client = Client(self.imds.endpoint, ImdsSettings(timeout=10.0, deadline=20.0), monotonic=time.monotonic)
-        keys = served.fetch(client)
+        keys = credentials.fetch(client)
         assert keys is not None
         return keys
 
@@ -235,11 +235,11 @@ class House:
 def told(words: Sequence[str]) -> Told:
     """Run `rolewatch diagnose` and return what it said; the 3 s until IAM is asked again do not pass."""
     parser = Parser(prog="rolewatch")
-    diagnose.add_parser(parser.add_subparsers(parser_class=Parser))
+    add_parser(parser.add_subparsers(parser_class=Parser))
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            status = diagnose.run(parser.parse_args(["diagnose", *words]), pause=lambda _: None)
+            status = diagnose_run(parser.parse_args(["diagnose", *words]), pause=lambda _: None)
         except UsageError as error:
             err.write(str(error))
             status = cli.EX_USAGE

@@ -15,12 +15,12 @@ from typing import Dict, Iterator, List, Tuple
 
 import pytest
 
-pytest.importorskip("boto3")
+from rolewatch.aws import queries
+from rolewatch.aws.client import CALLER, INSTANCES, PROFILE, ROLE, Api, Call, Patience
+from rolewatch.aws.credentials import bare
+from rolewatch.aws.model import Caller, Missing, Refused, Trouble
 
-from rolewatch.aws import api, reads
-from rolewatch.aws.answers import Caller, Missing, Refused, Trouble
-from rolewatch.aws.api import Api, Patience
-from rolewatch.aws.session import bare
+pytest.importorskip("boto3")
 
 QUERY = (
     '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>{code}</Code>'
@@ -87,24 +87,24 @@ def door(patience: Patience = PATIENT, region: str = "eu-west-1") -> Api:
 @pytest.mark.parametrize(
     ("call", "status", "form", "code", "message", "trouble"),
     [
-        (api.PROFILE, 403, QUERY, "AccessDenied", "User: x is not authorized", Trouble.ACCESS_DENIED),
-        (api.INSTANCES, 403, EC2, "UnauthorizedOperation", "You are not authorized", Trouble.ACCESS_DENIED),
-        (api.PROFILE, 400, QUERY, "Throttling", "Rate exceeded", Trouble.THROTTLED),
-        (api.INSTANCES, 503, EC2, "RequestLimitExceeded", "Request limit exceeded.", Trouble.THROTTLED),
-        (api.INSTANCES, 401, EC2, "OptInRequired", "You are not subscribed", Trouble.REGION_NOT_ENABLED),
-        (api.CALLER, 403, QUERY, "RegionDisabledException", "STS is not activated", Trouble.REGION_NOT_ENABLED),
-        (api.INSTANCES, 401, EC2, "AuthFailure", "AWS was not able to validate", Trouble.REJECTED),
-        (api.CALLER, 403, QUERY, "InvalidClientTokenId", "The security token included", Trouble.REJECTED),
-        (api.CALLER, 403, QUERY, "ExpiredToken", "The security token included is expired", Trouble.REJECTED),
-        (api.CALLER, 403, QUERY, "SignatureDoesNotMatch", "The request signature", Trouble.REJECTED),
-        (api.CALLER, 403, QUERY, "SignatureDoesNotMatch", "Signature expired: 2026 is now earlier", Trouble.CLOCK),
-        (api.INSTANCES, 400, EC2, "RequestExpired", "Request has expired.", Trouble.CLOCK),
-        (api.PROFILE, 500, QUERY, "ServiceFailure", "x", Trouble.ERROR),
-        (api.PROFILE, 502, "<html>{code}{message}</html>", "", "Bad gateway", Trouble.ERROR),
+        (PROFILE, 403, QUERY, "AccessDenied", "User: x is not authorized", Trouble.ACCESS_DENIED),
+        (INSTANCES, 403, EC2, "UnauthorizedOperation", "You are not authorized", Trouble.ACCESS_DENIED),
+        (PROFILE, 400, QUERY, "Throttling", "Rate exceeded", Trouble.THROTTLED),
+        (INSTANCES, 503, EC2, "RequestLimitExceeded", "Request limit exceeded.", Trouble.THROTTLED),
+        (INSTANCES, 401, EC2, "OptInRequired", "You are not subscribed", Trouble.REGION_NOT_ENABLED),
+        (CALLER, 403, QUERY, "RegionDisabledException", "STS is not activated", Trouble.REGION_NOT_ENABLED),
+        (INSTANCES, 401, EC2, "AuthFailure", "AWS was not able to validate", Trouble.REJECTED),
+        (CALLER, 403, QUERY, "InvalidClientTokenId", "The security token included", Trouble.REJECTED),
+        (CALLER, 403, QUERY, "ExpiredToken", "The security token included is expired", Trouble.REJECTED),
+        (CALLER, 403, QUERY, "SignatureDoesNotMatch", "The request signature", Trouble.REJECTED),
+        (CALLER, 403, QUERY, "SignatureDoesNotMatch", "Signature expired: 2026 is now earlier", Trouble.CLOCK),
+        (INSTANCES, 400, EC2, "RequestExpired", "Request has expired.", Trouble.CLOCK),
+        (PROFILE, 500, QUERY, "ServiceFailure", "x", Trouble.ERROR),
+        (PROFILE, 502, "<html>{code}{message}</html>", "", "Bad gateway", Trouble.ERROR),
     ],
 )
 def test_an_error_is_a_value(  # noqa: PLR0913, PLR0917 - a row of the table
-    call: api.Call,
+    call: Call,
     status: int,
     form: str,
     code: str,
@@ -125,19 +125,19 @@ def test_an_error_is_a_value(  # noqa: PLR0913, PLR0917 - a row of the table
     assert "canary" not in repr(answer)
 
 
-def _parameters(call: api.Call) -> dict[str, object]:
-    parameters: Dict[api.Call, Dict[str, object]] = {
-        api.PROFILE: {"InstanceProfileName": "web"},
-        api.INSTANCES: {"InstanceIds": ["i-0123456789abcdef0"]},
+def _parameters(call: Call) -> dict[str, object]:
+    parameters: Dict[Call, Dict[str, object]] = {
+        PROFILE: {"InstanceProfileName": "web"},
+        INSTANCES: {"InstanceIds": ["i-0123456789abcdef0"]},
     }
     return parameters.get(call, {})
 
 
 @pytest.mark.parametrize(
     ("call", "form", "code"),
-    [(api.PROFILE, QUERY, "NoSuchEntity"), (api.INSTANCES, EC2, "InvalidInstanceID.NotFound")],
+    [(PROFILE, QUERY, "NoSuchEntity"), (INSTANCES, EC2, "InvalidInstanceID.NotFound")],
 )
-def test_there_is_none_is_an_answer(call: api.Call, form: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_none_is_an_answer(call: Call, form: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not found is not a refusal."""
     with serving(404, form.format(code=code, message="x")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
@@ -150,7 +150,7 @@ def test_the_reason_of_a_denial_is_told_in_our_words(monkeypatch: pytest.MonkeyP
     message = "User: arn is not authorized to perform: x with an explicit deny in a service control policy"
     with serving(403, QUERY.format(code="AccessDenied", message=message)) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = door().ask(api.PROFILE, InstanceProfileName="web")
+        answer = door().ask(PROFILE, InstanceProfileName="web")
 
     assert isinstance(answer, Refused)
     assert "service control policy" in answer.sentence
@@ -160,7 +160,7 @@ def test_throttling_is_tried_again_and_then_told(monkeypatch: pytest.MonkeyPatch
     """Botocore's adaptive retries make as many attempts as we allow."""
     with serving(400, QUERY.format(code="Throttling", message="Rate exceeded")) as (url, asked):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = door(Patience(1.0, 1.0, 2)).ask(api.PROFILE, InstanceProfileName="web")
+        answer = door(Patience(1.0, 1.0, 2)).ask(PROFILE, InstanceProfileName="web")
 
     assert isinstance(answer, Refused)
     assert answer.trouble is Trouble.THROTTLED
@@ -173,8 +173,8 @@ def test_a_silent_endpoint_is_given_up_and_not_tried_again(monkeypatch: pytest.M
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         made = door(QUICK)
         begun = time.monotonic()
-        first = made.ask(api.PROFILE, InstanceProfileName="web")
-        second = made.ask(api.ROLE, RoleName="web")
+        first = made.ask(PROFILE, InstanceProfileName="web")
+        second = made.ask(ROLE, RoleName="web")
         took = time.monotonic() - begun
 
     assert isinstance(first, Refused)
@@ -188,7 +188,7 @@ def test_a_silent_endpoint_is_given_up_and_not_tried_again(monkeypatch: pytest.M
 def test_a_closed_endpoint_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused connections are no answer of AWS's."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    answer = reads.caller(door())
+    answer = queries.caller(door())
 
     assert isinstance(answer, Refused)
     assert answer.trouble is Trouble.UNREACHABLE
@@ -199,7 +199,7 @@ def test_an_assumed_role_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None
     arn = "arn:aws:sts::111122223333:assumed-role/web/i-0123456789abcdef0"
     with serving(200, IDENTITY.format(arn=arn, user="AROAEXAMPLE000000001:i-0123456789abcdef0")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = reads.caller(door())
+        answer = queries.caller(door())
 
     assert answer == Caller(arn, "111122223333", "web", "AROAEXAMPLE000000001", "i-0123456789abcdef0")
 
@@ -208,7 +208,7 @@ def test_an_answer_out_of_shape_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     """What is not shaped like an ARN is not shown."""
     with serving(200, IDENTITY.format(arn="canary-token", user="x")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = reads.caller(door())
+        answer = queries.caller(door())
 
     assert isinstance(answer, Refused)
     assert "canary" not in repr(answer)
@@ -238,7 +238,7 @@ def test_each_partition_has_its_endpoints(region: str, service: str, host: str) 
 def test_without_a_region_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """EC2 and STS cannot be asked without one."""
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    answer = Api(bare(), region=None, patience=QUICK).ask(api.INSTANCES, InstanceIds=["i-0123456789abcdef0"])
+    answer = Api(bare(), region=None, patience=QUICK).ask(INSTANCES, InstanceIds=["i-0123456789abcdef0"])
 
     assert isinstance(answer, Refused)
     assert answer.trouble is Trouble.NO_REGION
@@ -252,7 +252,7 @@ def test_nothing_is_logged_while_aws_is_asked(
     with serving(403, QUERY.format(code="AccessDenied", message="x")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with caplog.at_level(logging.DEBUG):
-            door().ask(api.PROFILE, InstanceProfileName="web")
+            door().ask(PROFILE, InstanceProfileName="web")
             assert logging.getLogger("botocore").isEnabledFor(logging.DEBUG)
 
     assert "canary" not in caplog.text

@@ -6,13 +6,15 @@ import json
 
 import pytest
 
+from rolewatch.aws.diagnose import CHECKS
+from rolewatch.faults import CONFIRMED_FAULTS
+from rolewatch.monitor.confirmation import DECIDED_BY, Confirmation, decode
+from rolewatch.simulator.instance import INSTANCE_ID
+from rolewatch.vocabulary import Fault
+
 pytest.importorskip("moto")
 
 from aws.cloud import OTHER_ID, RDS, House
-from rolewatch.aws.judge import CHECKS
-from rolewatch.confirmation import DECIDED_BY, Confirmation, decode
-from rolewatch.faults import CONFIRMED_FAULTS, Fault
-from rolewatch.simulator.instance import INSTANCE_ID
 
 
 def confirmed(house: House) -> Confirmation:

@@ -8,14 +8,15 @@ from typing import Callable
 
 import pytest
 
+from rolewatch.simulator import instance
+from rolewatch.simulator.instance import ACCOUNT_ID, INSTANCE_ID
+
 pytest.importorskip("moto")
 
 from moto.backends import get_backend
 
 from aws import cloud
 from aws.cloud import OTHER_ID, PROFILE, RDS, ROLE, House
-from rolewatch.simulator import fake
-from rolewatch.simulator.instance import INSTANCE_ID
 
 READS = (
     "ec2:DescribeInstances",
@@ -56,7 +57,7 @@ def test_a_replaced_profile_is_named_before_the_break(house: House) -> None:
     assert told.faults == ["instance_profile_replaced"]
     assert told.root["fault"] == "instance_profile_replaced"
     assert OTHER_ID in told.root["because"]
-    assert fake.profile_id(PROFILE) in told.root["because"]
+    assert instance.fake_profile_id(PROFILE) in told.root["because"]
     assert "twice" in told.root["because"]
     assert f"ASSOCIATION={house.cloud.association_id}\n" in commands(told)
     assert "replace-iam-instance-profile-association" in commands(told)
@@ -74,7 +75,7 @@ def test_a_replaced_profile_is_named_after_the_break(house: House) -> None:
     assert told.status == 2
     assert told.faults == ["instance_profile_not_found", "instance_profile_replaced"]
     assert told.root["fault"] == "instance_profile_replaced"
-    assert told.check("iam.profile_id")["facts"]["imds_id"] == fake.profile_id(PROFILE)
+    assert told.check("iam.profile_id")["facts"]["imds_id"] == instance.fake_profile_id(PROFILE)
     assert told.check("sts.proof")["status"] == "unknown"
 
 
@@ -189,7 +190,7 @@ def test_a_detached_profile_is_attached_again(house: House) -> None:
 def test_rejected_credentials_are_named_with_aws_code(house: House) -> None:
     """STS does not know the served credentials: no usable ones, whatever IMDS shows."""
     house.environ.update(house.cloud.user(*READS))
-    get_backend("sts")[cloud.ACCOUNT_ID]["aws"].assumed_roles.clear()
+    get_backend("sts")[ACCOUNT_ID]["aws"].assumed_roles.clear()
     house.cloud.enforce()
     told = house.diagnose()
 

@@ -8,14 +8,15 @@ from typing import List
 import pytest
 from harness import PATIENT, QUICK, patience
 
+from rolewatch.aws.diagnose import ROOTS
+from rolewatch.settings import ImdsSettings
+from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+from rolewatch.simulator.simulator import Simulator
+from rolewatch.vocabulary import Fault
+
 pytest.importorskip("moto")
 
 from aws import cloud
-from rolewatch.aws.diagnosis import ROOTS
-from rolewatch.faults import Fault
-from rolewatch.settings import ImdsSettings
-from rolewatch.simulator import Simulator
-from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 
 CLOSED = "http://127.0.0.1:9"
 """Discard: nobody listens there."""

@@ -8,29 +8,20 @@ from typing import Any, List, Optional
 import pytest
 
 import builders
-from rolewatch import track
-from rolewatch.aws import trust
-from rolewatch.aws.answers import (
-    Association,
-    Caller,
-    Instance,
-    MetadataOptions,
-    Missing,
-    Profile,
-    Refused,
-    Role,
-    Trouble,
-)
+from rolewatch import monitor
+from rolewatch.aws import trust_policy
 from rolewatch.aws.checks import Outcome, Status
-from rolewatch.aws.context import Asked, Context, Look
-from rolewatch.aws.diagnosis import Diagnosis, diagnose
-from rolewatch.aws.fix import permissions
-from rolewatch.aws.host import Host
-from rolewatch.aws.shadow import Shadow, Shadows
-from rolewatch.faults import Fault, Step
-from rolewatch.memory import Memory
-from rolewatch.model import Absent, Identity, Observation, Reason, State
+from rolewatch.aws.diagnose import Diagnosis, diagnose
+from rolewatch.aws.diagnose.collect import Asked, Context, Look
+from rolewatch.aws.diagnose.credential_overrides import Shadow, Shadows
+from rolewatch.aws.diagnose.host import Host
+from rolewatch.aws.diagnose.remedy import permissions
+from rolewatch.aws.model import Association, Caller, Instance, MetadataOptions, Missing, Profile, Refused, Role, Trouble
+from rolewatch.faults.entry import Step
+from rolewatch.monitor.memory import Memory
+from rolewatch.observation import Absent, Identity, Observation
 from rolewatch.settings import Settings
+from rolewatch.vocabulary import Fault, Reason, State
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/app/{builders.PROFILE}"
@@ -64,8 +55,8 @@ def look(seen: Optional[Observation] = None, **changes: Any) -> Look:
     """Return what a look at *seen* gives, but for *changes*."""
     seen = builders.answered(identity=IDENTITY) if seen is None else seen
     verdict = builders.judge(seen)
-    memory, _ = track.recognise(Memory(), seen, builders.moment())
-    snapshot = track.look(memory, seen, verdict, Settings(), builders.moment())
+    memory, _ = monitor.recognise(Memory(), seen, builders.moment())
+    snapshot = monitor.look(memory, seen, verdict, Settings(), builders.moment())
     made = Look(seen, verdict, snapshot, Host("169.254.169.254", "ens5"), Shadows(), "the user web")
     return replace(made, **changes)
 
@@ -243,7 +234,7 @@ def test_a_doubtful_trust_policy_is_unknown_and_no_fault() -> None:
     doubtful = {"Statement": {**TRUST["Statement"], "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}}
     found = diagnose(asked(profile=replace(ASKED.profile, role=replace(ROLE, trust=doubtful))))  # type: ignore[type-var]
 
-    assert trust.judge(doubtful).trust is trust.Trust.UNDECIDED
+    assert trust_policy.judge(doubtful).trust is trust_policy.Trust.UNDECIDED
     assert outcome(found, "iam.trust").status is Status.UNKNOWN
     assert faults(found) == []
 

@@ -10,13 +10,13 @@ from typing import Any, Dict, Tuple
 
 import pytest
 
+from rolewatch.aws.checks import Status
+from rolewatch.aws.diagnose import CHECKS
+from rolewatch.vocabulary import EVIDENCE_KEYS, Fault, State
+
 pytest.importorskip("moto")
 
 from aws.cloud import OTHER_ID, House
-from rolewatch.aws.checks import Status
-from rolewatch.aws.judge import CHECKS
-from rolewatch.faults import Fault
-from rolewatch.model import EVIDENCE_KEYS, State
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "diagnose.schema.json").read_text())
 TYPES: Dict[str, Tuple[type, ...]] = {

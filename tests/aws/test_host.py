@@ -8,7 +8,7 @@ from typing import Dict, Optional, Sequence
 
 import pytest
 
-from rolewatch.aws.host import Host, execute, look, proxies
+from rolewatch.aws.diagnose.host import Host, execute, look, proxies
 
 ENDPOINT = "http://169.254.169.254"
 ANY = "0.0.0.0"  # noqa: S104 - the default route

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch.aws.api import CALLS
+from rolewatch.aws.client import CALLS
 
 POLICIES = Path(__file__).parents[2] / "packaging" / "iam"
 

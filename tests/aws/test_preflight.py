@@ -10,6 +10,10 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
+from rolewatch.aws.preflight import reads
+from rolewatch.cli import Parser, preflight
+from rolewatch.errors import UsageError
+
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
 
@@ -27,10 +31,6 @@ from aws.preflight_aws import (
     policy,
     simulation,
 )
-from rolewatch.aws import preflight_reads
-from rolewatch.cli import preflight
-from rolewatch.cli.parser import Parser
-from rolewatch.errors import UsageError
 
 POLICY = Path(__file__).parents[2] / "packaging" / "iam" / "preflight.json"
 DRY_RUN = ("--image-id", IMAGE)
@@ -789,8 +789,8 @@ def test_the_policy_is_exactly_what_is_called() -> None:
     """No action too many or too few; the two that are only tried are granted by nobody, least of all by us."""
     (statement,) = json.loads(POLICY.read_text())["Statement"]
 
-    assert statement["Action"] == sorted(call.action for call in preflight_reads.CALLS if not call.free)
-    assert not {call.action for call in preflight_reads.PROBES} & set(statement["Action"])
+    assert statement["Action"] == sorted(call.action for call in reads.CALLS if not call.free)
+    assert not {call.action for call in reads.PROBES} & set(statement["Action"])
 
 
 def test_with_the_policy_alone_everything_is_told(aws: Aws, rolewatch: Command) -> None:
@@ -814,7 +814,7 @@ def test_with_the_policy_alone_everything_is_told(aws: Aws, rolewatch: Command) 
         assert told[0] in {0, 2}
         assert "unknown" not in statuses(told).values()
 
-    assert called == {call.action.partition(":")[2] for call in preflight_reads.CALLS}
+    assert called == {call.action.partition(":")[2] for call in reads.CALLS}
 
 
 def test_a_subnet_without_an_image_is_wrong_usage(aws: Aws, rolewatch: Command) -> None:

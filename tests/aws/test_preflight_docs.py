@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch.aws import judge, preflight_attach, preflight_launch, preflight_visible
+from rolewatch.aws import diagnose
 from rolewatch.aws.checks import Status
-from rolewatch.aws.preflight_verdict import Outlook
-from rolewatch.faults import Fault
+from rolewatch.aws.preflight import attach_role_checks, launch_checks, visible_checks
+from rolewatch.aws.preflight.outcome import Outlook
+from rolewatch.vocabulary import Fault
 
 DOCS = Path(__file__).parents[2] / "docs"
 SEED_TOPICS = 6
@@ -18,10 +19,10 @@ SEED_TOPICS = 6
 
 BEFORE = {
     check.id
-    for checks in (preflight_launch.CHECKS, preflight_attach.CHECKS, preflight_visible.CHECKS)
+    for checks in (launch_checks.LAUNCH_CHECKS, attach_role_checks.ATTACH_CHECKS, visible_checks.VISIBLE_CHECKS)
     for check in checks
 }
-AFTER = {check.id for check in judge.CHECKS}
+AFTER = {check.id for check in diagnose.CHECKS}
 CHECK_ID = re.compile(r"`([a-z0-9]+\.[a-z_]+)`")
 WORD = re.compile(r"`([a-z]+(?:_[a-z0-9]+)+)`")
 FILES = re.compile(r"\.(md|json)$")

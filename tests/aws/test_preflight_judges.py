@@ -7,11 +7,12 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
-from rolewatch.aws import preflight, preflight_rehearsed, preflight_remedies, preflight_simulated, preflight_subjects
-from rolewatch.aws.answers import Missing, Profile, Refused, Role, Trouble
-from rolewatch.aws.api import Api
+from rolewatch.aws import preflight
 from rolewatch.aws.checks import Outcome, Result, Status, failed, passed, skipped, unknown
-from rolewatch.aws.preflight_names import (
+from rolewatch.aws.client import Api
+from rolewatch.aws.model import Missing, Profile, Refused, Role, Trouble
+from rolewatch.aws.preflight import permission_checks, profile_checks, simulation
+from rolewatch.aws.preflight.names import (
     SERVICE_OF_PROFILE,
     Given,
     Kind,
@@ -21,10 +22,19 @@ from rolewatch.aws.preflight_names import (
     parse_role,
     service_of_launch,
 )
-from rolewatch.aws.preflight_permissions import list_profiles, permission, run_instances
-from rolewatch.aws.preflight_trusted import trusts_ec2
-from rolewatch.aws.preflight_values import Decision, Rehearsed, Simulated, fails, may_fail
-from rolewatch.aws.preflight_verdict import Outlook, because, document, outlook
+from rolewatch.aws.preflight.outcome import (
+    Decision,
+    Outlook,
+    Rehearsed,
+    Simulated,
+    because,
+    document,
+    fails,
+    may_fail,
+    outlook,
+)
+from rolewatch.aws.preflight.permission_checks import list_profiles, permission, run_instances
+from rolewatch.aws.preflight.profile_checks import trusts_ec2
 from rolewatch.errors import UsageError
 
 ROLE_ARN = "arn:aws:iam::123456789012:role/web"
@@ -214,10 +224,8 @@ NEW = {
 
 def test_both_shapes_of_the_simulator_are_read() -> None:
     """Until 2026 there was a result for each resource; since then there is one, with the resources below it."""
-    assert preflight_simulated.read(OLD, "iam:PassRole", ROLE_ARN) == Simulated(
-        "iam:PassRole", ROLE_ARN, Decision.ALLOWED
-    )
-    assert preflight_simulated.read(NEW, "iam:PassRole", ROLE_ARN) == Simulated(
+    assert simulation.read(OLD, "iam:PassRole", ROLE_ARN) == Simulated("iam:PassRole", ROLE_ARN, Decision.ALLOWED)
+    assert simulation.read(NEW, "iam:PassRole", ROLE_ARN) == Simulated(
         action="iam:PassRole",
         resource=ROLE_ARN,
         decision=Decision.IMPLICIT_DENY,
@@ -233,7 +241,7 @@ def test_both_shapes_of_the_simulator_are_read() -> None:
 )
 def test_an_answer_of_another_shape_is_no_answer(response: Dict[str, Any]) -> None:
     """It is neither allowed nor denied."""
-    assert preflight_simulated.read(response, "x", "*") is None
+    assert simulation.read(response, "x", "*") is None
 
 
 @pytest.mark.parametrize(
@@ -296,7 +304,7 @@ def test_two_dry_runs_tell_the_role_from_the_rest(
     seen: str, without: Optional[str], status: Status, words: str
 ) -> None:
     """With the instance profile, and without it: the page's first advice for AccessDenied at a launch."""
-    outcome = preflight_rehearsed.judge(Rehearsed(seen), Rehearsed(without) if without else None, "ops")
+    outcome = permission_checks.judge_dry_run(Rehearsed(seen), Rehearsed(without) if without else None, "ops")
 
     assert outcome.status is status
     assert words in outcome.note
@@ -307,8 +315,8 @@ def test_a_dry_run_that_was_not_answered_is_no_verdict_of_ec2s(trouble: Trouble)
     """Only what EC2 says of the launch counts."""
     refusal = Refused(trouble, "ec2:RunInstances", "RequestLimitExceeded")
 
-    assert preflight_rehearsed.read(refusal) is refusal
-    assert preflight_rehearsed.judge(refusal, None, "ops").status is Status.UNKNOWN
+    assert permission_checks.read_dry_run(refusal) is refusal
+    assert permission_checks.judge_dry_run(refusal, None, "ops").status is Status.UNKNOWN
 
 
 def result(outcome: Outcome, name: str = "launch.role") -> Result:
@@ -348,7 +356,7 @@ def test_a_dry_run_that_was_not_made_leaves_no_doubt() -> None:
 
 def test_the_document_has_the_fix() -> None:
     """A pipeline can show it."""
-    told = document("launch", (result(fails("empty", preflight_remedies.fill("web"), code="X")),))
+    told = document("launch", (result(fails("empty", profile_checks.fill("web"), code="X")),))
 
     assert json.loads(json.dumps(told)) == told
     assert (told["schema"], told["outlook"], told["because"]) == (1, "will_fail", "launch.role")
@@ -358,17 +366,17 @@ def test_the_document_has_the_fix() -> None:
 
 def test_names_are_quoted_in_commands() -> None:
     """IAM's names may hold what means something to a shell; what is pasted stays one word."""
-    commands = [step.command for step in preflight_remedies.make_room("a=b", old="c,d", new="e")]
+    commands = [step.command for step in profile_checks.make_room("a=b", old="c,d", new="e")]
 
     assert "--instance-profile-name=a=b" in commands[1]
-    assert preflight_remedies.create("$(x)").command.count("'$(x)'") == 2
+    assert profile_checks.create("$(x)").command.count("'$(x)'") == 2
 
 
 def test_a_name_that_is_nothing_is_said_to_be_of_unknown_kind() -> None:
     """Where the role of that name could not be looked up, the confusion is not excluded."""
     refusal = Refused(Trouble.ACCESS_DENIED, "iam:GetRole", "AccessDenied")
 
-    outcome = preflight_subjects.profile_exists(Given("web"), Missing("x"), refusal, refusal)
+    outcome = profile_checks.profile_exists(Given("web"), Missing("x"), refusal, refusal)
 
     assert outcome.status is Status.FAIL
     assert "iam:GetRole" in outcome.note
@@ -378,7 +386,7 @@ def test_a_role_of_another_account_cannot_be_passed() -> None:
     """A role is passed within its own account only."""
     given = parse_role("arn:aws:iam::999999999999:role/web")
 
-    outcome = preflight_subjects.role_exists(given, Role("web", None, ROLE_ARN, None))
+    outcome = profile_checks.role_exists(given, Role("web", None, ROLE_ARN, None))
 
     assert outcome.status is Status.FAIL
     assert "own account" in outcome.note
@@ -393,7 +401,7 @@ def test_a_profile_without_its_trust_policy_is_undecided() -> None:
 
 def test_an_empty_profile_has_room() -> None:
     """For its one role."""
-    assert preflight_subjects.vacancy(Profile("web", None, None, None), "web").status is Status.PASS
+    assert profile_checks.vacancy(Profile("web", None, None, None), "web").status is Status.PASS
 
 
 def test_a_caller_of_an_unknown_kind_leaves_permissions_unknown() -> None:
@@ -443,7 +451,7 @@ def test_profiles_that_could_not_be_read_are_looked_up_by_hand() -> None:
     """Where the role was found, and what holds it was not, the fix has the command."""
     refusal = Refused(Trouble.ACCESS_DENIED, "iam:ListInstanceProfilesForRole", "AccessDenied")
 
-    outcome = preflight_subjects.profile_exists(Given("web"), Missing("x"), Role("web", None, ROLE_ARN, None), refusal)
+    outcome = profile_checks.profile_exists(Given("web"), Missing("x"), Role("web", None, ROLE_ARN, None), refusal)
 
     assert "iam:ListInstanceProfilesForRole is not allowed" in outcome.note
     assert (

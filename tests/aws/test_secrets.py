@@ -11,13 +11,14 @@ from typing import Dict, FrozenSet, List
 
 import pytest
 
+from rolewatch.cli import main
+from rolewatch.simulator.instance import REGION
+
 pytest.importorskip("moto")
 pytest.importorskip("boto3")
 
 from aws import cloud
 from promises import Area, promise
-from rolewatch.cli import main
-from rolewatch.simulator.instance import REGION
 
 CANARY = "CANARYwJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPL"
 KEY_ID = "ASIACANARY7CANARY7QX"

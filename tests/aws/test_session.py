@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("boto3")
+from rolewatch.aws.credentials import IAM_ROLE, Keys, connect
+from rolewatch.aws.model import Refused, Trouble
+from rolewatch.simulator.simulator import Simulator
 
-from rolewatch.aws.answers import Refused, Trouble
-from rolewatch.aws.served import Keys
-from rolewatch.aws.session import IAM_ROLE, connect
-from rolewatch.simulator import Simulator
+pytest.importorskip("boto3")
 
 KEYS = Keys(role="web", user="ASIATESTTESTTESTTEST", secret="s", token="t")  # noqa: S106 - made up
 

@@ -7,7 +7,7 @@ from typing import Dict
 
 import pytest
 
-from rolewatch.aws.shadow import Shadows, look
+from rolewatch.aws.diagnose.credential_overrides import Shadows, look
 
 CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARY"
 

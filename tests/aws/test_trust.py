@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.aws.trust import Reading, Trust, judge
+from rolewatch.aws.trust_policy import Reading, Trust, judge
 
 ALLOWS, DENIES, UNDECIDED = Trust.ALLOWS, Trust.DENIES, Trust.UNDECIDED
 EC2 = {"Service": "ec2.amazonaws.com"}

@@ -21,12 +21,13 @@ from bench import alternatives, daemon
 from bench.alternatives import blackbox_exporter, run_script
 from bench.scrapes import scrape_text
 from rolewatch.cli.daemon import Daemon
-from rolewatch.model import Moment, Report
+from rolewatch.monitor.loop import Wake
+from rolewatch.observation import Moment
+from rolewatch.publish import Report
 from rolewatch.settings import ExpectSettings, ImdsSettings, LogSettings, MetricsSettings, Settings
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY
 from rolewatch.simulator.scenarios import Scenario
-from rolewatch.watch import Wake
+from rolewatch.simulator.simulator import Simulator
 
 HORIZON = timedelta(hours=7)
 """Longer than any credentials live: what nobody has noticed by then is not noticed."""

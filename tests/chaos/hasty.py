@@ -12,7 +12,7 @@ from pathlib import Path
 from rolewatch import config
 from rolewatch.cli import signals
 from rolewatch.cli.daemon import Daemon
-from rolewatch.watch import Wake
+from rolewatch.monitor.loop import Wake
 
 PAUSE = 0.2
 """Seconds between two polls."""

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Dict
 
 from audited import AuditedHouse
-from rolewatch.imds import Client
-from rolewatch.memory import Memory
+from rolewatch.imds.client import Client
+from rolewatch.monitor.loop import clock
+from rolewatch.monitor.memory import Memory
 from rolewatch.settings import ExpectSettings, ImdsSettings, Settings
-from rolewatch.watch import clock
 
 
 def memory(what: str) -> float:

@@ -32,8 +32,7 @@ from chaos.hasty import PAUSE
 from chaos.mad import MANY, OTHER, OWN
 from promises import Area, Measured, promise
 from publish.raw import dial, read_all
-from rolewatch.simulator import Simulator
-from rolewatch.simulator.simulator import Exchange
+from rolewatch.simulator.simulator import Exchange, Simulator
 from stalls import Stalls
 
 HERE = Path(__file__).parent

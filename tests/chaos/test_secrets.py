@@ -26,11 +26,13 @@ from chaos.memory import BEGINNINGS, kept
 from chaos.watched import watched
 from e2e.processes import until
 from promises import Area, Measured, promise
-from rolewatch import cadence, classify, documents, imds, observe, reader, track, wire
-from rolewatch.cli import check, main, once, state
+from rolewatch import imds, monitor
+from rolewatch.cli import check, main, poll_once
+from rolewatch.imds import client, documents, transport
+from rolewatch.monitor import classify, rotation
 from rolewatch.publish import status
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
+from rolewatch.simulator.simulator import Simulator
 from skips import cannot
 
 CREDENTIALS = "meta-data/iam/security-credentials/"
@@ -84,9 +86,9 @@ class InjectedError(Exception):
 
 def functions(*, long: bool) -> List[CodeType]:
     """Return the code of the functions that hold a secret in their hands; *long*: and of those up to what is told."""
-    modules: List[ModuleType] = [wire, reader, imds, documents, observe]
+    modules: List[ModuleType] = [transport, transport, client, documents, imds]
     if long:
-        modules += [classify, cadence, track.instance, once, state, check, status]
+        modules += [classify, rotation, monitor, poll_once, poll_once, check, status]
     found = []
     for module in modules:
         owners: List[object] = [module, *(each for each in vars(module).values() if isinstance(each, type))]

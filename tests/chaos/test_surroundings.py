@@ -15,9 +15,9 @@ import pytest
 from harness import House, Seen, utc_now
 
 from promises import Area, Measured, promise
-from rolewatch.model import Moment
+from rolewatch.observation import Moment
 from rolewatch.settings import ConfirmSettings, Settings, StateSettings, TextfileSettings
-from rolewatch.simulator import Simulator
+from rolewatch.simulator.simulator import Simulator
 
 HOUR = 3600.0
 LONG_ENOUGH = 8

@@ -13,7 +13,7 @@ import pytest
 from oddities import ODDITIES
 from rolewatch import cli
 from rolewatch.aws.checks import Outcome, Result, Status, failed, passed
-from rolewatch.cli import outcome_table
+from rolewatch.cli import render
 
 ROWS = (
     Result("a.b", "IMDS gives a session token", passed("IMDS gave a session token (IMDSv2).")),
@@ -83,7 +83,7 @@ def test_a_callers_mistake_is_no_verdict(
 def test_a_pipe_gets_plain_aligned_rows() -> None:
     """No escape sequence; the notes stand in one column."""
     out = io.StringIO()
-    outcome_table.show(ROWS, out, {})
+    render.show(ROWS, out, {})
     printed = out.getvalue()
 
     assert "\x1b" not in printed
@@ -100,7 +100,7 @@ def test_a_pipe_gets_plain_aligned_rows() -> None:
 def test_a_terminal_gets_colour_and_the_same_words() -> None:
     """What AWS said is not read as markup."""
     out = Terminal()
-    outcome_table.show(ROWS, out, {})
+    render.show(ROWS, out, {})
     plain = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).split())
 
     assert "\x1b[" in out.getvalue()
@@ -113,7 +113,7 @@ def test_what_aws_said_cannot_command_the_terminal(out: Callable[[], io.StringIO
     """A note may quote an error message or a name from AWS: its control and invisible characters are escaped."""
     printed = out()
     hostile = "\x1b]0;owned\x07 \x9b2J \u202e"
-    outcome_table.show([replace(ROWS[0], outcome=replace(ROWS[0].outcome, note=hostile, who=hostile))], printed, {})
+    render.show([replace(ROWS[0], outcome=replace(ROWS[0].outcome, note=hostile, who=hostile))], printed, {})
     plain = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue()).split())
 
     assert plain.count("\\x1b]0;owned\\x07 \\x9b2J \\u202e") == 2
@@ -124,6 +124,6 @@ def test_what_aws_said_cannot_command_the_terminal(out: Callable[[], io.StringIO
 def test_no_colour_where_none_is_wanted(environ: dict[str, str]) -> None:
     """NO_COLOR is kept (no-color.org), and so is a dumb terminal."""
     out = Terminal()
-    outcome_table.show(ROWS, out, environ)
+    render.show(ROWS, out, environ)
 
     assert "\x1b" not in out.getvalue()

@@ -8,7 +8,8 @@ from typing import Tuple
 import pytest
 
 from rolewatch.cli import EX_USAGE, main
-from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults import FAULTS
+from rolewatch.vocabulary import Fault
 
 WIDEST = 106
 """A command is not wrapped: 100 columns, and the indentation."""

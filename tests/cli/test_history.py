@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 
 from promises import Measured
 from rolewatch.cli import EX_UNAVAILABLE, EX_USAGE, main
-from rolewatch.cli.history import since
-from rolewatch.cli.journal_entry import read_event
-from rolewatch.cli.timeline import Episode, PastEvent, episodes, fault_table, table
-from rolewatch.model import EVENT_FIELDS
+from rolewatch.cli.history import Episode, episodes, fault_table, since, table
+from rolewatch.cli.journal_reader import PastEvent, read_event
 from rolewatch.text import is_printable
+from rolewatch.vocabulary import EVENT_FIELDS
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)

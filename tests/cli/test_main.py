@@ -14,10 +14,9 @@ from typing import Iterator, Sequence
 
 import pytest
 
-from rolewatch.cli import main
-from rolewatch.cli.parser import build_parser
+from rolewatch.cli import build_parser, main
 from rolewatch.cli.run import Given
-from rolewatch.simulator import Simulator
+from rolewatch.simulator.simulator import Simulator
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Iterator
 
 from e2e.story import INSTANCES, WELL
-from rolewatch.faults import Fault
+from rolewatch.vocabulary import Fault
 
 ROOT = Path(__file__).parents[2]
 WINDOW = "20s"

@@ -8,8 +8,8 @@ from typing import Any, Dict, Set
 import yaml
 
 from e2e.story import CRASHING, EXPIRED, FLICKERING, REFUSED, STOPPED
-from rolewatch.alerts.credentials import alert_name
-from rolewatch.faults import Fault
+from rolewatch.alerts.rules import alert_name
+from rolewatch.vocabulary import Fault
 
 HOME = Path(__file__).parents[2] / "packaging" / "prometheus"
 RULES: Dict[str, Any] = yaml.safe_load((HOME / "rolewatch.rules.yml").read_text(encoding="utf-8"))

@@ -11,11 +11,11 @@ from typing import Dict, FrozenSet, List, Mapping, Set
 from builders import START
 from fuzz.targets import ANSWER, POLL, SECRETS
 from rolewatch.errors import ImdsError
-from rolewatch.imds import Answer, Client
-from rolewatch.observe import Questions, observe
+from rolewatch.imds import Questions, observe
+from rolewatch.imds.client import Answer, Client
 from rolewatch.settings import ExpectSettings, ImdsSettings
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+from rolewatch.simulator.simulator import Simulator
 
 TAGGED = ExpectSettings(role_tag="ExpectedRole", instance_profile_tag="team")
 

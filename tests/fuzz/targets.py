@@ -17,11 +17,13 @@ from typing import Callable, Dict, List, Mapping, Tuple, Union
 
 from audited import AuditedHouse, Time
 from offline import Scripted
-from rolewatch import documents
+from rolewatch import text
 from rolewatch.errors import ImdsError
-from rolewatch.imds import Answer
-from rolewatch.model import Failure, Phase, Reason
+from rolewatch.imds import documents
+from rolewatch.imds.client import Answer
+from rolewatch.observation import Failure
 from rolewatch.settings import ExpectSettings, Settings
+from rolewatch.vocabulary import Phase, Reason
 
 POLL, ANSWER = b"\x1d", b"\x1e"
 MOST_POLLS, MOST_ANSWERS = 12, 12
@@ -53,7 +55,7 @@ PARSERS: Mapping[str, Callable[[bytes], object]] = {
     "credentials": lambda body: documents.credentials("web-server", body),
     "identity": documents.identity,
     "tag": documents.name_pattern,
-    "timestamp": lambda body: documents.timestamp(body.decode("utf-8", "replace")),
+    "timestamp": lambda body: text.timestamp(body.decode("utf-8", "replace")),
 }
 
 

@@ -21,8 +21,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rolewatch.cli import check
 from rolewatch.cli.daemon import Daemon
-from rolewatch.model import Snapshot
-from rolewatch.publish.http import Endpoint
+from rolewatch.http import Endpoint
+from rolewatch.monitor.loop import Clock, Wake
+from rolewatch.monitor.loop import clock as machine_clock
+from rolewatch.publish import Snapshot
 from rolewatch.settings import (
     ExpectSettings,
     ImdsSettings,
@@ -32,11 +34,9 @@ from rolewatch.settings import (
     StateSettings,
     TextfileSettings,
 )
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import Harm
 from rolewatch.simulator.scenarios import Scenario, scenario
-from rolewatch.watch import Clock, Wake
-from rolewatch.watch import clock as machine_clock
+from rolewatch.simulator.simulator import Simulator
 
 POLLS = 4
 """Enough to raise or clear any fault: the longest debounce is three polls."""

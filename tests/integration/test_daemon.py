@@ -15,8 +15,8 @@ from harness import DatagramSocket, get
 from process import Process, config, daemon, environment, free_port
 
 from promises import Area, promise
-from rolewatch.simulator import Simulator
-from rolewatch.watch import MIN_GAP
+from rolewatch.monitor.loop import MIN_GAP
+from rolewatch.simulator.simulator import Simulator
 
 
 def test_it_says_that_it_started_and_how_it_is(simulator: Simulator, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_the_daemon_loads_no_boto3_and_no_rich(simulator: Simulator, tmp_path: P
         process.wait_for("state_changed")
         imported = {line.rpartition("|")[2].strip() for line in process.other if line.startswith("import time:")}
 
-    assert "rolewatch.watch" in imported
+    assert "rolewatch.monitor.loop" in imported
     assert imported & {"boto3", "botocore", "rich.console", "rolewatch.simulator", "rolewatch.aws"} == set()
 
 

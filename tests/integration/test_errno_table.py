@@ -25,8 +25,8 @@ ADDRESS = "169.254.169.254"
 LOOPBACK = "ip link set lo up"
 ASK = """
 import json, sys, time
-from rolewatch.imds import Client
-from rolewatch.observe import Questions, observe
+from rolewatch.imds.client import Client
+from rolewatch.imds import Questions, observe
 from rolewatch.settings import ExpectSettings, ImdsSettings
 settings = ImdsSettings(timeout=float(sys.argv[2]), deadline=8.0)
 client = Client(sys.argv[1], settings, monotonic=time.monotonic)

@@ -14,7 +14,7 @@ from harness import House, house, patience
 
 from promises import Area, promise
 from rolewatch.cli import main
-from rolewatch.imds import Client, Document
+from rolewatch.imds.client import Client, Document
 from rolewatch.settings import ExpectSettings, ImdsSettings
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 

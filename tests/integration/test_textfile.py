@@ -17,9 +17,9 @@ from process import LIMIT, Process, config, daemon, free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from rolewatch.cli import main
-from rolewatch.model import State
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
+from rolewatch.simulator.simulator import Simulator
+from rolewatch.vocabulary import State
 
 EXPORTER = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
 NEEDS_EXPORTER = pytest.mark.skipif(EXPORTER is None, reason="there is no node_exporter here: apt-get install it")

@@ -11,16 +11,17 @@ from typing import Dict, Iterator
 
 import pytest
 
+from rolewatch.simulator import instance
+from rolewatch.simulator.instance import INSTANCE_ID, REGION
+
 pytest.importorskip("moto")
 
 import rolewatch
 from packages.built import Built
-from rolewatch.simulator import fake
 
-os.environ["MOTO_ACCOUNT_ID"] = fake.ACCOUNT_ID  # moto reads it when it is imported
+os.environ["MOTO_ACCOUNT_ID"] = instance.ACCOUNT_ID  # moto reads it when it is imported
 
 from aws import cloud
-from rolewatch.simulator.instance import INSTANCE_ID, REGION
 from skips import cannot
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -119,7 +120,7 @@ def test_every_model_that_is_called_was_left_in(today: Built, account: cloud.Clo
     *answers, files = done.stdout.splitlines()
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert answers == [fake.ACCOUNT_ID, "1", "1"]
+    assert answers == [instance.ACCOUNT_ID, "1", "1"]
     assert f"{today.tree}/build/private/vendor-aws/botocore/__init__.py /usr/lib/python3" in files
 
 
@@ -136,7 +137,7 @@ def test_botocore_works_with_the_newest_urllib3(today: Built, account: cloud.Clo
     *answers, files = done.stdout.splitlines()
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert answers == [fake.ACCOUNT_ID, "1", "1"]
+    assert answers == [instance.ACCOUNT_ID, "1", "1"]
     assert f"{today.tree}/build/private/vendor-aws/botocore" in files
     assert files.split()[2].startswith("2.")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from chaos.quota import PERIOD, SHARE
-from rolewatch.cli.state import confirmation_request
+from rolewatch.cli.poll_once import confirmation_request
 from rolewatch.config.keys import READERS
-from rolewatch.config.values import Duration
-from rolewatch.publish.acceptor import MAX_WAITING
-from rolewatch.publish.server import MAX_CONNECTIONS
+from rolewatch.config.types import Duration
+from rolewatch.http.fair_queue import MAX_WAITING
+from rolewatch.http.server import MAX_CONNECTIONS
 from rolewatch.settings import ConfirmSettings, Settings
 from units import UNITS, unit
 

@@ -7,12 +7,11 @@ from datetime import timedelta
 from typing import Dict
 
 from publish.snapshots import ILL, NOON, OK, UNKNOWN, active
-from rolewatch import tell
-from rolewatch.explain import facts_of
-from rolewatch.faults import FAULTS, Fault
-from rolewatch.model import ActiveFault, Event, EventKind, Level, Moment, Report, Snapshot, State
-from rolewatch.publish.page.recent import Recent
-from rolewatch.publish.page.view import View
+from rolewatch.faults import FAULTS
+from rolewatch.http.page import Recent, View
+from rolewatch.observation import Moment
+from rolewatch.publish import ActiveFault, Event, Report, Snapshot, facts_of, messages
+from rolewatch.vocabulary import EventKind, Fault, Level, State
 
 AGE = 12.0
 """Seconds since the last poll."""
@@ -54,17 +53,17 @@ def started() -> Event:
 def rotated(hours: float) -> Event:
     """Return the event of a rotation, so many *hours* before noon."""
     expiration = NOON - timedelta(hours=hours) + timedelta(hours=6, minutes=10)
-    return Event(EventKind.CREDENTIALS_ROTATED, Level.NOTICE, tell.rotated("web-role", expiration, 3600.0))
+    return Event(EventKind.CREDENTIALS_ROTATED, Level.NOTICE, messages.rotated("web-role", expiration, 3600.0))
 
 
 def changed(old: State, new: State, *faults: Fault) -> Event:
     """Return the event of a change of state."""
-    return Event(EventKind.STATE_CHANGED, Level.NOTICE, tell.state_changed(old, new, faults))
+    return Event(EventKind.STATE_CHANGED, Level.NOTICE, messages.state_changed(old, new, faults))
 
 
 def raised(each: ActiveFault, snapshot: Snapshot) -> Event:
     """Return the event of the raising of *each*."""
-    message = tell.raised(each.fault, each.evidence, facts_of(snapshot))
+    message = messages.raised(each.fault, each.evidence, facts_of(snapshot))
     return Event(EventKind.FAULT_RAISED, Level(FAULTS[each.fault].severity.value), message, each.fault)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from page.browser import browser
 from page.looks import LOOKS
-from rolewatch.publish.page import page
+from rolewatch.http.page import render_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PICTURED = {"ok": (1000, 820, False), "failed": (1000, 1130, True)}
@@ -27,7 +27,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, browser(Path(scratch) / "profile") as chromium:
         file = Path(scratch) / "page.html"
         for name, view in LOOKS.items():
-            file.write_bytes(page(view))
+            file.write_bytes(render_page(view))
             if arguments.docs and name in PICTURED:
                 width, height, dark = PICTURED[name]
                 chromium.show(width=width, height=height, dark=dark)

@@ -16,7 +16,7 @@ import pytest
 from harness import POLLS, house, utc_now
 
 from page.browser import ATTACKER, Browser
-from rolewatch.simulator import Simulator
+from rolewatch.simulator.simulator import Simulator
 from simulator.asking import Client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

@@ -12,12 +12,13 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 import pytest
 
 from prometheus.timeline import MINUTE, Instance, between, input_series, on_and_off, rotated, steady
-from rolewatch.alerts import Alert, Options, alerts, groups
-from rolewatch.alerts.credentials import OUTLIVED, alert_name, severity_of
+from rolewatch.alerts import Alert, Options
 from rolewatch.alerts.rule_file import rule_file
+from rolewatch.alerts.rules import OUTLIVED, alert_name, alerts, groups, severity_of
 from rolewatch.cli import EX_USAGE, main
-from rolewatch.explain import explain
-from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults import FAULTS
+from rolewatch.faults.explain import explain
+from rolewatch.vocabulary import Fault
 
 SHIPPED = Path(__file__).parents[2] / "packaging" / "prometheus" / "rolewatch.rules.yml"
 NEEDS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool: package prometheus")

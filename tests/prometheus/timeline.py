@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from rolewatch.faults import Fault
-from rolewatch.model import FailureLabel, State
+from rolewatch.vocabulary import FailureLabel, Fault, State
 
 Value = Optional[float]
 """None: the series is not there in that minute."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Iterator
 
-from rolewatch.publish.request import Request, Response
-from rolewatch.publish.server import Handler, Server
+from rolewatch.http.request import Request, Response
+from rolewatch.http.server import Handler, Server
 
 LOOPBACK = ("127.0.0.1:0",)
 

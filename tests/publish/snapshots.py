@@ -6,18 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from rolewatch.faults import Fault
-from rolewatch.model import (
-    ActiveFault,
-    AgentStatus,
-    FailureLabel,
-    Identity,
-    Level,
-    Moment,
-    Report,
-    Snapshot,
-    State,
-)
+from rolewatch.observation import Identity, Moment
+from rolewatch.publish import ActiveFault, AgentStatus, Report, Snapshot
+from rolewatch.vocabulary import FailureLabel, Fault, Level, State
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 UPTIME = 5000.0

@@ -17,10 +17,9 @@ from chaos.mad import FORGET
 from promises import Area, promise
 from publish.raw import OTHER_HOST, PATIENCE, answer, dial, hung_up, read_all
 from publish.serving import serving
-from rolewatch.publish.acceptor import BACKLOG, MAX_WAITING, Acceptor
-from rolewatch.publish.crowds import Crowd
-from rolewatch.publish.request import Request, Response
-from rolewatch.publish.server import Server
+from rolewatch.http.fair_queue import BACKLOG, MAX_WAITING, Acceptor, Crowd
+from rolewatch.http.request import Request, Response
+from rolewatch.http.server import Server
 
 HOST = "127.0.0.1"
 NUMBER = 10

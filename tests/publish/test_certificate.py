@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certificates import KEY, Authority, openssl
-from rolewatch.publish.certificate import pem_blocks, validity
+from rolewatch.http.tls import pem_blocks, validity
 
 
 def pem(der: bytes) -> str:

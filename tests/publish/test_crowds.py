@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.publish.crowds import Crowd, Crowds
+from rolewatch.http.fair_queue import Crowd, Crowds
 
 CROWDS = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 2))
 ADD, DISCARD, MOST, NEXT = "add", "discard", "most", "next"

@@ -21,27 +21,16 @@ from promises import Area, promise
 from publish.pages import parse_text
 from publish.snapshots import NOON, OK, STATUS
 from rolewatch.cli.check import nagios, text
-from rolewatch.faults import Fault
-from rolewatch.imds import Answer
-from rolewatch.model import (
-    FIRST_MOMENT,
-    LAST_MOMENT,
-    ActiveFault,
-    Event,
-    EventKind,
-    Level,
-    Moment,
-    Report,
-    Snapshot,
-    State,
-    rfc3339,
-    shift,
-)
-from rolewatch.publish.http import Endpoint
+from rolewatch.http import Endpoint
+from rolewatch.http.request import Request
+from rolewatch.imds.client import Answer
+from rolewatch.observation import Moment
+from rolewatch.publish import ActiveFault, Event, Report, Snapshot
 from rolewatch.publish.metrics import Metrics
-from rolewatch.publish.request import Request
 from rolewatch.publish.status import status_document
 from rolewatch.settings import Settings
+from rolewatch.text import FIRST_MOMENT, LAST_MOMENT, rfc3339, shift
+from rolewatch.vocabulary import EventKind, Fault, Level, State
 
 FIRST, LAST = FIRST_MOMENT, LAST_MOMENT
 ENDS = [FIRST, FIRST + timedelta(seconds=1), FIRST + timedelta(days=1), LAST - timedelta(days=1), LAST]

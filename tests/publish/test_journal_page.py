@@ -10,13 +10,10 @@ from typing import Dict, List
 
 import pytest
 
-from rolewatch.faults import Fault
-from rolewatch.model import EVENT_FIELDS, EventKind, Level
-from rolewatch.publish.entries import LONGEST_VALUE, Entry
-from rolewatch.publish.journal import BACKLOG
-from rolewatch.publish.lines import as_json
-from rolewatch.publish.message_ids import MESSAGE_IDS
-from rolewatch.publish.native import fields
+from rolewatch.publish.journal import BACKLOG, MESSAGE_IDS
+from rolewatch.publish.journal_entry import LONGEST_VALUE, Entry, as_json
+from rolewatch.publish.journald import fields
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, Level
 
 PAGE = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
 

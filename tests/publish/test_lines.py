@@ -9,10 +9,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from rolewatch.faults import FAULTS, Fault
-from rolewatch.model import EventKind, Level
-from rolewatch.publish.entries import Entry
-from rolewatch.publish.lines import as_json, for_terminal
+from rolewatch.faults import FAULTS
+from rolewatch.publish.journal_entry import Entry, as_json, for_terminal
+from rolewatch.vocabulary import EventKind, Fault, Level
 
 AT = datetime(2026, 11, 23, 19, 31, 25, 123456, tzinfo=timezone(timedelta(hours=2)))
 PAGE = FAULTS[Fault.IMDS_UNREACHABLE].page

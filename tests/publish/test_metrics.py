@@ -17,12 +17,12 @@ from pages.metrics import markdown
 from promises import Area, Measured, promise
 from publish.pages import parse_openmetrics, parse_text
 from publish.snapshots import FIRST, ILL, OK, PUBLISHERS, STATUS, UNKNOWN, active, report
-from rolewatch import documents
-from rolewatch.faults import FAULTS, Fault
-from rolewatch.model import AgentStatus, FailureLabel, Snapshot, State
+from rolewatch import aws_names
+from rolewatch.faults import FAULTS
+from rolewatch.publish import AgentStatus, Snapshot
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES
-from rolewatch.publish.metrics import Metrics
-from rolewatch.publish.samples import MOST_NAMES, OTHER
+from rolewatch.publish.metrics import MOST_NAMES, OTHER, Metrics
+from rolewatch.vocabulary import FailureLabel, Fault, State
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 """What Prometheus 2.42 asks for."""
@@ -230,7 +230,7 @@ def test_imds_makes_a_bounded_number_of_series(changes: str, measured: Measured)
 
 def test_no_name_in_iam_can_be_other() -> None:
     """What stands for too many names is no name: `documents` would refuse it."""
-    assert documents.name(OTHER) is None
+    assert aws_names.name(OTHER) is None
 
 
 def test_no_id_and_no_arn_is_in_a_label() -> None:

@@ -13,12 +13,11 @@ import pytest
 
 from page.looks import LOOKS, changed, looked_at, recent, rotated, started, told
 from publish.snapshots import FIRST, ILL, NOON, OK, active
-from rolewatch.faults import FAULTS, Fault
-from rolewatch.model import Event, EventKind, Level, State
-from rolewatch.publish.page import page
-from rolewatch.publish.page.recent import KEPT_CHANGES, KEPT_ROTATIONS, LONGEST, Recent
-from rolewatch.publish.page.view import View
+from rolewatch.faults import FAULTS
+from rolewatch.http.page import KEPT_CHANGES, KEPT_ROTATIONS, LONGEST, Recent, View, render_page
+from rolewatch.publish import Event
 from rolewatch.publish.status import status_document
+from rolewatch.vocabulary import EventKind, Fault, Level, State
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 LARGEST = 30_000
@@ -27,7 +26,7 @@ LARGEST = 30_000
 
 def tree(view: View) -> Element:
     """Return the page as a browser builds it. Raise where the HTML breaks a rule."""
-    root: Element = html5lib.HTMLParser(strict=True).parse(page(view).decode())
+    root: Element = html5lib.HTMLParser(strict=True).parse(render_page(view).decode())
     return root
 
 
@@ -52,7 +51,7 @@ def every(root: Element, tag: str) -> List[Element]:
 @pytest.mark.parametrize("state", ["starting", "ok", "degraded", "failed", "unknown"])
 def test_the_page_of_each_state_is_as_it_was_reviewed(golden: Callable[[str, str], None], state: str) -> None:
     """Byte for byte; whoever changes it looks at it."""
-    golden(f"page-{state}.html", page(LOOKS[state]).decode())
+    golden(f"page-{state}.html", render_page(LOOKS[state]).decode())
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -92,7 +91,7 @@ def test_nothing_in_a_page_needs_what_the_policy_forbids(look: str) -> None:
 @pytest.mark.parametrize("look", LOOKS)
 def test_no_page_is_large(look: str) -> None:
     """Whoever opens it may sit in a train."""
-    assert len(page(LOOKS[look])) < LARGEST
+    assert len(render_page(LOOKS[look])) < LARGEST
 
 
 @pytest.mark.parametrize("fault", Fault)
@@ -169,7 +168,7 @@ def test_dates_that_make_no_life_draw_no_bar(begun: Optional[int], ends: Optiona
         expiration=None if ends is None else NOON + timedelta(hours=ends),
     )
 
-    assert 'class="bar"' not in page(looked_at(snapshot, Recent())).decode()
+    assert 'class="bar"' not in render_page(looked_at(snapshot, Recent())).decode()
 
 
 @pytest.mark.parametrize("hours", [-30.0, 30.0], ids=["long-ago", "far-off"])
@@ -278,7 +277,7 @@ def test_what_happened_is_bounded() -> None:
     assert [each.kind for each in rotations.newest_first()] == [EventKind.CREDENTIALS_ROTATED] * KEPT_ROTATIONS + [
         EventKind.STARTED
     ]
-    assert len(page(looked_at(OK, kept))) < LARGEST
+    assert len(render_page(looked_at(OK, kept))) < LARGEST
 
 
 def test_a_sentence_that_is_kept_is_bounded() -> None:

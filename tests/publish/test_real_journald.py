@@ -14,9 +14,9 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 import pytest
 
 from promises import Area, Measured, promise
-from rolewatch.model import EventKind, Level
-from rolewatch.publish.entries import Entry
-from rolewatch.publish.native import encode
+from rolewatch.publish.journal_entry import Entry
+from rolewatch.publish.journald import encode
+from rolewatch.vocabulary import EventKind, Level
 from skips import cannot
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
@@ -36,11 +36,11 @@ until [ -S /run/systemd/journal/socket ] && journalctl --sync; do kill -0 $!; sl
 
 TELL = """
 from datetime import datetime, timezone
-from rolewatch.faults import Fault
-from rolewatch.model import Event, EventKind, Level
-from rolewatch.publish.entries import Entry
+from rolewatch.vocabulary import Fault
+from rolewatch.publish import Event; from rolewatch.vocabulary import EventKind, Level
+from rolewatch.publish.journal_entry import Entry
 from rolewatch.publish.journal import Journal
-from rolewatch.publish.native import NativeSocket, encode
+from rolewatch.publish.journald import NativeSocket, encode
 from rolewatch.settings import LogSettings
 
 now = lambda: datetime.now(timezone.utc)
@@ -185,7 +185,7 @@ def test_journalctl_reads_what_was_told() -> None:
 AUTO = """
 import os
 from datetime import datetime, timezone
-from rolewatch.model import Event, EventKind, Level
+from rolewatch.publish import Event; from rolewatch.vocabulary import EventKind, Level
 from rolewatch.publish.journal import Journal
 from rolewatch.settings import LogSettings
 

@@ -19,8 +19,8 @@ from promises import Area, promise
 from publish.raw import OTHER_HOST, PATIENCE, answer, ask, dial, endpoint, exchange, hung_up, idle, read_all, reset
 from publish.serving import echo, serving
 from rolewatch.errors import ConfigError, UnavailableError, UsageError
-from rolewatch.publish.request import Request, Response
-from rolewatch.publish.server import MAX_CONNECTIONS, MAX_HEAD, Server
+from rolewatch.http.request import Request, Response
+from rolewatch.http.server import MAX_CONNECTIONS, MAX_HEAD, Server
 from stalls import Stalls
 
 GET = b"GET /there HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -295,8 +295,8 @@ def test_a_peer_that_resets_does_no_harm(address: str) -> None:
 
 WITHOUT_FILES = """
 import resource, sys, time
-from rolewatch.publish.request import Response
-from rolewatch.publish.server import Server
+from rolewatch.http.request import Response
+from rolewatch.http.server import Server
 
 server = Server(lambda request: Response(200, b"well"), addresses=("127.0.0.1:0",))
 server.start()

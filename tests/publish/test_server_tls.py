@@ -19,9 +19,9 @@ from certificates import Authority, Pair
 from promises import Area, promise
 from publish.raw import PATIENCE, answer, dial, endpoint, exchange, hung_up, idle, read_all
 from publish.serving import serving
-from rolewatch.publish import tls
-from rolewatch.publish.request import Request, Response
-from rolewatch.publish.server import MAX_CONNECTIONS, MAX_HEAD, Server
+from rolewatch.http import tls
+from rolewatch.http.request import Request, Response
+from rolewatch.http.server import MAX_CONNECTIONS, MAX_HEAD, Server
 
 PAGE = b"x" * 30_000
 GET = b"GET /there HTTP/1.1\r\nHost: x\r\n\r\n"

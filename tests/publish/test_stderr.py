@@ -13,7 +13,7 @@ from typing import Iterator, Tuple
 
 import pytest
 
-from rolewatch.publish.stderr import LineWriter
+from rolewatch.publish.journald import LineWriter
 
 Pair = Tuple[int, int]
 """What to read from, and what to write to."""

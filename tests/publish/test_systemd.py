@@ -19,10 +19,10 @@ import pytest
 from promises import Area, promise
 from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active
 from rolewatch.errors import UsageError
-from rolewatch.faults import FAULTS, Fault
-from rolewatch.model import Report, Snapshot, State
-from rolewatch.publish.status_line import status_line
-from rolewatch.publish.systemd import Systemd, sockets, watchdog_interval
+from rolewatch.faults import FAULTS
+from rolewatch.publish import Report, Snapshot
+from rolewatch.publish.systemd import Systemd, sockets, status_line, watchdog_interval
+from rolewatch.vocabulary import Fault, State
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 

@@ -17,11 +17,9 @@ import pytest
 from publish.pages import parse_text
 from publish.snapshots import FIRST, ILL, OK, STATUS, UNKNOWN, report
 from rolewatch.errors import UnavailableError
-from rolewatch.model import Snapshot
-from rolewatch.publish import Publisher
+from rolewatch.publish import Publisher, Snapshot
 from rolewatch.publish.metric_table import FAMILIES
-from rolewatch.publish.metrics import Metrics, as_text
-from rolewatch.publish.samples import samples_of_look
+from rolewatch.publish.metrics import Metrics, as_text, samples_of_look
 from rolewatch.publish.textfile import Textfile, write
 
 NAME = "rolewatch.prom"

@@ -13,7 +13,7 @@ from typing import Callable, Iterator, List
 import pytest
 
 from certificates import WEAK, Authority, Pair, openssl
-from rolewatch.publish import tls
+from rolewatch.http import tls
 from rolewatch.settings import TlsSettings
 
 NOW = datetime.now(timezone.utc)

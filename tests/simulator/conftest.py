@@ -6,7 +6,7 @@ from typing import Iterator
 
 import pytest
 
-from rolewatch.simulator import Simulator
+from rolewatch.simulator.simulator import Simulator
 from simulator.asking import Client, Clock
 
 

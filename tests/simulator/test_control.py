@@ -13,15 +13,15 @@ from typing import List
 
 import pytest
 
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
+from rolewatch.simulator.simulator import Simulator
 from simulator.asking import Answer, Client, Clock, address
 from skips import cannot
 
 ELSEWHERE = "192.0.2.1"
 AT_ANOTHER_ADDRESS = f"""
 from simulator.asking import Client, Clock
-from rolewatch.simulator import Simulator
+from rolewatch.simulator.simulator import Simulator
 
 with Simulator(now=Clock(), control_host="{ELSEWHERE}", control_port=0) as running:
     for host in ("{ELSEWHERE}", "127.0.0.1", "192.0.2.2", "evil.example"):

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
-from rolewatch.simulator.harm import ELSEWHERE, HUGE
+from rolewatch.simulator.network_faults import ELSEWHERE, HUGE
+from rolewatch.simulator.simulator import Simulator
 from simulator.asking import Client, address
 
 LEAF = "meta-data/iam/security-credentials/web-server"

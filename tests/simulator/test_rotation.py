@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from rolewatch.simulator.conditions import HEALTHY, Conditions
-from rolewatch.simulator.rotation import Rotation
+from rolewatch.simulator.credentials import Rotation
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)

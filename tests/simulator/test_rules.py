@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY
+from rolewatch.simulator.simulator import Simulator
 from simulator.asking import Client, Clock, address
 
 NOT_FOUND = b"""<?xml version="1.0" encoding="iso-8859-1"?>

@@ -8,11 +8,11 @@ from typing import Set
 import pytest
 
 from rolewatch.errors import UsageError
-from rolewatch.faults import FAULTS, Fault
-from rolewatch.model import FailureLabel, State
-from rolewatch.simulator import Simulator
+from rolewatch.faults import FAULTS
 from rolewatch.simulator.conditions import HEALTHY, Harm
 from rolewatch.simulator.scenarios import SCENARIOS, Group, Scenario, scenario
+from rolewatch.simulator.simulator import Simulator
+from rolewatch.vocabulary import FailureLabel, Fault, State
 from simulator.asking import Client
 
 BY_NAME = pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)

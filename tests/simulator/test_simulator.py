@@ -10,10 +10,8 @@ from typing import List
 import pytest
 
 from rolewatch.errors import UsageError
-from rolewatch.simulator import Exchange, Simulator
-from rolewatch.simulator.messages import Request
-from rolewatch.simulator.seen import MAX_REQUESTS, MAX_SECRETS, Seen
-from rolewatch.simulator.server import MAX_CONNECTIONS
+from rolewatch.simulator.server import MAX_CONNECTIONS, MAX_REQUESTS, MAX_SECRETS, Request, Seen
+from rolewatch.simulator.simulator import Exchange, Simulator
 from simulator.asking import Client, Clock, address
 
 LEAF = "meta-data/iam/security-credentials/web-server"

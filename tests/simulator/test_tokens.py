@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.simulator.tokens import Tokens, ttl
+from rolewatch.simulator.imds import Tokens, ttl
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 

@@ -11,7 +11,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from rolewatch.model import Moment
+from rolewatch.observation import Moment
 
 _SKIPPED = struct.Struct("d")
 

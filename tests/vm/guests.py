@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple
 
-from rolewatch.simulator import Simulator
+from rolewatch.simulator.simulator import Simulator
 from vm.image import cache, image
 from vm.machine import REPOSITORY, Machine
 

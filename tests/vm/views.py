@@ -12,9 +12,9 @@ from harness import sample_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from rolewatch.faults import FAULTS
-from rolewatch.model import EventKind
-from rolewatch.publish.message_ids import MESSAGE_IDS
+from rolewatch.publish.journal import MESSAGE_IDS
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+from rolewatch.vocabulary import EventKind
 from vm.guests import Guest
 from vm.machine import Machine
 

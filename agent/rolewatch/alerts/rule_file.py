@@ -6,8 +6,8 @@ import json
 import textwrap
 from typing import Iterator, Union
 
-from rolewatch.alerts import groups
-from rolewatch.alerts.nouns import Alert, Options, Recording
+from rolewatch.alerts import Alert, Options, Recording
+from rolewatch.alerts.rules import groups
 
 WIDTH = 116
 _HEAD = """\

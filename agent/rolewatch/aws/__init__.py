@@ -9,3 +9,5 @@ boto3 costs 39 MiB and never comes into the daemon. Inside, one way as everywher
 * `host`, `shadow`     what this host itself says, without a packet
 * `checks`             the framework: a check, its outcome, what it needs
 """
+
+from __future__ import annotations

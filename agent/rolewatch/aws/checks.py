@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Callable, Dict, Generic, Mapping, Optional, Sequence, Tuple, TypeVar
 
-from rolewatch.aws.answers import Refused, Trouble
-from rolewatch.faults import Fault
-from rolewatch.model import Evidence, Scalar
+from rolewatch.aws.model import Refused, Trouble
+from rolewatch.vocabulary import Evidence, Fault, Scalar
 
 C = TypeVar("C")
 """The context that a check judges: a frozen value."""

@@ -13,14 +13,15 @@ from typing import Any, Dict, Iterator, List
 
 import rolewatch
 from rolewatch import config
-from rolewatch.cli import once, options
+from rolewatch.cli import options, poll_once
 from rolewatch.errors import UsageError
-from rolewatch.imds import Client
-from rolewatch.model import Snapshot, State
+from rolewatch.imds.client import Client
+from rolewatch.publish import Snapshot
+from rolewatch.publish.messages import duration
 from rolewatch.publish.status import status_document
 from rolewatch.settings import Settings
-from rolewatch.tell import duration
 from rolewatch.text import printable
+from rolewatch.vocabulary import State
 
 NAGIOS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}
 HEADLINE = {
@@ -83,13 +84,15 @@ def run(arguments: argparse.Namespace) -> int:
 def look(settings: Settings) -> Snapshot:
     """Ask IMDS once and return what that shows."""
     client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
-    return once.look(client, settings).snapshot
+    return poll_once.look(client, settings).snapshot
 
 
 def _write(path: Path, snapshot: Snapshot, *, role_info: bool) -> None:
     # prometheus-client takes a moment to load, and the other forms do without.
-    from rolewatch.publish.metrics import as_text  # noqa: PLC0415
-    from rolewatch.publish.samples import samples_of_look  # noqa: PLC0415
+    from rolewatch.publish.metrics import (  # noqa: PLC0415
+        as_text,
+        samples_of_look,
+    )
     from rolewatch.publish.textfile import write  # noqa: PLC0415
 
     write(path, as_text(samples_of_look(snapshot, version=rolewatch.__version__, role_info=role_info)))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from rolewatch import config
+from rolewatch.config import sources
 from rolewatch.config.keys import KEYS
-from rolewatch.config.written import as_toml, value_of, written
+from rolewatch.config.toml_document import as_toml, value_of, written
 from rolewatch.errors import ConfigError
 from rolewatch.text import printable
 
@@ -44,7 +45,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
             "--config",
             metavar="FILE",
             type=Path,
-            help=f"read this file alone (default: {config.DEFAULT_FILE} and conf.d/*.toml beside it)",
+            help=f"read this file alone (default: {sources.DEFAULT_FILE} and conf.d/*.toml beside it)",
         )
         one.set_defaults(run=run, act=act, format="table")
 
@@ -68,7 +69,7 @@ def _check(loaded: config.Loaded, _: str) -> str:
 
 
 def _check_certificate(loaded: config.Loaded) -> None:
-    from rolewatch.publish import tls  # noqa: PLC0415 - only where it was asked for
+    from rolewatch.http import tls  # noqa: PLC0415 - only where it was asked for
 
     settings = loaded.settings.metrics.tls
     try:

@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Seque
 
 import rolewatch
 from rolewatch import config
-from rolewatch.cli import state
-from rolewatch.confirmation import ConfirmationFile
+from rolewatch.cli import poll_once
 from rolewatch.errors import ConfigError, RolewatchError, StateFileError
-from rolewatch.imds import Client
-from rolewatch.memory import Memory
-from rolewatch.model import AgentStatus, Event, EventKind, Level
-from rolewatch.publish import Publisher, tls
-from rolewatch.publish.http import Endpoint
-from rolewatch.publish.journal import JOURNAL_SOCKET, Journal
+from rolewatch.http import Endpoint, tls
+from rolewatch.imds.client import Client
+from rolewatch.monitor.confirmation import ConfirmationFile
+from rolewatch.monitor.loop import MIN_GAP, Clock, Pause, Reload, Setup, Watch, clock
+from rolewatch.monitor.memory import Memory
+from rolewatch.monitor.state_file import StateFile
+from rolewatch.publish import AgentStatus, Event, Publisher
+from rolewatch.publish.journal import Journal
+from rolewatch.publish.journald import JOURNAL_SOCKET
 from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.systemd import Systemd
 from rolewatch.publish.textfile import Textfile
 from rolewatch.settings import Settings, TlsSettings
-from rolewatch.state_file import StateFile
-from rolewatch.watch import MIN_GAP, Clock, Pause, Reload, Setup, Watch, clock
+from rolewatch.vocabulary import EventKind, Level
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -106,7 +107,7 @@ class Daemon:
         path = settings.textfile.path
         textfile = Textfile(Path(path), metrics.text) if path else None
         first: List[Event] = []
-        state_file = state.state_file(settings, self.environ)
+        state_file = poll_once.state_file(settings, self.environ)
         watch = Watch(
             setup=self._setup(settings),
             memory=_remembered(state_file, first),
@@ -148,7 +149,7 @@ class Daemon:
     def _setup(self, settings: Settings) -> Setup:
         client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
         confirmation = ConfirmationFile(Path(settings.confirm.file)) if settings.confirm.file else None
-        return Setup(settings, client, confirmation, state.confirmation_request(settings, self.environ))
+        return Setup(settings, client, confirmation, poll_once.confirmation_request(settings, self.environ))
 
     def _started(self, endpoint: Endpoint, version: str) -> Event:
         listen = ", ".join(endpoint.addresses) or "nowhere"
@@ -215,7 +216,7 @@ def _at_start(settings: Settings) -> Settings:
 
 
 def _remembered(state_file: Optional[StateFile], events: List[Event]) -> Memory:
-    boot_id = state.boot_id()
+    boot_id = poll_once.boot_id()
     if state_file is None:
         return Memory(boot_id=boot_id)
     try:

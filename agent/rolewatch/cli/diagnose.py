@@ -18,21 +18,20 @@ from typing import Any, Dict, Iterator, Optional
 
 import rolewatch
 from rolewatch import config, files
-from rolewatch.aws import gather, host, proof, reads, served, session, shadow
-from rolewatch.aws.api import Api
+from rolewatch.aws import credentials, queries
 from rolewatch.aws.checks import Status
-from rolewatch.aws.context import Context, Look
-from rolewatch.aws.diagnosis import Diagnosis, Root, diagnose
-from rolewatch.aws.document import document
-from rolewatch.aws.gather import Pause
-from rolewatch.cli import once, options, outcome_table
+from rolewatch.aws.client import Api
+from rolewatch.aws.diagnose import Diagnosis, Root, collect, credential_overrides, diagnose, document, host
+from rolewatch.aws.diagnose.collect import Context, Look, Pause
+from rolewatch.cli import options, poll_once, render
 from rolewatch.cli.check import COLOURS, HEADLINE
 from rolewatch.errors import UsageError
-from rolewatch.imds import Client
-from rolewatch.model import Answered, RoleListing, State
+from rolewatch.imds.client import Client
+from rolewatch.monitor.loop import clock
+from rolewatch.observation import Answered, RoleListing
 from rolewatch.settings import Settings
 from rolewatch.text import printable
-from rolewatch.watch import clock
+from rolewatch.vocabulary import State
 
 MODE = 0o640
 """Of the file that ``--output`` writes: the daemon reads it as its group."""
@@ -59,7 +58,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
     """Diagnose, tell, and return the exit status of the state. *pause* waits until IAM is asked a second time."""
-    if arguments.instance_id is not None and not reads.is_instance_id(arguments.instance_id):
+    if arguments.instance_id is not None and not queries.is_instance_id(arguments.instance_id):
         message = f"{arguments.instance_id[:40]!r} is no instance id, which looks like i-0123456789abcdef0."
         raise UsageError(message)
     if arguments.output:
@@ -83,7 +82,7 @@ class _Here:
     """This instance, as far as it is known without AWS."""
 
     look: Optional[Look]
-    subject: gather.Subject
+    subject: collect.Subject
     region: Optional[str]
 
 
@@ -92,11 +91,13 @@ def _gather(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> 
     endpoint = config.resolve_endpoint(settings.imds)
     client = Client(endpoint, settings.imds, monotonic=time.monotonic)
     here = _elsewhere(arguments, settings) if arguments.instance_id else _here(client, settings, endpoint)
-    connection = session.connect(profile=arguments.profile, endpoint=endpoint, fetch=lambda: served.fetch(client))
+    connection = credentials.connect(
+        profile=arguments.profile, endpoint=endpoint, fetch=lambda: credentials.fetch(client)
+    )
     region = arguments.region or here.region or connection.region
     door = Api(connection.session, region=region)
-    proven = proof.prove(lambda: served.fetch(client), region) if here.look else None
-    asked = gather.ask(door, here.subject, pause=pause, method=connection.method, proof=proven)
+    proven = credentials.prove(lambda: credentials.fetch(client), region) if here.look else None
+    asked = collect.ask(door, here.subject, pause=pause, method=connection.method, proof=proven)
     expected = here.look.snapshot.expected_role if here.look else settings.expect.role
     return Context(
         asked=asked,
@@ -111,7 +112,7 @@ def _gather(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> 
 def _elsewhere(arguments: argparse.Namespace, settings: Settings) -> _Here:
     """Know nothing but what the caller says."""
     wanted = settings.expect.instance_profile
-    subject = gather.Subject(
+    subject = collect.Subject(
         instance_id=arguments.instance_id, instance_profile=wanted[0] if len(wanted) == 1 else None
     )
     return _Here(None, subject, None)
@@ -119,21 +120,21 @@ def _elsewhere(arguments: argparse.Namespace, settings: Settings) -> _Here:
 
 def _here(client: Client, settings: Settings, endpoint: str) -> _Here:
     """Look at IMDS and at this host."""
-    looked = once.look(client, settings)
+    looked = poll_once.look(client, settings)
     seen, snapshot = looked.seen, looked.snapshot
     look = Look(
         seen=seen,
         verdict=looked.verdict,
         snapshot=snapshot,
         host=host.look(endpoint, os.environ),
-        shadows=shadow.look(os.environ, _home()),
+        shadows=credential_overrides.look(os.environ, _home()),
         user=_user(),
     )
     identity = snapshot.identity
     listing = seen.listing if isinstance(seen, Answered) else None
     return _Here(
         look,
-        gather.Subject(
+        collect.Subject(
             instance_id=identity.instance_id if identity else look.host.instance_id,
             account_id=identity.account_id if identity else None,
             instance_profile=snapshot.instance_profile,
@@ -187,20 +188,20 @@ def _write(path: Path, told: Dict[str, Any]) -> None:
 def _tell(diagnosis: Diagnosis) -> None:
     """Print *diagnosis* for a person."""
     out = sys.stdout
-    styled = outcome_table.is_styled(out, os.environ)
+    styled = render.is_styled(out, os.environ)
     state = diagnosis.state
     facts = diagnosis.facts
     word = f"\x1b[1;{COLOURS[state]}m{state.value.upper()}\x1b[0m" if styled else state.value.upper()
     where = f"{facts.get('instance_id', 'this instance')} in {facts.get('region', 'an unknown Region')}"
     print(f"{word}: {(HEADLINE if diagnosis.on_instance else _FROM_ELSEWHERE)[state]} ({printable(where)})\n")
-    outcome_table.show(diagnosis.results, out, os.environ)
+    render.show(diagnosis.results, out, os.environ)
     if diagnosis.root is not None:
         print("\n".join(_root(diagnosis, diagnosis.root, styled=styled)))
         return
     odd = [result.title for result in diagnosis.results if result.outcome.status is Status.FAIL]
     print("\nNo fault was found." if state is State.OK else "\nNo fault was found, as far as could be looked.")
     if odd:
-        print("\n".join(outcome_table.paragraph("but", f"this does not hold: {'; '.join(odd)}.")))
+        print("\n".join(render.paragraph("but", f"this does not hold: {'; '.join(odd)}.")))
 
 
 _FROM_ELSEWHERE = {
@@ -213,19 +214,19 @@ _FROM_ELSEWHERE = {
 
 def _root(diagnosis: Diagnosis, root: Root, *, styled: bool) -> Iterator[str]:
     """Yield the lines about the root cause."""
-    columns = outcome_table.width(sys.stdout)
+    columns = render.width(sys.stdout)
     explained = root.explained
-    name = outcome_table.style(root.fault.value, "bold", styled=styled)
+    name = render.style(root.fault.value, "bold", styled=styled)
     yield ""
     yield f"Root cause: {name}: {explained.title}"
-    yield from outcome_table.paragraph("because", root.because, columns)
-    yield from outcome_table.paragraph("means", explained.meaning, columns)
+    yield from render.paragraph("because", root.because, columns)
+    yield from render.paragraph("means", explained.meaning, columns)
     if explained.cause != root.because:
-        yield from outcome_table.paragraph("cause", explained.cause, columns)
-    yield from outcome_table.steps(explained.fix, columns)
-    yield from outcome_table.paragraph("takes effect", explained.takes_effect, columns)
-    yield from outcome_table.paragraph("who", explained.who, columns)
-    yield from outcome_table.paragraph("more", f"rolewatch explain {root.fault.value}, {explained.page}", columns)
+        yield from render.paragraph("cause", explained.cause, columns)
+    yield from render.steps(explained.fix, columns)
+    yield from render.paragraph("takes effect", explained.takes_effect, columns)
+    yield from render.paragraph("who", explained.who, columns)
+    yield from render.paragraph("more", f"rolewatch explain {root.fault.value}, {explained.page}", columns)
     others = [finding.fault.value for finding in diagnosis.findings if finding.fault is not root.fault]
     if others:
         yield ""

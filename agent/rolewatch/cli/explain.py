@@ -8,12 +8,13 @@ import json
 import textwrap
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from rolewatch.cli.fault_page import raised_when, section
+from rolewatch.cli.render import raised_when, section
 from rolewatch.errors import UsageError
-from rolewatch.explain import Explained, explain
-from rolewatch.faults import FAULTS, Entry, Fault
-from rolewatch.model import Reason
+from rolewatch.faults import FAULTS
+from rolewatch.faults.entry import Entry
+from rolewatch.faults.explain import Explained, explain
 from rolewatch.text import printable
+from rolewatch.vocabulary import Fault, Reason
 
 SCHEMA = 1
 """The version of the JSON form. Fields are added without a new version, never taken away."""

@@ -1,24 +1,98 @@
-"""Read what rolewatch wrote back from the journal, by way of systemd-python's Reader. The only reader of the journal.
-
-Every local user may write to the journal, with our identifier and our fields. What nobody but journald writes are the
-fields that begin with an underscore (systemd.journal-fields(7), "Trusted Journal Fields"): an entry counts as
-rolewatch's where those say that a process of its unit, with its user, sent it.
-"""
+"""Read rolewatch's entries back from the journal, with systemd-python's Reader."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pwd
+import re
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from rolewatch.cli.journal_entry import read_event, word
-from rolewatch.cli.timeline import PastEvent
 from rolewatch.errors import UnavailableError, UsageError
-from rolewatch.publish.native import IDENTIFIER, PREFIX
+from rolewatch.publish.journal_entry import text
+from rolewatch.publish.journald import IDENTIFIER, PREFIX
+from rolewatch.vocabulary import EVENT_FIELDS, Level, Scalar
+
+
+@dataclass(frozen=True)
+class PastEvent:
+    """One event as the journal kept it. Words instead of our vocabularies: a newer rolewatch may have written it."""
+
+    at: datetime
+    level: str
+    event: str
+    message: str
+    fault: str
+    """Empty where the event is not about a fault."""
+    facts: Mapping[str, Scalar]
+
+    @property
+    def document(self) -> Dict[str, Scalar]:
+        """The event as JSON, with the keys of the daemon's own JSON lines."""
+        time = self.at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+        head = {"time": time, "level": self.level, "event": self.event, "message": self.message}
+        return {**head, **({"fault": self.fault} if self.fault else {}), **self.facts}
+
+
+_NUMBERS = frozenset({"errno", "http_status", "roles", "failures"})
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?", re.ASCII)
+_LARGEST = 1e15
+"""Beyond every count, and every duration in seconds, that means something: thirty million years."""
+_LEVELS = {str(level.value): level.name.lower() for level in Level}
+_MICROSECONDS = 1_000_000
+
+
+def read_event(entry: Mapping[str, Any]) -> Optional[PastEvent]:
+    """Return the event that *entry* reports, or None where it reports none.
+
+    *entry* has the bytes of each field, and its time as an int. Raise `ValueError` where that time is no date.
+    """
+    kind = word(entry, f"{PREFIX}EVENT")
+    if not kind:
+        return None
+    facts = {name: _scalar(name, word(entry, PREFIX + name.upper())) for name in EVENT_FIELDS}
+    return PastEvent(
+        at=_moment(entry["__REALTIME_TIMESTAMP"]),
+        level=_LEVELS.get(word(entry, "PRIORITY"), "info"),
+        event=kind,
+        message=word(entry, "MESSAGE"),
+        fault=word(entry, f"{PREFIX}FAULT"),
+        facts={name: value for name, value in facts.items() if value is not None},
+    )
+
+
+def word(entry: Mapping[str, Any], name: str) -> str:
+    """Return a field of *entry*, safe to print, the first where there are several; empty where there is none."""
+    value = entry.get(name, "")
+    if isinstance(value, list):
+        value = value[0]
+    return text(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+
+
+def _scalar(name: str, value: str) -> Optional[Scalar]:
+    """Return *value* as the daemon had it, or None where it is empty, or is no finite number in a field of numbers."""
+    if not value:
+        return None
+    if name not in _NUMBERS and not name.endswith("_seconds"):
+        return value
+    match = _NUMBER.fullmatch(value)
+    number = float(value) if match else math.nan
+    if match is None or not abs(number) <= _LARGEST:
+        return None
+    return number if match[1] or match[2] else int(value)
+
+
+def _moment(microseconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(microseconds / _MICROSECONDS, timezone.utc)
+    except (OverflowError, OSError) as error:
+        raise ValueError(str(error)) from None
+
 
 JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 """Where journald keeps its files, each machine's in a directory of its own: lasting, and until the next boot."""

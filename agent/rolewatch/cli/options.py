@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Optional, Sequence, Union
 
-from rolewatch import config
-from rolewatch.config.durations import parse_duration
+from rolewatch.config import Loaded
+from rolewatch.config import load as config_load
+from rolewatch.config.types import parse_duration
 
 if TYPE_CHECKING:
     import argparse
@@ -48,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(arguments: Union[Given, argparse.Namespace], **flags: Optional[object]) -> config.Loaded:
+def load(arguments: Union[Given, argparse.Namespace], **flags: Optional[object]) -> Loaded:
     """Return the settings in force, *flags* before all others. Raise `ConfigError` where they cannot be used."""
     given: Dict[str, object] = {
         "imds.endpoint": arguments.endpoint,
@@ -56,4 +57,4 @@ def load(arguments: Union[Given, argparse.Namespace], **flags: Optional[object])
         **flags,
     }
     kept = {key: value for key, value in given.items() if value is not None}
-    return config.load(arguments.config, environ=os.environ, flags=kept)
+    return config_load(arguments.config, environ=os.environ, flags=kept)

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from rolewatch import config
-from rolewatch.aws import preflight, served, session
-from rolewatch.aws.api import Api
+from rolewatch.aws import credentials, preflight
 from rolewatch.aws.checks import Result
-from rolewatch.aws.preflight_names import Principal, parse_principal, parse_profile, parse_role
-from rolewatch.aws.preflight_values import Advised
-from rolewatch.aws.preflight_verdict import Outlook, because, document, outlook
-from rolewatch.cli import options, outcome_table
+from rolewatch.aws.client import Api
+from rolewatch.aws.preflight.names import Principal, parse_principal, parse_profile, parse_role
+from rolewatch.aws.preflight.outcome import Advised, Outlook, because, document, outlook
+from rolewatch.cli import options, render
 from rolewatch.errors import UsageError
-from rolewatch.imds import Client
+from rolewatch.imds.client import Client
 from rolewatch.text import printable
 
 EXITS = (
@@ -95,7 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     question: Question = arguments.question(arguments)
     endpoint = config.resolve_endpoint(loaded.settings.imds)
     client = Client(endpoint, loaded.settings.imds, monotonic=time.monotonic)
-    connection = session.connect(profile=arguments.profile, endpoint=endpoint, fetch=lambda: served.fetch(client))
+    connection = credentials.connect(
+        profile=arguments.profile, endpoint=endpoint, fetch=lambda: credentials.fetch(client)
+    )
     door = Api(connection.session, region=arguments.region or connection.region)
     try:
         results = question(door)
@@ -137,17 +138,17 @@ def _principal(arguments: argparse.Namespace) -> Optional[Principal]:
 def _tell(results: Tuple[Result, ...]) -> None:
     """Print the table, and below it what to do."""
     verdict = outlook(results)
-    styled = outcome_table.is_styled(sys.stdout, os.environ)
-    columns = outcome_table.width(sys.stdout)
+    styled = render.is_styled(sys.stdout, os.environ)
+    columns = render.width(sys.stdout)
     word = verdict.name.replace("_", " ")
     reason = because(results)
-    headline = outcome_table.style(word, COLOUR[verdict], styled=styled)
+    headline = render.style(word, COLOUR[verdict], styled=styled)
     print(f"{headline}: {printable(reason.outcome.note) if reason else 'nothing stands in the way.'}")
     print()
-    outcome_table.show(results, sys.stdout, os.environ)
+    render.show(results, sys.stdout, os.environ)
     for result in results:
         outcome = result.outcome
         if isinstance(outcome, Advised) and outcome.fix:
             print()
-            print(outcome_table.style(result.id, "bold", styled=styled))
-            print("\n".join(outcome_table.steps(outcome.fix, columns)))
+            print(render.style(result.id, "bold", styled=styled))
+            print("\n".join(render.steps(outcome.fix, columns)))

@@ -44,7 +44,7 @@ def run(arguments: Given) -> int:
     # rich is for people at a terminal. structlog would load it for tracebacks that the daemon never renders: 6 MiB.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     from rolewatch.cli.daemon import Daemon  # noqa: PLC0415 - after the line above
-    from rolewatch.publish import tls  # noqa: PLC0415 - likewise
+    from rolewatch.http import tls  # noqa: PLC0415 - likewise
 
     listen = tuple(arguments.listen) if arguments.listen else None
 

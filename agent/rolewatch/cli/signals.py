@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import signal
 
-from rolewatch.watch import Wake
+from rolewatch.monitor.loop import Wake
 
 MEANING = {
     signal.SIGTERM: Wake.STOP,

@@ -12,9 +12,9 @@ from typing import Any, Iterator, Optional, Tuple
 
 from rolewatch.cli import output
 from rolewatch.errors import UsageError
-from rolewatch.simulator import Exchange, Simulator
 from rolewatch.simulator.control import catalogue
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+from rolewatch.simulator.simulator import Exchange, Simulator
 from rolewatch.text import printable, shortened
 
 LISTEN = "127.0.0.1:1338"

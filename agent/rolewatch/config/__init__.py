@@ -17,16 +17,11 @@ from pathlib import Path
 from typing import Mapping, Optional, Tuple
 
 from rolewatch.config.addresses import IPV4, IPV6
-from rolewatch.config.draft import Draft
-from rolewatch.config.environment import gather_environment, gather_flags
-from rolewatch.config.files import DEFAULT_FILE, gather_files
-from rolewatch.config.given import Gathered
-from rolewatch.config.relations import settle
+from rolewatch.config.merge import Draft, settle
+from rolewatch.config.sources import DEFAULT_FILE, Gathered, gather_environment, gather_files, gather_flags
 from rolewatch.errors import ConfigError
 from rolewatch.settings import ImdsSettings, Settings
 from rolewatch.text import printable
-
-__all__ = ["DEFAULT_FILE", "Loaded", "load", "resolve_endpoint"]
 
 
 @dataclass(frozen=True)

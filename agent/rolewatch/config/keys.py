@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Tuple
 
 from rolewatch.config import addresses, names
-from rolewatch.config.values import Duration, Reader, Several, Switch, Text, Value, Whole
+from rolewatch.config.types import Duration, Reader, Several, Switch, Text, Value, Whole
 from rolewatch.settings import Settings
 
 _HOUR = 3600.0

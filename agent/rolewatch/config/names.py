@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from rolewatch.authority import host_name, is_ip
-from rolewatch.config.values import Text, UnusableError, shown
+from rolewatch.config.types import Text, UnusableError, shown
 from rolewatch.text import is_printable
 
 _NAME = r"[\w+=,.@-]"

@@ -1,11 +1,105 @@
-"""Publishers tell and never decide. Each is one small module; one that fails is counted, and the watching goes on."""
+"""What a publisher gets (`Report`) and what it is (`Publisher`).
+
+A publisher decides nothing. One that fails is counted, and the loop goes on.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Dict, Mapping, Optional, Protocol, Tuple
 
-if TYPE_CHECKING:
-    from rolewatch.model import Report
+from rolewatch.aws_names import partition_of
+from rolewatch.faults.explain import one_name
+from rolewatch.observation import Identity, Moment
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import EventKind, Evidence, FailureLabel, Fault, Level, Scalar, State
+
+
+@dataclass(frozen=True)
+class ActiveFault:
+    """A fault that stands, after debouncing."""
+
+    fault: Fault
+    since: datetime
+    """When it was first seen, by IMDS's clock where that is known. Survives a restart of the daemon."""
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that the publishers may tell after one poll."""
+
+    moment: Moment
+    state: State
+    state_since: datetime
+    faults: Tuple[ActiveFault, ...]
+    usable: Optional[bool]
+    """Whether the last credentials told are well-formed and unexpired; None where nothing was told yet."""
+    role: Optional[str] = None
+    instance_profile: Optional[str] = None
+    instance_profile_id: Optional[str] = None
+    expected_role: Tuple[str, ...] = ()
+    """The patterns in force, from the settings or the instance tag."""
+    expected_instance_profile: Tuple[str, ...] = ()
+    expiration: Optional[datetime] = None
+    """Of the credentials served last; None once IMDS has withdrawn them."""
+    last_updated: Optional[datetime] = None
+    rotation_interval: Optional[float] = None
+    """The learned cadence in seconds; None while too few rotations were seen."""
+    overdue: Optional[datetime] = None
+    """From when on a successor of that set is overdue; None where its dates are not known."""
+    clock_offset: Optional[float] = None
+    identity: Optional[Identity] = None
+    polls: int = 0
+    """Polls ended since the daemon started."""
+    failures: Mapping[FailureLabel, int] = field(default_factory=dict)
+    """Polls that yielded no usable answer, since the daemon started."""
+    rotations: int = 0
+    """Changes of the credential set since the daemon started."""
+    last_success: Optional[datetime] = None
+    """When the last poll that yielded a credentials document ended."""
+    poll_duration: float = 0.0
+    """Wall seconds of the last poll."""
+    poll_interval: float = 0.0
+    """The nominal interval between polls, in seconds."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, once, to be told by the journal."""
+
+    kind: EventKind
+    level: Level
+    message: str
+    """One English sentence for a person. Not to be parsed."""
+    fault: Optional[Fault] = None
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
+    """Named facts; every key is one of `EVENT_FIELDS`."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one turn of the loop hands to every publisher."""
+
+    snapshot: Snapshot
+    events: Tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class AgentStatus:
+    """How the agent itself fares: the figures about rolewatch that rolewatch exports."""
+
+    config_ok: bool
+    """Whether the last configuration load or reload was successful."""
+    config_loaded: datetime
+    """When the settings in force were loaded."""
+    log_messages: Mapping[Level, int] = field(default_factory=dict)
+    """Events told, by level."""
+    log_dropped: int = 0
+    """Events that could not be written anywhere."""
+    publisher_failures: Mapping[str, int] = field(default_factory=dict)
+    """How often each publisher failed, by its name; every publisher has an entry."""
 
 
 class Publisher(Protocol):
@@ -16,3 +110,27 @@ class Publisher(Protocol):
 
     def publish(self, report: Report) -> None:
         """Tell *report*. May raise anything; must not block for longer than a moment."""
+
+
+def facts_of(snapshot: Snapshot, *, uid: Optional[int] = None) -> Dict[str, str]:
+    """Return what *snapshot* knows to fill a remedy in with, by the names of `PLACEHOLDERS`.
+
+    An expectation is known only where it is one plain name: a pattern cannot be pasted. Besides the placeholders there
+    is ``expiration`` (RFC 3339) where usable credentials were told last. *uid* is the user that asked IMDS.
+    """
+    identity = snapshot.identity
+    region = identity.region if identity else None
+    facts = {
+        "instance_id": identity.instance_id if identity else None,
+        "region": region,
+        "account_id": identity.account_id if identity else None,
+        "partition": partition_of(region) if region else None,
+        "role": snapshot.role,
+        "instance_profile": snapshot.instance_profile,
+        "instance_profile_id": snapshot.instance_profile_id,
+        "expected_role": one_name(", ".join(snapshot.expected_role)),
+        "expected_instance_profile": one_name(", ".join(snapshot.expected_instance_profile)),
+        "expiration": rfc3339(snapshot.expiration) if snapshot.usable and snapshot.expiration else None,
+        "uid": None if uid is None else str(uid),
+    }
+    return {name: value for name, value in facts.items() if value}

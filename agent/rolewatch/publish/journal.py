@@ -1,7 +1,4 @@
-"""The journal publisher: tells every event once, to journald or to standard error.
-
-It never blocks, and counts what it loses.
-"""
+"""The journal publisher: writes each event once, to journald or to standard error."""
 
 from __future__ import annotations
 
@@ -9,17 +6,95 @@ import os
 from collections import deque
 from datetime import datetime
 from enum import Enum
-from typing import Callable, Deque, Dict, Mapping
+from typing import Any, Callable, Deque, Dict, Mapping, Optional, Protocol, Tuple
 
-from rolewatch.model import Event, EventKind, Level, Report
-from rolewatch.publish.entries import Entry
-from rolewatch.publish.lines import as_json, for_terminal
-from rolewatch.publish.logs import event_logger
-from rolewatch.publish.native import JOURNAL_SOCKET, NativeSocket, Sent, encode
-from rolewatch.publish.stderr import LineWriter
+from structlog._base import BoundLoggerBase
+from structlog.exceptions import DropEvent
+from structlog.types import EventDict, WrappedLogger
+
+from rolewatch.faults import FAULTS
+from rolewatch.publish import Event, Report
+from rolewatch.publish.journal_entry import Entry, allowed, as_json, for_terminal, text
+from rolewatch.publish.journald import JOURNAL_SOCKET, LineWriter, NativeSocket, Sent, encode
 from rolewatch.settings import LogSettings
+from rolewatch.vocabulary import EventKind, Level
 
-__all__ = ["BACKLOG", "JOURNAL_SOCKET", "Form", "Journal", "form_of"]
+MESSAGE_IDS: Mapping[EventKind, str] = {
+    EventKind.STARTED: "5bedd15998254115a90e754f5e3d9335",
+    EventKind.STOPPING: "f656cb270b8c473cb844a9929985f415",
+    EventKind.STATE_CHANGED: "4ee99fac9b1545a5ad7d4ad230383df0",
+    EventKind.FAULT_CLEARED: "e7af341a18d74e17801d0e62c2359f54",
+    EventKind.ROLE_CHANGED: "4e1635545cba4f3e95a1d51f8979f589",
+    EventKind.CREDENTIALS_ROTATED: "54a2ade6c601463fbcbb2ca000e00696",
+    EventKind.POLL_FAILED: "b6d35be1cd3c4ae6ac70ff044f6c4390",
+    EventKind.CONFIG_RELOADED: "972c4d202ab94fc889c65fd12e0a2e9f",
+    EventKind.CONFIG_REJECTED: "dc1bfa0b050a40e4a63889fe45dcf5ab",
+    EventKind.STATE_FILE_IGNORED: "a6ac91f4470e499498e0e29cd6bf604c",
+    EventKind.PUBLISHER_FAILED: "d57195c0d9d6481db53b1f9edb27889b",
+}
+
+
+def message_id(event: Event) -> Optional[str]:
+    """Return the MESSAGE_ID of *event*; None for a raised or persisting fault that does not say which it is."""
+    own = MESSAGE_IDS.get(event.kind)
+    if own is None and event.fault is not None:
+        return FAULTS[event.fault].message_id
+    return own
+
+
+class Sink(Protocol):
+    """Where the chain ends."""
+
+    def write(self, entry: Entry) -> None:
+        """Take *entry*. Must not block."""
+
+
+class EventLogger(BoundLoggerBase):
+    """A structlog logger of events: it takes nothing else, so that nothing else can be logged."""
+
+    def tell(self, event: Event) -> None:
+        """Send *event* through the chain."""
+        self._proxy_to_logger("write", event.message, told=event)
+
+
+def event_logger(
+    sink: Sink, *, level: str, version: str, now: Callable[[], datetime], strict: bool = False
+) -> EventLogger:
+    """Return the logger that hands every event of at least *level* to *sink*, as an `Entry`.
+
+    *version* goes into every entry. If *strict*, a field that is on no allow-list raises `UnknownFieldError`.
+    """
+    return EventLogger(sink, [_at_least(Level[level.upper()]), _as_entry(version, now, strict=strict)], {})
+
+
+def _at_least(least: Level) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+    def drop_below(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+        """Drop what matters less: syslog's numbers grow as things matter less."""
+        if event_dict["told"].level.value > least.value:
+            raise DropEvent
+        return event_dict
+
+    return drop_below
+
+
+def _as_entry(version: str, now: Callable[[], datetime], *, strict: bool) -> Callable[..., Any]:
+    def as_entry(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> Tuple[Tuple[Entry], EventDict]:
+        """End the chain: what was bound or added besides the event's own fields is not looked at."""
+        told: Event = event_dict["told"]
+        entry = Entry(
+            at=now(),
+            level=told.level,
+            kind=told.kind,
+            message=text(event_dict["event"]),
+            facts=allowed({"version": version, **told.fields}, strict=strict),
+            fault=told.fault,
+            message_id=message_id(told),
+            documentation=FAULTS[told.fault].page if told.fault else None,
+        )
+        return (entry,), {}
+
+    return as_entry
+
 
 BACKLOG = 256
 """Entries that may wait for a stuck journald. Hours of them: changes are told, not polls."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Dict, Mapping, Optional
 
-from rolewatch.explain import explain, facts_of
-from rolewatch.model import ActiveFault, Snapshot, State, rfc3339
+from rolewatch.faults.explain import explain
+from rolewatch.publish import ActiveFault, Snapshot, facts_of
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import State
 
 SCHEMA = 1
 

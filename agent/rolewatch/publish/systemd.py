@@ -1,11 +1,4 @@
-"""What systemd is told: READY, STATUS, WATCHDOG, RELOADING, STOPPING; and what it hands in: sockets and a time limit.
-
-Nothing happens, and python3-systemd is not even imported, without the environment variables that systemd sets.
-
-The protocol is one datagram a message, documented and stable (sd_notify(3), "Notes"). Not `systemd.daemon.notify`: when
-the manager does not read, its queue fills up (10 datagrams by default), and then that call blocks for ever and keeps
-every other thread from running: no poll, no scrape (systemd-python 235, measured in 2026).
-"""
+"""systemd's notify protocol (READY, STATUS, WATCHDOG, RELOADING, STOPPING) and socket activation."""
 
 from __future__ import annotations
 
@@ -16,8 +9,42 @@ from types import ModuleType
 from typing import List, Mapping, Optional
 
 from rolewatch.errors import UsageError
-from rolewatch.model import Report
-from rolewatch.publish.status_line import status_line
+from rolewatch.faults import FAULTS
+from rolewatch.publish import ActiveFault, Report, Snapshot, messages
+from rolewatch.publish.journal_entry import text
+from rolewatch.vocabulary import State
+
+_WITHOUT_FAULT = {
+    State.STARTING: "nothing is known yet",
+    State.OK: "no role",
+    State.DEGRADED: "something is wrong",
+    State.FAILED: "no usable credentials",
+    State.UNKNOWN: "IMDS does not tell",
+}
+
+
+def status_line(snapshot: Snapshot) -> str:
+    """Return *snapshot* in one line: ``ok: role app-prod, credentials until 17:31 UTC``. Times are of day, in UTC."""
+    if snapshot.faults:
+        said = "; ".join(_fault(active, snapshot) for active in snapshot.faults)
+    elif snapshot.role and snapshot.state in (State.OK, State.DEGRADED):
+        said = f"role {snapshot.role}"
+    else:
+        said = _WITHOUT_FAULT[snapshot.state]
+    return text(f"{snapshot.state.value}: {said}{_expiration(snapshot)}")
+
+
+def _fault(active: ActiveFault, snapshot: Snapshot) -> str:
+    days = (snapshot.moment.utc.date() - active.since.astimezone(snapshot.moment.utc.tzinfo).date()).days
+    date = f"{active.since:%Y-%m-%d} " if days else ""
+    return f"{active.fault.value} since {date}{messages.clock(active.since)}: {FAULTS[active.fault].title}"
+
+
+def _expiration(snapshot: Snapshot) -> str:
+    if snapshot.expiration is None or snapshot.state not in (State.OK, State.DEGRADED):
+        return ""
+    return f", credentials until {messages.clock(snapshot.expiration)}"
+
 
 _MOST_DIGITS = 20
 """Of a number of microseconds: 64 bits."""

@@ -12,7 +12,7 @@ from typing import Callable
 
 from rolewatch import files
 from rolewatch.errors import UnavailableError
-from rolewatch.model import Report
+from rolewatch.publish import Report
 
 MODE = 0o644
 """node_exporter runs as another user."""

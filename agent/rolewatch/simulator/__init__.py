@@ -1,7 +1,3 @@
-"""An IMDS with every fault: for the tests, the demo, and operators who want to see their own alerts fire."""
+"""An IMDS with every fault: for tests, the demo, and operators who test their alerts."""
 
 from __future__ import annotations
-
-from rolewatch.simulator.simulator import Exchange, Simulator
-
-__all__ = ["Exchange", "Simulator"]

@@ -13,8 +13,8 @@ from typing import Awaitable, Callable, Dict, List, Optional
 
 from rolewatch.authority import host_of, is_loopback
 from rolewatch.errors import UsageError
-from rolewatch.simulator.messages import Reply, Request
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
+from rolewatch.simulator.server import Reply, Request
 
 HELP = """\
 GET  /            this page

@@ -9,9 +9,8 @@ from enum import Enum
 from typing import Optional, Tuple
 
 from rolewatch.errors import UsageError
-from rolewatch.faults import Fault
-from rolewatch.model import FailureLabel, Reason, State
 from rolewatch.simulator.conditions import HEALTHY, Association, Conditions, Harm, Listing, Style, Where, Wire
+from rolewatch.vocabulary import FailureLabel, Fault, Reason, State
 
 
 class Group(str, Enum):

@@ -1,13 +1,155 @@
-"""Listen, read one request a connection, answer, close: as IMDS does."""
+"""HTTP messages, a bounded record of requests, and a server that answers one request a connection, as IMDS does."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
-from typing import Awaitable, Callable, Optional, Set, final
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Awaitable, Callable, Deque, Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple, final
+from urllib.parse import unquote, urlsplit
 
 from rolewatch.errors import UsageError
-from rolewatch.simulator.messages import MAX_HEAD, BadRequestError, Request, read_request
+
+MAX_HEAD = 16 * 1024
+"""Bytes of request line and headers."""
+MAX_BODY = 64 * 1024
+PATIENCE = 10.0
+"""Seconds that a client has for its request."""
+_SLASHES = re.compile("//+")
+_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8000}) HTTP/1\.[01]", re.ASCII)
+
+
+class BadRequestError(Exception):
+    """What came is no request that can be answered in kind."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request."""
+
+    method: str
+    path: str
+    """Without the query, and not unquoted: as it came."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Names in lower case; the values of a repeated one are joined by commas. Session tokens are among the values:
+    never log them."""
+    body: bytes = field(default=b"", repr=False)
+    target_authority: Optional[str] = None
+    """The authority of a target that is a whole URL; None where the target is a path."""
+
+    @property
+    def authority(self) -> Optional[str]:
+        """The authority that the client asked, or None: that of the target, else the Host header (RFC 9112, 3.2.2)."""
+        return self.headers.get("host") if self.target_authority is None else self.target_authority
+
+    @property
+    def plain_path(self) -> str:
+        """The path unquoted, runs of slashes made one: scripts that write ``meta-data//ami-id`` are about."""
+        return _SLASHES.sub("/", unquote(self.path))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer."""
+
+    status: int
+    headers: Tuple[Tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
+
+    def head(self) -> bytes:
+        """Return status line and headers, the empty line included."""
+        try:
+            phrase = HTTPStatus(self.status).phrase
+        except ValueError:
+            phrase = "Unknown"
+        lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{name}: {value}" for name, value in self.headers), "", ""]
+        return "\r\n".join(lines).encode("latin-1", "replace")
+
+
+async def read_request(reader: asyncio.StreamReader) -> Optional[Request]:
+    """Read one request; None where the client left without one.
+
+    Raise `BadRequestError` where it is not HTTP, too large, or too slow.
+    """
+    try:
+        return await asyncio.wait_for(_read(reader), PATIENCE)
+    except (asyncio.LimitOverrunError, asyncio.TimeoutError):
+        raise BadRequestError from None
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise BadRequestError from None
+        return None
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *rest = head.split("\r\n")
+    line = _LINE.fullmatch(first)
+    if line is None:
+        raise BadRequestError
+    headers = _headers(rest)
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()) or len(length) > len(str(MAX_BODY)) or int(length) > MAX_BODY:
+        raise BadRequestError
+    body = b"" if "expect" in headers else await reader.readexactly(int(length))
+    try:
+        target = urlsplit(line[2])
+    except ValueError:
+        raise BadRequestError from None
+    authority = target.netloc if target.scheme else None
+    return Request(line[1], target.path or "/", headers, body, authority)
+
+
+def _headers(lines: List[str]) -> Dict[str, str]:
+    headers: Dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            name, value = name.strip().lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+MAX_REQUESTS = 10_000
+MAX_SECRETS = 10_000
+"""A simulator that runs for weeks must not grow: beyond these the oldest are forgotten."""
+
+
+class Seen:
+    """The last requests, and the last secrets."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lock = threading.Lock()
+        self._requests: Deque[Request] = deque(maxlen=MAX_REQUESTS)
+        self._secrets: Dict[str, None] = {}
+
+    def request(self, request: Request) -> None:
+        """Note *request*."""
+        with self._lock:
+            self._requests.append(request)
+
+    def secrets(self, secrets: Iterable[str]) -> None:
+        """Note *secrets*."""
+        with self._lock:
+            self._secrets.update(dict.fromkeys(secrets))
+            while len(self._secrets) > MAX_SECRETS:
+                del self._secrets[next(iter(self._secrets))]
+
+    def all_requests(self) -> List[Request]:
+        """Return the requests noted, oldest first."""
+        with self._lock:
+            return list(self._requests)
+
+    def all_secrets(self) -> FrozenSet[str]:
+        """Return the secrets noted."""
+        with self._lock:
+            return frozenset(self._secrets)
+
 
 MAX_CONNECTIONS = 256
 """Open at once; more are reset."""

@@ -1,24 +1,70 @@
-"""The simulator as a thing that runs: an event loop in a thread, started and stopped by a ``with``."""
+"""The simulator as a running thing: an event loop in a thread, used as a context manager."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Callable, Dict, FrozenSet, List, Optional, TypeVar, final
+from typing import Any, Callable, Coroutine, Dict, FrozenSet, List, Optional, TypeVar, final
 
 from rolewatch.errors import UsageError
-from rolewatch.simulator import harm
-from rolewatch.simulator.answers import Imds, where
-from rolewatch.simulator.background import Background
+from rolewatch.simulator import network_faults
 from rolewatch.simulator.conditions import Conditions, Harm, Wire
 from rolewatch.simulator.control import Control
-from rolewatch.simulator.messages import Reply, Request
+from rolewatch.simulator.imds import Imds, Now, World, where
 from rolewatch.simulator.scenarios import scenario
-from rolewatch.simulator.seen import Seen
-from rolewatch.simulator.server import Place, Server
-from rolewatch.simulator.world import Now, World
+from rolewatch.simulator.server import Place, Reply, Request, Seen, Server
+
+PATIENCE = 5.0
+"""Seconds that starting, switching and stopping may take."""
+
+
+class Background:
+    """Runs coroutines for other threads."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="rolewatch-simulator", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do *work* in the loop and return what it gives. Raise `RuntimeError` where that takes too long."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(PATIENCE)
+        except FutureTimeoutError:
+            future.cancel()
+            message = f"the simulator did not react within {PATIENCE:.0f} s"
+            raise RuntimeError(message) from None
+
+    def stop(self) -> None:
+        """Cancel what still runs, end the loop and its thread."""
+        try:
+            self.call(_cancel_all())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(PATIENCE)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+
+async def _cancel_all() -> None:
+    """Cancel every other task, and let closed connections go: their sockets are closed a turn later."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
 
 MAX_SPEED = 3600.0
 """A rotation a second: times have no smaller step."""
@@ -181,7 +227,7 @@ class Simulator:
         done = next((wire for wire in wires if wire.harm is not Harm.LATENCY), None)
         self._tell(request, reply, wires, done)
         await asyncio.sleep(sum(wire.seconds for wire in wires if wire.harm is Harm.LATENCY))
-        await harm.send(reader, writer, reply, done, head_only=request.method == "HEAD")
+        await network_faults.send(reader, writer, reply, done, head_only=request.method == "HEAD")
 
     def _befalling(self, request: Request) -> List[Wire]:
         """Return the harms that befall *request*, and count them."""
@@ -196,7 +242,7 @@ class Simulator:
 
     def _tell(self, request: Request, reply: Reply, wires: List[Wire], done: Optional[Wire]) -> None:
         if self._on_exchange is not None:
-            final_reply = reply if done is None else harm.changed(reply, done)
+            final_reply = reply if done is None else network_faults.changed(reply, done)
             harms = ", ".join(wire.harm.value for wire in wires)
             outcome = f"{final_reply.status} ({harms})" if harms else str(final_reply.status)
             self._on_exchange(Exchange(request.method, request.path, outcome))

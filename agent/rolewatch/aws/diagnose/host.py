@@ -1,0 +1,172 @@
+"""What this host says about its way to IMDS: routes, counters, settings. Files are read, and not one packet is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterator, Mapping, Optional, Sequence, Tuple, Union
+from urllib.parse import urlsplit
+
+from rolewatch.aws import queries
+
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+Runner = Callable[[Sequence[str]], Optional[str]]
+"""Run a command and return what it printed; None where it cannot be run or fails."""
+
+_REJECT = 0x0200
+"""RTF_REJECT: unreachable, prohibit or blackhole (linux/route.h)."""
+_UP = 0x0001
+_IMDSD = ("usr/lib/systemd/systemd-imdsd", "lib/systemd/systemd-imdsd")
+_IMDSD_OPTION = "systemd.imds.network="
+"""On the kernel's command line: ``locked`` or ``unlocked`` (systemd#40980, #41359; systemd 261)."""
+_ETHTOOL = ("/usr/sbin/ethtool", "/sbin/ethtool", "/usr/bin/ethtool")
+_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+
+
+@dataclass(frozen=True)
+class Host:
+    """What was found on this host."""
+
+    address: str
+    """Where IMDS is asked."""
+    interface: Optional[str] = None
+    """The network interface that the main routing table sends it through."""
+    rejected: bool = False
+    """The main routing table rejects it: unreachable, prohibit or blackhole."""
+    routes_read: bool = True
+    allowance_exceeded: Optional[int] = None
+    """Packets to link-local addresses that the ENA driver's device has dropped since boot; None where not told."""
+    imdsd: bool = False
+    """systemd-imdsd is installed."""
+    imdsd_network: str = ""
+    """What the kernel's command line tells it: ``locked``, ``unlocked``; empty: nothing."""
+    instance_id: Optional[str] = None
+    """What the firmware says (DMI, on Nitro), which does not need IMDS."""
+    proxies: Tuple[str, ...] = ()
+    """Names of the variables that would send a request for IMDS to a proxy. Their values may hold a password."""
+
+
+def look(endpoint: str, environ: Mapping[str, str], *, root: Path = Path("/"), run: Optional[Runner] = None) -> Host:
+    """Look around below *root*. Total: what cannot be read is not known."""
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return Host(address=host, routes_read=False, instance_id=_dmi(root), proxies=proxies(host, environ))
+    found = list(_routes(root, address.version))
+    fitting = [route for route in found if address in route.network]
+    best = max(fitting, key=lambda route: (route.network.prefixlen, -route.metric), default=None)
+    interface = "lo" if address.is_loopback else best.interface if best and not best.rejects else None
+    return Host(
+        address=str(address),
+        interface=interface,
+        rejected=bool(best and best.rejects and not address.is_loopback),
+        routes_read=bool(found) or address.is_loopback,
+        allowance_exceeded=_allowance(interface, run or execute) if interface else None,
+        imdsd=any((root / path).exists() for path in _IMDSD),
+        imdsd_network=_imdsd_network(_read(root / "proc/cmdline")),
+        instance_id=_dmi(root),
+        proxies=proxies(host, environ),
+    )
+
+
+def execute(command: Sequence[str]) -> Optional[str]:
+    """Run *command* for two seconds at most."""
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program, and an interface's name from the kernel
+            list(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=2, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace")
+
+
+def proxies(host: str, environ: Mapping[str, str]) -> Tuple[str, ...]:
+    """Return the names of the variables that would send a request for *host* to a proxy, as most SDKs read them."""
+    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if any(_excepts(each.strip(), host) for each in excepted.split(",")):
+        return ()
+    return tuple(name for name in _PROXIES if environ.get(name, "").strip())
+
+
+def _excepts(exception: str, host: str) -> bool:
+    """Return whether an entry of no_proxy is about *host*: ``*``, the host, a domain's end, or a network."""
+    if exception == "*":
+        return True
+    name = exception.partition(":")[0] if exception.count(":") == 1 else exception.strip("[]")
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return bool(name) and (host == name or host.endswith("." + name.lstrip(".")))
+
+
+@dataclass(frozen=True)
+class _Route:
+    network: Network
+    metric: int
+    interface: str
+    rejects: bool
+
+
+def _routes(root: Path, version: int) -> Iterator[_Route]:
+    """Yield the main table's routes. Other tables, and rules, are only seen with netlink."""
+    parse, name = (_route4, "route") if version == 4 else (_route6, "ipv6_route")  # noqa: PLR2004 - IPv4
+    for line in _read(root / "proc/net" / name).splitlines():
+        try:
+            route = parse(line.split())
+        except (ValueError, IndexError, struct.error):
+            continue
+        if route is not None:
+            yield route
+
+
+def _route4(fields: Sequence[str]) -> Optional[_Route]:
+    """Read a line of ``/proc/net/route``: numbers in the host's byte order, in hex."""
+    flags = int(fields[3], 16)
+    if not flags & (_UP | _REJECT):
+        return None
+    destination, mask = (ipaddress.IPv4Address(struct.pack("=L", int(fields[index], 16))) for index in (1, 7))
+    network = ipaddress.IPv4Network(f"{destination}/{mask}", strict=False)
+    return _Route(network, int(fields[6]), fields[0], bool(flags & _REJECT))
+
+
+def _route6(fields: Sequence[str]) -> Optional[_Route]:
+    """Read a line of ``/proc/net/ipv6_route``."""
+    flags = int(fields[8], 16)
+    if not flags & (_UP | _REJECT):
+        return None
+    address = ipaddress.IPv6Address(bytes.fromhex(fields[0]))
+    network = ipaddress.IPv6Network((address, int(fields[1], 16)), strict=False)
+    return _Route(network, int(fields[5], 16), fields[9], bool(flags & _REJECT))
+
+
+def _allowance(interface: str, run: Runner) -> Optional[int]:
+    """Return ENA's counter of dropped link-local packets (EC2 user guide, monitoring-network-performance-ena, 2026)."""
+    for program in _ETHTOOL:
+        for line in (run([program, "-S", interface]) or "").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "linklocal_allowance_exceeded" and value.strip().isdigit():
+                return int(value)
+    return None
+
+
+def _dmi(root: Path) -> Optional[str]:
+    """Return the instance id that Nitro puts into DMI as the board's asset tag (EC2 user guide, 2026)."""
+    tag = _read(root / "sys/devices/virtual/dmi/id/board_asset_tag").strip()
+    return tag if queries.is_instance_id(tag) else None
+
+
+def _imdsd_network(command_line: str) -> str:
+    words = [word[len(_IMDSD_OPTION) :] for word in command_line.split() if word.startswith(_IMDSD_OPTION)]
+    return words[-1][:20] if words else ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

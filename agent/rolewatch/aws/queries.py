@@ -1,0 +1,161 @@
+"""The questions to AWS: each makes one call and returns its answer as a value, ids and names checked by their shape."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, List, Mapping, Optional, Union
+
+from rolewatch.aws import client
+from rolewatch.aws.client import Api
+from rolewatch.aws.model import Association, Caller, Instance, MetadataOptions, Missing, Profile, Refused, Role, Trouble
+
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
+_ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(?:\d{12})?:[!-~]{1,700}", re.ASCII)
+_ASSUMED = re.compile(r"arn:aws[a-z-]*:sts::\d{12}:assumed-role/([\w+=,.@-]{1,64})/([\w+=,.@:-]{1,64})", re.ASCII)
+_ASSOCIATION_ID = re.compile(r"iip-assoc-[0-9a-f]{8,17}", re.ASCII)
+_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{8,124}", re.ASCII)
+_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}", re.ASCII)
+_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+_WORD = re.compile(r"[a-z][a-z-]{1,24}", re.ASCII)
+
+
+def is_instance_id(text: str) -> bool:
+    """Return whether *text* is shaped like an instance id."""
+    return _INSTANCE_ID.fullmatch(text) is not None
+
+
+def last_segment(arn: Optional[str]) -> Optional[str]:
+    """Return the name at the end of *arn*, which may hold a path: ``…:instance-profile/application/web``."""
+    return _shaped(_NAME, arn.rpartition("/")[2]) if arn and "/" in arn else None
+
+
+def account_of(arn: Optional[str]) -> Optional[str]:
+    """Return the account that *arn* is of."""
+    fields = (arn or "").split(":")
+    return _shaped(_ACCOUNT, fields[4]) if len(fields) > 4 else None  # noqa: PLR2004 - arn:partition:service:region:account
+
+
+def caller(door: Api) -> Union[Caller, Refused]:
+    """Ask who the credentials belong to."""
+    answer = door.ask(client.CALLER)
+    if isinstance(answer, (Missing, Refused)):
+        return answer if isinstance(answer, Refused) else _odd(client.CALLER)
+    arn = _shaped(_ARN, answer.get("Arn"))
+    account = _shaped(_ACCOUNT, answer.get("Account"))
+    if arn is None or account is None:
+        return _odd(client.CALLER)
+    assumed = _ASSUMED.fullmatch(arn)
+    role_id = _shaped(_ID, str(answer.get("UserId", "")).partition(":")[0])
+    return Caller(
+        arn=arn,
+        account_id=account,
+        role=assumed.group(1) if assumed else None,
+        role_id=role_id if assumed else None,
+        session=assumed.group(2) if assumed else None,
+    )
+
+
+def instance(door: Api, instance_id: str) -> Union[Instance, Missing, Refused]:
+    """Ask EC2 for the instance."""
+    answer = door.ask(client.INSTANCES, InstanceIds=[instance_id])
+    if isinstance(answer, (Missing, Refused)):
+        return answer
+    found = [each for group in _rows(answer, "Reservations") for each in _rows(group, "Instances")]
+    if not found:
+        return Missing(client.INSTANCES.action)
+    profile, options, state = (_field(found[0], name) for name in ("IamInstanceProfile", "MetadataOptions", "State"))
+    hop_limit = options.get("HttpPutResponseHopLimit")
+    return Instance(
+        id=instance_id,
+        state=_shaped(_WORD, state.get("Name")),
+        profile_arn=_shaped(_ARN, profile.get("Arn")),
+        profile_id=_profile_id(profile.get("Id")),
+        options=MetadataOptions(
+            endpoint=_shaped(_WORD, options.get("HttpEndpoint")),
+            tokens=_shaped(_WORD, options.get("HttpTokens")),
+            hop_limit=hop_limit if isinstance(hop_limit, int) else None,
+            ipv6=_shaped(_WORD, options.get("HttpProtocolIpv6")),
+            tags=_shaped(_WORD, options.get("InstanceMetadataTags")),
+            state=_shaped(_WORD, options.get("State")),
+        ),
+    )
+
+
+def association(door: Api, instance_id: str) -> Union[Association, Missing, Refused]:
+    """Ask EC2 what is attached to the instance; `Missing` where there is nothing.
+
+    Of several, as while one is replaced, the one that is not on its way out.
+    """
+    answer = door.ask(client.ASSOCIATIONS, Filters=[{"Name": "instance-id", "Values": [instance_id]}])
+    if isinstance(answer, (Missing, Refused)):
+        return answer
+    order = ("associated", "associating", "disassociating")
+    rows = [row for row in _rows(answer, "IamInstanceProfileAssociations") if row.get("State") in order]
+    if not rows:
+        return Missing(client.ASSOCIATIONS.action)
+    row = min(rows, key=lambda each: order.index(str(each.get("State"))))
+    profile = _field(row, "IamInstanceProfile")
+    return Association(
+        id=_shaped(_ASSOCIATION_ID, row.get("AssociationId")),
+        state=_shaped(_WORD, row.get("State")),
+        profile_arn=_shaped(_ARN, profile.get("Arn")),
+        profile_id=_profile_id(profile.get("Id")),
+    )
+
+
+def profile(door: Api, name: str) -> Union[Profile, Missing, Refused]:
+    """Ask IAM for the instance profile called *name*, its role and whom that trusts."""
+    answer = door.ask(client.PROFILE, InstanceProfileName=name)
+    if isinstance(answer, (Missing, Refused)):
+        return answer
+    found = _field(answer, "InstanceProfile")
+    roles = _rows(found, "Roles")
+    return Profile(
+        name=_shaped(_NAME, found.get("InstanceProfileName")) or name,
+        id=_profile_id(found.get("InstanceProfileId")),
+        arn=_shaped(_ARN, found.get("Arn")),
+        role=_role(roles[0]) if roles else None,
+    )
+
+
+def role(door: Api, name: str) -> Union[Role, Missing, Refused]:
+    """Ask IAM for the role called *name*."""
+    answer = door.ask(client.ROLE, RoleName=name)
+    if isinstance(answer, (Missing, Refused)):
+        return answer
+    return _role(_field(answer, "Role")) or _odd(client.ROLE)
+
+
+def _role(found: Mapping[str, Any]) -> Optional[Role]:
+    name = _shaped(_NAME, found.get("RoleName"))
+    if name is None:
+        return None
+    return Role(
+        name=name,
+        id=_shaped(_ID, found.get("RoleId")),
+        arn=_shaped(_ARN, found.get("Arn")),
+        trust=found.get("AssumeRolePolicyDocument"),
+    )
+
+
+def _profile_id(value: object) -> Optional[str]:
+    text = _shaped(_ID, value)
+    return text if text and text.startswith("AIPA") else None
+
+
+def _rows(answer: Mapping[str, Any], key: str) -> List[Mapping[str, Any]]:
+    value = answer.get(key)
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def _field(answer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = answer.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _shaped(pattern: re.Pattern[str], value: object) -> Optional[str]:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
+
+
+def _odd(call: client.Call) -> Refused:
+    return Refused(Trouble.ERROR, call.action, detail="the answer is not what the API reference describes")

@@ -1,0 +1,175 @@
+"""Checks and faults for people: tables in a terminal, and Markdown."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, TextIO
+
+from rolewatch.aws.checks import Result, Status
+from rolewatch.faults.entry import Entry, Step
+from rolewatch.faults.explain import Explained, explain
+from rolewatch.text import printable
+
+WIDTH = 100
+"""Columns, where nothing tells how many there are."""
+_NARROW = 60
+_COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.SKIPPED: "cyan", Status.UNKNOWN: "yellow"}
+_CODES = {"green": "32", "red": "31", "cyan": "36", "yellow": "33", "bold": "1"}
+
+
+def is_styled(out: TextIO, environ: Mapping[str, str]) -> bool:
+    """Return whether *out* is a terminal that may have colours (https://no-color.org)."""
+    return out.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def show(results: Sequence[Result], out: TextIO, environ: Mapping[str, str]) -> None:
+    """Print a row for each of *results*, and below them who could make those that could not be made."""
+    if is_styled(out, environ):
+        try:
+            _rich(results, out)
+        except ImportError:
+            _plain(results, out, styled=True)
+    else:
+        _plain(results, out, styled=False)
+    for who in dict.fromkeys(result.outcome.who for result in results if result.outcome.who):
+        out.write(
+            "\n".join(["", *paragraph("who else", f"What is skipped or unknown can be seen by {who}", width(out))])
+        )
+        out.write("\n")
+
+
+def width(out: TextIO) -> int:
+    """Return how many columns there are."""
+    return max(_NARROW, shutil.get_terminal_size((WIDTH, 24)).columns) if out.isatty() else WIDTH
+
+
+def paragraph(label: str, body: str, columns: int = WIDTH) -> List[str]:
+    """Return *body* wrapped beside *label*; commands and URLs are not broken."""
+    return _wrapped(body, f"  {label:<12} ", columns)
+
+
+def steps(fix: Sequence[Step], columns: int = WIDTH) -> Iterator[str]:
+    """Yield the lines of a fix: its steps numbered, commands unwrapped below them, to be pasted."""
+    for number, step in enumerate(fix, 1):
+        yield from paragraph("fix" if number == 1 else "", f"{number}. {step.text}", columns)
+        yield from (" " * 18 + printable(line) for line in step.command.splitlines())
+
+
+def style(words: str, colour: str, *, styled: bool) -> str:
+    """Return *words* in *colour* where that is wanted."""
+    return f"\x1b[{_CODES[colour]}m{words}\x1b[0m" if styled else words
+
+
+def _notes(results: Sequence[Result]) -> List[str]:
+    """Return the note of each result; what was just said is not said again."""
+    notes = [_note(result) for result in results]
+    return ["As above." if number and note == notes[number - 1] else note for number, note in enumerate(notes)]
+
+
+def _note(result: Result) -> str:
+    missing = f" Missing permission: {result.outcome.permission}." if result.outcome.permission else ""
+    return result.outcome.note + missing
+
+
+def _plain(results: Sequence[Result], out: TextIO, *, styled: bool) -> None:
+    first = max((len(result.title) for result in results), default=0)
+    for result, note in zip(results, _notes(results)):
+        status = result.outcome.status
+        word = style(f"{_word(status):<7}", _COLOURS[status], styled=styled)
+        lines = _wrapped(note, " " * (first + 13), max(width(out), first + 13 + 40))
+        out.write(f"  {word}  {result.title:<{first}}  {lines[0].strip()}\n")
+        out.writelines(f"{line}\n" for line in lines[1:])
+
+
+def _rich(results: Sequence[Result], out: TextIO) -> None:
+    from rich.console import Console  # noqa: PLC0415 - 20 MiB, for a terminal with colour only
+    from rich.table import Table  # noqa: PLC0415 - likewise
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
+    table: Any = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
+    table.add_column(no_wrap=True)
+    table.add_column(max_width=44)
+    table.add_column(ratio=1)
+    for result, note in zip(results, _notes(results)):  # as Text: what AWS said is not to be read as rich's markup
+        status = result.outcome.status
+        table.add_row(Text(_word(status), style=_COLOURS[status]), Text(printable(result.title)), Text(printable(note)))
+    Console(file=out, width=width(out), highlight=False).print(table)
+
+
+def _word(status: Status) -> str:
+    """Return *status* as the eye finds it: what failed is in capitals, colour or not."""
+    word = str(status.value)
+    return word.upper() if status is Status.FAIL else word
+
+
+def _wrapped(body: str, first: str, columns: int) -> List[str]:
+    return textwrap.wrap(
+        printable(body),
+        columns,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def raised_when(entry: Entry) -> str:
+    """Return how often *entry*'s fault must be seen before it is raised, in words."""
+    unit = "confirmation" if entry.confirmation_only else "poll"
+    if entry.debounce == 1:
+        return f"at once, by the first {unit} that sees it"
+    return f"after {entry.debounce} {unit}s in a row that see it"
+
+
+def section(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
+    """Yield the lines of *entry*'s section; of one *reason* only, where that is given."""
+    general = explain(entry.fault, {}, {})
+    yield f"## {entry.fault.value}"
+    yield ""
+    yield f"**{entry.title[0].upper()}{entry.title[1:]}.** {general.meaning}"
+    yield ""
+    yield f"Severity: {entry.severity.name.lower()}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
+    yield f"In the journal: `journalctl -u rolewatch MESSAGE_ID={entry.message_id}`."
+    yield f"Runbook: [{entry.fault.value}](runbooks/{entry.fault.value}.md)."
+    if entry.confirmation_only:
+        yield "Only the AWS API shows it: it is found by confirmation, not by the daemon's polls."
+    yield ""
+    yield from remedies(entry, reason)
+
+
+def remedies(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
+    """Yield cause, fix and timing of *entry*'s fault: in general and for each reason, or for one *reason* only."""
+    if reason is None:
+        if entry.variants:
+            yield "What to do depends on the reason that the evidence names. For any reason that is not below:"
+            yield ""
+        yield from _remedy(explain(entry.fault, {}, {}))
+    for name in [reason] if reason else entry.variants:
+        yield f"### {entry.fault.value}: {name}"
+        yield ""
+        yield from _remedy(explain(entry.fault, {"reason": name}, {}))
+
+
+def _remedy(filled: Explained) -> Iterator[str]:
+    yield f"Cause: {_escaped(filled.cause)}"
+    yield ""
+    for number, step in enumerate(filled.fix, 1):
+        yield f"{number}. {_escaped(step.text)}"
+        if step.command:
+            yield ""
+            yield "   ```sh"
+            yield from (f"   {line}" for line in step.command.splitlines())
+            yield "   ```"
+            yield ""
+    if not filled.fix[-1].command:
+        yield ""
+    yield f"Takes effect: {_escaped(filled.takes_effect)}"
+    yield ""
+    yield f"Who can do it: {filled.who}."
+    yield ""
+
+
+def _escaped(prose: str) -> str:
+    """Return *prose* so that Markdown shows its placeholders instead of taking them for HTML."""
+    return prose.replace("<", "\\<").replace("_", "\\_").replace("*", "\\*")

@@ -1,0 +1,106 @@
+"""Fill an entry of the table in for one instance: the cause here, and commands to paste. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Callable, Mapping, Optional, Tuple
+
+from rolewatch import shell
+from rolewatch.faults import FAULTS
+from rolewatch.faults.entry import PLACEHOLDERS, Entry, Remedy, Step
+from rolewatch.text import is_printable
+from rolewatch.vocabulary import Evidence, Fault, Severity
+
+_PLACEHOLDER = re.compile(r"(?<![$%])\{(" + "|".join(PLACEHOLDERS) + r")\}")
+_WILDCARD = re.compile(r"[*?\[\]]")
+_LONGEST = 200
+"""No name of AWS's is longer than 128 characters; what is, was not meant as a name."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An entry of the table, for one instance: the remedy chosen by the evidence, its placeholders filled in."""
+
+    fault: Fault
+    title: str
+    meaning: str
+    cause: str
+    hint: str
+    """The fix in one short sentence."""
+    fix: Tuple[Step, ...]
+    takes_effect: str
+    who: str
+    page: str
+    severity: Severity
+
+
+def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Explained:
+    """Return what *fault* means where *evidence* was seen, filled in with *facts* (see `facts_of`) and the evidence.
+
+    What neither knows stays a placeholder that a person can see: ``<instance-id>``.
+    """
+    entry = FAULTS[fault]
+    remedy = remedy_for(entry, evidence)
+    values = _values(fault, evidence, facts)
+    return Explained(
+        fault=fault,
+        title=entry.title,
+        meaning=_fill(entry.meaning, values, _plain),
+        cause=_fill(remedy.cause, values, _plain),
+        hint=_fill(remedy.hint, values, _plain),
+        fix=tuple(
+            Step(_fill(step.text, values, _plain), _fill(step.command, values, shell.fill)) for step in remedy.fix
+        ),
+        takes_effect=_fill(remedy.takes_effect, values, _plain),
+        who=remedy.who.value,
+        page=entry.page,
+        severity=entry.severity,
+    )
+
+
+def remedy_for(entry: Entry, evidence: Evidence) -> Remedy:
+    """Return the remedy of *entry* for the reason, or else the Code, that *evidence* names."""
+    for key in ("reason", "code"):
+        variant = entry.variants.get(str(evidence.get(key, "")))
+        if variant is not None:
+            return variant
+    return entry.remedy
+
+
+def _values(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Mapping[str, str]:
+    """Join *facts* and *evidence*, the evidence first: it is what was seen when the fault was."""
+    values = {name: facts[name] for name in PLACEHOLDERS if facts.get(name)}
+    for name in ("role", "instance_profile", "instance_profile_id"):
+        if evidence.get(name):
+            values[name] = str(evidence[name])
+    for name in ("expected_role", "expected_instance_profile"):
+        expected = one_name(str(evidence.get(name, "")))
+        if expected:
+            values[name] = expected
+    if fault is not Fault.ROLE_MISMATCH:
+        # Without an expectation, what the instance had is what it should get back. Of a wrong one that is not true.
+        for name in ("role", "instance_profile"):
+            if name in values:
+                values.setdefault(f"expected_{name}", values[name])
+    return {name: value for name, value in values.items() if is_printable(value) and len(value) <= _LONGEST}
+
+
+def one_name(expected: str) -> Optional[str]:
+    """Return *expected* where it is one plain name, without wildcards."""
+    return expected if expected and ", " not in expected and not _WILDCARD.search(expected) else None
+
+
+def _fill(text: str, values: Mapping[str, str], show: Callable[[str, str], str]) -> str:
+    """Replace the placeholders in *text*; *show* gets the value and the text before it."""
+
+    def shown(match: re.Match[str]) -> str:
+        name = match.group(1)
+        value = values.get(name)
+        return shell.placeholder(name) if value is None else show(value, text[: match.start()])
+
+    return _PLACEHOLDER.sub(shown, text)
+
+
+def _plain(value: str, before: str) -> str:  # noqa: ARG001 - the signature of `shell.fill`
+    return value

@@ -1,0 +1,203 @@
+"""Text that several entries share: pages, timing, and the steps that inspect, attach and refresh.
+
+Every command has been checked against botocore's service models (tests/test_faults.py).
+"""
+
+from __future__ import annotations
+
+from rolewatch.faults.entry import Step
+
+# Pages: the anchors are those of awsdocs/iam-user-guide (2023); the EC2 guide's were seen cited in 2025-2026.
+_IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+_EC2 = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/"
+PAGE_INFO = _IAM + "troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc"
+PAGE_NO_KEYS = _IAM + "troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_no-keys"
+PAGE_WRONG_ROLE = _IAM + "troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_wrongrole"
+PAGE_IDS = _IAM + "reference_identifiers.html"
+PAGE_ROLES = _EC2 + "iam-roles-for-amazon-ec2.html"
+PAGE_RETRIEVAL = _EC2 + "instancedata-data-retrieval.html"
+PAGE_LIMITING = _EC2 + "instance-metadata-limiting-access.html"
+PAGE_OPTIONS = _EC2 + "configuring-IMDS-existing-instances.html"
+PAGE_HOP_LIMIT = _EC2 + "configuring-IMDS-existing-instances.html#modify-PUT-response-hop-limit"
+PAGE_TIME = _EC2 + "configure-ec2-ntp.html"
+
+KEEP = "Running applications keep the credentials they hold until they refresh them or are restarted."
+
+AFTER_REFRESH = (
+    "IMDS serves it after EC2's next refresh, which takes up to an hour; within about a minute after disassociate and "
+    f"associate, or after stop and start. A reboot does not help. {KEEP}"
+)
+"""Up to an hour: IAM guide on instance profiles, 2026. To force it: "Troubleshoot IAM and Amazon EC2"."""
+
+AFTER_ASSOCIATION = f"IMDS serves credentials within about a minute of the association, without a reboot. {KEEP}"
+"""Within seconds, or 30 to 60 seconds: two reports of 2026, none of AWS's own."""
+
+AT_ONCE = "At once: the next poll sees it, and the fault clears after two polls in a row without it."
+
+AFTER_OPTIONS = (
+    "Within seconds, on the running instance: the change is done when MetadataOptions.State is applied. "
+    "No reboot, no restart."
+)
+
+NOT_FROM_HERE = "Run the aws commands with credentials that do not come from this instance."
+
+LOOK_AT_ASSOCIATION = Step(
+    "See what EC2 has attached, and note the AssociationId (needs ec2:DescribeIamInstanceProfileAssociations). "
+    + NOT_FROM_HERE,
+    "aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
+    "  --filters Name=instance-id,Values={instance_id} \\\n"
+    "  --query 'IamInstanceProfileAssociations[].[AssociationId,State,IamInstanceProfile.[Arn,Id]]' \\\n"
+    "  --output json",
+)
+
+LOOK_AT_PROFILE = Step(
+    "See what IAM has under that name: the profile's id, its role, and whom the role trusts (needs "
+    "iam:GetInstanceProfile).",
+    "aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
+    "  --query 'InstanceProfile.[InstanceProfileId,Roles[].[RoleName,AssumeRolePolicyDocument]]' \\\n"
+    "  --output json",
+)
+
+ASSOCIATE = Step(
+    "Where EC2 has none attached, attach one (needs ec2:AssociateIamInstanceProfile, and iam:PassRole on the role).",
+    "aws ec2 associate-iam-instance-profile --region={region} --instance-id={instance_id} \\\n"
+    "  --iam-instance-profile Name={expected_instance_profile}",
+)
+
+REPLACE = Step(
+    "Where EC2 has one attached, associating fails with IncorrectState: replace the association instead, while the "
+    "instance runs (needs ec2:ReplaceIamInstanceProfileAssociation, and iam:PassRole on the role).",
+    "ASSOCIATION=$(aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
+    "  --filters Name=instance-id,Values={instance_id} Name=state,Values=associated \\\n"
+    "  --query 'IamInstanceProfileAssociations[0].AssociationId' --output text)\n"
+    "aws ec2 replace-iam-instance-profile-association --region={region} \\\n"
+    '  --association-id="$ASSOCIATION" \\\n'
+    "  --iam-instance-profile Name={expected_instance_profile}",
+)
+
+TRUST_STEPS = (
+    Step(
+        "Save the role's trust policy to a file (needs iam:GetRole). NoSuchEntity: the role was deleted; create it "
+        "anew and put it into the instance profile. " + NOT_FROM_HERE,
+        "aws iam get-role --role-name={role} --query Role.AssumeRolePolicyDocument \\\n"
+        "  --output json > trust-policy.json",
+    ),
+    Step(
+        "In the file, see to it that one statement allows sts:AssumeRole for the service ec2.amazonaws.com, without a "
+        "condition, and that none denies it. In China ec2.amazonaws.com.cn is right, too. Then put it back: it "
+        "replaces the whole policy (needs iam:UpdateAssumeRolePolicy).",
+        "aws iam update-assume-role-policy --role-name={role} --policy-document file://trust-policy.json",
+    ),
+    Step(
+        "Where nobody but EC2 is to assume the role, this is the whole policy.",
+        "aws iam update-assume-role-policy --role-name={role} --policy-document \\\n"
+        '  \'{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",\n'
+        '    "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}\'',
+    ),
+)
+
+FORCE = Step(
+    "To have it at once instead of at the next refresh, disassociate and associate the instance profile (needs "
+    "ec2:DisassociateIamInstanceProfile, ec2:AssociateIamInstanceProfile, and iam:PassRole on the role: be sure of all "
+    "three, or the instance is left without one). Where the second answers IncorrectState, repeat it after some "
+    "seconds. Stop and start does the same, and costs the instance store and a public address that is no Elastic IP.",
+    "ASSOCIATION=$(aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
+    "  --filters Name=instance-id,Values={instance_id} Name=state,Values=associated \\\n"
+    "  --query 'IamInstanceProfileAssociations[0].AssociationId' --output text)\n"
+    'aws ec2 disassociate-iam-instance-profile --region={region} --association-id="$ASSOCIATION"\n'
+    "aws ec2 associate-iam-instance-profile --region={region} --instance-id={instance_id} \\\n"
+    "  --iam-instance-profile Name={instance_profile}",
+)
+
+RESTART_APPLICATIONS = Step("Restart the applications that still use the old credentials: SDKs hold them in memory.")
+
+ERROR_DOCUMENT = Step(
+    "Read the Code and the Message that IMDS gives, without the secrets beside them.",
+    "TOKEN=$(curl -sS -m 2 -X PUT http://169.254.169.254/latest/api/token \\\n"
+    "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60')\n"
+    "for document in info security-credentials/{role}; do\n"
+    '  curl -sS -m 2 -H "X-aws-ec2-metadata-token: $TOKEN" \\\n'
+    '    "http://169.254.169.254/latest/meta-data/iam/$document" |\n'
+    '    grep -oE \'"(Code|Message|LastUpdated|Expiration)" *: *"[^"]*"\'\n'
+    "done",
+)
+
+PROBE = Step(
+    "Ask for a token as the user that cannot reach IMDS: 200 is a good answer, 000 is none. The token is not shown.",
+    "sudo -u rolewatch curl -sS -m 2 -o /dev/null -w '%{http_code}\\n' -X PUT \\\n"
+    "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token",
+)
+
+ROUTE = Step(
+    "See which route the kernel takes; the rules may differ from user to user.",
+    "ip route get 169.254.169.254\nip rule show\nip route show table all | grep -F 169.254.169.254",
+)
+
+FIREWALL = Step(
+    "Look for a rule that names 169.254.169.254, or the user (--uid-owner, skuid).",
+    "sudo iptables -S | grep -E '169\\.254|uid-owner'\nsudo nft list ruleset | grep -E '169\\.254|skuid'",
+)
+
+BUDGET = Step(
+    "See whether packets to link-local addresses are dropped: IMDS, DNS and NTP share 1024 packets a second on a "
+    "network interface. A figure that grows says yes.",
+    "ethtool -S \"$(ip -o route get 169.254.169.254 | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')\" |\n"
+    "  grep linklocal_allowance_exceeded",
+)
+
+REDIRECT = Step(
+    "Look for something that redirects IMDS to itself (kube2iam, kiam, a transparent proxy).",
+    "sudo iptables -t nat -S | grep -F 169.254.169.254\nsudo nft list ruleset | grep -B3 -A3 -F 169.254.169.254",
+)
+
+RESPONDER = Step(
+    "See who answers: IMDS itself says Server: EC2ws, though others have been seen to say so, too.",
+    "curl -sS -m 2 -o /dev/null -D - http://169.254.169.254/latest/meta-data/ |\n  grep -iE '^(HTTP|Server|Location)'",
+)
+
+CLIENTS = Step(
+    "See who connects to IMDS.",
+    "sudo timeout 30 sh -c 'while sleep 0.1; do ss -Htnp dst 169.254.169.254; done' |\n"
+    "  grep -o 'users:.*' | sort | uniq -c | sort -rn | head",
+)
+
+STOP_AND_START = Step(
+    "Where it lasts, stop and start the instance: it comes up on another host (needs ec2:StopInstances and "
+    "ec2:StartInstances). A reboot does not do that. It costs the instance store and a public address that is no "
+    "Elastic IP.",
+    "aws ec2 stop-instances --region={region} --instance-ids={instance_id}\n"
+    "aws ec2 wait instance-stopped --region={region} --instance-ids={instance_id}\n"
+    "aws ec2 start-instances --region={region} --instance-ids={instance_id}",
+)
+
+WATCH_NOTHING = Step(
+    "Where this host is not meant to use IMDS, there is nothing to watch.",
+    "sudo systemctl disable --now rolewatch.service rolewatch.socket",
+)
+
+METADATA_OPTIONS = Step(
+    "See the instance's metadata options (needs ec2:DescribeInstances). " + NOT_FROM_HERE,
+    "aws ec2 describe-instances --region={region} --instance-ids={instance_id} \\\n"
+    "  --query 'Reservations[].Instances[].MetadataOptions'",
+)
+
+SUPPORT = Step(
+    "Where all that is right, EC2 itself fails to refresh: see the AWS Health Dashboard, and open a case with AWS "
+    "Support. Give the instance id {instance_id}, and LastUpdated and Expiration as told above."
+)
+
+
+def who_did_it(event: str, *, of_iam: bool) -> Step:
+    """Return the step that looks up in CloudTrail who called *event* last; IAM's events are kept in one Region only."""
+    where = (
+        "IAM's events are in us-east-1, those of China in cn-north-1, those of GovCloud in us-gov-west-1"
+        if of_iam
+        else "EC2's events are in the instance's Region"
+    )
+    return Step(
+        f"See who did it, so that it does not happen again: CloudTrail keeps 90 days (needs cloudtrail:LookupEvents). "
+        f"{where}.",
+        f"aws cloudtrail lookup-events --region={'us-east-1' if of_iam else '{region}'} --max-results 10 \\\n"
+        f"  --lookup-attributes AttributeKey=EventName,AttributeValue={event} \\\n"
+        "  --query 'Events[].[EventTime,Username,Resources[].ResourceName]' --output json",
+    )

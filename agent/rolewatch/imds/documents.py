@@ -1,0 +1,204 @@
+"""From IMDS's bytes to values. The only place that sees a secret, and none leaves it.
+
+Every function is total over arbitrary bytes: it returns a value of `model` or raises `ImdsError`, whose failure tells
+which document and why, and nothing of what the document held.
+
+What may leave is decided by shape: names, ids and codes that look like AWS's pass, anything else is dropped, so that a
+secret in the wrong field stays here too. JSON keys are compared without regard to case (the Rust SDK does; seen from
+emulators). Content-Type is never asked: IMDS serves JSON as ``text/plain`` (recordings of 2021, AWS Rust SDK).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Dict, Optional, Union
+
+from rolewatch.aws_names import (
+    ACCOUNT_ID,
+    ERROR_CODE,
+    INSTANCE_ID,
+    NAME_PATTERN,
+    PROFILE_ARN,
+    PROFILE_ID,
+    REGION,
+    matching,
+    name,
+)
+from rolewatch.errors import ImdsError
+from rolewatch.observation import Credentials, Failure, Identity, ProfileInfo, RoleListing
+from rolewatch.text import timestamp
+from rolewatch.vocabulary import Phase, Reason
+
+Body = Union[bytes, bytearray]
+"""What IMDS sent. Of a `bytearray` the secrets are overwritten as they are read."""
+_WITHOUT_ROLE = re.compile(r"does not contain a role", re.IGNORECASE)
+"""AWS's wording on "Troubleshoot IAM and Amazon EC2"; no verbatim recording of the whole message is public."""
+
+_SECRET = re.compile(
+    rb"""(?i)"(?:(?P<key_id>AccessKeyId)|SecretAccessKey|Token)"[ \t\r\n]*:[ \t\r\n]*"""
+    rb""""(?P<value>[^"\\]{8,})(?:"|\Z)"""
+)
+"""A secret as IMDS writes it: no quote and no escape in it. It may be cut off, or spoilt by any other byte."""
+_VISIBLE = re.compile(rb"[!-~]+")
+_MOST_DIGITS = 20
+FINGERPRINT = 8
+"""Hex digits by which a set of credentials is known."""
+
+_NEEDED = ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
+"""The fields without which botocore refuses the document (`botocore/utils.py`, 2026-08)."""
+
+
+def profile_info(body: Body) -> ProfileInfo:
+    """Read ``iam/info``. Raise `ImdsError` where it is empty, not JSON, or says nothing of a profile."""
+    fields = _json_object(body, "meta-data/iam/info")
+    message = fields.get("message") or ""
+    arn = PROFILE_ARN.fullmatch(fields.get("instanceprofilearn", ""))
+    profile = name(arn.group(1)) if arn else None
+    found = PROFILE_ID.search(fields.get("instanceprofileid") or message)
+    code = matching(ERROR_CODE, fields.get("code"))
+    if not (code or profile or found):
+        raise _unreadable("meta-data/iam/info")
+    return ProfileInfo(
+        code=code,
+        without_role=bool(_WITHOUT_ROLE.search(message)),
+        name=profile,
+        arn=arn.group() if arn and profile else None,
+        id=found.group() if found else None,
+        last_updated=timestamp(fields.get("lastupdated")),
+    )
+
+
+def role_listing(body: Body) -> RoleListing:
+    """Read ``iam/security-credentials/``. Raise `ImdsError` where it is empty or its first line is no role's name."""
+    document = "meta-data/iam/security-credentials/"
+    lines = [line.rstrip("\r") for line in _text(body, document).split("\n")]
+    first = name(lines[0])
+    if first is None:
+        raise _unreadable(document)
+    return RoleListing(role=first, roles=sum(bool(line) for line in lines))
+
+
+def credentials(role: str, body: Body) -> Credentials:
+    """Read *role*'s credentials document and forget its secrets.
+
+    A document that is no credentials document at all raises `ImdsError`; one with an error Code, or without some of its
+    fields, is a value that says so.
+    """
+    fingerprints = _blank(body) if isinstance(body, bytearray) else {}
+    fields = _json_object(body, "meta-data/iam/security-credentials/<role>")
+    code = fields.get("code")
+    if not code and not any(key.lower() in fields for key in _NEEDED):
+        raise _unreadable("meta-data/iam/security-credentials/<role>")
+    expiration = timestamp(fields.get("expiration"))
+    key_id = fields.get("accesskeyid")
+    fingerprint = None
+    if key_id:
+        fingerprint = fingerprints.get(key_id) or _digest(key_id.encode("utf-8", "replace"))
+    missing = [key for key in _NEEDED if not (fields.get(key.lower()) or "").strip()]
+    if expiration is None and "Expiration" not in missing:
+        missing.append("Expiration")
+    return Credentials(
+        role=role,
+        code=(matching(ERROR_CODE, code) or "unreadable") if code else None,
+        last_updated=timestamp(fields.get("lastupdated")),
+        expiration=expiration,
+        fingerprint=fingerprint,
+        missing=tuple(missing),
+    )
+
+
+def _blank(body: bytearray) -> Dict[str, str]:
+    """Overwrite the secrets in *body*; return the fingerprint of each access key id, by what stands there instead.
+
+    `json` would make a `str` of each secret, and nobody can overwrite those: once freed they stay in memory until it is
+    needed again. So would the error of a decoder, with a copy of the whole document. To both it is the same document
+    afterwards: what is overwritten is printable ASCII in a string, with other such. A secret that is written in another
+    way (with an escape, as nobody has seen it) is read as any other field.
+    """
+    fingerprints = {}
+    with memoryview(body) as view:
+        for match in _SECRET.finditer(body):
+            start, end = match.span("value")
+            is_key_id = match.start("key_id") >= 0
+            stand_in = _digest(view[start:end]) if is_key_id else "x"
+            for run in _VISIBLE.finditer(body, start, end):
+                length = run.end() - run.start()
+                view[run.start() : run.end()] = (stand_in * length)[:length].encode()
+            if is_key_id:
+                fingerprints[body[start:end].decode("utf-8", "replace")] = stand_in
+    return fingerprints
+
+
+def _digest(key_id: Union[bytes, memoryview]) -> str:
+    return hashlib.sha256(key_id).hexdigest()[:FINGERPRINT]
+
+
+def identity(body: Body) -> Identity:
+    """Read the instance identity document. Raise `ImdsError` where it names no instance."""
+    document = "dynamic/instance-identity/document"
+    fields = _json_object(body, document)
+    instance_id = matching(INSTANCE_ID, fields.get("instanceid"))
+    if instance_id is None:
+        raise _unreadable(document)
+    return Identity(
+        instance_id=instance_id,
+        region=matching(REGION, fields.get("region")),
+        account_id=matching(ACCOUNT_ID, fields.get("accountid")),
+        pending_time=timestamp(fields.get("pendingtime")),
+    )
+
+
+def name_pattern(body: Body) -> Optional[str]:
+    """Read the value of an instance tag that names a role or an instance profile; None where it cannot be one.
+
+    Wildcards are allowed. An ARN is cut to its last segment.
+    """
+    try:
+        text = body.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        return None
+    return matching(NAME_PATTERN, text.rsplit("/", 1)[-1] if text.startswith("arn:") else text)
+
+
+def whole_number(digits: str) -> int:
+    """Return the number that *digits* are in JSON. Raise `ValueError` where it is longer than any that is written here.
+
+    Python before 3.9.14 reads ten thousand digits in the square of that.
+    """
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError
+    return int(digits)
+
+
+def _json_object(body: Body, document: str) -> Dict[str, str]:
+    """Return the JSON object's fields that are strings, keys in lower case. Numbers are never converted: they are long.
+
+    Here and in `_text` the error is raised outside of the handlers: `JSONDecodeError.doc` and
+    `UnicodeDecodeError.object` hold the whole document, and ``from None`` would leave them in ``__context__``.
+    """
+    text = _text(body, document)
+    try:
+        loaded = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise _unreadable(document)
+    return {key.lower(): value for key, value in loaded.items() if isinstance(value, str)}
+
+
+def _text(body: Body, document: str) -> str:
+    try:
+        text = body.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise _unreadable(document)
+    if not text:
+        raise ImdsError(Failure(Phase.DOCUMENT, Reason.EMPTY, document, status=200))
+    return text
+
+
+def _unreadable(document: str) -> ImdsError:
+    return ImdsError(Failure(Phase.DOCUMENT, Reason.MALFORMED, document, status=200))

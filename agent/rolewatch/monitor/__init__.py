@@ -1,0 +1,234 @@
+"""Track polls: turn verdicts into memory, state, events and a snapshot. Pure: memory in, memory out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import List, Optional, Tuple
+
+from rolewatch.faults import CONFIRMED_FAULTS
+from rolewatch.monitor import rotation
+from rolewatch.monitor.classify import Confirmed, Known, Verdict, allowed_age
+from rolewatch.monitor.clock import keep_time
+from rolewatch.monitor.confirmation import AHEAD, Confirmation
+from rolewatch.monitor.debounce import count_denial, settle_state, watch
+from rolewatch.monitor.events import change_events, common_fields, fault_events, poll_events, state_events
+from rolewatch.monitor.memory import Memory, Served, Watched
+from rolewatch.monitor.rotation import attach, count_failure, serve
+from rolewatch.observation import Answered, Moment, Observation
+from rolewatch.publish import ActiveFault, Event, Snapshot
+from rolewatch.settings import ConfirmSettings, ExpectSettings, Settings
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import EventKind, Fault, Level, State, Told
+
+
+def advance(
+    memory: Memory, seen: Observation, verdict: Verdict, settings: Settings, now: Moment
+) -> Tuple[Memory, Tuple[Event, ...]]:
+    """Return what is remembered after one poll, and what happened in it."""
+    before = memory
+    memory = keep_time(replace(memory, polls=memory.polls + 1), seen.date, verdict.clock_offset, now)
+    memory = attach(memory, seen)
+    memory = count_failure(memory, verdict, now, calm=settings.limits.reminder)
+    memory = serve(memory, seen, verdict, now)
+    memory = replace(memory, faults=watch(memory, verdict, now))
+    memory = settle_state(count_denial(memory, verdict), verdict, now)
+    snapshot = snapshot_of(memory, settings, now)
+    memory, of_faults = fault_events(before, memory, snapshot, settings.limits.reminder, now)
+    events = [
+        *change_events(before, memory),
+        *of_faults,
+        *state_events(before, memory, snapshot),
+        *poll_events(before, memory, verdict),
+    ]
+    common = common_fields(memory)
+    return memory, tuple(replace(event, fields={**common, **event.fields}) for event in events)
+
+
+TAGS_INTERVAL = 600.0
+"""Seconds between two readings of the instance's tags: they seldom change, and each costs a request."""
+RETRY_INTERVAL = 120.0
+"""Seconds before identity or tags are asked for again where IMDS did not tell them: asked at every poll, they would
+make up to seven requests of four."""
+
+
+def recognise(memory: Memory, seen: Observation, now: Moment) -> Tuple[Memory, Tuple[Event, ...]]:
+    """Return *memory* with what *seen* says about the instance itself.
+
+    A memory of another instance (an image made of a running one) is dropped, and an event says so.
+    """
+    if not isinstance(seen, Answered):
+        return memory, ()
+    events: List[Event] = []
+    if seen.identity is not None:
+        if memory.instance_id not in (None, seen.identity.instance_id):
+            events.append(
+                Event(
+                    EventKind.STATE_FILE_IGNORED,
+                    Level.WARNING,
+                    f"What was remembered belongs to another instance ({memory.instance_id}); it is ignored.",
+                    fields={"instance_id": seen.identity.instance_id, "problem": "another instance"},
+                )
+            )
+            memory = _of_this_process(memory)
+        memory = replace(memory, identity=seen.identity, instance_id=seen.identity.instance_id)
+    if seen.tags is not None:
+        memory = replace(memory, tags=seen.tags, tags_at=now.uptime)
+    return memory, tuple(events)
+
+
+def _of_this_process(memory: Memory) -> Memory:
+    """Return what was seen since this process began: that is of this instance, and its end is still to be told."""
+    return Memory(
+        boot_id=memory.boot_id,
+        faults={fault: watched for fault, watched in memory.faults.items() if watched.since_uptime is not None},
+        state=memory.state,
+        state_since=memory.state_since,
+        usable=memory.usable,
+        denied=memory.denied,
+        polls=memory.polls,
+        failures=memory.failures,
+        clock_offset=memory.clock_offset,
+        imds_date=memory.imds_date,
+        imds_date_at=memory.imds_date_at,
+        doubted=memory.doubted,
+        doubted_at=memory.doubted_at,
+        doubts=memory.doubts,
+    )
+
+
+def known(
+    memory: Memory, seen: Observation, settings: Settings, now: Moment, confirmation: Optional[Confirmation] = None
+) -> Known:
+    """Return what a judgement of *seen* needs of *memory*, and of the last *confirmation*."""
+    role, profile = expected(memory, settings.expect)
+    return Known(
+        expected_role=role,
+        expected_instance_profile=profile,
+        rotation_interval=rotation.learned(memory.intervals),
+        grace=not memory.credentials_seen and _age(memory, seen, now) < settings.limits.boot_grace,
+        profile_name=memory.attached.instance_profile or memory.settled.instance_profile,
+        confirmed=_confirmed(memory, confirmation, settings.confirm, now),
+    )
+
+
+def _confirmed(
+    memory: Memory, confirmation: Optional[Confirmation], confirm: ConfirmSettings, now: Moment
+) -> Optional[Confirmed]:
+    """Return what *confirmation* says; None where there is none of this instance and time.
+
+    Each counts once: in the polls until the next one it is silent, and what it said stands.
+    """
+    if confirmation is None or memory.instance_id not in (None, confirmation.instance_id):
+        return None
+    age = now.utc - confirmation.at
+    if abs(age.total_seconds()) > 2 * confirm.interval:
+        return None
+    if confirmation.at == memory.confirmed_at:
+        return Confirmed(untold=CONFIRMED_FAULTS)
+    if age < -AHEAD:
+        return None
+    at = rfc3339(confirmation.at)
+    findings = tuple(replace(each, evidence={**each.evidence, "confirmed": at}) for each in confirmation.findings)
+    return Confirmed(findings, confirmation.untold)
+
+
+def expected(memory: Memory, expect: ExpectSettings) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
+    """Return the patterns of role and instance profile in force: the settings' come before the tags'."""
+    tagged_role = memory.tags.role if expect.role_tag else None
+    tagged_profile = memory.tags.instance_profile if expect.instance_profile_tag else None
+    role = expect.role or ((tagged_role,) if tagged_role else ())
+    profile = expect.instance_profile or ((tagged_profile,) if tagged_profile else ())
+    return role, profile
+
+
+def identity_due(memory: Memory, now: Moment) -> bool:
+    """Return whether the instance identity document should be asked for in this poll: until it was told once."""
+    return memory.identity is None and not _lately_asked(memory, now)
+
+
+def tags_due(memory: Memory, expect: ExpectSettings, now: Moment) -> bool:
+    """Return whether the instance's tags should be asked for in this poll."""
+    if not (expect.role_tag or expect.instance_profile_tag) or _lately_asked(memory, now):
+        return False
+    return memory.tags_at is None or now.uptime - memory.tags_at >= TAGS_INTERVAL
+
+
+def _lately_asked(memory: Memory, now: Moment) -> bool:
+    return memory.asked_at is not None and now.uptime - memory.asked_at < RETRY_INTERVAL
+
+
+def _age(memory: Memory, seen: Observation, now: Moment) -> float:
+    """Return how many seconds ago the instance was launched or started.
+
+    By `pendingTime` of the identity document and IMDS's clock; by the uptime where the document is not there or makes
+    no sense. A reboot does not change `pendingTime`, and does not take the credentials away either.
+    """
+    pending = memory.identity.pending_time if memory.identity else None
+    age = ((seen.date or now.utc) - pending).total_seconds() if pending else -1.0
+    return age if age >= 0 else now.uptime
+
+
+def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: float = 0.0) -> Snapshot:
+    """Return what may be told of *memory* as of *now*; *duration* is that of the last poll in seconds."""
+    served = memory.shown
+    role, profile = expected(memory, settings.expect)
+    return Snapshot(
+        moment=now,
+        state=memory.state,
+        state_since=memory.state_since or now.utc,
+        faults=tuple(
+            ActiveFault(fault, memory.faults[fault].since, memory.faults[fault].evidence)
+            for fault in Fault
+            if fault in memory.faults and memory.faults[fault].active
+        ),
+        usable=memory.usable,
+        role=memory.attached.role,
+        instance_profile=memory.attached.instance_profile,
+        instance_profile_id=memory.attached.instance_profile_id,
+        expected_role=role,
+        expected_instance_profile=profile,
+        expiration=served.expiration if served else None,
+        last_updated=served.last_updated if served else None,
+        rotation_interval=rotation.learned(memory.intervals),
+        overdue=_overdue(served, memory.intervals),
+        clock_offset=memory.clock_offset,
+        identity=memory.identity,
+        polls=memory.polls,
+        failures=memory.failures,
+        rotations=memory.rotations,
+        last_success=memory.last_success,
+        poll_duration=duration,
+        poll_interval=settings.poll.interval,
+    )
+
+
+def _overdue(served: Optional[Served], intervals: Tuple[float, ...]) -> Optional[datetime]:
+    """Return from when on a successor of *served* is overdue, as `classify` judges it."""
+    if served is None or served.last_updated is None or served.expiration is None:
+        return None
+    life = served.expiration - served.last_updated
+    try:
+        return served.last_updated + allowed_age(life, rotation.learned(intervals))
+    except OverflowError:  # dates at the end of time
+        return None
+
+
+def look_state(verdict: Verdict) -> State:
+    """Return the state of a single look, which cannot debounce."""
+    if verdict.credentials is Told.PENDING:
+        return State.STARTING
+    if verdict.credentials is Told.UNTOLD:
+        return State.UNKNOWN
+    if verdict.credentials is Told.UNUSABLE:
+        return State.FAILED
+    return State.DEGRADED if verdict.findings else State.OK
+
+
+def look(memory: Memory, seen: Observation, verdict: Verdict, settings: Settings, now: Moment) -> Snapshot:
+    """Return the snapshot of a single look: every finding counts at once."""
+    memory = serve(attach(memory, seen), seen, verdict, now)
+    usable = {Told.USABLE: True, Told.UNUSABLE: False}.get(verdict.credentials)
+    memory = replace(memory, polls=1, clock_offset=verdict.clock_offset, usable=usable, state=look_state(verdict))
+    seen_now = {finding.fault: Watched(now.utc, finding.evidence, active=True) for finding in verdict.findings}
+    return snapshot_of(replace(memory, faults=seen_now), settings, now)

@@ -1,0 +1,133 @@
+"""What is kept from poll to poll, as values. No secret: a set of credentials is known by 8 hex digits of a hash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Mapping, Optional, Tuple
+
+from rolewatch.observation import Identity, Moment, Tags
+from rolewatch.text import shift
+from rolewatch.vocabulary import Evidence, FailureLabel, Fault, State
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One fault that was seen lately, on its way to being raised or cleared."""
+
+    since: datetime
+    """When it was first seen, by IMDS's clock where that is known."""
+    evidence: Evidence
+    """As seen last."""
+    active: bool = False
+    seen: int = 0
+    """Polls in a row in which it held, while it is not yet active."""
+    unseen: int = 0
+    """Polls in a row in which it did not hold, while it is still active."""
+    since_uptime: Optional[float] = None
+    """The same as uptime, which no step of a clock moves; None where a process before this one saw it first."""
+    told_at: Optional[float] = None
+    """Uptime at which the journal was told last; None where this process has not told it yet."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A set of credentials that IMDS served, without its secrets."""
+
+    role: str
+    fingerprint: Optional[str]
+    last_updated: Optional[datetime]
+    expiration: Optional[datetime]
+    seen: datetime
+    """When it was last seen: see `true_time`."""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """Which role and instance profile the instance has."""
+
+    role: Optional[str] = None
+    instance_profile: Optional[str] = None
+    instance_profile_id: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """All that is remembered. The first group survives a restart, the second does not."""
+
+    instance_id: Optional[str] = None
+    boot_id: str = ""
+    faults: Mapping[Fault, Watched] = field(default_factory=dict)
+    served: Optional[Served] = None
+    """The last set whose dates are believed. The next rotation is measured from it."""
+    newest: Optional[datetime] = None
+    """The newest believed LastUpdated: two documents that alternate are no rotations."""
+    settled: Attached = field(default_factory=Attached)
+    """Role and profile that were seen twice in a row, for events of change."""
+    intervals: Tuple[float, ...] = ()
+    """The last observed intervals between rotations, in seconds, oldest first."""
+    confirmed_at: Optional[datetime] = None
+    """When the confirmation was made that was judged last: each counts once."""
+    credentials_seen: bool = False
+    """Whether usable credentials were seen since boot."""
+
+    identity: Optional[Identity] = None
+    tags: Tags = field(default_factory=Tags)
+    state: State = State.STARTING
+    state_since: Optional[datetime] = None
+    usable: Optional[bool] = None
+    denied: int = 0
+    """Looks in a row that said that there are no usable credentials."""
+    misdated: Optional[Served] = None
+    """The last set, if its dates are not believed. It is shown, and neither saved nor learned from."""
+    current: bool = False
+    """Whether IMDS serves the last set, as far as is known."""
+    attached: Attached = field(default_factory=Attached)
+    """As told last."""
+    candidate: Optional[Attached] = None
+    """Role and profile that differ from `settled` and were seen once."""
+    clock_offset: Optional[float] = None
+    imds_date: Optional[datetime] = None
+    """The last believed `Date` of IMDS, received at the uptime `imds_date_at`: see `track.clock`."""
+    imds_date_at: float = 0.0
+    doubted: Optional[datetime] = None
+    """The `Date` of the last poll, received at the uptime `doubted_at`, if it is not believed."""
+    doubted_at: float = 0.0
+    doubts: int = 0
+    """Polls in a row whose `Date` was not believed and agreed with each other. 0: the time is known."""
+    polls: int = 0
+    failures: Mapping[FailureLabel, int] = field(default_factory=dict)
+    rotations: int = 0
+    last_success: Optional[datetime] = None
+    failed_polls: int = 0
+    """Failed polls since the last calm hour, to thin out `poll_failed`."""
+    failed_at: Optional[float] = None
+    """Uptime of the last failed poll."""
+    throttled: int = 0
+    """Polls in a row that IMDS throttled."""
+    asked_at: Optional[float] = None
+    """Uptime at which IMDS was asked for identity or tags last, whatever it answered."""
+    tags_at: Optional[float] = None
+    """Uptime at which the tags were told last."""
+
+    @property
+    def shown(self) -> Optional[Served]:
+        """The set that IMDS serves, as far as is known; None if it serves none."""
+        return (self.misdated or self.served) if self.current else None
+
+
+def true_time(memory: Memory, now: Moment) -> datetime:
+    """Return the time by IMDS's last believed `Date` and the uptime since; the local time if there is none.
+
+    A step of the local clock while IMDS is silent moves it as little as a local clock that is wrong.
+    """
+    if memory.imds_date is None:
+        return now.utc
+    return shift(memory.imds_date, now.uptime - memory.imds_date_at)
+
+
+def lasted(watched: Watched, memory: Memory, now: Moment) -> float:
+    """Return for how many seconds *watched* has been seen."""
+    if watched.since_uptime is not None:
+        return now.uptime - watched.since_uptime
+    return max(0.0, (true_time(memory, now) - watched.since).total_seconds())

@@ -1,0 +1,196 @@
+"""The sentences of the journal: one line for a person. Stable wording, not to be parsed. Pure.
+
+A sentence holds names and times, never a secret, and stays on one line whatever IMDS sent.
+"""
+
+from __future__ import annotations
+
+import errno
+from datetime import datetime, timezone
+from typing import Mapping, Optional, Sequence
+
+from rolewatch.faults import FAULTS
+from rolewatch.faults.explain import explain
+from rolewatch.text import shortened
+from rolewatch.vocabulary import Evidence, Fault, State
+
+_LONGEST_VALUE = 80
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+_OUTLIVED = frozenset(
+    {
+        Fault.IMDS_UNREACHABLE,
+        Fault.IMDS_HOP_LIMIT,
+        Fault.IMDS_DISABLED,
+        Fault.IMDS_ERROR,
+        Fault.INSTANCE_PROFILE_DETACHED,
+        Fault.INSTANCE_PROFILE_NOT_FOUND,
+        Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
+        Fault.ROTATION_OVERDUE,
+        Fault.INSTANCE_PROFILE_REPLACED,
+        Fault.ROLE_SWAP_PENDING,
+        Fault.TRUST_POLICY_DENIES_EC2,
+    }
+)
+"""The faults under which credentials that were served before go on working until they expire."""
+
+
+def raised(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
+    """Say that *fault* was raised, on what evidence, and what to do."""
+    return f"{_what(fault, evidence)}. {_then(fault, evidence, facts)}"
+
+
+def persists(fault: Fault, evidence: Evidence, facts: Mapping[str, str], lasted: float) -> str:
+    """Say that *fault* still stands, after *lasted* seconds, and what to do."""
+    return f"{_what(fault, evidence)}, for {duration(lasted)} now. {_then(fault, evidence, facts)}"
+
+
+def cleared(fault: Fault, since: datetime, lasted: float) -> str:
+    """Say that *fault* is over, which stood *since* then for *lasted* seconds."""
+    return f"{fault.value} is over; it lasted {duration(lasted)}, since {_date(since)}."
+
+
+def state_changed(old: State, new: State, faults: Sequence[Fault]) -> str:
+    """Say that the state changed, and which *faults* stand."""
+    because = f" ({', '.join(fault.value for fault in faults)})" if faults else ""
+    return f"The state changed from {old.value} to {new.value}{because}: {STATES[new]}."
+
+
+STATES: Mapping[State, str] = {
+    State.STARTING: "nothing is known yet",
+    State.OK: "the role's credentials are usable, and nothing is wrong",
+    State.DEGRADED: "the role's credentials are usable, but something is wrong or will break",
+    State.FAILED: "there are no usable credentials",
+    State.UNKNOWN: "IMDS does not tell how the credentials are",
+}
+"""What each state says of the credentials, to follow its name."""
+
+
+def rotated(role: str, expiration: Optional[datetime], rotation_interval: Optional[float]) -> str:
+    """Say that IMDS serves a new set of credentials; *rotation_interval* is the learned cadence in seconds."""
+    until = f", good until {clock(expiration)}" if expiration else ""
+    usual = f"; that happens about every {duration(rotation_interval)} here" if rotation_interval else ""
+    return f"IMDS serves new credentials of role {_value(role)}{until}{usual}."
+
+
+def role_changed(
+    old_role: Optional[str], new_role: Optional[str], old_profile: Optional[str], new_profile: Optional[str]
+) -> str:
+    """Say that the instance got another role or instance profile."""
+    changes = []
+    if old_role != new_role:
+        changes.append(f"role {_value(old_role)} to {_value(new_role)}")
+    if old_profile != new_profile:
+        changes.append(f"instance profile {_value(old_profile)} to {_value(new_profile)}")
+    return (
+        f"The instance changed from {' and from '.join(changes)}. Running applications keep the old credentials until "
+        "they refresh them or are restarted."
+    )
+
+
+def poll_failed(failure: Evidence, consecutive: int) -> str:
+    """Say that IMDS gave no usable answer, *consecutive* times so far."""
+    times = "" if consecutive == 1 else f", {consecutive} times now"
+    return f"IMDS gave no usable answer ({_evidence(failure)}){times}. A fault is raised where it lasts."
+
+
+def is_worth_telling(count: int) -> bool:
+    """Return whether the *count*-th of many equal failures is told: the first, the tenth, and so on."""
+    return str(count).strip("0") == "1"
+
+
+def duration(seconds: float) -> str:
+    """Return *seconds* as a person says it, in at most two units: ``2 h 5 min``. Negative ones count as none."""
+    left = max(0, round(seconds))
+    if left < _MINUTE:
+        return f"{left} s"
+    if left < _HOUR:
+        return _two(left // _MINUTE, "min", left % _MINUTE if left < 10 * _MINUTE else 0, "s")
+    if left < _DAY:
+        return _two(left // _HOUR, "h", left % _HOUR // _MINUTE, "min")
+    return _two(left // _DAY, "d", left % _DAY // _HOUR, "h")
+
+
+def clock(moment: datetime) -> str:
+    """Return *moment* as a time of day: ``17:31 UTC``. For what is hours away: a set of credentials lives for six."""
+    return f"{moment.astimezone(timezone.utc):%H:%M} UTC"
+
+
+def _date(moment: datetime) -> str:
+    """Return *moment* as a date and a time, for what may be days ago."""
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%d} {clock(moment)}"
+
+
+def _two(major: int, unit: str, minor: int, sub_unit: str) -> str:
+    return f"{major} {unit} {minor} {sub_unit}" if minor else f"{major} {unit}"
+
+
+def _what(fault: Fault, evidence: Evidence) -> str:
+    details = _evidence(evidence)
+    expiration = _moment(str(evidence.get("expiration", "")))
+    if expiration and fault is Fault.CREDENTIALS_EXPIRED:
+        details = ", ".join(filter(None, (details, f"since {_date(expiration)}")))
+    return f"{fault.value}: {FAULTS[fault].title}" + (f" ({details})" if details else "")
+
+
+def _then(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
+    hint = explain(fault, evidence, facts).hint
+    expiration = _moment(str(facts.get("expiration", "")))
+    outlived = (
+        f"; the credentials served last work until {clock(expiration)}" if expiration and fault in _OUTLIVED else ""
+    )
+    return f"{hint[:-1]}{outlived}. See: rolewatch explain {fault.value}"
+
+
+_TOLD = (
+    ("phase", "{}"),
+    ("reason", "{}"),
+    ("http_status", "status {}"),
+    ("code", "Code {}"),
+    ("role", "role {}"),
+    ("expected_role", "expected {}"),
+    ("roles", "{} roles"),
+    ("instance_profile", "instance profile {}"),
+    ("expected_instance_profile", "expected {}"),
+    ("instance_profile_id", "{}"),
+    ("missing_fields", "without {}"),
+)
+_DURATIONS = (
+    ("age_seconds", "{} old"),
+    ("allowed_age_seconds", "allowed {}"),
+    ("rotation_interval_seconds", "usually every {}"),
+)
+
+
+def _evidence(evidence: Evidence) -> str:
+    """Return *evidence* in a few words, in a fixed order; what says nothing beyond the title is left out."""
+    words = [
+        phrase.format(_value(evidence[key]))
+        for key, phrase in _TOLD
+        if evidence.get(key) and not (key == "code" and str(evidence[key]).lower() == "success")
+    ]
+    number = evidence.get("errno")
+    if isinstance(number, int):
+        words.append(errno.errorcode.get(number, f"errno {number}"))
+    words += [
+        phrase.format(duration(float(evidence[key]))) for key, phrase in _DURATIONS if evidence.get(key) is not None
+    ]
+    offset = evidence.get("clock_offset_seconds")
+    if offset is not None:
+        words.append(f"{duration(abs(float(offset)))} {'ahead' if float(offset) > 0 else 'behind'}")
+    return ", ".join(words)
+
+
+def _value(value: object) -> str:
+    """Return *value* so that it stays on one line and in bounds."""
+    if value is None:
+        return "none"
+    return shortened(str(value), _LONGEST_VALUE)
+
+
+def _moment(text: str) -> Optional[datetime]:
+    """Return the moment that `model.rfc3339` wrote as *text*, if it is one."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None

@@ -1,0 +1,248 @@
+"""Every closed set: faults, states, reasons, events, and the names of evidence and fields.
+
+The values are the contract (metric labels, journal fields, JSON): never rename one. No prose, no I/O.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Mapping, Union
+
+
+class Fault(str, Enum):
+    """The closed vocabulary of faults, in the order in which they are told: the nearest cause first."""
+
+    IMDS_UNREACHABLE = "imds_unreachable"
+    IMDS_HOP_LIMIT = "imds_hop_limit"
+    IMDS_DISABLED = "imds_disabled"
+    IMDS_ERROR = "imds_error"
+    INSTANCE_PROFILE_DETACHED = "instance_profile_detached"
+    INSTANCE_PROFILE_NOT_FOUND = "instance_profile_not_found"
+    INSTANCE_PROFILE_WITHOUT_ROLE = "instance_profile_without_role"
+    CREDENTIALS_MISSING = "credentials_missing"
+    ASSUME_ROLE_UNAUTHORIZED = "assume_role_unauthorized"
+    CREDENTIALS_ERROR = "credentials_error"
+    CREDENTIALS_EXPIRED = "credentials_expired"
+    ROTATION_OVERDUE = "rotation_overdue"
+    ROLE_MISMATCH = "role_mismatch"
+    CLOCK_SKEW = "clock_skew"
+    CREDENTIALS_REJECTED = "credentials_rejected"
+    INSTANCE_PROFILE_REPLACED = "instance_profile_replaced"
+    ROLE_SWAP_PENDING = "role_swap_pending"
+    TRUST_POLICY_DENIES_EC2 = "trust_policy_denies_ec2"
+
+
+class Severity(Enum):
+    """How much a raised fault matters; the value is the journal's PRIORITY."""
+
+    CRITICAL = 2
+    """No usable credentials, or soon none."""
+    ERROR = 3
+    """Something is wrong now."""
+    WARNING = 4
+    """Something will break, or rolewatch cannot see."""
+
+
+class Who(str, Enum):
+    """Who can mend it."""
+
+    HOST = "whoever administers this host (root)"
+    EC2 = "whoever may change the instance in EC2"
+    IAM = "whoever may change IAM in the account"
+
+
+Scalar = Union[str, int, float]
+"""What a piece of evidence may be."""
+
+Evidence = Mapping[str, Scalar]
+"""Named facts that a finding rests on; every key is one of `EVIDENCE_KEYS`."""
+
+EVIDENCE_KEYS = (
+    "phase",
+    "reason",
+    "errno",
+    "http_status",
+    "document",
+    "code",
+    "role",
+    "roles",
+    "expected_role",
+    "instance_profile",
+    "instance_profile_id",
+    "expected_instance_profile",
+    "missing_fields",
+    "expiration",
+    "last_updated",
+    "age_seconds",
+    "allowed_age_seconds",
+    "rotation_interval_seconds",
+    "clock_offset_seconds",
+    "confirmed",
+)
+"""The closed set of evidence keys, in the order in which they are shown. The journal's allow-list."""
+
+
+class State(str, Enum):
+    """The overall verdict on the instance-role credentials; exactly one holds."""
+
+    @property
+    def exit_code(self) -> int:
+        """Exit status of ``rolewatch check`` and of a Nagios plugin. The contract."""
+        return {State.OK: 0, State.DEGRADED: 1, State.FAILED: 2}.get(self, 3)
+
+    STARTING = "starting"
+    """Nothing is known yet: before the first verdict, or in the boot grace."""
+    OK = "ok"
+    """Usable credentials, nothing wrong."""
+    DEGRADED = "degraded"
+    """Usable credentials, but something is wrong or will break."""
+    FAILED = "failed"
+    """No usable credentials."""
+    UNKNOWN = "unknown"
+    """IMDS does not tell."""
+
+
+class Phase(str, Enum):
+    """How far a request to IMDS came."""
+
+    CONNECT = "connect"
+    TOKEN = "token"  # noqa: S105 - the name of a phase
+    DOCUMENT = "document"
+
+
+class FailureLabel(str, Enum):
+    """The closed, coarse set that labels `rolewatch_poll_failures_total`."""
+
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    FORBIDDEN = "forbidden"
+    UNAUTHORIZED = "unauthorized"
+    THROTTLED = "throttled"
+    HTTP_ERROR = "http_error"
+    MALFORMED = "malformed"
+
+
+class Reason(str, Enum):
+    """Why a request to IMDS gave no usable answer: the fine-grained word, for evidence."""
+
+    label: FailureLabel
+
+    def __new__(cls, value: str, label: FailureLabel) -> Reason:
+        """Tie the coarse metric label to the member, so that the two cannot drift apart."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
+
+    @classmethod
+    def named(cls, value: Scalar) -> Reason:
+        """Return the member whose value is *value*, as evidence holds it. Raise `KeyError` where there is none."""
+        return {member.value: member for member in cls}[str(value)]
+
+    # connect: measured on Linux with routes and nftables rules of each kind (tests/integration/test_errno_table.py)
+    REFUSED = ("refused", FailureLabel.CONNECT)
+    """ECONNREFUSED: a firewall REJECT, or nothing listens."""
+    NO_ROUTE = ("no_route", FailureLabel.CONNECT)
+    """ENETUNREACH: no route to the address."""
+    HOST_UNREACHABLE = ("host_unreachable", FailureLabel.CONNECT)
+    """EHOSTUNREACH: an `unreachable` route, no neighbour that answers, or a REJECT with admin-prohibited."""
+    PROHIBITED = ("prohibited", FailureLabel.CONNECT)
+    """EACCES: a `prohibit` route, such as systemd-imdsd's lock for unprivileged processes; or SELinux."""
+    BLACKHOLE = ("blackhole", FailureLabel.CONNECT)
+    """EINVAL: a `blackhole` route."""
+    FILTERED = ("filtered", FailureLabel.CONNECT)
+    """EPERM: a filter of system calls or of the control group refused the connection."""
+    CONNECT_ERROR = ("connect_error", FailureLabel.CONNECT)
+    """Any other errno while connecting."""
+    SWITCHED_OFF = ("switched_off", FailureLabel.CONNECT)
+    """AWS_EC2_METADATA_DISABLED is set: nothing was asked."""
+    CONNECT_TIMEOUT = ("connect_timeout", FailureLabel.TIMEOUT)
+    """No answer to the SYN: a firewall DROP, or the link-local packet budget is used up."""
+
+    NO_ANSWER = ("no_answer", FailureLabel.TIMEOUT)
+    """Connected, and not one byte of an answer came in time. On the token: the hop limit, most often."""
+    SLOW = ("slow", FailureLabel.TIMEOUT)
+    """An answer began, and was not complete in time; or the poll's time was used up before it was asked for."""
+    RESET = ("reset", FailureLabel.HTTP_ERROR)
+    """The connection was closed or reset before the answer was complete."""
+    FORBIDDEN = ("forbidden", FailureLabel.FORBIDDEN)
+    """403. On the token: the IMDS endpoint is disabled."""
+    UNAUTHORIZED = ("unauthorized", FailureLabel.UNAUTHORIZED)
+    """401, with a token that was just issued."""
+    THROTTLED = ("throttled", FailureLabel.THROTTLED)
+    """429, or 503."""
+    SERVER_ERROR = ("server_error", FailureLabel.HTTP_ERROR)
+    """Any other 5xx."""
+    UNEXPECTED_STATUS = ("unexpected_status", FailureLabel.HTTP_ERROR)
+    """A status that IMDS does not give here; redirects are among them and are not followed."""
+    EMPTY = ("empty", FailureLabel.MALFORMED)
+    """A 200 without a body; seen when IMDS is throttled."""
+    TRUNCATED = ("truncated", FailureLabel.MALFORMED)
+    """Fewer bytes than Content-Length promised."""
+    TOO_LARGE = ("too_large", FailureLabel.MALFORMED)
+    """More bytes than any document of IMDS has."""
+    MALFORMED = ("malformed", FailureLabel.MALFORMED)
+    """Not HTTP, not UTF-8, not JSON, not an object, or not a name."""
+    AMBIGUOUS = ("ambiguous", FailureLabel.MALFORMED)
+    """The listing names more than one role; an instance has at most one."""
+
+
+class Told(str, Enum):
+    """What one look says about whether there are usable credentials."""
+
+    USABLE = "usable"
+    UNUSABLE = "unusable"
+    UNTOLD = "untold"
+    PENDING = "pending"
+    """Not there yet, and it is too early after boot to call that a fault."""
+
+
+class EventKind(str, Enum):
+    """The kinds of event that are told. Past tense; each has a journal MESSAGE_ID."""
+
+    STARTED = "started"
+    STOPPING = "stopping"
+    STATE_CHANGED = "state_changed"
+    FAULT_RAISED = "fault_raised"
+    FAULT_CLEARED = "fault_cleared"
+    FAULT_PERSISTS = "fault_persists"
+    ROLE_CHANGED = "role_changed"
+    CREDENTIALS_ROTATED = "credentials_rotated"
+    POLL_FAILED = "poll_failed"
+    CONFIG_RELOADED = "config_reloaded"
+    CONFIG_REJECTED = "config_rejected"
+    STATE_FILE_IGNORED = "state_file_ignored"
+    PUBLISHER_FAILED = "publisher_failed"
+
+
+class Level(Enum):
+    """How much an event matters: syslog's numbers, as the journal's PRIORITY has them."""
+
+    CRITICAL = 2
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+EVENT_FIELDS = (
+    *EVIDENCE_KEYS,
+    "state",
+    "previous_state",
+    "since",
+    "duration_seconds",
+    "previous_role",
+    "previous_instance_profile",
+    "instance_id",
+    "region",
+    "key_fingerprint",
+    "failures",
+    "version",
+    "listen",
+    "endpoint",
+    "file",
+    "problem",
+    "publisher",
+)
+"""The closed set of event fields. In the journal each is ``ROLEWATCH_`` and the name in upper case."""
