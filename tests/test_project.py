@@ -17,6 +17,7 @@ import requests
 
 import rolewatch
 from guard import RealImdsError
+from skips import cannot
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -331,6 +332,89 @@ def test_the_environment_cannot_lead_the_launcher_astray(private: Path, tmp_path
     said = run(private / "bin" / "rolewatch", "--version", PYTHONPATH=str(tmp_path / "elsewhere"))
 
     assert (said.returncode, said.stderr) == (0, "")
+
+
+PLANTED = """\
+#include <fcntl.h>
+#include <unistd.h>
+__attribute__((constructor)) static void loaded(void) {{
+    int file = creat("{marker}", 0600);
+    if (file >= 0) close(file);
+}}
+"""
+OPENSSL_CONF = """\
+openssl_conf = all
+[all]
+providers = providers
+engines = engines
+[providers]
+planted = provider
+[provider]
+module = {library}
+activate = 1
+[engines]
+planted = engine
+[engine]
+dynamic_path = {library}
+init = 1
+"""
+
+
+@pytest.fixture(name="planted")
+def planted_library(tmp_path: Path) -> Path:
+    """Return an `OPENSSL_CONF` that names a library; where that is loaded it leaves `loaded` beside the file."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        cannot("there is no C compiler")
+    directory = tmp_path / "planted"
+    directory.mkdir()
+    source, library, conf = directory / "planted.c", directory / "planted.so", directory / "openssl.cnf"
+    source.write_text(PLANTED.format(marker=directory / "loaded"), encoding="utf-8")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    conf.write_text(OPENSSL_CONF.format(library=library), encoding="utf-8")
+    return conf
+
+
+def test_an_openssl_conf_is_loaded_without_the_launcher(planted: Path) -> None:
+    """The library that the next test looks for does leave its mark: OpenSSL reads the variable when it is loaded."""
+    said = run(sys.executable, "-ISB", "-c", "import ssl", OPENSSL_CONF=str(planted))
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert planted.with_name("loaded").exists()
+
+
+def test_an_openssl_conf_of_the_environment_is_not_loaded(private: Path, planted: Path) -> None:
+    """`rolewatch check` uses requests, and OpenSSL with it. A child process does not get the variable either."""
+    said = run(
+        private / "bin" / "rolewatch",
+        *("check", "--endpoint", "http://127.0.0.1:9"),
+        OPENSSL_CONF=str(planted),
+        OPENSSL_MODULES=str(planted.parent),
+        OPENSSL_ENGINES=str(planted.parent),
+    )
+
+    assert said.returncode == 3, said.stderr
+    assert not planted.with_name("loaded").exists()
+
+
+@pytest.mark.parametrize("name", ["OPENSSL_CONF", "OPENSSL_ia32cap", "SSLKEYLOGFILE"])
+def test_the_launcher_removes_a_variable_of_the_tls_library(private: Path, name: str) -> None:
+    """From `os.environ` and from the environment that C code reads, before a module of rolewatch is imported."""
+    (private / "rolewatch").unlink()
+    (private / "rolewatch").mkdir()
+    (private / "rolewatch" / "__init__.py").touch()
+    (private / "rolewatch" / "cli.py").write_text(
+        "import os, subprocess\n"
+        f"found = {name!r} in os.environ\n"
+        f"status = subprocess.run(['/usr/bin/printenv', {name!r}]).returncode\n"
+        "def main():\n"
+        "    print(found, status)\n",
+        encoding="utf-8",
+    )
+
+    said = run(private / "bin" / "rolewatch", **{name: "x"})
+
+    assert (said.stderr, said.stdout) == ("", "False 1\n")
 
 
 def test_a_launcher_without_its_tree_says_what_to_do(private: Path) -> None:
