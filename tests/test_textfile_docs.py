@@ -93,7 +93,7 @@ def test_the_drop_in_opens_the_directory_that_it_writes_to() -> None:
 
     assert variable == KEYS["textfile.path"].variable
     assert KEYS["textfile.path"].read(path) == f"{DIRECTORY}/rolewatch.prom"
-    assert settings["ReadWritePaths"] == f"-{DIRECTORY}"
+    assert settings["BindPaths"] == f"-{DIRECTORY}"
 
 
 def test_the_timer_runs_a_command_that_there_is_and_takes_verdicts_for_success() -> None:

@@ -137,7 +137,7 @@ class StateSettings:
 class ConfirmSettings:
     """``[confirm]``: what rolewatch-confirm.service finds out from AWS, and when it is asked to."""
 
-    file: str = "/run/rolewatch-confirm/evidence.json"
+    file: str = "/run/rolewatch-confirm/result/evidence.json"
     """File in which a confirmation leaves its evidence (`rolewatch diagnose --output`). It need not be there. Empty:
     none is read."""
     request: str = ""

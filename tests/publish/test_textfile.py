@@ -90,7 +90,7 @@ def test_the_help_is_the_same_whatever_is_told(path: Path) -> None:
 
 @pytest.mark.usefixtures("umask")
 def test_everybody_may_read_the_file(path: Path) -> None:
-    """Under the unit's ``UMask=0077``, too: node_exporter is another user."""
+    """Under the unit's ``UMask=0066``, too: node_exporter is another user."""
     written(path, OK)
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o644

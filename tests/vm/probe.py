@@ -1,6 +1,7 @@
 """Run in the place of the daemon, in its sandbox: try what it must not be able to do, and say what came of it.
 
-Each line is a pair in JSON: what was tried, and ``done`` or the error.
+Each line is a pair in JSON: what was tried, and ``done`` or the error; or what was looked for, and the list that was
+found. With arguments: only what they name.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import mmap
 import os
 import signal
 import socket
+import stat
 import subprocess
+import sys
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Callable, Dict, Iterator, List
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET = 0x10000000, 0x00020000, 0x40000000
@@ -83,6 +86,51 @@ def setuid_file() -> None:
         path.unlink()
 
 
+def connects(path: str, kind: int) -> bool:
+    """Return whether the socket at *path* takes a connection of this *kind*."""
+    with socket.socket(socket.AF_UNIX, kind) as sock:
+        sock.settimeout(5)
+        try:
+            sock.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def sockets() -> List[str]:
+    """Return the paths of all sockets of the host that take a connection from here."""
+    lines = Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()[1:]
+    paths = {path for path in (line.split()[-1] for line in lines) if path.startswith("/")}
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
+    return sorted(path for path in paths if any(connects(path, kind) for kind in kinds))
+
+
+def readable(top: Path) -> Iterator[str]:
+    """Yield the paths of the regular files below *top* that can be read from here."""
+    for directory, _, names in os.walk(top):
+        for path in (Path(directory, name) for name in names):
+            try:
+                if stat.S_ISREG(path.lstat().st_mode):
+                    path.open("rb").close()
+                    yield str(path)
+            except OSError:
+                continue
+
+
+def files() -> List[str]:
+    """Return what can be read: each file of /run and /var, and of the others the directory. Not /proc and /sys."""
+    tops = (path for path in sorted(Path("/").iterdir()) if path.is_dir() and not path.is_symlink())
+    found: List[str] = []
+    for top in tops:
+        if top.name in {"run", "var"}:
+            found += sorted(readable(top))
+        elif top.name not in {"proc", "sys"} and any(readable(top)):
+            found.append(str(top))
+    return found
+
+
+LISTS: Dict[str, Callable[[], List[str]]] = {"sockets": sockets, "files": files}
+
 TRIES: Dict[str, Callable[[], object]] = {
     "imds": lambda: connect("169.254.169.254", 80),
     "write_state": write_state,
@@ -92,6 +140,9 @@ TRIES: Dict[str, Callable[[], object]] = {
     "ssh_on_the_own_address": lambda: connect("10.0.2.15", 22),
     "gateway": lambda: connect("10.0.2.2", 22),
     "talk_to_itself": listen,
+    "call_over_d_bus": lambda: subprocess.run(
+        ["/usr/bin/busctl", "--timeout=5", "list"], check=True, capture_output=True
+    ),
     "raw_socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
     "packet_socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
     "netlink_socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
@@ -129,7 +180,13 @@ TRIES: Dict[str, Callable[[], object]] = {
 }
 
 if __name__ == "__main__":
+    wanted = set(sys.argv[1:]) or {*TRIES, *LISTS}
+    for what, collect in LISTS.items():
+        if what in wanted:
+            print(json.dumps([what, collect()]), flush=True)
     for what, attempt in TRIES.items():
+        if what not in wanted:
+            continue
         try:
             attempt()
         except (OSError, subprocess.SubprocessError) as error:

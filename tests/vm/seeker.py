@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Iterator
 
 PIECE = 16
-FILES = ("/var/lib/rolewatch", "/run/rolewatch", "/run/rolewatch-confirm", "/var/log", "/tmp")  # noqa: S108 - only read
+FILES = ("/var/lib/rolewatch", "/run/rolewatch-confirm", "/var/log", "/tmp")  # noqa: S108 - only read
 JOURNAL = ["journalctl", "--output=export", "--all", "--no-pager"]
 RT_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}
 """The number of the system call in which the daemon waits for the next poll, by architecture."""

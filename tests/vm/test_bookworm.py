@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Iterator, List
 
 import pytest
 
 from rolewatch.simulator.scenarios import Scenario
-from vm import probe, tls
+from vm import probe, sandbox, tls
 from vm.guests import ROLE, Boot, Guest, cloud_config
 from vm.machine import Machine
 from vm.views import POLL_THRICE, SHARES, SYNC, assert_told, await_verdict, page, play, views
@@ -148,29 +148,31 @@ def test_the_commands_agree_with_the_daemon(guest: Guest, machine: Machine) -> N
 # The sandbox, tried from inside
 
 
-def test_the_sandbox_holds(machine: Machine, drop_in: List[str]) -> None:
+def test_the_sandbox_holds(machine: Machine) -> None:
     """A program in the service's place reaches IMDS and writes its state, and nothing else that it tries succeeds."""
-    machine.write("/usr/local/lib/probe.py", Path(probe.__file__).read_text(encoding="utf-8"))
-    machine.run("systemctl stop rolewatch.service")
-    machine.write(
-        DROP_IN,
-        "[Service]\nType=exec\nRestart=no\nWatchdogSec=0\nExecStart=\n"
-        "ExecStart=/usr/bin/python3 -I /usr/local/lib/probe.py\n",
-    )
-    drop_in.append(DROP_IN)
-    machine.run("systemctl daemon-reload; systemctl start rolewatch.service")
-    machine.wait_until(
-        lambda: machine.run("systemctl is-active rolewatch.service", check=False).out.strip() != "active",
-        "the probe has ended",
-    )
-    said = machine.run(
-        f"{SYNC}; journalctl --output=cat _SYSTEMD_INVOCATION_ID="
-        "$(systemctl show --property=InvocationID --value rolewatch.service)"
-    ).out
-    found: Dict[str, str] = dict(json.loads(line) for line in said.splitlines() if line.startswith("["))
+    sandbox.install_probe(machine)
+    found = sandbox.probed(machine, "rolewatch.service", *probe.TRIES)
 
-    assert set(found) == set(probe.TRIES), said
+    assert set(found) == set(probe.TRIES)
     assert {what for what, outcome in found.items() if outcome == "done"} == {"imds", "write_state"}
+    assert "call_over_d_bus" in sandbox.done_outside(machine)
+
+
+@pytest.mark.parametrize("unit", sandbox.UNITS)
+def test_no_socket_but_the_journal_s_and_systemd_s_can_be_reached(machine: Machine, unit: str) -> None:
+    """Those of D-Bus, of a resolver, of nscd and of SSSD are there for the unit's user, and not in its sandbox."""
+    sandbox.assert_sockets_are_out_of_reach(machine, unit)
+
+
+@pytest.mark.parametrize("unit", sandbox.UNITS)
+def test_files_can_be_read_in_etc_and_usr_only(machine: Machine, unit: str) -> None:
+    """Beside the unit's own and the journal's markers. Files that are for everybody lie in each of the other places."""
+    sandbox.assert_files_are_out_of_reach(machine, unit)
+
+
+def test_a_confirmation_finds_the_resolvers_below_run(machine: Machine) -> None:
+    """Where /etc/resolv.conf is a link to systemd-resolved's file: names are resolved by what is written there."""
+    sandbox.assert_resolvers_are_read(machine)
 
 
 def test_a_scrape_from_outside_the_private_ranges_is_dropped(machine: Machine) -> None:
@@ -205,8 +207,8 @@ def test_a_confirmation_reaches_the_daemon_from_a_sandbox_of_its_own(machine: Ma
     machine.run("systemctl enable --quiet --now rolewatch-confirm.timer rolewatch-confirm.path")
     try:
         machine.run("systemctl start rolewatch-confirm.service", timeout=300)
-        evidence = json.loads(machine.run("cat /run/rolewatch-confirm/evidence.json").out)
-        listed = machine.run("stat --format='%U %G %a' /run/rolewatch-confirm/evidence.json").out.strip()
+        evidence = json.loads(machine.run("cat /run/rolewatch-confirm/result/evidence.json").out)
+        listed = machine.run("stat --format='%U %G %a' /run/rolewatch-confirm/result/evidence.json").out.strip()
         await_verdict(machine, "ok", set())
     finally:
         machine.run("systemctl disable --quiet --now rolewatch-confirm.timer rolewatch-confirm.path")
@@ -245,6 +247,23 @@ def test_the_watchdog_ends_a_daemon_that_hangs(machine: Machine, drop_in: List[s
     assert "Fatal Python error: Aborted" in said
 
 
+def test_systemd_is_reached_after_it_was_executed_again(guest: Guest, drop_in: List[str]) -> None:
+    """As an update of systemd does it: the watchdog is fed, the state is in `systemctl status`, and a reload ends."""
+    sandbox.assert_systemd_is_reached_after_a_reexecution(guest, drop_in)
+
+
+def test_a_frozen_daemon_goes_on_when_it_is_thawed(machine: Machine) -> None:
+    """`systemctl freeze` for longer than its wait between two polls, and `thaw`: the same process polls again."""
+    before, polls = restarts(machine), page(machine).sample("rolewatch_polls_total")
+    pid = machine.run("systemctl show --property=MainPID --value rolewatch.service").out
+    machine.run("systemctl freeze rolewatch.service; sleep 20; systemctl thaw rolewatch.service")
+    await_verdict(machine, "ok", set())
+
+    assert machine.run("systemctl show --property=MainPID --value rolewatch.service").out == pid
+    assert restarts(machine) == before
+    machine.wait_until(lambda: (page(machine).sample("rolewatch_polls_total") or 0) > (polls or 0), "it polls again")
+
+
 def test_a_full_disk_stops_nothing_but_what_is_written(guest: Guest, machine: Machine) -> None:
     """The page stays right; the state file that cannot be written is told, and written again when there is space."""
     machine.run("systemctl restart rolewatch.service")
@@ -271,9 +290,10 @@ def test_a_full_disk_stops_nothing_but_what_is_written(guest: Guest, machine: Ma
     assert all(int(each) > 0 for each in size)
 
 
-def test_it_goes_on_telling_after_journald_was_restarted(guest: Guest, machine: Machine) -> None:
-    """The next fault is in the journal, and nothing was dropped."""
-    machine.run("systemctl restart systemd-journald.service")
+@pytest.mark.parametrize("units", ["systemd-journald.service", "systemd-journald.service systemd-journald.socket"])
+def test_it_goes_on_telling_after_journald_was_restarted(guest: Guest, machine: Machine, units: str) -> None:
+    """The next fault is in the journal, and nothing was dropped. With its socket, which is another one then, too."""
+    machine.run(f"systemctl restart {units}")
     guest.imds.switch("credentials_missing")
     await_verdict(machine, "failed", {"credentials_missing"})
     raised = views(machine).events("fault_raised")
