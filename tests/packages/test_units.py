@@ -142,6 +142,16 @@ def test_nothing_can_stop_the_confirmations_for_ever() -> None:
     assert ("StartLimitIntervalSec", "0") in unit("rolewatch-confirm.service")
 
 
+def test_a_request_waits_for_two_minutes_with_all_that_come_meanwhile() -> None:
+    """The path unit starts a timer, and watches again when that is inactive: after the confirmation."""
+    path, timer = dict(unit("rolewatch-confirm.path")), dict(unit("rolewatch-confirm-requested.timer"))
+
+    assert path["Unit"] == "rolewatch-confirm-requested.timer"
+    assert timer["Unit"] == "rolewatch-confirm.service"
+    assert (timer["OnActiveSec"], timer["RemainAfterElapse"]) == ("2min", "no")
+    assert [key for key, _ in unit("rolewatch-confirm.path") if key.startswith(("TriggerLimit", "StartLimit"))] == []
+
+
 def test_every_unit_names_manual_pages_that_there_are() -> None:
     """`systemctl help rolewatch` opens them, and then AWS's page."""
     for each in UNITS:

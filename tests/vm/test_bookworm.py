@@ -10,7 +10,7 @@ from typing import Iterator, List
 import pytest
 
 from rolewatch.simulator.scenarios import Scenario
-from vm import probe, sandbox, tls
+from vm import confirmations, probe, sandbox, tls
 from vm.guests import ROLE, Boot, Guest, cloud_config
 from vm.machine import Machine
 from vm.views import POLL_THRICE, SHARES, SYNC, assert_told, await_verdict, page, play, views
@@ -216,6 +216,11 @@ def test_a_confirmation_reaches_the_daemon_from_a_sandbox_of_its_own(machine: Ma
     assert listed == "rolewatch-confirm rolewatch 640"
     assert evidence["state"] == "ok"
     assert page(machine).sample("rolewatch_publisher_failures_total", publisher="confirmation") in (None, 0)
+
+
+def test_requests_in_a_storm_make_few_confirmations(machine: Machine) -> None:
+    """As many as the timer lets through; and a request that comes later is served."""
+    confirmations.assert_requests_are_bounded(machine)
 
 
 # What befalls a machine

@@ -9,7 +9,7 @@ from typing import Iterator, List
 import pytest
 
 from rolewatch.simulator.scenarios import scenario
-from vm import tls
+from vm import confirmations, sandbox, tls
 from vm.guests import EMULATED, ROLE, Boot, Guest, previous, previous_or_older
 from vm.machine import Machine
 from vm.views import SHARE, SHARES, assert_told, await_verdict, play, views
@@ -110,6 +110,26 @@ def test_a_scenario_of_its_share_shows_in_every_view(number: int, guest: Guest, 
 def test_a_tls_key_that_stays_root_s_is_handed_in_by_systemd(machine: Machine, tmp_path: Path) -> None:
     """`LoadCredential=`: the daemon's user cannot read the key, and the daemon has it."""
     tls.assert_spoken(machine, tmp_path)
+
+
+def test_the_sandboxes_hold(machine: Machine) -> None:
+    """The daemon's and the confirmation's, on the oldest and the newest systemd: sockets, files, resolvers."""
+    for unit in sandbox.UNITS:
+        sandbox.assert_sockets_are_out_of_reach(machine, unit)
+        sandbox.assert_files_are_out_of_reach(machine, unit)
+    sandbox.assert_resolvers_are_read(machine)
+
+
+def test_systemd_is_reached_after_it_was_executed_again(guest: Guest, machine: Machine) -> None:
+    """As an update of systemd does it: the watchdog is fed, the state is in `systemctl status`, and a reload ends."""
+    drop_ins: List[str] = []
+    sandbox.assert_systemd_is_reached_after_a_reexecution(guest, drop_ins)
+    machine.run(f"rm {' '.join(drop_ins)}; systemctl daemon-reload; systemctl restart rolewatch.service")
+
+
+def test_requests_in_a_storm_make_few_confirmations(machine: Machine) -> None:
+    """As many as the timer lets through; and a request that comes later is served."""
+    confirmations.assert_requests_are_bounded(machine)
 
 
 def test_a_disabled_service_stays_so(machine: Machine) -> None:
