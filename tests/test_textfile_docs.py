@@ -104,7 +104,7 @@ def test_the_timer_runs_a_command_that_there_is_and_takes_verdicts_for_success()
 
     assert program == "/usr/bin/rolewatch"
     assert arguments.textfile == Path(f"{DIRECTORY}/rolewatch.prom")
-    assert settings["ReadWritePaths"] == f"-{DIRECTORY}"
+    assert settings["BindPaths"] == f"-{DIRECTORY}"
     assert {int(status) for status in settings["SuccessExitStatus"].split()} | {0} == {
         state.exit_code for state in State
     }
