@@ -119,7 +119,7 @@ def readable(top: Path) -> Iterator[str]:
 
 def files() -> List[str]:
     """Return what can be read: each file of /run and /var, and of the others the directory. Not /proc and /sys."""
-    tops = (path for path in sorted(Path("/").iterdir()) if path.is_dir() and not path.is_symlink())
+    tops = (path for path in sorted(Path("/").iterdir()) if not path.is_symlink() and path.is_dir())
     found: List[str] = []
     for top in tops:
         if top.name in {"run", "var"}:

@@ -59,15 +59,21 @@ def outcomes(said: str) -> Dict[str, Any]:
 
 @contextlib.contextmanager
 def in_place_of(machine: Machine, unit: str, command: str) -> Iterator[None]:
-    """Let *unit* run *command*, once, in its own sandbox; then put the unit back."""
+    """Let *unit* run *command*, once, in its own sandbox; then put the unit back.
+
+    The unit stays active until then: of an inactive one that nothing refers to, systemd forgets the invocation.
+    """
     drop_in = f"/run/systemd/system/{unit}.d/sandbox.conf"
     machine.run(f"systemctl stop {unit}")
-    machine.write(drop_in, f"[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\nExecStart={command}\n")
+    machine.write(
+        drop_in,
+        f"[Service]\nType=oneshot\nRemainAfterExit=yes\nRestart=no\nWatchdogSec=0\nExecStart=\nExecStart={command}\n",
+    )
     machine.run("systemctl daemon-reload")
     try:
         yield
     finally:
-        machine.run(f"rm {drop_in}; systemctl daemon-reload; systemctl start rolewatch.service")
+        machine.run(f"systemctl stop {unit}; rm {drop_in}; systemctl daemon-reload; systemctl start rolewatch.service")
 
 
 def output(machine: Machine, unit: str, command: str) -> str:
