@@ -141,7 +141,7 @@ def assert_resolvers_are_read(machine: Machine) -> None:
     """Let /etc/resolv.conf lead below /run, and hold the confirmation to it that it reads that file."""
     machine.run(
         f"mv /etc/resolv.conf /etc/resolv.conf.kept; mkdir --parents {Path(RESOLV_CONF).parent}; "
-        f"echo nameserver 192.0.2.53 >{RESOLV_CONF}; ln --symbolic ../..{RESOLV_CONF} /etc/resolv.conf"
+        f"echo nameserver 192.0.2.53 >{RESOLV_CONF}; ln --symbolic ..{RESOLV_CONF} /etc/resolv.conf"
     )
     try:
         said = output(machine, "rolewatch-confirm.service", "/usr/bin/cat /etc/resolv.conf")
