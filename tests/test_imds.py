@@ -1087,6 +1087,23 @@ def test_lines_up_to_the_bound_are_read(bound: int, over: int) -> None:
     assert seen == (Failure(Phase.DOCUMENT, Reason.TOO_LARGE, INFO) if over else of(INFO_BODY))
 
 
+@BOTH_PHASES
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(b"Content-Type:" + b"a" * (MAX_LINE - 12) + b"Content-Length: 3\r\n", id="one too long"),
+        pytest.param(b"Content-Type:" + b"a" * (MAX_LINE - 14) + b"\r\n", id="one byte too long"),
+        pytest.param((b"Content-Type:" + b"a" * 100 + b"\r\n") * (MAX_LINES // 115 + 1), id="too many"),
+        pytest.param(b"Content-Type: a\r\n" + (b" " + b"a" * 100 + b"\r\n") * (MAX_LINES // 103 + 1), id="folded"),
+    ],
+)
+def test_lines_that_are_left_out_count(phase: Phase, lines: bytes) -> None:
+    """Content-Type is not read, and has the bounds of all lines: what its bound cuts off is no header of its own."""
+    seen = poll_with(_OK + lines + b"\r\n" + INFO_BODY, phase)
+
+    assert seen == Failure(phase, Reason.TOO_LARGE, INFO if phase is Phase.DOCUMENT else "api/token")
+
+
 @pytest.mark.parametrize(
     "lines",
     [

@@ -90,6 +90,13 @@ def test_the_content_type_is_left_out() -> None:
     assert [reader.readline() for _ in range(3)] == [b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", b""]
 
 
+def test_the_lines_that_continue_a_content_type_are_left_out() -> None:
+    """They would continue the header before, such as a Date, or a Content-Length."""
+    reader = Reader(Stream(b"A: b\r\nContent-Type: a;\r\n b\r\n\tc\r\n", b"Content-Type: d\r\n e\r\nF: g\r\n h\r\n"))
+
+    assert [reader.readline() for _ in range(4)] == [b"A: b\r\n", b"F: g\r\n", b" h\r\n", b""]
+
+
 @pytest.mark.parametrize("end", ["closed", "dropped"])
 def test_what_it_received_is_overwritten_at_the_end(end: str) -> None:
     """Closed, or forgotten without: of the buffer nothing is left. Its memory is watched through a view of it."""

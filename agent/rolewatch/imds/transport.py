@@ -55,12 +55,15 @@ class Reader(io.BufferedIOBase):
 
         Raise `LineTooLong` beyond `LONGEST_LINE`. `http.client` hands the lines to the parser of e-mail, whose work for
         a ``Content-Type`` grows with the square of its length, and which takes a carriage return within a line for the
-        end of it. So this header, which nothing here reads, is left out, and such a carriage return is made a blank.
+        end of it. So this header, which nothing here reads, is left out with the lines that continue it, and such a
+        carriage return is made a blank.
         """
         limit = -1 if size is None else int(size)
         line = self._line(limit)
         while line[: len(_UNREAD)].lower() == _UNREAD:
             line = self._line(limit)
+            while line[:1] in (b" ", b"\t"):
+                line = self._line(limit)
         end = b"\r\n" if line.endswith(b"\r\n") else b"\n" if line.endswith(b"\n") else b""
         return line[: len(line) - len(end)].replace(b"\r", b" ") + end
 
@@ -229,11 +232,13 @@ class AnswerReader(Reader):
         self._wire = wire
         self._lines = 0
 
-    def readline(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
-        """Return one line of at most *size* bytes. Raise `TooLargeError` if it or all lines together are too long."""
+    def _line(self, limit: int) -> bytes:
+        """Return one line as it came. Raise `TooLargeError` if it or all lines together are too long.
+
+        Lines that `readline` leaves out count too.
+        """
         self._wire.left()
-        bounded = MAX_LINE + 1 if size is None or size < 0 else min(size, MAX_LINE + 1)
-        line = super().readline(bounded)
+        line = super()._line(MAX_LINE + 1 if limit < 0 else min(limit, MAX_LINE + 1))
         self._lines += len(line)
         if len(line) > MAX_LINE or self._lines > MAX_LINES:
             raise self._wire.note(TooLargeError())
