@@ -641,8 +641,8 @@ def test_every_prefix_of_a_good_answer_is_a_failure(whole: bytes, phase: Phase) 
         pytest.param(b"HTTP/1.1 200\r\n\r\n" + INFO_BODY, id="no-phrase"),
         pytest.param(b"HTTP/1.1 200 OK\n\n" + INFO_BODY, id="bare-lf"),
         pytest.param(b"HTTP/1.1 200 OK\r\nX-N: \xff\xfe\x00\r\n\r\n" + INFO_BODY, id="binary-header"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + INFO_BODY, id="length-of-letters"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n" + INFO_BODY, id="negative-length"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: \t24 \t\r\n\r\n" + INFO_BODY, id="blanks-around-length"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 00024\r\n\r\n" + INFO_BODY, id="zeros-before-length"),
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + INFO_ANSWER, id="continue"),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n"
@@ -681,6 +681,85 @@ def test_what_is_not_http_is_malformed(phase: Phase, body: bytes) -> None:
 
     assert isinstance(seen, Failure)
     assert (seen.phase, seen.reason) == (phase, Reason.MALFORMED)
+
+
+@BOTH_PHASES
+@pytest.mark.parametrize("body", [b"web-", b"web-server"], ids=["cut off", "whole"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Length: many",
+        b"Content-Length: -5",
+        b"Content-Length: +10",
+        b"Content-Length: 1_0",
+        b"Content-Length: 10\x0b",
+        b"Content-Length: \xa010",
+        b"Content-Length: \xb9\xb2",
+        b"Content-Length: 1\r\n 0",
+        b"Content-Length: 10, 10",
+        b"Content-Length: 10,",
+        b"Content-Length:",
+        b"Content-Length: 10\r\nContent-Length: 10",
+        b"Content-Length: 4\r\nContent-Length: 10",
+        b"Content-Length: 4\r\nContent-Length:",
+        b"Content-Length : 10",
+        b"X Y\r\nContent-Length: 10",
+        b" X: Y\r\nContent-Length: 10",
+    ],
+    ids=repr,
+)
+def test_a_length_that_is_no_number_is_malformed(phase: Phase, lines: bytes, body: bytes) -> None:
+    """Parsers read it each in its own way, so nobody knows whether the body is whole."""
+    seen = poll_with(_OK + lines + b"\r\n\r\n" + body, phase)
+
+    assert isinstance(seen, Failure)
+    assert (seen.phase, seen.reason) == (phase, Reason.MALFORMED)
+
+
+@BOTH_PHASES
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: chunked, gzip",
+        b"Transfer-Encoding: gzip",
+        b"Transfer-Encoding: identity",
+        b"Transfer-Encoding: chunked ",
+        b"Transfer-Encoding: \x0bchunked",
+        b"Transfer-Encoding:",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip",
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 10",
+    ],
+    ids=repr,
+)
+def test_a_transfer_encoding_but_chunked_is_malformed(phase: Phase, lines: bytes) -> None:
+    """A body whose encoding is not undone is no document: the size of its first chunk would be the first line."""
+    seen = poll_with(_OK + lines + b"\r\n\r\n3\r\nweb\r\n0\r\n\r\n", phase)
+
+    assert isinstance(seen, Failure)
+    assert (seen.phase, seen.reason) == (phase, Reason.MALFORMED)
+
+
+@BOTH_PHASES
+def test_every_prefix_of_chunks_is_truncated(phase: Phase) -> None:
+    """Closed within a chunk, or in the line before one: `0` of `0a` is not the last chunk."""
+    head, chunks = _OK + b"Transfer-Encoding: chunked\r\n\r\n", b"04\r\nweb-\r\n06;x=y\r\nserver\r\n0\r\n"
+    for length in range(len(chunks)):
+        seen = poll_with(head + chunks[:length], phase)
+        assert isinstance(seen, Failure), f"{chunks[:length]!r} was taken for an answer"
+        assert (length, seen.phase, seen.reason) == (length, phase, Reason.TRUNCATED)
+
+
+@BOTH_PHASES
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_a_status_without_a_body_is_whole_without_one(phase: Phase, status: str) -> None:
+    """Its Content-Length is that of another answer (RFC 9110, section 8.6)."""
+    seen = poll_with(f"HTTP/1.1 {status}\r\nContent-Length: 10\r\n\r\n".encode(), phase)
+
+    assert isinstance(seen, Failure)
+    assert (seen.phase, seen.reason, seen.status) == (phase, Reason.UNEXPECTED_STATUS, int(status[:3]))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import requests
 
 from rolewatch.errors import ImdsError
-from rolewatch.imds.transport import MAX_BODY, BoundedRequests, Monotonic, Wire, read_body, wipe
+from rolewatch.imds.transport import Body, BoundedRequests, Monotonic, Wire, read_body, wipe
 from rolewatch.observation import Failure
 from rolewatch.settings import ImdsSettings
 from rolewatch.vocabulary import Phase, Reason
@@ -102,17 +102,16 @@ class Client:
         except Exception:  # noqa: BLE001 - see above; the errors that were made on purpose are values from here on
             failure: Optional[Failure] = wire.failure(phase, shown_path)
         else:
-            reason = _body_reason(response, body)
-            failure = Failure(phase, reason, shown_path, status=response.status_code) if reason else None
+            failure = Failure(phase, body.reason, shown_path, status=response.status_code) if body.reason else None
             if failure or response.status_code != requests.codes.ok:
-                wipe(body)  # nobody reads it
+                wipe(body.content)  # nobody reads it
         wire.error = None
         if failure:  # Raised out here, for in the chain of causes requests' errors would carry the session token along.
             raise ImdsError(failure)
-        return Answer(response.status_code, response.headers.get("Date", ""), body)
+        return Answer(response.status_code, response.headers.get("Date", ""), body.content)
 
-    def _exchange(self, method: str, path: str, headers: Mapping[str, str]) -> Tuple[requests.Response, bytearray]:
-        """Return the answer and its body as it came, at most a byte longer than `MAX_BODY`. Raise anything."""
+    def _exchange(self, method: str, path: str, headers: Mapping[str, str]) -> Tuple[requests.Response, Body]:
+        """Return the answer and its body. Raise anything."""
         response = self._http.request(
             method,
             self._base + path,
@@ -200,16 +199,6 @@ def _token(body: bytearray, date: Optional[datetime]) -> str:
     if len(text) > 1024 or not all("!" <= character <= "~" for character in text) or text.startswith("<"):  # noqa: PLR2004 - a real one has 56
         raise DatedImdsError(Failure(Phase.TOKEN, Reason.MALFORMED, TOKEN_PATH, status=200), date)
     return text
-
-
-def _body_reason(response: requests.Response, body: bytearray) -> Optional[Reason]:
-    """Say why *body* is not the whole of a body that IMDS could have sent; None where it is."""
-    if len(body) > MAX_BODY:
-        return Reason.TOO_LARGE
-    promised = response.headers.get("Content-Length", "")
-    if promised.isascii() and promised.isdigit() and len(body) < int(promised[:9]):
-        return Reason.TRUNCATED
-    return None
 
 
 _STATUS_REASONS = {

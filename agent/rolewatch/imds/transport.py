@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import re
 import socket
-from http.client import LineTooLong
+from http.client import HTTPException, HTTPResponse, LineTooLong
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable, Optional, Type
+from typing import Any, Callable, List, NamedTuple, Optional, Type
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -126,6 +127,8 @@ MAX_BODY = 64 * 1024
 """Bytes. The largest document that we read, a credentials document, has 1.6 kB (recordings of 2021)."""
 _WINDOW = 8
 """Bytes of a body in chunks that are read at a time: so little of a secret is none. IMDS sends no chunks."""
+_DIGITS = re.compile(r"[0-9]+")
+"""A Content-Length (RFC 9110, section 8.6)."""
 MAX_LINE = 4 * 1024
 """Bytes of one line: status line, header, chunk size or trailer. The longest line of IMDS has some 80 bytes."""
 MAX_LINES = 8 * 1024
@@ -235,14 +238,16 @@ class AnswerReader(Reader):
     def _line(self, limit: int) -> bytes:
         """Return one line as it came. Raise `TooLargeError` if it or all lines together are too long.
 
-        Lines that `readline` leaves out count too.
+        Lines that `readline` leaves out count too. A line that the end of the stream cuts off is no line: ``0`` may be
+        the first half of the chunk size ``0a``.
         """
         self._wire.left()
-        line = super()._line(MAX_LINE + 1 if limit < 0 else min(limit, MAX_LINE + 1))
+        bounded = MAX_LINE + 1 if limit < 0 else min(limit, MAX_LINE + 1)
+        line = super()._line(bounded)
         self._lines += len(line)
         if len(line) > MAX_LINE or self._lines > MAX_LINES:
             raise self._wire.note(TooLargeError())
-        return line
+        return line if line.endswith(b"\n") or len(line) == bounded else b""
 
     def readinto(self, target: Any) -> int:  # noqa: ANN401 - any buffer that can be written
         """Fill *target* as `Reader.readinto` does. Raise `TimeoutError` once the poll's deadline has passed."""
@@ -283,10 +288,30 @@ class BoundedSocket(socket.socket):
             raise self.wire.note(error) from None
 
 
+class _Response(HTTPResponse):
+    """A response of `http.client` that says in one way how long its body is."""
+
+    def begin(self) -> None:
+        """Read status line and headers. Raise `HTTPException` if parsers read other lengths of the body from them.
+
+        `http.client`, urllib3 and requests each accept other forms of Content-Length, and fall back to a body that
+        lasts until the connection closes: one that is cut off would be whole. RFC 9112, section 6.3, allows to refuse
+        all of these. A defect is a line that is no header, behind which `email` ignores all headers.
+        """
+        super().begin()
+        lengths: List[str] = self.msg.get_all("Content-Length", [])
+        encodings: List[str] = self.msg.get_all("Transfer-Encoding", [])
+        once = len(lengths) + len(encodings) <= 1 and not self.msg.defects
+        digits = all(_DIGITS.fullmatch(each.strip(" \t")) for each in lengths)
+        if not once or not digits or self.chunked is not bool(encodings):
+            raise HTTPException
+
+
 class _Connection(HTTPConnection):
     """A connection whose socket is bounded. `wire` is set on the subclass that `_Adapter` makes."""
 
     wire: Wire
+    response_class = _Response
     debuglevel = 0
     """Somebody may set that of `http.client`'s own class, which then prints what it sends: the session token."""
 
@@ -352,14 +377,23 @@ class BoundedRequests(requests.Session):
         """Say that no answer is a redirect. Asked not to follow one, requests reads its body nevertheless, unpacked."""
 
 
-def read_body(response: requests.Response) -> bytearray:
-    """Return the body of *response* as it came, at most a byte longer than `MAX_BODY`, in memory that can be wiped.
+class Body(NamedTuple):
+    """The body of one answer."""
+
+    content: bytearray
+    """As it came, at most a byte longer than `MAX_BODY`. It may be a secret."""
+    reason: Optional[Reason]
+    """Why *content* is not the whole of a body that IMDS could have sent. None if it is the whole."""
+
+
+def read_body(response: requests.Response) -> Body:
+    """Return the body of *response*, in memory that can be wiped.
 
     It is read below urllib3, which would make copies of it, and a decoder for each encoding named, be it ten thousand.
     Of chunks that are cut off `http.client` makes an error with a copy of what it has read in this call: so it reads
     but a few bytes in each.
     """
-    length: Optional[int] = response.raw.length_remaining
+    length: Optional[int] = response.raw.length_remaining  # as `http.client` has it, after `_Response`
     stream: Any = response.raw._fp  # noqa: SLF001 - the answer of `http.client`, in urllib3 1.25 to 2.8
     body = bytearray(MAX_BODY + 1 if length is None else min(length, MAX_BODY + 1))
     count = 0
@@ -372,4 +406,6 @@ def read_body(response: requests.Response) -> bytearray:
         wipe(body)
         raise
     del body[count:]
-    return body
+    if count > MAX_BODY:
+        return Body(body, Reason.TOO_LARGE)
+    return Body(body, Reason.TRUNCATED if length is not None and count < length else None)
