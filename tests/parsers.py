@@ -344,6 +344,7 @@ def _addresses(text: str, _: Place) -> None:
 def _authority(text: str, place: Place) -> None:
     authority.host_of(text)
     authority.host_of("a" + text)
+    authority.is_same_ip(text, text)
     own_names(place.written("hosts", f"127.0.0.1 {socket.gethostname()} {text}\n{text}"))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.authority import host_of, is_ip, is_loopback
+from rolewatch.authority import host_of, is_ip, is_loopback, is_same_ip
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,27 @@ def test_what_names_no_host_is_malformed(authority: str) -> None:
 def test_an_ip_address_is_told_from_a_name(host: str, ip: bool, loopback: bool) -> None:  # noqa: FBT001 - parameters of the test
     """Only the usual form counts: browsers write every other form of an address so."""
     assert (is_ip(host), is_loopback(host)) == (ip, loopback)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("fd00:ec2::254", "fd00:ec2:0::254", True),
+        ("fd00:ec2::254", "FD00:0EC2::0.0.2.84", True),
+        ("fd00:ec2::254", "fd00:ec2::253", False),
+        ("fe80::1%eth0", "fe80::1", True),
+        ("fe80::1", "fe80::1%eth0", True),
+        ("fe80::1%eth0", "fe80::1%eth1", True),
+        ("192.0.2.1", "::ffff:192.0.2.1", False),
+        ("evil.example", "evil.example", False),
+        ("", "", False),
+    ],
+)
+def test_one_address_has_many_forms(one: str, other: str, same: bool) -> None:  # noqa: FBT001 - parameters of the test
+    """Whichever way it is written; a zone says how to get there, and is nothing of the address."""
+    assert (is_same_ip(one, other), is_same_ip(other, one)) == (same, same)
 
 
 @given(st.text(alphabet="aA.-_1:[]%@, \0é", max_size=20))

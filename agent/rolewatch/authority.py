@@ -52,6 +52,17 @@ def is_loopback(host: str) -> bool:
     return _packed(host)[:1] == bytes([_LOOPBACK_IPV4]) or _packed(host, ipv6=True) == _LOOPBACK_IPV6
 
 
+def is_same_ip(one: str, other: str) -> bool:
+    """Return whether *one* and *other* are the same IP address, in whatever form. IPv6 zones do not count."""
+    return bool(_any_packed(one)) and _any_packed(one) == _any_packed(other)
+
+
+def _any_packed(address: str) -> bytes:
+    """Return the bytes of *address* without its zone, or none if it is no address."""
+    plain = address.partition("%")[0]
+    return _packed(plain) or _packed(plain, ipv6=True)
+
+
 def _packed(address: str, *, ipv6: bool = False) -> bytes:
     """Return the bytes of *address*, or none if it is no address of that version of IP."""
     import socket  # noqa: PLC0415 - settings need it only where `allowed_hosts` is set

@@ -229,6 +229,9 @@ def test_a_json_list_is_versioned(capsys: pytest.CaptureFixture[str]) -> None:
         (["--listen", "0.0.0.0:1338"], "--allow-non-loopback"),
         (["--listen", "192.0.2.1:1338"], "--allow-non-loopback"),
         (["--control", "[::]:1339"], "--allow-non-loopback"),
+        (["--listen", "[fe80::1]:1338"], "[fe80::1%eth0]:1338"),
+        (["--control", "[fe80::1]:1339", "--allow-non-loopback"], "[fe80::1%eth0]:1339"),
+        (["--listen", "[fe80::1%no-such-one]:1338"], "cannot listen on fe80::1%no-such-one port 1338"),
         (["--listen", "127.0.0.1"], "HOST:PORT"),
         (["--listen", "::1:80"], "HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "HOST:PORT"),
@@ -250,6 +253,7 @@ def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str], argumen
         ("[::1]:80", ("::1", 80)),
         ("169.254.169.254:80", ("169.254.169.254", 80)),
         ("[fd00:ec2::254]:80", ("fd00:ec2::254", 80)),
+        ("[fe80::1%eth0]:80", ("fe80::1%eth0", 80)),
     ],
 )
 def test_loopback_and_link_local_addresses_are_fine(text: str, read: Tuple[str, int]) -> None:

@@ -18,16 +18,18 @@ from rolewatch.simulator.simulator import Simulator
 from simulator.asking import Answer, Client, Clock, address
 from skips import cannot
 
-ELSEWHERE = "192.0.2.1"
-AT_ANOTHER_ADDRESS = f"""
+AT_ANOTHER_ADDRESS = """
+import sys
 from simulator.asking import Client, Clock
 from rolewatch.simulator.simulator import Simulator
 
-with Simulator(now=Clock(), control_host="{ELSEWHERE}", control_port=0) as running:
-    for host in ("{ELSEWHERE}", "127.0.0.1", "192.0.2.2", "evil.example"):
-        print(Client(running.control).ask("GET", "/scenario", Host=host).status)
+with Simulator(now=Clock(), control_host=sys.argv[1], control_port=0) as running:
+    for host in sys.argv[2:]:
+        answer = Client(running.control).ask("GET", "/scenario", Host=host)
+        print(answer.status, f"Send the request to {running.control}." in answer.body.decode())
 """
-"""Prints the statuses of requests with each Host."""
+"""Listens on the first argument; prints the status of a request with each other one as its Host, and whether the answer
+says where to send it."""
 
 LEAF = "meta-data/iam/security-credentials/web-server"
 
@@ -204,12 +206,24 @@ def test_the_control_port_answers_at_ipv6_loopback(clock: Clock) -> None:
         assert raw(str(running.control), "GET /scenario HTTP/1.1", "Host: localhost").status == 421
 
 
-def test_the_control_port_answers_at_the_address_that_was_chosen_for_it() -> None:
-    """Where --control names another address than loopback, that one is answered too; in a network namespace."""
-    command = f'ip link set lo up; ip address add {ELSEWHERE} dev lo; exec {shlex.quote(sys.executable)} -c "$0"'
+@pytest.mark.parametrize(
+    ("chosen", "answered", "refused"),
+    [
+        ("192.0.2.1", ["192.0.2.1"], ["192.0.2.2"]),
+        ("2001:db8::1", ["[2001:db8::1]", "[2001:DB8:0::1]:80", "[2001:db8::0.0.0.1]"], ["[2001:db8::2]", "192.0.2.1"]),
+        ("fe80::1%lo", ["[fe80::1%lo]", "[fe80::1%25lo]", "[fe80::1]", "[fe80:0::1]"], ["[fe80::2%lo]"]),
+    ],
+)
+def test_the_control_port_answers_at_the_address_that_was_chosen_for_it(
+    chosen: str, answered: List[str], refused: List[str]
+) -> None:
+    """Where --control names another address than loopback, that one is answered too, in each form; in a namespace."""
+    plain = shlex.quote(chosen.partition("%")[0])
+    command = f'ip link set lo up; ip address add {plain} dev lo; exec {shlex.quote(sys.executable)} -c "$0" "$@"'
+    hosts = [*answered, "127.0.0.1", *refused, "evil.example"]
     try:
         done = subprocess.run(
-            ["unshare", "--net", "sh", "-euc", command, AT_ANOTHER_ADDRESS],
+            ["unshare", "--net", "sh", "-euc", command, AT_ANOTHER_ADDRESS, chosen, *hosts],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,
@@ -220,7 +234,8 @@ def test_the_control_port_answers_at_the_address_that_was_chosen_for_it() -> Non
     if "unshare failed" in done.stderr:
         cannot("a network namespace needs root")
 
-    assert done.stdout.split() == ["200", "200", "421", "421"], done.stderr
+    expected = ["200 False"] * (len(answered) + 1) + ["421 True"] * (len(refused) + 1)
+    assert done.stdout.splitlines() == expected, done.stderr
 
 
 def test_there_need_not_be_a_control_port(clock: Clock) -> None:

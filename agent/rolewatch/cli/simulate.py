@@ -150,6 +150,9 @@ def address(text: str, option: str, *, anywhere: bool) -> Tuple[str, int]:
             f"{option} {text!r} is no address: write HOST:PORT with an IP address, such as {LISTEN} or [::1]:1338."
         )
         raise UsageError(message)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.is_link_local and not ip.scope_id:
+        message = f"{option} {text} names no interface. Add one to the link-local address, as in [{ip}%eth0]:{port}."
+        raise UsageError(message)
     if not (anywhere or ip.is_loopback or ip.is_link_local or ip == IMDS_IPV6):
         message = (
             f"{option} {text} could be reached by other hosts. Take a loopback or link-local address, or add "

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from http import HTTPStatus
-from typing import Awaitable, Callable, Dict, List, Optional
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
 
-from rolewatch.authority import host_of, is_loopback
+from rolewatch.authority import host_of, is_loopback, is_same_ip
 from rolewatch.errors import UsageError
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 from rolewatch.simulator.server import Reply, Request
@@ -45,7 +46,7 @@ class Control:
         reply = (
             _text(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
             if request is None
-            else _refusal(request, *writer.get_extra_info("sockname")[:2]) or await self.answer(request)
+            else _refusal(request, *_numeric(writer.get_extra_info("sockname"))) or await self.answer(request)
         )
         head_only = request is not None and request.method == "HEAD"
         writer.write(reply.head() + (b"" if head_only else reply.body))
@@ -98,7 +99,12 @@ def described(each: Scenario) -> Dict[str, object]:
     }
 
 
-def _refusal(request: Request, address: str, port: int) -> Optional[Reply]:
+def _numeric(sockname: Tuple[Any, ...]) -> Tuple[str, str]:
+    """Return address and port of *sockname* as text, the address with its IPv6 zone."""
+    return socket.getnameinfo(sockname, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+
+
+def _refusal(request: Request, address: str, port: str) -> Optional[Reply]:
     """Return the answer to a request that a web page may have sent, or None if none can have sent it.
 
     *address* and *port* are where the request arrived. The address may be another one than loopback: --control says so.
@@ -107,7 +113,7 @@ def _refusal(request: Request, address: str, port: int) -> Optional[Reply]:
         text = "The control port does not answer web pages. Send the request without an Origin header, as curl does.\n"
         return _text(HTTPStatus.FORBIDDEN, text)
     host = host_of(request.authority or "")
-    if host is not None and (is_loopback(host) or host == address):
+    if host is not None and (is_loopback(host) or is_same_ip(host, address)):
         return None
     literal = f"[{address}]" if ":" in address else address
     return _text(

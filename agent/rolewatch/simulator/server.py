@@ -202,7 +202,10 @@ class Place:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if made.family == socket.AF_INET6:
                 made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made.bind((self.host, port))
+            # A link-local address has a zone, which only getaddrinfo turns into the number that bind takes.
+            found = socket.getaddrinfo(self.host, None, made.family, made.type, flags=socket.AI_NUMERICHOST)
+            host, _, *zone = found[0][4]
+            made.bind((host, port, *zone))
         except (OSError, OverflowError) as error:
             made.close()
             raise self._refused(port, error) from error
