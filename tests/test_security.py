@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,10 @@ def test_nothing_is_named_otherwise() -> None:
     assert len(TESTS) == len(re.findall(r"`test_\w+`", PAGE)) > 20
     assert len(LINES) > 10
     assert [path for path in re.findall(r"\]\(([^)]+)\)", PAGE) if not (ROOT / path).exists()] == []
+
+
+def test_no_row_stands_twice() -> None:
+    """One row says what holds against one attack: two of them come to differ."""
+    rows = [line.split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")]
+
+    assert sorted(row for row, count in Counter(rows).items() if count > 1 and row != "| tries to") == []
