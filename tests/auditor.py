@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Sequence, Set
 
-from rolewatch.faults.entry import IMDS_FAULTS
+from rolewatch.faults import IMDS_FAULTS
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.rotation import KEPT
 from rolewatch.publish import Event, Snapshot

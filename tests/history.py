@@ -29,8 +29,7 @@ from builders import (
     unanswered,
     without_role,
 )
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
-from rolewatch.faults.entry import IMDS_FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, IMDS_FAULTS
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import MAX_SIZE, StateFile
 from rolewatch.observation import Absent, Answered, Credentials, Identity, Moment, Observation, RoleListing

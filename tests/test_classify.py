@@ -181,7 +181,7 @@ def test_every_fault_that_imds_can_tell_is_reachable() -> None:
     """Walk all members of the vocabulary: the table reaches each but those that only the AWS API can tell."""
     reached = {fault for row in TABLE for fault in row[3]}
 
-    assert reached == {fault for fault in Fault if not FAULTS[fault].confirmation_only}
+    assert reached == {fault for fault in Fault if not FAULTS[fault].decided_by}
 
 
 # What an observation is silent about
@@ -242,7 +242,7 @@ def test_every_fault_that_imds_can_tell_is_reachable() -> None:
 )
 def test_a_document_that_could_not_be_read_silences_what_hangs_on_it(seen: Observation, silent: Set[Fault]) -> None:
     """What could not be read is neither held nor denied; everything else is told."""
-    told = {fault for fault in judge(seen).untold if not FAULTS[fault].confirmation_only}
+    told = {fault for fault in judge(seen).untold if not FAULTS[fault].decided_by}
 
     assert told == silent
 
@@ -444,7 +444,7 @@ def test_it_is_total_over_observations(seen: Observation, known: Known, elapsed:
     assert not set(verdict.untold) & set(faults(verdict))
     assert list(faults(verdict)) == sorted(faults(verdict), key=list(Fault).index)
     assert all(set(finding.evidence) <= set(EVIDENCE_KEYS) for finding in verdict.findings)
-    assert not any(FAULTS[fault].confirmation_only for fault in faults(verdict))
+    assert not any(FAULTS[fault].decided_by for fault in faults(verdict))
 
 
 FIELDS = (

@@ -18,7 +18,7 @@ from builders import START, diagnosis
 from promises import Area, promise
 from rolewatch.cli.poll_once import confirmation_request
 from rolewatch.errors import ConfirmationError
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.monitor.confirmation import AHEAD, DECIDED_BY, ConfirmationFile, decode
 from rolewatch.settings import ConfirmSettings, Settings
 from rolewatch.simulator.simulator import Simulator
@@ -32,7 +32,6 @@ HOUR = 3600.0
 def test_every_confirmed_fault_has_the_check_that_decides_it() -> None:
     """A fault that only AWS can tell would otherwise never be cleared."""
     assert set(DECIDED_BY.values()) == set(CONFIRMED_FAULTS)
-    assert set(CONFIRMED_FAULTS) == {fault for fault in Fault if FAULTS[fault].confirmation_only}
 
 
 def test_what_was_found_decided_and_left_open_is_told_apart() -> None:

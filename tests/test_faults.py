@@ -101,7 +101,7 @@ def test_the_message_ids_never_change() -> None:
 
 def test_only_the_last_four_need_confirmation() -> None:
     """What IMDS alone can show is not marked as needing the AWS API."""
-    needing = [fault for fault, entry in FAULTS.items() if entry.confirmation_only]
+    needing = [fault for fault, entry in FAULTS.items() if entry.decided_by]
 
     assert needing == list(Fault)[-4:]
 

@@ -36,8 +36,7 @@ from builders import (
 )
 from looks import observations
 from rolewatch import monitor
-from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import IMDS_FAULTS
+from rolewatch.faults import FAULTS, IMDS_FAULTS
 from rolewatch.monitor.classify import classify
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Absent, Answered, Identity, Moment, Observation, RoleListing, Tags
@@ -85,7 +84,7 @@ def healthy_lookout() -> Lookout:
 
 def test_there_is_a_look_for_every_fault_that_imds_can_tell() -> None:
     """The tests below walk all of them."""
-    assert set(SHOWN) == {fault for fault in Fault if not FAULTS[fault].confirmation_only}
+    assert set(SHOWN) == {fault for fault in Fault if not FAULTS[fault].decided_by}
 
 
 @EACH

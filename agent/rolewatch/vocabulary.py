@@ -32,6 +32,14 @@ class Fault(str, Enum):
     TRUST_POLICY_DENIES_EC2 = "trust_policy_denies_ec2"
 
 
+class Document(str, Enum):
+    """The documents that one poll reads, by their path below ``/latest/``. The role's name is not part of it."""
+
+    INFO = "meta-data/iam/info"
+    LISTING = "meta-data/iam/security-credentials/"
+    CREDENTIALS = "meta-data/iam/security-credentials/<role>"
+
+
 class Severity(Enum):
     """How much a raised fault matters; the value is the journal's PRIORITY."""
 
@@ -133,11 +141,6 @@ class Reason(str, Enum):
         member._value_ = value
         member.label = label
         return member
-
-    @classmethod
-    def named(cls, value: Scalar) -> Reason:
-        """Return the member whose value is *value*, as evidence holds it. Raise `KeyError` where there is none."""
-        return {member.value: member for member in cls}[str(value)]
 
     # connect: measured on Linux with routes and nftables rules of each kind (tests/integration/test_errno_table.py)
     REFUSED = ("refused", FailureLabel.CONNECT)

@@ -6,7 +6,7 @@ parts: what applications say, how the answers of IMDS look, how to prevent it.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Mapping, Tuple
+from typing import Dict, Iterator, Tuple
 
 from pages.alerts import prose
 from rolewatch.alerts import Alert, Options
@@ -16,7 +16,7 @@ from rolewatch.faults import FAULTS
 from rolewatch.faults.entry import Entry
 from rolewatch.faults.explain import explain
 from rolewatch.publish import messages
-from rolewatch.vocabulary import Evidence, Fault
+from rolewatch.vocabulary import Fault
 
 ASK = """\
 imds=http://169.254.169.254/latest
@@ -30,32 +30,6 @@ role=$(curl -sSf -m 2 -H "X-aws-ec2-metadata-token: $token" $imds/meta-data/iam/
   ask "security-credentials/$role" | grep -vE 'AccessKeyId|SecretAccessKey|Token'
 """
 """What rolewatch asks at every poll, by hand, without the secrets. For a shell on the instance."""
-
-EXAMPLES: Mapping[Fault, Evidence] = {
-    Fault.IMDS_UNREACHABLE: {"phase": "connect", "reason": "refused", "errno": 111},
-    Fault.IMDS_HOP_LIMIT: {"phase": "token", "reason": "no_answer"},
-    Fault.IMDS_DISABLED: {"phase": "token", "reason": "forbidden", "http_status": 403},
-    Fault.IMDS_ERROR: {"phase": "document", "reason": "throttled", "http_status": 503},
-    Fault.INSTANCE_PROFILE_NOT_FOUND: {"code": "InstanceProfileNotFound", "instance_profile_id": "AIPAEXAMPLE"},
-    Fault.INSTANCE_PROFILE_WITHOUT_ROLE: {"instance_profile": "app-prod"},
-    Fault.CREDENTIALS_MISSING: {"role": "app-prod"},
-    Fault.ASSUME_ROLE_UNAUTHORIZED: {"code": "AssumeRoleUnauthorizedAccess", "role": "app-prod"},
-    Fault.CREDENTIALS_ERROR: {"code": "Failed", "role": "app-prod"},
-    Fault.CREDENTIALS_EXPIRED: {"role": "app-prod", "expiration": "2026-11-23T23:31:25Z"},
-    Fault.ROTATION_OVERDUE: {
-        "role": "app-prod",
-        "age_seconds": 7500,
-        "allowed_age_seconds": 7200,
-        "rotation_interval_seconds": 3600,
-    },
-    Fault.ROLE_MISMATCH: {"role": "admin-break-glass", "expected_role": "app-prod"},
-    Fault.CLOCK_SKEW: {"clock_offset_seconds": 600},
-    Fault.CREDENTIALS_REJECTED: {"code": "InvalidClientTokenId", "role": "app-prod"},
-    Fault.INSTANCE_PROFILE_REPLACED: {"instance_profile": "app-prod", "instance_profile_id": "AIPAEXAMPLE"},
-    Fault.ROLE_SWAP_PENDING: {"role": "app-prod", "expected_role": "app-prod-v2"},
-    Fault.TRUST_POLICY_DENIES_EC2: {"role": "app-prod"},
-}
-"""What the journal line of each fault may rest on; none where there is nothing to be seen."""
 
 
 def blocks(name: str) -> Dict[str, Iterator[str]]:
@@ -99,7 +73,7 @@ def _summary(entry: Entry) -> Iterator[str]:
 
 
 def _looks(fault: Fault) -> Iterator[str]:
-    evidence = EXAMPLES.get(fault, {})
+    evidence = FAULTS[fault].example
     yield "On the metrics page, and in the journal (`journalctl -u rolewatch`; with `-x` cause and fix follow):"
     yield ""
     yield "```text"

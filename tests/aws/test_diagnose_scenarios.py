@@ -8,7 +8,7 @@ from typing import List
 import pytest
 from harness import PATIENT, QUICK, patience
 
-from rolewatch.aws.diagnose import ROOTS
+from rolewatch.faults import ROOT_CAUSES
 from rolewatch.settings import ImdsSettings
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 from rolewatch.simulator.simulator import Simulator
@@ -60,7 +60,7 @@ def test_a_scenario_is_diagnosed_by_imds_alone(scenario: Scenario, tmp_path: Pat
     if not scenario.expect.faults:
         assert told.document["root_cause"] is None
         return
-    first = min(scenario.expect.faults, key=ROOTS.index)
+    first = min(scenario.expect.faults, key=ROOT_CAUSES.index)
     assert told.root["fault"] == first.value
     assert told.root["fix"]
     assert told.root["takes_effect"]
@@ -71,4 +71,4 @@ def test_a_scenario_is_diagnosed_by_imds_alone(scenario: Scenario, tmp_path: Pat
 
 def test_every_fault_has_its_rank_among_the_causes() -> None:
     """The order of causes leaves no fault out."""
-    assert sorted(ROOTS) == sorted(Fault)
+    assert sorted(ROOT_CAUSES) == sorted(Fault)

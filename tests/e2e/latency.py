@@ -68,7 +68,7 @@ def _until_metric(lot: str) -> float:
     if lot not in {fault.value for fault in Fault}:
         return 0.0
     entry, poll, confirm = FAULTS[Fault(lot)], PollSettings(), ConfirmSettings()
-    if entry.confirmation_only:  # from the first confirmation on; a second one is asked for
+    if entry.decided_by:  # from the first confirmation on; a second one is asked for
         return poll.interval + (entry.debounce - 1) * (confirm.spread + poll.interval)
     return poll.interval + (entry.debounce - 1) * poll.confirm_interval
 

@@ -47,7 +47,7 @@ def test_prometheus_takes_the_scrape_configuration(file: Path) -> None:
 
 
 def test_a_whole_scrape_is_within_the_limit() -> None:
-    """No instance exports as much as the scrape configuration admits: the page has 70 series at the most."""
+    """No instance exports as much as the scrape configuration admits: however many faults are active."""
     limits = {
         re.findall(r"sample_limit: (\d+)", file.read_text("utf-8"))[0] for file in SHIPPED.glob("prometheus-*.yml")
     }

@@ -14,7 +14,7 @@ import pytest
 from prometheus.timeline import MINUTE, Instance, between, input_series, on_and_off, rotated, steady
 from rolewatch.alerts import Alert, Options
 from rolewatch.alerts.rule_file import rule_file
-from rolewatch.alerts.rules import OUTLIVED, alert_name, alerts, groups, severity_of
+from rolewatch.alerts.rules import alert_name, alerts, groups, severity_of
 from rolewatch.cli import EX_USAGE, main
 from rolewatch.faults import FAULTS
 from rolewatch.faults.explain import explain
@@ -254,7 +254,7 @@ def test_a_fault_that_lasts_fires_word_for_word_and_one_that_is_short_does_not(f
 
 
 @NEEDS_PROMTOOL
-@pytest.mark.parametrize("fault", OUTLIVED)
+@pytest.mark.parametrize("fault", [fault for fault in Fault if FAULTS[fault].warns_while_usable])
 def test_what_will_break_is_a_warning_until_it_has_broken(fault: Fault, tmp_path: Path) -> None:
     """Hours ahead a ticket; when the last credentials are gone a page, without a gap between."""
     ill = Instance("i-0a", faults={fault: between(10, 90)}, usable=between(10, 50))

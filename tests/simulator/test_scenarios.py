@@ -23,14 +23,14 @@ def test_every_fault_that_imds_can_tell_has_a_scenario() -> None:
     """Only those that the AWS API confirms have none."""
     shown: Set[Fault] = {fault for each in SCENARIOS for fault in each.expect.faults}
 
-    assert shown == {fault for fault in Fault if not FAULTS[fault].confirmation_only}
+    assert shown == {fault for fault in Fault if not FAULTS[fault].decided_by}
 
 
 def test_every_fault_has_a_scenario_of_its_own() -> None:
     """One in which it stands alone."""
     alone = {each.expect.faults[0] for each in SCENARIOS if len(each.expect.faults) == 1}
 
-    assert alone == {fault for fault in Fault if not FAULTS[fault].confirmation_only}
+    assert alone == {fault for fault in Fault if not FAULTS[fault].decided_by}
 
 
 def test_every_kind_of_harm_has_a_scenario() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Mapping, Tuple
+from typing import Iterable, List, Tuple
 
 from rolewatch.alerts import CRITICAL, INSTANCE, WARNING, Alert, Group, Options, Recording
 from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import IMDS_FAULTS
 from rolewatch.faults.explain import Explained, explain
 from rolewatch.vocabulary import Fault, Severity
 
@@ -114,18 +113,6 @@ def agent_alerts(options: Options) -> Tuple[Alert, ...]:
 HOLD = "5m"
 """Over which gap a fault's alert is kept: longer than the agent takes to clear and raise a fault again."""
 
-WAIT: Mapping[Fault, str] = {
-    Fault.CREDENTIALS_EXPIRED: "1m",  # applications fail now
-    Fault.ASSUME_ROLE_UNAUTHORIZED: "10m",  # EC2 was seen to try again within six minutes
-    Fault.ROLE_MISMATCH: "10m",  # a swap that is under way
-    Fault.ROTATION_OVERDUE: "15m",  # hours are left
-    Fault.CLOCK_SKEW: "15m",  # a step of NTP ends within minutes
-}
-"""How long a fault must stand before it is told, where that is not `Alert.wait`."""
-
-OUTLIVED = (Fault.INSTANCE_PROFILE_NOT_FOUND, Fault.INSTANCE_PROFILE_WITHOUT_ROLE)
-"""The faults that IMDS tells while it still serves the last credentials: hours ahead, and then critical."""
-
 
 def credential_alerts(options: Options) -> Tuple[Alert, ...]:
     """Return the alerts about what is wrong with the credentials, as *options* want them."""
@@ -145,13 +132,13 @@ def severity_of(fault: Fault) -> str:
 
     While IMDS cannot be seen nothing is known to be broken, and the credentials that applications hold last for hours.
     """
-    return WARNING if fault in IMDS_FAULTS or FAULTS[fault].severity is Severity.WARNING else CRITICAL
+    return WARNING if FAULTS[fault].is_imds_failure or FAULTS[fault].severity is Severity.WARNING else CRITICAL
 
 
 def _fault_alerts(fault: Fault, options: Options) -> Iterable[Alert]:
     active = f'rolewatch_fault_active{{{options.selector}, fault="{fault.value}"}} == 1'
     severity = severity_of(fault)
-    if fault not in OUTLIVED:
+    if not FAULTS[fault].warns_while_usable:
         yield _fault_alert(fault, active, severity)
         return
     usable = f"ignoring (fault) rolewatch_credentials_usable{{{options.selector}}} == 1"
@@ -178,7 +165,7 @@ def _fault_alert(fault: Fault, expr: str, severity: str, *, still: str = "", why
             "On the instance, rolewatch check says the same with its own names."
         ),
         runbook=fault.value,
-        wait=WAIT.get(fault, Alert.wait),
+        wait=FAULTS[fault].alert_after,
         hold=HOLD,
         fix=_steps(told),
         why=why,

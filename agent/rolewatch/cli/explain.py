@@ -92,7 +92,7 @@ def document(entry: Entry, reason: Optional[str] = None) -> Dict[str, Any]:
         "title": entry.title,
         "severity": entry.severity.name.lower(),
         "debounce": entry.debounce,
-        "confirmation_only": entry.confirmation_only,
+        "confirmation_only": bool(entry.decided_by),
         "message_id": entry.message_id,
         "page": entry.page,
         "meaning": general.meaning,

@@ -116,7 +116,7 @@ def _wrapped(body: str, first: str, columns: int) -> List[str]:
 
 def raised_when(entry: Entry) -> str:
     """Return how often *entry*'s fault must be seen before it is raised, in words."""
-    unit = "confirmation" if entry.confirmation_only else "poll"
+    unit = "confirmation" if entry.decided_by else "poll"
     if entry.debounce == 1:
         return f"at once, by the first {unit} that sees it"
     return f"after {entry.debounce} {unit}s in a row that see it"
@@ -132,7 +132,7 @@ def section(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
     yield f"Severity: {entry.severity.name.lower()}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
     yield f"In the journal: `journalctl -u rolewatch MESSAGE_ID={entry.message_id}`."
     yield f"Runbook: [{entry.fault.value}](runbooks/{entry.fault.value}.md)."
-    if entry.confirmation_only:
+    if entry.decided_by:
         yield "Only the AWS API shows it: it is found by confirmation, not by the daemon's polls."
     yield ""
     yield from remedies(entry, reason)

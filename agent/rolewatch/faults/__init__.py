@@ -1,20 +1,36 @@
 """The one table of faults. Metric labels, journal, `diagnose`, runbooks, alerts and pages are derived from it.
 
-A fault's name is the contract: the same word everywhere, AWS's own terms first.
+A fault's name is the contract: the same word everywhere, AWS's own terms first. Every set of faults is derived here
+from the entries; no other module lists faults.
 """
 
 from __future__ import annotations
 
-from typing import Mapping
+from typing import FrozenSet, Mapping, Tuple
 
 from rolewatch.faults import confirmed, credentials, imds, profile
 from rolewatch.faults.entry import Entry
-from rolewatch.vocabulary import Fault
+from rolewatch.vocabulary import Document, Fault
 
 _ENTRIES = {entry.fault: entry for entry in (*imds.ENTRIES, *profile.ENTRIES, *credentials.ENTRIES, *confirmed.ENTRIES)}
 
 FAULTS: Mapping[Fault, Entry] = {fault: _ENTRIES[fault] for fault in Fault}
 """The one table: an entry for every fault, in the order of `Fault`."""
 
-CONFIRMED_FAULTS = tuple(fault for fault in Fault if FAULTS[fault].confirmation_only)
-"""The faults that only a confirmation through the AWS API can tell, never IMDS alone."""
+IMDS_FAULTS: Tuple[Fault, ...] = tuple(fault for fault, entry in FAULTS.items() if entry.is_imds_failure)
+"""The faults of IMDS itself, in the order in which a poll meets them."""
+
+CONFIRMED_FAULTS: Tuple[Fault, ...] = tuple(fault for fault, entry in FAULTS.items() if entry.decided_by)
+"""The faults that only a confirmation through the AWS API shows, never IMDS alone."""
+
+DENYING_FAULTS: FrozenSet[Fault] = frozenset(fault for fault, entry in FAULTS.items() if entry.denies_credentials)
+"""The faults that explain why there are no usable credentials."""
+
+ROOT_CAUSES: Tuple[Fault, ...] = tuple(sorted(Fault, key=lambda fault: FAULTS[fault].root_rank))
+"""All faults; of several that are active, the first causes the others."""
+
+
+def faults_read_from(*documents: Document) -> FrozenSet[Fault]:
+    """Return the faults that any of *documents* shows; without an argument those that any document shows."""
+    wanted = frozenset(documents or Document)
+    return frozenset(fault for fault, entry in FAULTS.items() if entry.reads & wanted)

@@ -20,7 +20,7 @@ from rolewatch.faults.steps import (
     TRUST_STEPS,
     who_did_it,
 )
-from rolewatch.vocabulary import Fault, Severity, Who
+from rolewatch.vocabulary import Document, Fault, Severity, Who
 
 ENTRIES = (
     Entry(
@@ -45,6 +45,11 @@ ENTRIES = (
         debounce=2,
         message_id="60614c121c0c4761ad260b3e2a17b092",
         page=PAGE_INFO,
+        root_rank=9,
+        reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
+        denies_credentials=True,
+        alert_after="10m",  # EC2 was seen to try again within six minutes
+        example={"code": "AssumeRoleUnauthorizedAccess", "role": "app-prod"},
     ),
     Entry(
         fault=Fault.CREDENTIALS_ERROR,
@@ -67,6 +72,10 @@ ENTRIES = (
         debounce=2,
         message_id="a110e976623a4e2f93bfa7b302b702c0",
         page=PAGE_INFO,
+        root_rank=13,
+        reads=frozenset({Document.INFO, Document.LISTING, Document.CREDENTIALS}),
+        denies_credentials=True,
+        example={"code": "Failed", "role": "app-prod"},
     ),
     Entry(
         fault=Fault.CREDENTIALS_EXPIRED,
@@ -101,6 +110,11 @@ ENTRIES = (
         debounce=1,
         message_id="bb76ad6b7cd4427aa956558d3886794d",
         page=PAGE_ROLES,
+        root_rank=14,
+        reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
+        denies_credentials=True,
+        alert_after="1m",  # applications fail now
+        example={"role": "app-prod", "expiration": "2026-11-23T23:31:25Z"},
     ),
     Entry(
         fault=Fault.ROTATION_OVERDUE,
@@ -133,6 +147,16 @@ ENTRIES = (
         debounce=1,
         message_id="8c7ac5d5696f487e8c69fa908d270bc2",
         page=PAGE_ROLES,
+        root_rank=15,
+        reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
+        keeps_credentials=True,
+        alert_after="15m",  # hours are left
+        example={
+            "role": "app-prod",
+            "age_seconds": 7500,
+            "allowed_age_seconds": 7200,
+            "rotation_interval_seconds": 3600,
+        },
     ),
     Entry(
         fault=Fault.ROLE_MISMATCH,
@@ -185,6 +209,10 @@ ENTRIES = (
         debounce=2,
         message_id="c5d4cc298bf244d087f86fe4b5476e40",
         page=PAGE_WRONG_ROLE,
+        root_rank=17,
+        reads=frozenset({Document.LISTING}),
+        alert_after="10m",  # a swap may be under way
+        example={"role": "admin-break-glass", "expected_role": "app-prod"},
     ),
     Entry(
         fault=Fault.CLOCK_SKEW,
@@ -227,5 +255,8 @@ ENTRIES = (
         debounce=3,
         message_id="f610cd4022a04a9aa448536fbb258359",
         page=PAGE_TIME,
+        root_rank=18,
+        alert_after="15m",  # a step of NTP ends within minutes
+        example={"clock_offset_seconds": 600},
     ),
 )

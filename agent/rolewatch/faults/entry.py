@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Mapping, Tuple
+from typing import FrozenSet, Mapping, Tuple
 
-from rolewatch.vocabulary import Fault, Severity, Who
-
-IMDS_FAULTS = (Fault.IMDS_UNREACHABLE, Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fault.IMDS_ERROR)
-"""The faults of IMDS itself, in the order in which a poll meets them: where it failed, it is silent on those after. So
-an IMDS that fails now here, now there is called by one of their names in the end, and not by none of them."""
-
-DENYING = (
-    Fault.INSTANCE_PROFILE_DETACHED,
-    Fault.INSTANCE_PROFILE_NOT_FOUND,
-    Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
-    Fault.CREDENTIALS_MISSING,
-    Fault.ASSUME_ROLE_UNAUTHORIZED,
-    Fault.CREDENTIALS_ERROR,
-    Fault.CREDENTIALS_EXPIRED,
-)
-"""The faults that explain why there are no usable credentials."""
+from rolewatch.vocabulary import Document, Evidence, Fault, Severity, Who
 
 
 @dataclass(frozen=True)
@@ -66,10 +51,32 @@ class Entry:
     """The journal's MESSAGE_ID of its raising and persisting: 32 hex digits, never changed."""
     page: str
     """The AWS page that speaks of it."""
-    confirmation_only: bool = False
-    """Whether only the AWS API can tell it, never IMDS alone."""
+    root_rank: int
+    """Its place among root causes: of several active faults, the one with the lowest rank causes the others. A stuck
+    rotation follows from a broken chain, a profile that is not found from one that was replaced, a role that is not the
+    expected one from a swap."""
+    reads: FrozenSet[Document] = frozenset()
+    """The documents that show it. If one of them could not be read, the poll says nothing about this fault."""
+    is_imds_failure: bool = False
+    """Whether IMDS itself gives no usable answer. A poll that ends with such a fault says nothing about later ones, in
+    the order of `Fault`."""
+    denies_credentials: bool = False
+    """Whether it explains why there are no usable credentials."""
+    keeps_credentials: bool = False
+    """Whether credentials that were served before it go on working until they expire."""
+    seen_from_ec2: bool = False
+    """Whether EC2's API alone shows that the instance gets no credentials: for `diagnose` on a workstation."""
+    decided_by: str = ""
+    """The check of `diagnose` that decides it, for a fault that only a confirmation through the AWS API shows; empty
+    for a fault that a poll shows. If that check is skipped, the confirmation says nothing about this fault."""
+    alert_after: str = "5m"
+    """How long it must be active before its alert fires (``for`` of the alerting rule)."""
+    warns_while_usable: bool = False
+    """Whether its alert is only a warning while the last credentials are still served and usable."""
+    example: Evidence = field(default_factory=dict)
+    """Evidence as a poll would give it, for the sample journal line in the runbook."""
     variants: Mapping[str, Remedy] = field(default_factory=dict)
-    """Remedies for single reasons, by `model.Reason` value (or by AWS's Code), where they differ from the remedy."""
+    """Remedies for single reasons, by `Reason` value (or by AWS's Code), where they differ from the remedy."""
 
 
 PLACEHOLDERS = (

@@ -17,7 +17,7 @@ from rolewatch.faults.steps import (
     SUPPORT,
     who_did_it,
 )
-from rolewatch.vocabulary import Fault, Severity, Who
+from rolewatch.vocabulary import Document, Fault, Severity, Who
 
 _OUTLIVE = (
     "Credentials that applications already hold keep working until they expire, up to about six hours, and then every "
@@ -48,6 +48,11 @@ ENTRIES = (
         debounce=2,
         message_id="10098116ee524771b513495e406a89dc",
         page=PAGE_NO_KEYS,
+        root_rank=5,
+        reads=frozenset({Document.INFO, Document.LISTING}),
+        denies_credentials=True,
+        keeps_credentials=True,
+        seen_from_ec2=True,
     ),
     Entry(
         fault=Fault.INSTANCE_PROFILE_NOT_FOUND,
@@ -89,6 +94,12 @@ ENTRIES = (
         debounce=2,
         message_id="9572a952b1804ee3a8a83891f4b2f1cd",
         page=PAGE_INFO,
+        root_rank=7,
+        reads=frozenset({Document.INFO}),
+        denies_credentials=True,
+        keeps_credentials=True,
+        warns_while_usable=True,
+        example={"code": "InstanceProfileNotFound", "instance_profile_id": "AIPAEXAMPLE"},
     ),
     Entry(
         fault=Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
@@ -122,6 +133,12 @@ ENTRIES = (
         debounce=2,
         message_id="3676a426b84c4bbea0952eb1557a786e",
         page=PAGE_INFO,
+        root_rank=8,
+        reads=frozenset({Document.INFO}),
+        denies_credentials=True,
+        keeps_credentials=True,
+        warns_while_usable=True,
+        example={"instance_profile": "app-prod"},
     ),
     Entry(
         fault=Fault.CREDENTIALS_MISSING,
@@ -151,5 +168,9 @@ ENTRIES = (
         debounce=2,
         message_id="4db6573e5dbd42e6892a11d3f0c84122",
         page=PAGE_NO_KEYS,
+        root_rank=12,
+        reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
+        denies_credentials=True,
+        example={"role": "app-prod"},
     ),
 )

@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple, Union
 
-from rolewatch.faults import CONFIRMED_FAULTS
-from rolewatch.faults.entry import IMDS_FAULTS
+from rolewatch.faults import IMDS_FAULTS, faults_read_from
 from rolewatch.observation import (
     Absent,
     Answered,
@@ -26,7 +25,7 @@ from rolewatch.observation import (
 )
 from rolewatch.settings import LimitSettings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import Evidence, Fault, Phase, Reason, Scalar, Told
+from rolewatch.vocabulary import Document, Evidence, Fault, Phase, Reason, Scalar, Told
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ class Finding:
 
     fault: Fault
     evidence: Evidence = field(default_factory=dict)
+    failure: Optional[Failure] = None
+    """The request that failed, for a fault of IMDS itself."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment
     _judge_clock(verdict, offset, limits)
     if isinstance(seen, Unanswered):
         fault = _imds_fault(seen.failure)
-        verdict.hold(fault, seen.failure.evidence)
-        verdict.silence(set(Fault) - {*IMDS_FAULTS, Fault.CLOCK_SKEW, *CONFIRMED_FAULTS})
+        verdict.hold(fault, seen.failure.evidence, seen.failure)
+        verdict.silence(faults_read_from())
         verdict.silence(IMDS_FAULTS[IMDS_FAULTS.index(fault) + 1 :])
     else:
         corrected = now.utc if seen.date is None else seen.date
@@ -109,27 +110,18 @@ def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment
     return verdict.result()
 
 
-_OF_INFO = {Fault.INSTANCE_PROFILE_NOT_FOUND, Fault.INSTANCE_PROFILE_WITHOUT_ROLE}
-_OF_CREDENTIALS = {
-    Fault.ASSUME_ROLE_UNAUTHORIZED,
-    Fault.CREDENTIALS_ERROR,
-    Fault.CREDENTIALS_EXPIRED,
-    Fault.ROTATION_OVERDUE,
-}
-
-
 class _Judgement:
     """A verdict in the making: what holds, and on what the observation is silent."""
 
     def __init__(self, *, clock_offset: Optional[float]) -> None:
         self._offset = clock_offset
-        self._findings: Dict[Fault, Evidence] = {}
+        self._findings: Dict[Fault, Finding] = {}
         self._untold: Set[Fault] = set()
         self.told = Told.UNTOLD
 
-    def hold(self, fault: Fault, evidence: Evidence) -> None:
-        """Note that *fault* holds; the first evidence stays."""
-        self._findings.setdefault(fault, evidence)
+    def hold(self, fault: Fault, evidence: Evidence, failure: Optional[Failure] = None) -> None:
+        """Add *fault*, with the request that failed if that is what shows it. The first evidence stays."""
+        self._findings.setdefault(fault, Finding(fault, evidence, failure))
 
     def silence(self, faults: Iterable[Fault]) -> None:
         """Note that the observation does not tell of *faults*."""
@@ -138,7 +130,7 @@ class _Judgement:
     def result(self) -> Verdict:
         """Return the verdict, in the order of `Fault`."""
         return Verdict(
-            findings=tuple(Finding(fault, self._findings[fault]) for fault in Fault if fault in self._findings),
+            findings=tuple(self._findings[fault] for fault in Fault if fault in self._findings),
             untold=tuple(fault for fault in Fault if fault in self._untold and fault not in self._findings),
             credentials=self.told,
             clock_offset=self._offset,
@@ -168,22 +160,21 @@ def _judge_reading(verdict: _Judgement, seen: Answered, known: Known) -> None:
     info, listing, credentials = seen.info, seen.listing, seen.credentials
     if isinstance(listing, Failure) and not (_denies_role(info) and listing.reason is Reason.EMPTY):
         # A profile without a role may have an empty listing: one emulator does so, AWS's own answer is not on record.
-        verdict.hold(Fault.IMDS_ERROR, listing.evidence)
-        verdict.silence({Fault.INSTANCE_PROFILE_DETACHED, Fault.CREDENTIALS_MISSING, Fault.ROLE_MISMATCH})
-        verdict.silence(_OF_CREDENTIALS)
+        verdict.hold(Fault.IMDS_ERROR, listing.evidence, listing)
+        verdict.silence(faults_read_from(Document.LISTING))
     if isinstance(credentials, Failure):
-        verdict.hold(Fault.IMDS_ERROR, credentials.evidence)
-        verdict.silence({Fault.CREDENTIALS_MISSING} | _OF_CREDENTIALS)
+        verdict.hold(Fault.IMDS_ERROR, credentials.evidence, credentials)
+        verdict.silence(faults_read_from(Document.CREDENTIALS))
     if isinstance(info, Failure):
-        verdict.hold(Fault.IMDS_ERROR, info.evidence)
-        verdict.silence({Fault.INSTANCE_PROFILE_DETACHED, Fault.CREDENTIALS_ERROR} | _OF_INFO)
+        verdict.hold(Fault.IMDS_ERROR, info.evidence, info)
+        verdict.silence(faults_read_from(Document.INFO))
         if known.expected_instance_profile:
             verdict.silence({Fault.ROLE_MISMATCH})
         if isinstance(listing, Absent):  # no role is listed, and why is in the document that could not be read
-            verdict.silence({Fault.CREDENTIALS_MISSING, Fault.ROLE_MISMATCH} | _OF_CREDENTIALS)
+            verdict.silence(faults_read_from(Document.LISTING))
     if isinstance(listing, RoleListing) and listing.roles > 1:
-        failure = Failure(Phase.DOCUMENT, Reason.AMBIGUOUS, "meta-data/iam/security-credentials/", status=200)
-        verdict.hold(Fault.IMDS_ERROR, {**failure.evidence, "roles": listing.roles, "role": listing.role})
+        failure = Failure(Phase.DOCUMENT, Reason.AMBIGUOUS, Document.LISTING.value, status=200)
+        verdict.hold(Fault.IMDS_ERROR, {**failure.evidence, "roles": listing.roles, "role": listing.role}, failure)
 
 
 def _judge_profile(verdict: _Judgement, seen: Answered, known: Known) -> None:
@@ -209,7 +200,7 @@ def _judge_profile(verdict: _Judgement, seen: Answered, known: Known) -> None:
     elif info.without_role:
         verdict.hold(Fault.INSTANCE_PROFILE_WITHOUT_ROLE, evidence)
     elif (info.code or SUCCESS).lower() != SUCCESS:  # none on record, and AWS's list of codes is open
-        verdict.hold(Fault.CREDENTIALS_ERROR, {**evidence, "document": "meta-data/iam/info"})
+        verdict.hold(Fault.CREDENTIALS_ERROR, {**evidence, "document": Document.INFO.value})
 
 
 def _judge_credentials(verdict: _Judgement, seen: Answered, known: Known, now: datetime) -> None:

@@ -15,7 +15,7 @@ from typing import Iterator, Mapping, Optional, Tuple
 from rolewatch import files
 from rolewatch.aws_names import name
 from rolewatch.errors import ConfirmationError
-from rolewatch.faults import CONFIRMED_FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
 from rolewatch.imds.documents import whole_number
 from rolewatch.monitor.classify import Finding
 from rolewatch.monitor.decoding import Fields
@@ -27,12 +27,7 @@ MAX_SIZE = 256 * 1024
 """Bytes; a diagnosis has some twenty kB."""
 AHEAD = timedelta(minutes=5)
 """How far evidence may be dated ahead of the local clock, which dated it too and may have been set back since."""
-DECIDED_BY: Mapping[str, Fault] = {
-    "sts.proof": Fault.CREDENTIALS_REJECTED,
-    "iam.profile_id": Fault.INSTANCE_PROFILE_REPLACED,
-    "iam.served_role": Fault.ROLE_SWAP_PENDING,
-    "iam.trust": Fault.TRUST_POLICY_DENIES_EC2,
-}
+DECIDED_BY: Mapping[str, Fault] = {FAULTS[fault].decided_by: fault for fault in CONFIRMED_FAULTS}
 """The check whose ``pass`` says that a fault does not hold. One that was skipped or not decided says nothing."""
 
 

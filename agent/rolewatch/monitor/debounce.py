@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Dict, Sequence
 
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
-from rolewatch.faults.entry import DENYING, IMDS_FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, DENYING_FAULTS, FAULTS, IMDS_FAULTS
 from rolewatch.monitor.classify import Verdict
 from rolewatch.monitor.memory import Memory, Watched, true_time
 from rolewatch.observation import Moment
@@ -81,7 +80,7 @@ def _is_confirmed(memory: Memory, active: Sequence[Fault]) -> bool:
     """
     if memory.denied >= CLEAR_AFTER or Fault.CREDENTIALS_EXPIRED in active:
         return True
-    return not memory.usable and any(fault in DENYING for fault in active)
+    return not memory.usable and any(fault in DENYING_FAULTS for fault in active)
 
 
 def _outlived(memory: Memory, now: Moment) -> bool:

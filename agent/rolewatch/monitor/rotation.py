@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Dict, Optional, Tuple
 
-from rolewatch.faults.entry import IMDS_FAULTS
+from rolewatch.faults import IMDS_FAULTS
 from rolewatch.monitor.classify import SUCCESS, Finding, Verdict
 from rolewatch.monitor.memory import Attached, Memory, Served, true_time
 from rolewatch.observation import Absent, Answered, Credentials, Failure, Moment, Observation, ProfileInfo, RoleListing
@@ -90,7 +90,7 @@ def count_failure(memory: Memory, verdict: Verdict, now: Moment, *, calm: float)
 
 def _failure_reason(verdict: Verdict) -> Optional[Reason]:
     finding = imds_finding(verdict)
-    return None if finding is None else Reason.named(finding.evidence["reason"])
+    return finding.failure.reason if finding and finding.failure else None
 
 
 def imds_finding(verdict: Verdict) -> Optional[Finding]:

@@ -17,23 +17,6 @@ from rolewatch.vocabulary import Evidence, Fault, State
 _LONGEST_VALUE = 80
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
-_OUTLIVED = frozenset(
-    {
-        Fault.IMDS_UNREACHABLE,
-        Fault.IMDS_HOP_LIMIT,
-        Fault.IMDS_DISABLED,
-        Fault.IMDS_ERROR,
-        Fault.INSTANCE_PROFILE_DETACHED,
-        Fault.INSTANCE_PROFILE_NOT_FOUND,
-        Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
-        Fault.ROTATION_OVERDUE,
-        Fault.INSTANCE_PROFILE_REPLACED,
-        Fault.ROLE_SWAP_PENDING,
-        Fault.TRUST_POLICY_DENIES_EC2,
-    }
-)
-"""The faults under which credentials that were served before go on working until they expire."""
-
 
 def raised(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
     """Say that *fault* was raised, on what evidence, and what to do."""
@@ -137,7 +120,9 @@ def _then(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
     hint = explain(fault, evidence, facts).hint
     expiration = _moment(str(facts.get("expiration", "")))
     outlived = (
-        f"; the credentials served last work until {clock(expiration)}" if expiration and fault in _OUTLIVED else ""
+        f"; the credentials served last work until {clock(expiration)}"
+        if expiration and FAULTS[fault].keeps_credentials
+        else ""
     )
     return f"{hint[:-1]}{outlived}. See: rolewatch explain {fault.value}"
 

@@ -58,7 +58,7 @@ FAMILIES = (
         "gauge",
         "Unix time at which a fault that stands was first seen; a fault that does not stand has no such series.",
         ("fault",),
-        "For a fault that does not stand. Where more than seven stand, for those after the seventh in the order above.",
+        "For a fault that is not active.",
     ),
     Family(
         "rolewatch_credentials_usable",

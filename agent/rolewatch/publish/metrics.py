@@ -18,8 +18,6 @@ from rolewatch.vocabulary import FailureLabel, Fault, Level, State
 
 BUCKETS = {"0.1": 0.1, "1.0": 1.0, "+Inf": float("inf")}
 """Upper bounds for a poll's seconds: well, slow, and beyond that time-outs, the first of which comes after 2 s."""
-MAX_SINCE = 7
-"""No more faults than this have a since: with all 18 the page would exceed 70 series. One look shows at most six."""
 MAX_LABEL = 128
 """Characters of a name in a label. IAM allows no longer ones (IAM quotas, 2026); what IMDS says is cut."""
 
@@ -119,7 +117,7 @@ def _of_verdict(snapshot: Optional[Snapshot]) -> Samples:
     return {
         "rolewatch_state": [({"state": member.value}, float(member is state)) for member in State],
         "rolewatch_fault_active": [({"fault": fault.value}, float(fault in active)) for fault in Fault],
-        "rolewatch_fault_active_since_timestamp_seconds": since[:MAX_SINCE],
+        "rolewatch_fault_active_since_timestamp_seconds": since,
     }
 
 

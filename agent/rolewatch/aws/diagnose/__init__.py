@@ -12,6 +12,7 @@ from rolewatch.aws.diagnose import ec2_checks, host_checks, iam_checks, imds_che
 from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.model import Association, Instance, Missing
 from rolewatch.aws_names import partition_of
+from rolewatch.faults import FAULTS, ROOT_CAUSES
 from rolewatch.faults.explain import Explained
 from rolewatch.monitor.classify import Finding
 from rolewatch.publish import facts_of
@@ -57,31 +58,6 @@ CHECKS: Tuple[Check[Context], ...] = (
     Check("shadow.container", "No container's role shadows the role", host_checks.container, _HERE),
 )
 
-ROOTS = (
-    Fault.IMDS_UNREACHABLE,
-    Fault.IMDS_HOP_LIMIT,
-    Fault.IMDS_DISABLED,
-    Fault.IMDS_ERROR,
-    Fault.INSTANCE_PROFILE_DETACHED,
-    Fault.INSTANCE_PROFILE_REPLACED,
-    Fault.INSTANCE_PROFILE_NOT_FOUND,
-    Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
-    Fault.ASSUME_ROLE_UNAUTHORIZED,
-    Fault.TRUST_POLICY_DENIES_EC2,
-    Fault.CREDENTIALS_REJECTED,
-    Fault.CREDENTIALS_MISSING,
-    Fault.CREDENTIALS_ERROR,
-    Fault.CREDENTIALS_EXPIRED,
-    Fault.ROTATION_OVERDUE,
-    Fault.ROLE_SWAP_PENDING,
-    Fault.ROLE_MISMATCH,
-    Fault.CLOCK_SKEW,
-)
-"""Which of several faults is the cause of the others: the first that holds. A stuck rotation follows from a broken
-chain, a profile that is not found from one that was replaced, another role than expected from a swap."""
-
-_DEAD = (Fault.INSTANCE_PROFILE_DETACHED, Fault.IMDS_DISABLED)
-"""What leaves no credentials on the instance by itself, as seen from a workstation."""
 _NEEDED = ("ec2.attached", "iam.profile", "iam.profile_role", "iam.trust")
 """What has to hold for a workstation to say that all is well."""
 
@@ -172,7 +148,7 @@ def _root(
     context: Context, results: Tuple[Result, ...], findings: Tuple[Finding, ...], facts: Mapping[str, str]
 ) -> Optional[Root]:
     by_fault = {finding.fault: finding for finding in findings}
-    fault = next((fault for fault in ROOTS if fault in by_fault), None)
+    fault = next((fault for fault in ROOT_CAUSES if fault in by_fault), None)
     if fault is None:
         return None
     notes: List[str] = [result.outcome.note for result in results if result.outcome.fault is fault]
@@ -204,7 +180,7 @@ def _state(context: Context, results: Tuple[Result, ...], findings: Tuple[Findin
                 return State.FAILED
             return State.DEGRADED if faults else State.OK
         return state
-    if faults.intersection(_DEAD):
+    if any(FAULTS[fault].seen_from_ec2 for fault in faults):
         return State.FAILED
     if faults:
         return State.DEGRADED

@@ -11,7 +11,7 @@ from rolewatch.monitor.classify import Finding
 from rolewatch.observation import Absent, Failure, ProfileInfo, RoleListing, Unanswered
 from rolewatch.publish.messages import duration
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import Fault, State
+from rolewatch.vocabulary import Document, Fault, State
 
 ON_INSTANCE = "anybody on the instance: rolewatch diagnose"
 
@@ -65,7 +65,7 @@ def info(context: Context) -> Outcome:
     if not isinstance(document, ProfileInfo):
         return unknown("There is no iam/info.")
     error = context.finding(Fault.CREDENTIALS_ERROR)
-    if error is not None and error.evidence.get("document") == "meta-data/iam/info":
+    if error is not None and error.evidence.get("document") == Document.INFO:
         return _found(error, f"iam/info has the Code {document.code}, which AWS does not document.")
     return passed(
         f"iam/info says {document.code or 'nothing wrong'} of the instance profile {document.name or '(not named)'}.",
