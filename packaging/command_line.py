@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Iterator, List
 
-from rolewatch.cli import build_parser
+from rolewatch.cli.parser import build_parser
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Mapping
 import shtab
 
 from command_line import parsers
-from rolewatch.cli import build_parser
+from rolewatch.cli.parser import build_parser
 from rolewatch.faults import FAULTS
 from rolewatch.simulator.scenarios import SCENARIOS
 

@@ -12,7 +12,7 @@ from typing import Dict, List, Tuple
 
 import pytest
 
-from rolewatch.cli import build_parser
+from rolewatch.cli.parser import build_parser
 from rolewatch.config.keys import KEYS
 from rolewatch.vocabulary import State
 

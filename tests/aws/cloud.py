@@ -25,9 +25,9 @@ from moto.server import ThreadedMotoServer
 
 from rolewatch import cli
 from rolewatch.aws import credentials
-from rolewatch.cli import Parser
 from rolewatch.cli.diagnose import add_parser
 from rolewatch.cli.diagnose import run as diagnose_run
+from rolewatch.cli.parser import Parser
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
 from rolewatch.settings import ImdsSettings

@@ -34,7 +34,7 @@ def test_the_daemon_never_loads_it(module: str) -> None:
     names = loaded(f"import {module}")
 
     assert "\nboto" not in names
-    assert "\nrolewatch.aws" not in names
+    assert "\nrolewatch.aws\n" not in names
 
 
 def test_diagnose_itself_loads_it_late() -> None:

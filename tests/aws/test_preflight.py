@@ -11,7 +11,8 @@ from typing import Any, Dict, Iterator, Tuple
 import pytest
 
 from rolewatch.aws.preflight import reads
-from rolewatch.cli import Parser, preflight
+from rolewatch.cli import preflight
+from rolewatch.cli.parser import Parser
 from rolewatch.errors import UsageError
 
 pytest.importorskip("boto3")

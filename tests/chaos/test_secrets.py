@@ -174,7 +174,7 @@ def test_the_stacks_of_an_abort_tell_no_secret(tmp_path: Path) -> None:
         secrets = simulator.secrets
 
     assert "Fatal Python error: Aborted" in said
-    assert "imds.py" in said
+    assert "imds/client.py" in said
     assert [secret for secret in secrets if secret in said] == []
 
 

@@ -14,7 +14,8 @@ from typing import Iterator, Sequence
 
 import pytest
 
-from rolewatch.cli import build_parser, main
+from rolewatch.cli import main
+from rolewatch.cli.parser import build_parser
 from rolewatch.cli.run import Given
 from rolewatch.simulator.simulator import Simulator
 

@@ -55,7 +55,7 @@ def test_what_is_installed_is_compiled_and_goes_whole(system: System) -> None:
     compiled = system.do("ls /usr/lib/rolewatch/rolewatch/__pycache__")
     system.do("dpkg --remove rolewatch")
 
-    assert "watch.cpython-" in compiled
+    assert "settings.cpython-" in compiled
     assert "No such file" in system.run("ls /usr/lib/rolewatch").out
 
 

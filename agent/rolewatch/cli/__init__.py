@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import importlib
 import io
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import List, NoReturn, Optional, Sequence, TextIO
+from typing import List, Optional, Sequence, TextIO
 
 import rolewatch
 from rolewatch.errors import ConfigError, RolewatchError, UnavailableError
 from rolewatch.text import printable
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose mistakes end with EX_USAGE instead of 2, which means ``failed`` here."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and where help is, and exit."""
-        self.print_usage(sys.stderr)
-        self.exit(EX_USAGE, f"{self.prog}: {printable(message)}\n")
-
-
-def build_parser(only: Optional[str] = None) -> Parser:
-    """Return the parser of all commands, or with the arguments of the command *only*: each costs an import."""
-    parser = Parser(prog="rolewatch", description="Watch the credentials that an EC2 instance gets from its role.")
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for name, summary in COMMANDS.items():
-        if only in (None, name):
-            importlib.import_module(f"rolewatch.cli.{name}").add_parser(commands)
-        else:
-            commands.add_parser(name, help=summary)
-    return parser
-
 
 EX_USAGE = 64
 EX_UNAVAILABLE = 69
@@ -99,6 +74,8 @@ def _run(words: List[str]) -> int:
         from rolewatch.cli import run  # noqa: PLC0415 - only this command needs it
 
         return run.run(run.Given())
+
+    from rolewatch.cli.parser import build_parser  # noqa: PLC0415 - argparse is 0.4 MiB, and `run` does without
 
     parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
     arguments = parser.parse_args(words)
