@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from rolewatch import monitor
 from rolewatch.monitor.classify import Known, Verdict, classify
+from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.confirmation import DECIDED_BY
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import (
@@ -153,6 +154,7 @@ class Lookout:
         else:
             self.now = now
         memory, recognised = monitor.recognise(self.memory, seen, self.now)
+        memory = keep_time(memory, seen, self.now)
         known = monitor.known(memory, seen, self.settings, self.now)
         verdict = classify(seen, known, self.settings.limits, self.now)
         self.memory, events = monitor.advance(memory, seen, verdict, self.settings, self.now)

@@ -38,6 +38,7 @@ from looks import observations
 from rolewatch import monitor
 from rolewatch.faults import FAULTS, IMDS_FAULTS
 from rolewatch.monitor.classify import classify
+from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Absent, Answered, Identity, Moment, Observation, RoleListing, Tags
 from rolewatch.settings import ExpectSettings, LimitSettings, Settings
@@ -856,6 +857,7 @@ def test_a_single_look_reports_what_it_sees(seen: Observation) -> None:
     """`check` cannot debounce: every finding stands at once, and the state follows."""
     lookout = Lookout()
     memory, _ = monitor.recognise(Memory(), seen, moment())
+    memory = keep_time(memory, seen, moment())
     known = monitor.known(memory, seen, lookout.settings, moment())
     verdict = classify(seen, known, lookout.settings.limits, moment())
     snapshot = monitor.look(memory, seen, verdict, lookout.settings, moment())

@@ -10,12 +10,30 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
-from builders import DAY, HOUR, START, Lookout, Platform, answered, credentials, moment, simulate
+from builders import (
+    DAY,
+    HOUR,
+    INSTANCE_ID,
+    ROLE,
+    START,
+    Lookout,
+    Platform,
+    answered,
+    credentials,
+    detached,
+    moment,
+    simulate,
+    unanswered,
+)
 from promises import Area, promise
-from rolewatch.monitor.clock import CONFIRMED
+from rolewatch import monitor
+from rolewatch.monitor.classify import classify
+from rolewatch.monitor.clock import CONFIRMED, keep_time
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
-from rolewatch.observation import Answered, Observation
+from rolewatch.observation import Answered, Credentials, Identity, Moment, Observation
+from rolewatch.publish import Snapshot
+from rolewatch.settings import Settings
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import EventKind, Fault
 
@@ -51,18 +69,27 @@ def forged(date: datetime, at: float, *, document: Optional[datetime] = None) ->
 
 
 def kept(memory: Memory, directory: Path) -> Dict[str, Any]:
-    """Return what the state file keeps of *memory*."""
+    """Return what the state file keeps of *memory*; without the evidence of `clock_skew`, the last offset."""
     file = StateFile(directory)
     file.save(memory, moment())
     state: Dict[str, Any] = json.loads(file.path.read_text())
+    state["faults"].get(Fault.CLOCK_SKEW.value, {}).pop("evidence", None)
     return state
 
 
 def restarted(lookout: Lookout, directory: Path) -> Lookout:
     """Return the lookout of a daemon that is started on the state file of *lookout*."""
-    kept(lookout.memory, directory)
+    StateFile(directory).save(lookout.memory, moment())
     memory = StateFile(directory).load(boot_id=lookout.memory.boot_id)
     return Lookout(lookout.settings, memory=memory, now=lookout.now)
+
+
+def single(memory: Memory, seen: Observation, now: Moment) -> Snapshot:
+    """Return what `check` makes of *seen*, where a daemon left *memory* behind."""
+    settings = Settings()
+    memory = keep_time(memory, seen, now)
+    verdict = classify(seen, monitor.known(memory, seen, settings, now), settings.limits, now)
+    return monitor.look(memory, seen, verdict, settings, now)
 
 
 FORGED_DATES = pytest.mark.parametrize("date", FORGED.values(), ids=FORGED)
@@ -75,19 +102,99 @@ HOWEVER_WRONG = pytest.mark.parametrize("error", WRONG.values(), ids=WRONG)
 @FORGED_DATES
 @pytest.mark.parametrize("error", [0.0, -12 * 3600.0], ids=["local clock right", "local clock wrong"])
 def test_a_forged_poll_changes_nothing_that_is_kept(date: datetime, error: float, tmp_path: Path) -> None:
-    """Not the newest date, not the set that the next rotation is measured from, no interval, no fault's `since`."""
-    lookout = Lookout()
-    simulate(lookout, Platform().at, 0, 2.1 * 3600, clock_error=error)
-    before, offset = kept(lookout.memory, tmp_path), lookout.snapshot().clock_offset
-    lookout.see(forged(date, 2.1 * 3600), moment(2.1 * 3600, clock_error=error))
+    """Not the newest date, not the set that the next rotation is measured from, no interval, no fault.
 
+    Its credentials are judged by the believed clock, too: they are expired where their own dates say so.
+    """
+    lookout, at = Lookout(), 2.1 * 3600
+    simulate(lookout, Platform().at, 0, at, clock_error=error)
+    before, offset = kept(lookout.memory, tmp_path), lookout.snapshot().clock_offset
+    seen = forged(date, at)
+    lookout.see(seen, moment(at, clock_error=error))
+
+    faults = dict(before["faults"])
+    assert isinstance(seen.credentials, Credentials)
+    if seen.credentials.expiration is not None and seen.credentials.expiration <= moment(at).utc:
+        dates = {"last_updated": seen.credentials.last_updated, "expiration": seen.credentials.expiration}
+        evidence = {"role": ROLE, **{name: rfc3339(value) for name, value in dates.items() if value}}
+        faults[Fault.CREDENTIALS_EXPIRED.value] = {"since": rfc3339(moment(at).utc), "evidence": evidence}
     after = kept(lookout.memory, tmp_path)
-    assert {**after, "faults": before["faults"]} == before
+    after["faults"].pop(Fault.ROTATION_OVERDUE.value, None)
+    assert after == {**before, "faults": faults}
     assert lookout.snapshot().clock_offset == offset
-    # At once are raised only faults that follow from the dates of this one poll, and they are dated by the right clock.
-    assert {each["since"] for name, each in after["faults"].items() if name not in before["faults"]} <= {
-        rfc3339(moment(2.1 * 3600).utc)
-    }
+
+
+@FORGED_DATES
+@pytest.mark.parametrize("error", [0.0, -12 * 3600.0], ids=["local clock right", "local clock wrong"])
+def test_a_forged_date_judges_no_credentials(date: datetime, error: float, tmp_path: Path) -> None:
+    """The `Date` alone is broken: neither this poll nor the outage after it calls the credentials expired."""
+    lookout, at = Lookout(), 2.1 * 3600
+    simulate(lookout, Platform().at, 0, at, clock_error=error)
+    before, state = kept(lookout.memory, tmp_path), lookout.memory.state
+    lookout.see(replace(Platform().at(at), date=date), moment(at, clock_error=error))
+
+    assert kept(lookout.memory, tmp_path) == before
+    assert (lookout.memory.state, lookout.memory.usable) == (state, True)
+    simulate(lookout, lambda _: unanswered(), at + 30, at + 300, clock_error=error)
+    assert set(lookout.standing()) - {Fault.CLOCK_SKEW} == {Fault.IMDS_UNREACHABLE}
+    assert lookout.memory.usable is True
+
+
+@pytest.mark.parametrize("error", [0.0, -12 * 3600.0], ids=["local clock right", "local clock wrong"])
+def test_a_date_that_goes_back_once_hides_no_expiry(error: float) -> None:
+    """Three hours back, in a poll whose credentials have expired in truth."""
+    lookout, stuck, at = Lookout(), Platform(stuck=((0, 10 * 3600),)), 7 * 3600.0
+    simulate(lookout, stuck.at, 0, at, step=300, clock_error=error)
+    assert Fault.CREDENTIALS_EXPIRED in lookout.standing()
+    seen = replace(stuck.at(at), date=moment(at).utc - 3 * HOUR)
+    lookout.see(seen, moment(at, clock_error=error))
+
+    assert lookout.memory.faults[Fault.CREDENTIALS_EXPIRED].unseen == 0
+    assert lookout.memory.usable is False
+
+
+@pytest.mark.parametrize("error", [12 * 3600.0, -12 * 3600.0], ids=["ahead", "behind"])
+def test_an_answer_without_date_is_judged_by_the_believed_clock(error: float) -> None:
+    """A wrong local clock and one `Date` that cannot be read: no expiry is invented, and none is hidden."""
+    for platform, at, expired in ((Platform(), 2.1 * 3600, False), (Platform(stuck=((0, 10**5),)), 7 * 3600.0, True)):
+        lookout = Lookout()
+        simulate(lookout, platform.at, 0, at, step=300, clock_error=error)
+        lookout.see(replace(platform.at(at), date=None), moment(at, clock_error=error))
+
+        assert lookout.memory.usable is not expired
+        assert (Fault.CREDENTIALS_EXPIRED in lookout.standing()) is expired
+
+
+def test_a_first_date_that_was_never_confirmed_judges_no_answer_without_one() -> None:
+    """It was plausible and alone: whatever has no `Date` after it is judged by the local clock."""
+    lookout = Lookout()
+    lookout.see(replace(Platform().at(0), date=START + 8 * HOUR), moment())
+    simulate(lookout, lambda elapsed: replace(Platform().at(elapsed), date=None), 30, 120)
+
+    assert lookout.standing() == ()
+    assert lookout.memory.usable is True
+
+
+def test_a_forged_date_gives_no_boot_grace() -> None:
+    """The age of the instance is judged by the believed clock, too."""
+    pending = START - HOUR
+    lookout = Lookout()
+    lookout.see(answered(identity=Identity(INSTANCE_ID, pending_time=pending)), moment())
+    lookout.memory = replace(lookout.memory, credentials_seen=False)
+    lookout.see(detached(date=pending + timedelta(seconds=10)), moment(30))
+
+    assert Fault.INSTANCE_PROFILE_DETACHED in lookout.memory.faults
+
+
+def test_a_single_poll_is_not_judged_by_a_date_before_the_last_one_that_was_kept(tmp_path: Path) -> None:
+    """`check` and `diagnose` have the state file: a `Date` three hours before the set was last seen is wrong."""
+    lookout, stuck, at = Lookout(), Platform(stuck=((0, 10**5),)), 7 * 3600.0
+    simulate(lookout, stuck.at, 0, at, step=300)
+    memory = restarted(lookout, tmp_path).memory
+    snapshot = single(memory, replace(stuck.at(at), date=moment(at).utc - 3 * HOUR), moment(at))
+
+    assert Fault.CREDENTIALS_EXPIRED in {each.fault for each in snapshot.faults}
+    assert snapshot.usable is False
 
 
 @promise(

@@ -12,6 +12,7 @@ from rolewatch.errors import StateFileError
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
 from rolewatch.monitor.classify import Verdict, classify
+from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.loop import clock
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
@@ -76,5 +77,6 @@ def look(client: Client, settings: Settings) -> Once:
     seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
     now = clock()
     memory, _ = monitor.recognise(memory, seen, now)
+    memory = keep_time(memory, seen, now)
     verdict = classify(seen, monitor.known(memory, seen, settings, now), settings.limits, now)
     return Once(seen, verdict, monitor.look(memory, seen, verdict, settings, now))

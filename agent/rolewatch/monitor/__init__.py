@@ -9,7 +9,7 @@ from typing import List, Optional, Tuple
 from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.monitor import rotation
 from rolewatch.monitor.classify import Confirmed, Known, Verdict, allowed_age
-from rolewatch.monitor.clock import keep_time
+from rolewatch.monitor.clock import judging_time
 from rolewatch.monitor.confirmation import AHEAD, Confirmation
 from rolewatch.monitor.debounce import count_denial, settle_state, watch
 from rolewatch.monitor.events import change_events, common_fields, fault_events, poll_events, state_events
@@ -25,10 +25,9 @@ from rolewatch.vocabulary import EventKind, Fault, Level, State, Told
 def advance(
     memory: Memory, seen: Observation, verdict: Verdict, settings: Settings, now: Moment
 ) -> Tuple[Memory, Tuple[Event, ...]]:
-    """Return what is remembered after one poll, and what happened in it."""
+    """Return what is remembered after one poll, and what happened in it. *memory* has noted `seen.date`."""
     before = memory
-    memory = keep_time(replace(memory, polls=memory.polls + 1), seen.date, verdict.clock_offset, now)
-    memory = attach(memory, seen)
+    memory = attach(replace(memory, polls=memory.polls + 1), seen)
     memory = count_failure(memory, verdict, now, calm=settings.limits.reminder)
     memory = serve(memory, seen, verdict, now)
     memory = replace(memory, faults=watch(memory, verdict, now))
@@ -91,6 +90,7 @@ def _of_this_process(memory: Memory) -> Memory:
         clock_offset=memory.clock_offset,
         imds_date=memory.imds_date,
         imds_date_at=memory.imds_date_at,
+        imds_date_confirmed=memory.imds_date_confirmed,
         doubted=memory.doubted,
         doubted_at=memory.doubted_at,
         doubts=memory.doubts,
@@ -100,15 +100,20 @@ def _of_this_process(memory: Memory) -> Memory:
 def known(
     memory: Memory, seen: Observation, settings: Settings, now: Moment, confirmation: Optional[Confirmation] = None
 ) -> Known:
-    """Return what a judgement of *seen* needs of *memory*, and of the last *confirmation*."""
+    """Return what a judgement of *seen* needs of *memory*, and of the last *confirmation*.
+
+    *memory* has noted the `Date` of *seen*: see `keep_time`.
+    """
+    time = judging_time(memory, seen, now)
     role, profile = expected(memory, settings.expect)
     return Known(
         expected_role=role,
         expected_instance_profile=profile,
         rotation_interval=rotation.learned(memory.intervals),
-        grace=not memory.credentials_seen and _age(memory, seen, now) < settings.limits.boot_grace,
+        grace=not memory.credentials_seen and _age(memory, time, now) < settings.limits.boot_grace,
         profile_name=memory.attached.instance_profile or memory.settled.instance_profile,
         confirmed=_confirmed(memory, confirmation, settings.confirm, now),
+        time=time,
     )
 
 
@@ -158,14 +163,14 @@ def _lately_asked(memory: Memory, now: Moment) -> bool:
     return memory.asked_at is not None and now.uptime - memory.asked_at < RETRY_INTERVAL
 
 
-def _age(memory: Memory, seen: Observation, now: Moment) -> float:
+def _age(memory: Memory, time: datetime, now: Moment) -> float:
     """Return how many seconds ago the instance was launched or started.
 
-    By `pendingTime` of the identity document and IMDS's clock; by the uptime where the document is not there or makes
+    By `pendingTime` of the identity document and *time*, see `judging_time`; by the uptime where the document is not there or makes
     no sense. A reboot does not change `pendingTime`, and does not take the credentials away either.
     """
     pending = memory.identity.pending_time if memory.identity else None
-    age = ((seen.date or now.utc) - pending).total_seconds() if pending else -1.0
+    age = (time - pending).total_seconds() if pending else -1.0
     return age if age >= 0 else now.uptime
 
 

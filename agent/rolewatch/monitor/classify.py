@@ -82,12 +82,14 @@ class Known:
     """The instance profile's name as last told: an error document does not repeat it."""
     confirmed: Optional[Confirmed] = None
     """What a confirmation through the AWS API says; None where there is none, or it is too old to be believed."""
+    time: Optional[datetime] = None
+    """The time by which ages and expiries are judged: see `monitor.clock`. None: `Date`, or else the local clock."""
 
 
 def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment) -> Verdict:
     """Return every fault that holds in *seen*, the ones on which it is silent, and whether there are credentials.
 
-    Total over `Observation`. Ages and expiries are judged by the local clock corrected with IMDS's `Date`.
+    Total over `Observation`. Ages and expiries are judged by `Known.time`, the offset of the clocks by this `Date`.
     """
     offset = None if seen.date is None else (now.utc - seen.date).total_seconds()
     verdict = _Judgement(clock_offset=offset)
@@ -98,10 +100,9 @@ def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment
         verdict.silence(faults_read_from())
         verdict.silence(IMDS_FAULTS[IMDS_FAULTS.index(fault) + 1 :])
     else:
-        corrected = now.utc if seen.date is None else seen.date
         _judge_reading(verdict, seen, known)
         _judge_profile(verdict, seen, known)
-        _judge_credentials(verdict, seen, known, corrected)
+        _judge_credentials(verdict, seen, known, known.time or seen.date or now.utc)
         _judge_expectations(verdict, seen, known)
     if known.confirmed is not None:
         verdict.silence(known.confirmed.untold)

@@ -2,7 +2,7 @@
 
 Neither clock is trusted blindly. The local one may be wrong (1970 at boot, hours off by a time zone); a `Date` may be
 forged. What is remembered and saved (`since` of a fault, the newest set, intervals) is dated by `memory.true_time`, and
-only a believed `Date` moves that. A `Date` is believed if
+only a believed `Date` moves that. Expiries and ages are judged by it, too: see `judging_time`. A `Date` is believed if
 
 1. it agrees with the local clock, or with the last believed `Date` and the uptime since: two clocks say the same; or
 2. no `Date` was believed since this process began, and it is plausible: not before a time that is known to have passed,
@@ -21,7 +21,7 @@ from typing import Dict, Optional
 
 from rolewatch.faults import FAULTS
 from rolewatch.monitor.memory import Memory, Watched, true_time
-from rolewatch.observation import Moment
+from rolewatch.observation import Moment, Observation
 from rolewatch.vocabulary import Fault
 
 AGREE = timedelta(minutes=5)
@@ -34,30 +34,60 @@ CONFIRMED = FAULTS[Fault.CLOCK_SKEW].debounce
 """Polls in a row that make a contradicting `Date` the believed one."""
 
 
-def keep_time(memory: Memory, date: Optional[datetime], offset: Optional[float], now: Moment) -> Memory:
-    """Return *memory* with IMDS's clock noted, if *date* (`Date` of this poll, None without one) is believed.
+def keep_time(memory: Memory, seen: Observation, now: Moment) -> Memory:
+    """Return *memory* with IMDS's clock noted, if the `Date` of *seen* is believed.
 
-    *offset* is the local clock minus *date*, in seconds. A *date* that is not believed only counts as a doubt.
+    Called before `classify`, which judges by what this believes. A `Date` that is not believed only counts as a doubt.
     """
+    date = seen.date
     if date is None:
         return memory
     repeated = _follows(date, memory.doubted, memory.doubted_at, now)
     doubts = memory.doubts + 1 if repeated else 1
-    if not _is_believed(memory, date, now) and doubts < CONFIRMED:
+    confirmed = _is_confirmed(memory, date, now) or doubts >= CONFIRMED
+    if not confirmed and not _is_plausible_first(memory, date, now):
         return replace(memory, doubts=doubts, doubted=date, doubted_at=now.uptime)
     was_doubted = memory.doubts > 0
-    memory = replace(memory, imds_date=date, imds_date_at=now.uptime, clock_offset=offset, doubts=0, doubted=None)
+    offset = (now.utc - date).total_seconds()
+    memory = replace(
+        memory,
+        imds_date=date,
+        imds_date_at=now.uptime,
+        imds_date_confirmed=confirmed,
+        clock_offset=offset,
+        doubts=0,
+        doubted=None,
+    )
     return replace(memory, faults=_dated_anew(memory, now)) if was_doubted else memory
 
 
-def _is_believed(memory: Memory, date: datetime, now: Moment) -> bool:
-    """Return whether *date* is believed at once: rules 1 and 2 of the module."""
-    if abs(date - now.utc) <= AGREE or _follows(date, memory.imds_date, memory.imds_date_at, now):
-        return True
-    if memory.imds_date is not None:
-        return False
-    passed = max(RELEASED, memory.served.seen) if memory.served else RELEASED
-    return passed - date <= AGREE and (date - now.utc <= FAR or passed - now.utc > AGREE)
+def judging_time(memory: Memory, seen: Observation, now: Moment) -> datetime:
+    """Return the time by which ages and expiries in *seen* are judged. *memory* has noted the `Date` of *seen*.
+
+    That is the believed time, whatever this one `Date` says. Where no `Date` was believed yet, the `Date` of *seen*,
+    unless it is before a time that is known to have passed. Without a `Date`, an unconfirmed belief does not count.
+    """
+    if seen.date is None:
+        return true_time(memory, now) if memory.imds_date_confirmed else now.utc
+    if memory.imds_date is not None or _passed(memory) - seen.date > AGREE:
+        return true_time(memory, now)
+    return seen.date
+
+
+def _is_confirmed(memory: Memory, date: datetime, now: Moment) -> bool:
+    """Return whether a second clock says what *date* says: rule 1 of the module."""
+    return abs(date - now.utc) <= AGREE or _follows(date, memory.imds_date, memory.imds_date_at, now)
+
+
+def _is_plausible_first(memory: Memory, date: datetime, now: Moment) -> bool:
+    """Return whether *date* would be the first that is believed, and is plausible: rule 2 of the module."""
+    passed = _passed(memory)
+    return memory.imds_date is None and passed - date <= AGREE and (date - now.utc <= FAR or passed - now.utc > AGREE)
+
+
+def _passed(memory: Memory) -> datetime:
+    """Return a time that is known to have passed."""
+    return max(RELEASED, memory.served.seen) if memory.served else RELEASED
 
 
 def _follows(date: datetime, earlier: Optional[datetime], at: float, now: Moment) -> bool:

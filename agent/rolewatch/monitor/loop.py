@@ -16,6 +16,7 @@ from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
 from rolewatch.monitor.classify import classify
+from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.confirmation import Confirmation, ConfirmationFile, ask
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Answered, Moment, Tags
@@ -191,6 +192,7 @@ class Watch:
         if isinstance(seen, Answered) and (questions.identity or questions.tags):
             memory = replace(memory, asked_at=now.uptime)
         memory, recognised = monitor.recognise(memory, seen, now)
+        memory = keep_time(memory, seen, now)
         confirmation = self._confirmation(now)
         verdict = classify(seen, monitor.known(memory, seen, settings, now, confirmation), settings.limits, now)
         memory = replace(memory, confirmed_at=confirmation.at if confirmation else None)

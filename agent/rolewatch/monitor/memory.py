@@ -90,6 +90,8 @@ class Memory:
     imds_date: Optional[datetime] = None
     """The last believed `Date` of IMDS, received at the uptime `imds_date_at`: see `track.clock`."""
     imds_date_at: float = 0.0
+    imds_date_confirmed: bool = False
+    """Whether a second clock agreed with `imds_date`: the local one, or an earlier `Date` and the uptime since."""
     doubted: Optional[datetime] = None
     """The `Date` of the last poll, received at the uptime `doubted_at`, if it is not believed."""
     doubted_at: float = 0.0
