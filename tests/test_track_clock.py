@@ -222,6 +222,30 @@ def test_a_forged_poll_does_not_stop_the_counting(date: datetime, restart: str, 
 
 
 @FORGED_DATES
+def test_answers_without_a_date_end_a_doubt(date: datetime) -> None:
+    """One forged poll, and no `Date` at all after it: the next five rotations count five."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 2.1 * 3600)
+    lookout.see(forged(date, 2.1 * 3600), moment(2.1 * 3600))
+    counted = lookout.snapshot().rotations
+    simulate(lookout, lambda elapsed: replace(Platform().at(elapsed), date=None), 2.1 * 3600 + 30, 7.5 * 3600)
+
+    assert lookout.snapshot().rotations - counted == 5
+    assert set(lookout.memory.intervals) == {3600.0}
+
+
+def test_silence_does_not_end_a_doubt() -> None:
+    """Three polls in a row with the same new clock are three, with polls that got no answer between them."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 600)
+    for at in (600, 660, 720):
+        lookout.see(forged(START + 400 * DAY + timedelta(seconds=at), at), moment(at))
+        lookout.see(unanswered(), moment(at + 30))
+
+    assert lookout.memory.imds_date == START + 400 * DAY + timedelta(seconds=720)
+
+
+@FORGED_DATES
 def test_a_forged_poll_in_a_rotation_costs_that_one_at_most(date: datetime) -> None:
     """In the place of the last look at a set, or of the first at its successor."""
     for at in (3570, 3600):

@@ -166,8 +166,8 @@ def _lately_asked(memory: Memory, now: Moment) -> bool:
 def _age(memory: Memory, time: datetime, now: Moment) -> float:
     """Return how many seconds ago the instance was launched or started.
 
-    By `pendingTime` of the identity document and *time*, see `judging_time`; by the uptime where the document is not there or makes
-    no sense. A reboot does not change `pendingTime`, and does not take the credentials away either.
+    By `pendingTime` of the identity document and *time* (see `judging_time`); by the uptime where the document is not
+    there or makes no sense. A reboot does not change `pendingTime`, and does not take the credentials away either.
     """
     pending = memory.identity.pending_time if memory.identity else None
     age = (time - pending).total_seconds() if pending else -1.0

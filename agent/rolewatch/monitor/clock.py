@@ -21,7 +21,7 @@ from typing import Dict, Optional
 
 from rolewatch.faults import FAULTS
 from rolewatch.monitor.memory import Memory, Watched, true_time
-from rolewatch.observation import Moment, Observation
+from rolewatch.observation import Moment, Observation, Unanswered
 from rolewatch.vocabulary import Fault
 
 AGREE = timedelta(minutes=5)
@@ -40,8 +40,8 @@ def keep_time(memory: Memory, seen: Observation, now: Moment) -> Memory:
     Called before `classify`, which judges by what this believes. A `Date` that is not believed only counts as a doubt.
     """
     date = seen.date
-    if date is None:
-        return memory
+    if date is None:  # an answer ends the row of doubted dates; a poll without any leaves it
+        return memory if isinstance(seen, Unanswered) else replace(memory, doubts=0, doubted=None)
     repeated = _follows(date, memory.doubted, memory.doubted_at, now)
     doubts = memory.doubts + 1 if repeated else 1
     confirmed = _is_confirmed(memory, date, now) or doubts >= CONFIRMED
