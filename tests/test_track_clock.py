@@ -283,6 +283,29 @@ def test_a_fault_that_is_first_seen_in_a_forged_poll_has_the_right_since() -> No
     ]
 
 
+def test_a_fault_that_is_not_raised_yet_is_dated_anew_when_the_clock_moves() -> None:
+    """The first `Date` is forged and believed, without a doubt; the fault is raised once IMDS's own clock is back."""
+    lookout, failed = Lookout(), credentials(code="Failed")
+    lookout.see(answered(credentials=failed, date=START + 8 * HOUR), moment())
+    lookout.see(answered(credentials=failed, date=moment(30).utc), moment(30))
+
+    assert [(each.fault, each.since) for each in lookout.snapshot().faults] == [(Fault.CREDENTIALS_ERROR, START)]
+
+
+def test_a_fault_that_is_raised_keeps_its_since() -> None:
+    """The journal has told it, and `rolewatch history` finds the end of a fault by its `since`."""
+    lookout, failed = Lookout(), credentials(code="Failed")
+    for at in (0, 30):
+        lookout.see(answered(credentials=failed, date=moment(at).utc + 8 * HOUR), moment(at))
+    for at in (60, 90, 120):
+        lookout.see(replace(Platform().at(at)), moment(at))
+
+    fault = Fault.CREDENTIALS_ERROR
+    (raised,), (cleared,) = (lookout.events(k, fault) for k in (EventKind.FAULT_RAISED, EventKind.FAULT_CLEARED))
+    assert raised.fields["since"] == cleared.fields["since"]
+    assert cleared.fields["duration_seconds"] == 90
+
+
 @pytest.mark.parametrize("error", [0.0, 12 * 3600.0], ids=["local clock right", "local clock wrong"])
 def test_forging_that_lasts_does_no_harm_once_it_is_over(error: float, tmp_path: Path) -> None:
     """A clock that goes on for hours in 9998 is believed. When IMDS's own is back, all counts again in three polls."""

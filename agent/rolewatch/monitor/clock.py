@@ -47,7 +47,7 @@ def keep_time(memory: Memory, seen: Observation, now: Moment) -> Memory:
     confirmed = _is_confirmed(memory, date, now) or doubts >= CONFIRMED
     if not confirmed and not _is_plausible_first(memory, date, now):
         return replace(memory, doubts=doubts, doubted=date, doubted_at=now.uptime)
-    was_doubted = memory.doubts > 0
+    was = true_time(memory, now)
     offset = (now.utc - date).total_seconds()
     memory = replace(
         memory,
@@ -58,7 +58,7 @@ def keep_time(memory: Memory, seen: Observation, now: Moment) -> Memory:
         doubts=0,
         doubted=None,
     )
-    return replace(memory, faults=_dated_anew(memory, now)) if was_doubted else memory
+    return replace(memory, faults=_dated_anew(memory, now)) if abs(date - was) > AGREE else memory
 
 
 def judging_time(memory: Memory, seen: Observation, now: Moment) -> datetime:
@@ -96,7 +96,10 @@ def _follows(date: datetime, earlier: Optional[datetime], at: float, now: Moment
 
 
 def _dated_anew(memory: Memory, now: Moment) -> Dict[Fault, Watched]:
-    """Return the faults. The believed clock now dates those that were first seen in doubt and are not raised yet."""
+    """Return the faults; the clock that is believed now dates those that are not raised yet.
+
+    One that is raised keeps its `since`: the journal has told it, and finds the end of the fault by it.
+    """
     faults = dict(memory.faults)
     for fault, watched in memory.faults.items():
         if watched.since_uptime is None or watched.active:
