@@ -194,13 +194,13 @@ class History:
         self._dated = False
         self._early = 0
         self._overdue = False
-        self._known_as = ""
+        self._known_as, self._rival = "", ""
         self._start(Memory(boot_id=self.instance.boot_id))
 
     def _start(self, memory: Memory) -> None:
         self._file = StateFile(self.directory)
         self._lookout = Lookout(self._settings, memory=memory)
-        self._dated = False
+        self._dated, self._rival = False, ""
 
     def restart(self) -> None:
         """Start the daemon again, on its state file: what was only suspected is forgotten."""
@@ -243,10 +243,13 @@ class History:
         instance, lookout = self.instance, self._lookout
         seen = instance.look()
         if isinstance(seen, Answered) and self._known_as != instance.instance_id:
-            if self._known_as:  # what another instance left is dropped; what this process saw is this one's
-                self._usable_seen, self._dated = False, False
-                self._forget(kept=set(self._streak) - self._found)
-            self._known_as = instance.instance_id
+            if self._known_as and self._rival != instance.instance_id:  # it is asked again
+                self._rival = instance.instance_id
+            else:
+                if self._known_as:  # what another instance left is dropped; what this process saw is this one's
+                    self._usable_seen = False
+                    self._forget(kept=set(self._streak) - self._found)
+                self._known_as = instance.instance_id
         self._dated = self._dated or seen.date is not None
         self._count(seen)
         lookout.told.clear()

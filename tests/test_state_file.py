@@ -194,7 +194,7 @@ def test_another_boot_keeps_what_it_learned_and_forgets_what_stood(tmp_path: Pat
 def test_a_memory_of_another_instance_is_dropped_when_that_is_known(tmp_path: Path) -> None:
     """An image with a state file in it: an event, and nothing of it stays but the boot."""
     lookout = Lookout(memory=saved(tmp_path).load(boot_id=BOOT))
-    lookout.see(answered(identity=Identity("i-0fedcba9876543210"), info=info(name="app")))
+    lookout.see_each(*[answered(identity=Identity("i-0fedcba9876543210"), info=info(name="app"))] * 2)
 
     assert len(lookout.events(EventKind.STATE_FILE_IGNORED)) == 1
     assert (lookout.memory.intervals, lookout.standing()) == ((), ())

@@ -474,20 +474,96 @@ def test_a_memory_of_another_instance_is_dropped_with_an_event() -> None:
     """An image that was made of a running instance: its role, cadence and faults are not ours."""
     kept = replace(healthy_lookout().memory, intervals=(600.0, 600.0), tags_at=0.0)
     lookout = Lookout(memory=kept)
-    lookout.see(answered(identity=Identity("i-0fedcba9876543210"), listing=RoleListing("app-server")))
+    other = answered(
+        identity=Identity("i-0fedcba9876543210"),
+        listing=RoleListing("app-server"),
+        credentials=credentials(role="app-server", serial=9),
+    )
+    lookout.see(other)
+    assert lookout.memory.instance_id == INSTANCE_ID
+    lookout.see(other)
 
     (event,) = lookout.events(EventKind.STATE_FILE_IGNORED)
     assert event.fields["problem"] == "another instance"
     assert lookout.memory.instance_id == "i-0fedcba9876543210"
     assert lookout.memory.intervals == ()
     assert not lookout.events(EventKind.ROLE_CHANGED)
+    assert not lookout.events(EventKind.CREDENTIALS_ROTATED)
+
+
+FORGED = Identity("i-0fedcba9876543210")
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [answered(identity=Identity(INSTANCE_ID))],
+        [answered()],
+        [BLIND, answered(identity=Identity(INSTANCE_ID))],
+        [answered(identity=Identity("i-0fedcba9876543211"))],
+    ],
+    ids=["the right one", "no answer", "silence, then the right one", "another one again"],
+)
+def test_one_forged_identity_document_changes_nothing(after: List[Observation]) -> None:
+    """The memory stays, no event says otherwise, and the next rotation is learned from."""
+    lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=(600.0, 600.0)))
+    lookout.see(answered(identity=FORGED))
+    assert monitor.identity_due(lookout.memory, ExpectSettings(), lookout.now)
+    lookout.see_each(*after)
+
+    assert lookout.memory.instance_id == INSTANCE_ID
+    assert lookout.memory.intervals == (600.0, 600.0)
+    assert lookout.memory.rival is None
+    assert not lookout.events(EventKind.STATE_FILE_IGNORED)
+    assert lookout.snapshot().identity != FORGED
+
+
+def test_nothing_is_learned_while_the_instance_is_in_doubt() -> None:
+    """A rotation that the memory of another instance would see is none."""
+    lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=(600.0, 600.0)))
+    lookout.see(answered(identity=FORGED, credentials=credentials(updated=START, serial=9)))
+
+    assert not lookout.events(EventKind.CREDENTIALS_ROTATED)
+    assert lookout.snapshot().last_updated == START
+
+
+def test_the_first_identity_is_checked_again_within_about_an_hour() -> None:
+    """A forged first one is put right by the next two answers."""
+    lookout = Lookout(memory=Memory(boot_id="boot"))
+    lookout.see(answered(identity=FORGED))
+    assert not monitor.identity_due(lookout.memory, ExpectSettings(), moment(3600))
+    assert monitor.identity_due(lookout.memory, ExpectSettings(), moment(3660))
+    lookout.see_each(*[answered(identity=Identity(INSTANCE_ID))] * 2)
+
+    assert lookout.memory.instance_id == INSTANCE_ID
+    assert lookout.snapshot().identity == Identity(INSTANCE_ID)
+
+
+def test_tags_and_the_repeated_identity_are_not_asked_for_in_the_same_poll() -> None:
+    """So that no minute has more than ten requests."""
+    wanted = ExpectSettings(role_tag="ExpectedRole")
+    memory = Memory(identity=Identity(INSTANCE_ID), identity_at=0.0, tags_at=0.0, asked_at=0.0)
+
+    assert monitor.tags_due(memory, wanted, moment())
+    assert not monitor.identity_due(memory, wanted, moment())
+    assert not monitor.tags_due(replace(memory, rival=FORGED.instance_id), wanted, moment())
+
+
+def test_a_single_poll_drops_the_memory_of_another_instance_at_once() -> None:
+    """`check` cannot ask again, and saves nothing."""
+    memory, _ = monitor.recognise(
+        Memory(instance_id=INSTANCE_ID, intervals=(600.0, 600.0)), answered(identity=FORGED), moment(), at_once=True
+    )
+
+    assert (memory.identity, memory.intervals) == (FORGED, ())
 
 
 def test_what_this_process_raised_stays_when_the_memory_is_dropped() -> None:
     """IMDS was dark when an image was started: its fault is this instance's, and it is told when it is over."""
     lookout = Lookout(memory=Memory(boot_id="boot", instance_id="i-0fedcba9876543210"))
     auditor = Auditor()
-    for look in (BLIND, BLIND, BLIND, answered(identity=Identity(INSTANCE_ID)), answered()):
+    found = answered(identity=Identity(INSTANCE_ID))
+    for look in (BLIND, BLIND, BLIND, found, found):
         lookout.told.clear()
         snapshot = lookout.see(look)
         auditor.take(snapshot, [event for _, event in lookout.told], lookout.memory)
@@ -546,12 +622,14 @@ def test_what_was_not_told_is_asked_for_again_in_two_minutes() -> None:
     wanted = ExpectSettings(role_tag="ExpectedRole")
     asked = Memory(asked_at=moment().uptime)
 
-    assert monitor.identity_due(Memory(), moment())
-    assert not monitor.identity_due(asked, moment(119))
+    assert monitor.identity_due(Memory(), wanted, moment())
+    assert not monitor.identity_due(asked, wanted, moment(119))
     assert not monitor.tags_due(asked, wanted, moment(119))
-    assert monitor.identity_due(asked, moment(120))
+    assert monitor.identity_due(asked, wanted, moment(120))
     assert monitor.tags_due(asked, wanted, moment(120))
-    assert not monitor.identity_due(replace(asked, identity=Identity(INSTANCE_ID)), moment(3600))
+    told, _ = monitor.recognise(asked, answered(identity=Identity(INSTANCE_ID)), moment())
+    assert not monitor.identity_due(told, ExpectSettings(), moment(3599))
+    assert monitor.identity_due(told, ExpectSettings(), moment(3600))
 
 
 # Changes of role and profile

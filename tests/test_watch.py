@@ -142,11 +142,13 @@ def test_an_imds_that_vanishes_and_comes_back_ends_nothing(stage: Stage) -> None
 
 
 def test_the_memory_of_another_instance_is_dropped_with_an_event(stage: Stage) -> None:
-    """It is told in the first report."""
-    stage.run_script(stage.watch(memory=Memory(instance_id="i-0000000000000000f", boot_id="boot")), [Wake.STOP])
+    """It is told in the second report: the identity is asked for twice."""
+    watch = stage.watch(memory=Memory(instance_id="i-0000000000000000f", boot_id="boot"))
+    stage.run_script(watch, [Wake.POLL, Wake.POLL, Wake.STOP])
 
-    (report,) = stage.recorder.reports
-    assert report.events[0].kind is EventKind.STATE_FILE_IGNORED
+    assert [report.snapshot.identity is None for report in stage.recorder.reports] == [True, False, False]
+    assert stage.recorder.reports[1].events[0].kind is EventKind.STATE_FILE_IGNORED
+    assert asked(stage.imds, "dynamic/instance-identity/document") == 2
 
 
 def test_the_duration_of_a_poll_is_measured(stage: Stage) -> None:

@@ -76,7 +76,7 @@ def look(client: Client, settings: Settings) -> Once:
     tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
     seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
     now = clock()
-    memory, _ = monitor.recognise(memory, seen, now)
+    memory, _ = monitor.recognise(memory, seen, now, at_once=True)
     memory = keep_time(memory, seen, now)
     verdict = classify(seen, monitor.known(memory, seen, settings, now), settings.limits, now)
     return Once(seen, verdict, monitor.look(memory, seen, verdict, settings, now))

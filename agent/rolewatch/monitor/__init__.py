@@ -15,7 +15,7 @@ from rolewatch.monitor.debounce import count_denial, settle_state, watch
 from rolewatch.monitor.events import change_events, common_fields, fault_events, poll_events, state_events
 from rolewatch.monitor.memory import Memory, Served, Watched
 from rolewatch.monitor.rotation import attach, count_failure, serve
-from rolewatch.observation import Answered, Moment, Observation
+from rolewatch.observation import Answered, Identity, Moment, Observation
 from rolewatch.publish import ActiveFault, Event, Snapshot
 from rolewatch.settings import ConfirmSettings, ExpectSettings, Settings
 from rolewatch.text import rfc3339
@@ -46,34 +46,48 @@ def advance(
 
 TAGS_INTERVAL = 600.0
 """Seconds between two readings of the instance's tags: they seldom change, and each costs a request."""
+IDENTITY_INTERVAL = 3600.0
+"""Seconds between two readings of the identity document, so that a forged one does not stand until a restart."""
 RETRY_INTERVAL = 120.0
 """Seconds before identity or tags are asked for again where IMDS did not tell them: asked at every poll, they would
 make up to seven requests of four."""
 
 
-def recognise(memory: Memory, seen: Observation, now: Moment) -> Tuple[Memory, Tuple[Event, ...]]:
+def recognise(
+    memory: Memory, seen: Observation, now: Moment, *, at_once: bool = False
+) -> Tuple[Memory, Tuple[Event, ...]]:
     """Return *memory* with what *seen* says about the instance itself.
 
-    A memory of another instance (an image made of a running one) is dropped, and an event says so.
+    A memory of another instance (an image made of a running one) is dropped, and an event says so: when two answers in
+    a row name the same other instance, or *at_once* for a poll that cannot be repeated.
     """
     if not isinstance(seen, Answered):
         return memory, ()
     events: List[Event] = []
+    rival, memory = memory.rival, replace(memory, rival=None)
     if seen.identity is not None:
-        if memory.instance_id not in (None, seen.identity.instance_id):
-            events.append(
-                Event(
-                    EventKind.STATE_FILE_IGNORED,
-                    Level.WARNING,
-                    f"What was remembered belongs to another instance ({memory.instance_id}); it is ignored.",
-                    fields={"instance_id": seen.identity.instance_id, "problem": "another instance"},
-                )
-            )
-            memory = _of_this_process(memory)
-        memory = replace(memory, identity=seen.identity, instance_id=seen.identity.instance_id)
+        contradicts = memory.instance_id not in (None, seen.identity.instance_id)
+        memory = replace(memory, identity_at=now.uptime)
+        if contradicts and not at_once and rival != seen.identity.instance_id:
+            # Asked for again in the next poll. A third id in a row is as little believed, and does not hurry.
+            memory = replace(memory, rival=None if rival else seen.identity.instance_id)
+        else:
+            if contradicts:
+                events, memory = [_other_instance(memory, seen.identity)], _of_this_process(memory)
+            identity = seen.identity
+            memory = replace(memory, identity=identity, identity_at=now.uptime, instance_id=identity.instance_id)
     if seen.tags is not None:
         memory = replace(memory, tags=seen.tags, tags_at=now.uptime)
     return memory, tuple(events)
+
+
+def _other_instance(memory: Memory, identity: Identity) -> Event:
+    return Event(
+        EventKind.STATE_FILE_IGNORED,
+        Level.WARNING,
+        f"What was remembered belongs to another instance ({memory.instance_id}); it is ignored.",
+        fields={"instance_id": identity.instance_id, "problem": "another instance"},
+    )
 
 
 def _of_this_process(memory: Memory) -> Memory:
@@ -147,14 +161,24 @@ def expected(memory: Memory, expect: ExpectSettings) -> Tuple[Tuple[str, ...], T
     return role, profile
 
 
-def identity_due(memory: Memory, now: Moment) -> bool:
-    """Return whether the instance identity document should be asked for in this poll: until it was told once."""
-    return memory.identity is None and not _lately_asked(memory, now)
+def identity_due(memory: Memory, expect: ExpectSettings, now: Moment) -> bool:
+    """Return whether the instance identity document should be asked for in this poll.
+
+    Until it was read once, about hourly from then on, and in the next poll where it contradicts what is remembered.
+    An hourly one waits for a poll that does not ask for the tags.
+    """
+    if memory.rival is not None:
+        return True
+    if _lately_asked(memory, now):
+        return False
+    if memory.identity is None or memory.identity_at is None:
+        return True
+    return now.uptime - memory.identity_at >= IDENTITY_INTERVAL and not tags_due(memory, expect, now)
 
 
 def tags_due(memory: Memory, expect: ExpectSettings, now: Moment) -> bool:
     """Return whether the instance's tags should be asked for in this poll."""
-    if not (expect.role_tag or expect.instance_profile_tag) or _lately_asked(memory, now):
+    if not (expect.role_tag or expect.instance_profile_tag) or memory.rival or _lately_asked(memory, now):
         return False
     return memory.tags_at is None or now.uptime - memory.tags_at >= TAGS_INTERVAL
 

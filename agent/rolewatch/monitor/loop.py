@@ -183,7 +183,7 @@ class Watch:
         settings, client = self.setup.settings, self.setup.client
         begun = self.clock()
         questions = Questions(
-            identity=monitor.identity_due(self.memory, begun),
+            identity=monitor.identity_due(self.memory, settings.expect, begun),
             tags=monitor.tags_due(self.memory, settings.expect, begun),
         )
         seen = observe(client, settings.expect, questions)

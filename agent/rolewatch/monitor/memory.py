@@ -72,6 +72,10 @@ class Memory:
     """Whether usable credentials were seen since boot."""
 
     identity: Optional[Identity] = None
+    identity_at: Optional[float] = None
+    """Uptime at which the identity document was read last."""
+    rival: Optional[str] = None
+    """The instance id of the last identity document, where it contradicts `instance_id` and was read once."""
     tags: Tags = field(default_factory=Tags)
     state: State = State.STARTING
     state_since: Optional[datetime] = None

@@ -117,7 +117,7 @@ def serve(memory: Memory, seen: Observation, verdict: Verdict, now: Moment) -> M
     new = Served(document.role, document.fingerprint, document.last_updated, document.expiration, time)
     credentials_seen = memory.credentials_seen or verdict.credentials is Told.USABLE
     memory = replace(memory, misdated=new, current=True, credentials_seen=credentials_seen)
-    if memory.doubts or _is_later(new.last_updated, time):
+    if memory.doubts or memory.rival or _is_later(new.last_updated, time):
         return memory
     old, newest = memory.served, memory.newest
     # A date that was believed and turns out to be of the future would hide every rotation until then.
