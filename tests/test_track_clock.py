@@ -27,15 +27,16 @@ from builders import (
 )
 from promises import Area, promise
 from rolewatch import monitor
+from rolewatch.http.page import now as now_of
 from rolewatch.monitor.classify import classify
 from rolewatch.monitor.clock import CONFIRMED, keep_time
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
 from rolewatch.observation import Answered, Credentials, Identity, Moment, Observation
 from rolewatch.publish import Snapshot
-from rolewatch.settings import Settings
+from rolewatch.settings import LimitSettings, Settings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, Fault
+from rolewatch.vocabulary import EventKind, Fault, State
 
 YEAR = 365 * 86400.0
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -389,6 +390,38 @@ def test_a_local_clock_that_is_far_behind_needs_three_polls_to_be_found_wrong() 
         learned.append(lookout.memory.newest is not None)
 
     assert learned == [False, False, True]
+
+
+def test_a_step_of_the_local_clock_while_imds_is_silent_moves_no_time_that_is_shown() -> None:
+    """The page counts down by the believed clock, and says since when the state is `unknown` by it."""
+    lookout = Lookout()
+    simulate(lookout, Platform().at, 0, 600)
+    simulate(lookout, lambda _: unanswered(), 600, 900, clock_error=10 * 3600)
+
+    snapshot = lookout.snapshot()
+    assert snapshot.time == moment(870).utc
+    assert (snapshot.state, snapshot.state_since) == (State.UNKNOWN, moment(660).utc)
+    assert snapshot.last_success == moment(570).utc
+    assert now_of(snapshot, 5.0) == moment(875).utc
+
+
+def test_what_a_wrong_local_clock_dated_is_dated_anew_by_the_believed_one() -> None:
+    """The state, and the last poll that yielded credentials: the first polls are in doubt."""
+    lookout = Lookout(Settings(limits=LimitSettings(clock_skew=100 * 86400)), memory=Memory())
+    simulate(lookout, Platform().at, 0, 60, clock_error=-40 * 86400)
+    lookout.see(unanswered(date=moment(60).utc), moment(60, clock_error=-40 * 86400))
+
+    snapshot = lookout.snapshot()
+    assert (snapshot.state_since, snapshot.last_success) == (START, moment(30).utc)
+    assert snapshot.time == moment(60).utc
+
+
+def test_a_single_poll_shows_the_time_that_it_is_judged_by() -> None:
+    """`check` counts down by the clock that decided whether the credentials have expired."""
+    far = START + 40 * DAY
+    snapshot = single(Memory(), answered(date=far, credentials=credentials(updated=far)), moment())
+
+    assert (snapshot.time, snapshot.usable) == (far, True)
 
 
 def test_dates_that_contradict_each_other_are_never_believed() -> None:

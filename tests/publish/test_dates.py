@@ -59,6 +59,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         last_updated=last_updated,
         rotation_interval=draw(INTERVALS),
         overdue=draw(OPTIONAL),
+        time=imds,
         clock_offset=None if imds is None else (local - imds).total_seconds(),
         last_success=draw(OPTIONAL),
     )

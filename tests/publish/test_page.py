@@ -190,7 +190,8 @@ def test_times_are_by_the_clock_of_imds() -> None:
     told = words(
         tree(
             looked_at(
-                replace(OK, moment=replace(OK.moment, utc=NOON + timedelta(hours=1)), clock_offset=3600.0), Recent()
+                replace(OK, moment=replace(OK.moment, utc=NOON + timedelta(hours=1)), time=NOON, clock_offset=3600.0),
+                Recent(),
             )
         )
     )

@@ -107,7 +107,7 @@ def nagios(snapshot: Snapshot) -> str:
         told += f", role {printable(snapshot.role)}"
     if snapshot.expiration is None:
         return told
-    left = round((snapshot.expiration - snapshot.moment.utc).total_seconds() + (snapshot.clock_offset or 0))
+    left = round((snapshot.expiration - (snapshot.time or snapshot.moment.utc)).total_seconds())
     when = f"expire in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
     return f"{told}, credentials {when} | expires_in={left}s"
 
@@ -134,7 +134,7 @@ def _table(snapshot: Snapshot) -> Iterator[List[str]]:
     yield ["instance profile", (snapshot.instance_profile or "not told") + profile_id]
     if snapshot.expected_instance_profile:
         yield ["expected profile", ", ".join(snapshot.expected_instance_profile)]
-    now = snapshot.moment.utc.timestamp() - (snapshot.clock_offset or 0)
+    now = (snapshot.time or snapshot.moment.utc).timestamp()
     if snapshot.expiration:
         left = snapshot.expiration.timestamp() - now
         how = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"

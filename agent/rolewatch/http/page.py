@@ -50,8 +50,7 @@ class Recent:
 
     def after(self, report: Report) -> Recent:
         """Return this with the events of *report*; itself where there are none, as in most polls."""
-        snapshot, recent = report.snapshot, self
-        at = by_imds(snapshot, snapshot.moment.utc)
+        recent, at = self, now(report.snapshot, 0.0)
         for event in report.events:
             if event.kind not in REPEATED:
                 recent = recent._with(event, at)
@@ -101,13 +100,7 @@ NOISE = 2.0
 
 def now(snapshot: Snapshot, age: float) -> datetime:
     """Return the time, *age* seconds after the poll of *snapshot*, by IMDS's clock where that is known."""
-    return shift(by_imds(snapshot, snapshot.moment.utc), age)
-
-
-def by_imds(snapshot: Snapshot, local: datetime) -> datetime:
-    """Return what IMDS's clock said when that of this host said *local*."""
-    offset = snapshot.clock_offset or 0.0
-    return local if abs(offset) < NOISE else shift(local, -offset)
+    return shift(snapshot.time or snapshot.moment.utc, age)
 
 
 def words(value: object) -> str:
@@ -350,14 +343,14 @@ def _refreshing(view: View) -> str:
 
 def _since(view: View, snapshot: Snapshot) -> str:
     here = now(snapshot, view.age)
-    since = by_imds(snapshot, snapshot.state_since)
+    since = snapshot.state_since
     told = f"Since {clock(since, here)}, for {messages.duration((here - since).total_seconds())} now."
     ends = snapshot.expiration
     if ends is not None and snapshot.usable:
         told += f" The credentials {'expire' if ends > here else 'expired'} {ago(ends, here)}."
     told += f" Polled {messages.duration(view.age)} ago."
     if snapshot.state is State.UNKNOWN and snapshot.last_success:
-        last = by_imds(snapshot, snapshot.last_success)
+        last = snapshot.last_success
         told += f" What follows is what IMDS told last, at {clock(last, here)}, {ago(last, here)}."
     return f"<p>{told}</p>\n"
 

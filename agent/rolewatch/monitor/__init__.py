@@ -13,7 +13,7 @@ from rolewatch.monitor.clock import judging_time
 from rolewatch.monitor.confirmation import AHEAD, Confirmation
 from rolewatch.monitor.debounce import count_denial, settle_state, watch
 from rolewatch.monitor.events import change_events, common_fields, fault_events, poll_events, state_events
-from rolewatch.monitor.memory import Memory, Served, Watched
+from rolewatch.monitor.memory import Memory, Served, Watched, true_time
 from rolewatch.monitor.rotation import attach, count_failure, serve
 from rolewatch.observation import Answered, Identity, Moment, Observation
 from rolewatch.publish import ActiveFault, Event, Snapshot
@@ -97,6 +97,7 @@ def _of_this_process(memory: Memory) -> Memory:
         faults={fault: watched for fault, watched in memory.faults.items() if watched.since_uptime is not None},
         state=memory.state,
         state_since=memory.state_since,
+        state_since_uptime=memory.state_since_uptime,
         usable=memory.usable,
         denied=memory.denied,
         polls=memory.polls,
@@ -205,7 +206,8 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
     return Snapshot(
         moment=now,
         state=memory.state,
-        state_since=memory.state_since or now.utc,
+        state_since=memory.state_since or true_time(memory, now),
+        time=true_time(memory, now),
         faults=tuple(
             ActiveFault(fault, memory.faults[fault].since, memory.faults[fault].evidence)
             for fault in Fault
@@ -256,8 +258,9 @@ def look_state(verdict: Verdict) -> State:
 
 def look(memory: Memory, seen: Observation, verdict: Verdict, settings: Settings, now: Moment) -> Snapshot:
     """Return the snapshot of a single look: every finding counts at once."""
+    time = judging_time(memory, seen, now)
     memory = serve(attach(memory, seen), seen, verdict, now)
     usable = {Told.USABLE: True, Told.UNUSABLE: False}.get(verdict.credentials)
     memory = replace(memory, polls=1, clock_offset=verdict.clock_offset, usable=usable, state=look_state(verdict))
-    seen_now = {finding.fault: Watched(now.utc, finding.evidence, active=True) for finding in verdict.findings}
-    return snapshot_of(replace(memory, faults=seen_now), settings, now)
+    seen_now = {finding.fault: Watched(time, finding.evidence, active=True) for finding in verdict.findings}
+    return replace(snapshot_of(replace(memory, faults=seen_now), settings, now), state_since=time, time=time)

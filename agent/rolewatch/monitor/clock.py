@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Dict, Optional
+from typing import Optional
 
 from rolewatch.faults import FAULTS
-from rolewatch.monitor.memory import Memory, Watched, true_time
+from rolewatch.monitor.memory import Memory, true_time
 from rolewatch.observation import Moment, Observation, Unanswered
 from rolewatch.vocabulary import Fault
 
@@ -58,7 +58,7 @@ def keep_time(memory: Memory, seen: Observation, now: Moment) -> Memory:
         doubts=0,
         doubted=None,
     )
-    return replace(memory, faults=_dated_anew(memory, now)) if abs(date - was) > AGREE else memory
+    return _dated_anew(memory, now) if abs(date - was) > AGREE else memory
 
 
 def judging_time(memory: Memory, seen: Observation, now: Moment) -> datetime:
@@ -95,16 +95,25 @@ def _follows(date: datetime, earlier: Optional[datetime], at: float, now: Moment
     return earlier is not None and abs((date - earlier) - timedelta(seconds=now.uptime - at)) <= AGREE
 
 
-def _dated_anew(memory: Memory, now: Moment) -> Dict[Fault, Watched]:
-    """Return the faults; the clock that is believed now dates those that are not raised yet.
+def _dated_anew(memory: Memory, now: Moment) -> Memory:
+    """Return *memory* with what this process dated, dated by the clock that is believed now.
 
-    One that is raised keeps its `since`: the journal has told it, and finds the end of the fault by it.
+    A fault that is raised keeps its `since`: the journal has told it, and finds the end of the fault by it.
     """
+
+    def at(uptime: float) -> datetime:
+        return true_time(memory, Moment(now.utc, uptime))
+
     faults = dict(memory.faults)
     for fault, watched in memory.faults.items():
         if watched.since_uptime is None or watched.active:
             continue
-        since = true_time(memory, Moment(now.utc, watched.since_uptime))
+        since = at(watched.since_uptime)
         if abs(since - watched.since) > AGREE:
             faults[fault] = replace(watched, since=since)
-    return faults
+    return replace(
+        memory,
+        faults=faults,
+        state_since=memory.state_since and at(memory.state_since_uptime),
+        last_success=memory.last_success and at(memory.last_success_uptime),
+    )

@@ -68,8 +68,9 @@ def settle_state(memory: Memory, verdict: Verdict, now: Moment) -> Memory:
         state = State.DEGRADED if active else State.OK
     if told is Told.UNTOLD and usable and _outlived(memory, now):
         usable = False
-    since = memory.state_since if state is memory.state and memory.state_since else now.utc
-    return replace(memory, usable=usable, state=state, state_since=since)
+    if state is not memory.state or memory.state_since is None:
+        memory = replace(memory, state_since=true_time(memory, now), state_since_uptime=now.uptime)
+    return replace(memory, usable=usable, state=state)
 
 
 def _is_confirmed(memory: Memory, active: Sequence[Fault]) -> bool:

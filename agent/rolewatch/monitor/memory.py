@@ -79,6 +79,8 @@ class Memory:
     tags: Tags = field(default_factory=Tags)
     state: State = State.STARTING
     state_since: Optional[datetime] = None
+    """See `true_time`; `state_since_uptime` is the same as uptime."""
+    state_since_uptime: float = 0.0
     usable: Optional[bool] = None
     denied: int = 0
     """Looks in a row that said that there are no usable credentials."""
@@ -105,6 +107,8 @@ class Memory:
     failures: Mapping[FailureLabel, int] = field(default_factory=dict)
     rotations: int = 0
     last_success: Optional[datetime] = None
+    """See `true_time`; `last_success_uptime` is the same as uptime."""
+    last_success_uptime: float = 0.0
     failed_polls: int = 0
     """Failed polls since the last calm hour, to thin out `poll_failed`."""
     failed_at: Optional[float] = None

@@ -107,13 +107,12 @@ def serve(memory: Memory, seen: Observation, verdict: Verdict, now: Moment) -> M
     """Note the set of credentials served, and learn from a rotation."""
     if not isinstance(seen, Answered):
         return memory
-    document = seen.credentials
+    document, time = seen.credentials, true_time(memory, now)
     if isinstance(document, Credentials):
-        memory = replace(memory, last_success=now.utc)
+        memory = replace(memory, last_success=time, last_success_uptime=now.uptime)
     if not isinstance(document, Credentials) or not _is_complete(document):
         # Told that there are none: IMDS has withdrawn the set, and nothing may count it down any more.
         return replace(memory, current=memory.current and verdict.credentials is Told.UNTOLD)
-    time = true_time(memory, now)
     new = Served(document.role, document.fingerprint, document.last_updated, document.expiration, time)
     credentials_seen = memory.credentials_seen or verdict.credentials is Told.USABLE
     memory = replace(memory, misdated=new, current=True, credentials_seen=credentials_seen)

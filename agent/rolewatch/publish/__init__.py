@@ -33,6 +33,7 @@ class Snapshot:
     moment: Moment
     state: State
     state_since: datetime
+    """When the state became this one, by the same clock as `time`."""
     faults: Tuple[ActiveFault, ...]
     usable: Optional[bool]
     """Whether the last credentials told are well-formed and unexpired; None where nothing was told yet."""
@@ -49,6 +50,8 @@ class Snapshot:
     """The learned cadence in seconds; None while too few rotations were seen."""
     overdue: Optional[datetime] = None
     """From when on a successor of that set is overdue; None where its dates are not known."""
+    time: Optional[datetime] = None
+    """The time of this poll by the believed clock: what counts down to `expiration`. None: that of `moment`."""
     clock_offset: Optional[float] = None
     identity: Optional[Identity] = None
     polls: int = 0
@@ -58,7 +61,7 @@ class Snapshot:
     rotations: int = 0
     """Changes of the credential set since the daemon started."""
     last_success: Optional[datetime] = None
-    """When the last poll that yielded a credentials document ended."""
+    """When the last poll that yielded a credentials document ended, by the same clock as `time`."""
     poll_duration: float = 0.0
     """Wall seconds of the last poll."""
     poll_interval: float = 0.0
