@@ -129,6 +129,7 @@ def known(
         profile_name=memory.attached.instance_profile or memory.settled.instance_profile,
         confirmed=_confirmed(memory, confirmation, settings.confirm, now),
         time=time,
+        doubted=seen.date if memory.doubts and memory.imds_date is not None else None,
     )
 
 

@@ -84,6 +84,9 @@ class Known:
     """What a confirmation through the AWS API says; None where there is none, or it is too old to be believed."""
     time: Optional[datetime] = None
     """The time by which ages and expiries are judged: see `monitor.clock`. None: `Date`, or else the local clock."""
+    doubted: Optional[datetime] = None
+    """The `Date` of this poll, if it is not believed: where it judges the credentials otherwise than `time` does, the
+    poll decides nothing. None: it is believed, or there is no belief to hold it against."""
 
 
 def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment) -> Verdict:
@@ -255,6 +258,9 @@ def _judge_document(verdict: _Judgement, document: Credentials, known: Known, no
         return
     if document.expiration is None:  # cannot be: it would be among the missing
         return
+    if known.doubted is not None and _by_dates(document, known, now) != _by_dates(document, known, known.doubted):
+        verdict.silence({Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE})
+        return
     verdict.told = Told.USABLE if now < document.expiration else Told.UNUSABLE
     if verdict.told is Told.UNUSABLE:
         verdict.hold(Fault.CREDENTIALS_EXPIRED, facts)
@@ -266,6 +272,16 @@ def _judge_document(verdict: _Judgement, document: Credentials, known: Known, no
             life=document.expiration - document.last_updated,
             interval=known.rotation_interval,
         )
+
+
+def _by_dates(document: Credentials, known: Known, now: datetime) -> Tuple[bool, bool]:
+    """Return whether *document* has expired as of *now*, and whether a successor is overdue."""
+    expiration, last_updated = document.expiration, document.last_updated
+    if expiration is None:
+        return False, False
+    if last_updated is None:
+        return now >= expiration, False
+    return now >= expiration, now - last_updated > allowed_age(expiration - last_updated, known.rotation_interval)
 
 
 def allowed_age(life: timedelta, interval: Optional[float]) -> timedelta:
