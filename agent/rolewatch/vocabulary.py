@@ -212,6 +212,7 @@ class EventKind(str, Enum):
     ROLE_CHANGED = "role_changed"
     CREDENTIALS_ROTATED = "credentials_rotated"
     POLL_FAILED = "poll_failed"
+    CONFIG_WARNING = "config_warning"
     CONFIG_RELOADED = "config_reloaded"
     CONFIG_REJECTED = "config_rejected"
     STATE_FILE_IGNORED = "state_file_ignored"

@@ -68,6 +68,14 @@ EVENTS: Mapping[EventKind, Tuple[str, str]] = {
             "rolewatch_poll_failures_total counts them all."
         ),
     ),
+    EventKind.CONFIG_WARNING: (
+        "rolewatch has started with a setting that is probably a mistake",
+        (
+            "@ROLEWATCH_PROBLEM@\n"
+            "The daemon runs. The setting is ignored, or has an effect that is probably not intended.\n"
+            "List all warnings: rolewatch config check"
+        ),
+    ),
     EventKind.CONFIG_RELOADED: (
         "rolewatch has read its settings anew",
         "The new settings are in force. Nothing has to be done.\nSee them: rolewatch config show",

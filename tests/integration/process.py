@@ -118,6 +118,28 @@ def free_port() -> int:
             return port
 
 
+@contextlib.contextmanager
+def full_pipe() -> Iterator[int]:
+    """Yield the write end of a pipe that has no room, and that nobody reads. A write to it waits."""
+    reader, writer = os.pipe()
+    try:
+        fill(writer)
+        yield writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def fill(writer: int) -> None:
+    """Write to the pipe *writer* until it has no room."""
+    os.set_blocking(writer, False)
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * size)
+    os.set_blocking(writer, True)
+
+
 class Imds(Protocol):
     """Whatever answers as IMDS: the simulator, or a scripted server."""
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from harness import DatagramSocket, get
-from process import Process, config, daemon, environment, free_port
+from process import LIMIT, Process, config, daemon, environment, free_port, full_pipe
 
+from e2e.processes import until
 from promises import Area, promise
 from rolewatch.monitor.loop import MIN_GAP
 from rolewatch.simulator.simulator import Simulator
@@ -276,6 +277,45 @@ def test_a_reload_puts_the_allowed_hosts_in_force(simulator: Simulator, tmp_path
     assert "restart" not in str(told["message"])
     assert (refused, allowed, kept, refused_again) == (421, 200, 200, 421)
     assert "allowed_hosts in [metrics]" in why
+
+
+def test_a_warning_at_the_start_is_an_event(simulator: Simulator, tmp_path: Path) -> None:
+    """The daemon logs in one form only, so a warning comes as an entry."""
+    environ = {"ROLEWATCH_PORT": "tcp://10.0.0.1:80"}
+    with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:
+        entry = process.wait_for("config_warning", level="warning")
+        process.wait_for("started")
+
+    assert "ROLEWATCH_PORT" in str(entry["message"])
+    assert entry["problem"] == entry["message"]
+    assert process.other == []
+
+
+def test_a_warning_at_the_start_waits_for_no_reader(simulator: Simulator, tmp_path: Path) -> None:
+    """With standard error a full pipe, the daemon starts, serves its page and ends at SIGTERM."""
+    port = free_port()
+    words = ["run", "--config", str(config(tmp_path, simulator)), "--listen", f"127.0.0.1:{port}"]
+    with full_pipe() as full, subprocess.Popen(
+        [sys.executable, "-m", "rolewatch", *words],
+        env=environment(ROLEWATCH_PORT="tcp://10.0.0.1:80"),
+        stdin=subprocess.DEVNULL,
+        stderr=full,
+    ) as popen:
+        try:
+            until(lambda: answers(port), "the page", patience=LIMIT)
+            popen.terminate()
+
+            assert popen.wait(LIMIT) == 0
+        finally:
+            popen.kill()
+
+
+def answers(port: int) -> bool:
+    """Return whether the daemon at *port* says that it is ready: it has polled."""
+    try:
+        return get(f"http://127.0.0.1:{port}/-/ready")[0] == 200
+    except OSError:
+        return False
 
 
 def test_a_warning_at_a_reload_is_an_event_and_blocks_nothing(simulator: Simulator, tmp_path: Path) -> None:

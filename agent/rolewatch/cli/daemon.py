@@ -75,6 +75,8 @@ class Daemon:
     journal_socket: str = JOURNAL_SOCKET
     extra_publishers: Sequence[Publisher] = ()
     min_gap: float = MIN_GAP
+    warnings: Sequence[str] = ()
+    """About `settings`. `run` publishes each as an event, and never waits for standard error."""
 
     def run(self, pause: Pause, *, ready: Callable[[Endpoint], None] = _nothing) -> None:
         """Watch until *pause* says to stop. *ready* is called when the endpoint answers, before the first poll.
@@ -90,6 +92,8 @@ class Daemon:
             now=lambda: self.clock().utc,
             socket_path=self.journal_socket,
         )
+        for warning in self.warnings:  # before anything below can fail: a warning may say why
+            journal.tell(_warning(warning))
         systemd = Systemd(self.environ)
         health = Health(journal, loaded=self.clock().utc)
         metrics = Metrics(version=version, health=health, role_info=settings.metrics.role_info)
@@ -184,6 +188,10 @@ class Daemon:
             return self._setup(settings), _reloaded(self.settings, settings, warnings)
 
         return reload
+
+
+def _warning(warning: str) -> Event:
+    return Event(EventKind.CONFIG_WARNING, Level.WARNING, warning, fields={"problem": warning})
 
 
 def _rejected(error: RolewatchError) -> Event:

@@ -54,9 +54,7 @@ def run(arguments: Given) -> int:
         return loaded.settings, [*loaded.warnings, *(text for _, text in doubts)]
 
     settings, warnings = load()
-    for warning in warnings:
-        print(f"rolewatch: {warning}", file=sys.stderr)
-    Daemon(settings, load, os.environ).run(signals.pause)
+    Daemon(settings, load, os.environ, warnings=warnings).run(signals.pause)
     return 0
 
 

@@ -27,6 +27,7 @@ MESSAGE_IDS: Mapping[EventKind, str] = {
     EventKind.ROLE_CHANGED: "4e1635545cba4f3e95a1d51f8979f589",
     EventKind.CREDENTIALS_ROTATED: "54a2ade6c601463fbcbb2ca000e00696",
     EventKind.POLL_FAILED: "b6d35be1cd3c4ae6ac70ff044f6c4390",
+    EventKind.CONFIG_WARNING: "1a7f7835e7094087b99df4794e561212",
     EventKind.CONFIG_RELOADED: "972c4d202ab94fc889c65fd12e0a2e9f",
     EventKind.CONFIG_REJECTED: "dc1bfa0b050a40e4a63889fe45dcf5ab",
     EventKind.STATE_FILE_IGNORED: "a6ac91f4470e499498e0e29cd6bf604c",
