@@ -12,7 +12,7 @@ from typing import Iterator, Optional
 
 import pytest
 from harness import get
-from process import LIMIT, environment, stop_and_continue
+from process import LIMIT, environment, free_port, full_pipe, stop_and_continue
 
 from e2e.processes import until
 from publish.snapshots import OK
@@ -114,7 +114,30 @@ def test_without_a_reader_it_goes_on_until_a_signal_ends_it(number: signal.Signa
         assert process.wait(LIMIT) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_reader_that_stops_reading_does_not_keep_it_alive(number: signal.Signals) -> None:
+    """Titles and summary without room are dropped."""
+    port = free_port()
+    command = [sys.executable, "-m", "rolewatch", "demo", "--listen", f"127.0.0.1:{port}"]
+    with (
+        full_pipe() as full,
+        subprocess.Popen(
+            command, env=environment(), stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.DEVNULL
+        ) as process,
+    ):
+        try:
+            until(lambda: has_fault(port), "an active fault: by then a title was due", patience=LIMIT)
+            process.send_signal(number)
+
+            assert process.wait(LIMIT) == 0
+        finally:
+            process.kill()
+
+
 def has_fault(port: int) -> bool:
     """Return whether the demo at *port* reports a fault."""
-    page = get(f"http://127.0.0.1:{port}/metrics")[1]
+    try:
+        page = get(f"http://127.0.0.1:{port}/metrics")[1]
+    except OSError:  # it does not listen yet
+        return False
     return re.search(r"^rolewatch_fault_active\{.*\} 1\.0$", page, flags=re.MULTILINE) is not None

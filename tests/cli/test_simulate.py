@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
 import pytest
-from process import LIMIT, environment, free_port, stop_and_continue
+from process import LIMIT, environment, free_port, full_pipe, stop_and_continue
 
 from e2e.processes import until
 from promises import Area, promise
@@ -162,6 +162,30 @@ def test_it_goes_on_when_nobody_reads() -> None:
         process.send_signal(signal.SIGTERM)
 
         assert (statuses, process.wait(10)) == ([200] * 3, 0)
+
+
+def test_a_reader_that_stops_reading_stops_no_simulator() -> None:
+    """`| less` may read one page and wait: requests are answered, lines without room are dropped, SIGTERM ends it."""
+    port = free_port()
+    command = [sys.executable, "-m", "rolewatch", "simulate", "--listen", f"127.0.0.1:{port}", "--control", "none"]
+    with full_pipe() as full, subprocess.Popen(command, stdout=full, env=environment()) as process:
+        try:
+            client = Client(f"http://127.0.0.1:{port}")
+            until(lambda: renewed(client), "an answer", patience=LIMIT)
+            statuses = [client.renew().status for _ in range(3)]
+            process.terminate()
+
+            assert (statuses, process.wait(LIMIT)) == ([200] * 3, 0)
+        finally:
+            process.kill()
+
+
+def renewed(client: Client) -> bool:
+    """Return whether *client* got a token."""
+    try:
+        return client.renew().status == 200
+    except OSError:
+        return False
 
 
 def test_output_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:

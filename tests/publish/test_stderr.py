@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pty
 import select
@@ -78,6 +79,13 @@ def test_nobody_is_waited_for(kind: str) -> None:
     assert [line.split()[0] for line in lines] == [*map(str, range(taken)), "again"]
 
 
+def test_a_character_that_the_encoding_does_not_have_is_escaped() -> None:
+    """A line is never lost for its characters."""
+    with pair("pipe") as (reader, descriptor):
+        assert LineWriter(descriptor, "ascii").write("── ok")
+        assert read(reader) == "\\u2500\\u2500 ok\n"
+
+
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 def test_a_line_that_fits_only_in_part_is_ended_before_the_next(kind: str) -> None:
     """It counts as taken; the rest of it follows when there is room, and no other line gets in between."""
@@ -114,10 +122,13 @@ def test_a_closed_descriptor_is_no_reason_to_raise() -> None:
 def test_a_descriptor_that_cannot_be_written_is_no_reason_to_raise() -> None:
     """Poll finds room in it, and the write fails."""
     descriptor = os.open(os.devnull, os.O_RDONLY)
-    taken = LineWriter(descriptor).write("It happened.")
+    writer = LineWriter(descriptor)
+    taken = writer.write("It happened.")
     os.close(descriptor)
 
     assert not taken
+    assert writer.error is not None
+    assert writer.error.errno == errno.EBADF
 
 
 def test_a_file_takes_everything(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 from enum import Enum
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Tuple
 
 from rolewatch.publish.journal_entry import Entry
 
@@ -114,9 +114,12 @@ _PIECE = select.PIPE_BUF
 class LineWriter:
     """Writes whole lines to a descriptor, as far as they fit just now."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Write to *descriptor*, which stays open."""
+    def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
+        """Write to *descriptor*, which stays open. A character that *encoding* does not have is escaped."""
+        self.error: Optional[OSError] = None
+        """Why the last `write` or `flush` failed; None where it did not, or there was no room."""
         self._descriptor = descriptor
+        self._encoding = encoding
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
         self._rest = b""
@@ -129,7 +132,7 @@ class LineWriter:
         """
         if not self.flush():
             return False
-        whole = line.encode("utf-8", "backslashreplace") + b"\n"
+        whole = f"{line}\n".encode(self._encoding, "backslashreplace")
         self._rest = whole
         if self.flush() or self._rest != whole:
             return True
@@ -138,10 +141,14 @@ class LineWriter:
 
     def flush(self) -> bool:
         """Write what is left of a line that was taken in part; return whether nothing is left."""
+        self.error = None
         try:
             while self._rest and self._has_room():
                 self._rest = self._rest[os.write(self._descriptor, self._rest[:_PIECE]) :]
-        except OSError:
+        except BlockingIOError:  # somebody made the open file non-blocking
+            return False
+        except OSError as error:
+            self.error = error
             return False
         return not self._rest
 
