@@ -244,6 +244,23 @@ def test_only_commands_print() -> None:
     assert wrong == []
 
 
+def test_one_module_writes_to_standard_error() -> None:
+    """A write to standard error may wait for its reader or fail. `output.complain` does neither."""
+    wrong = [
+        where(path, node)
+        for path in modules()
+        if path != PACKAGE / "cli" / "output.py"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and any(
+            ast.unparse(part).startswith("sys.stderr")
+            for part in (node.func, *node.args, *(keyword.value for keyword in node.keywords))
+        )
+    ]
+
+    assert wrong == []
+
+
 def test_nobody_opens_files_but_the_module_that_cannot_be_held_up() -> None:
     """A FIFO, a link or a device in the place of a file is the business of one module."""
     openers = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 import pytest
+from process import LIMIT, environment, full_pipe
 
 from rolewatch.cli import main
 from rolewatch.cli.parser import build_parser
@@ -109,6 +111,34 @@ def test_a_closed_output_changes_no_verdict(simulator: Simulator) -> None:
     done = shell('"$@" >&-', "check", "--endpoint", simulator.endpoint)
 
     assert (done.returncode, done.stderr) == (2, "")
+
+
+def test_a_warning_that_cannot_be_written_changes_no_verdict(simulator: Simulator) -> None:
+    """A full disk or a closed standard error costs the warning, and neither the verdict nor the document."""
+    for redirect in ("2>/dev/full", "2>&-"):
+        done = shell(f'"$@" {redirect}', "check", "--json", "--endpoint", simulator.endpoint, ROLEWATCH_PORT="x")
+
+        assert (done.returncode, json.loads(done.stdout)["state"]) == (2, "failed"), redirect
+
+
+@pytest.mark.parametrize("words", [["check", "--config", "/nowhere"], ["check", "--nope"], ["explain", "nope"]])
+def test_a_full_pipe_at_standard_error_is_not_waited_for(words: Sequence[str]) -> None:
+    """An error that nobody reads ends with the status of the error. `run` has blocked its signals by then."""
+    statuses = []
+    for command in (words, ["run", *words[1:]]) if words[0] == "check" else (words,):
+        with full_pipe() as full:
+            popen = subprocess.Popen([sys.executable, "-m", "rolewatch", *command], env=environment(), stderr=full)
+            try:
+                statuses.append(popen.wait(LIMIT))
+            finally:
+                popen.kill()
+
+    assert set(statuses) <= {64, 78}
+
+
+def test_wrong_usage_ends_with_64_where_standard_error_is_full() -> None:
+    """Never 1, 2 or 3, and not 74: the output is fine."""
+    assert shell('"$@" 2>/dev/full', "check", "--nope").returncode == 64
 
 
 def test_an_interrupt_is_no_traceback(simulator: Simulator) -> None:

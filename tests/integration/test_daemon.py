@@ -295,12 +295,15 @@ def test_a_warning_at_the_start_waits_for_no_reader(simulator: Simulator, tmp_pa
     """With standard error a full pipe, the daemon starts, serves its page and ends at SIGTERM."""
     port = free_port()
     words = ["run", "--config", str(config(tmp_path, simulator)), "--listen", f"127.0.0.1:{port}"]
-    with full_pipe() as full, subprocess.Popen(
-        [sys.executable, "-m", "rolewatch", *words],
-        env=environment(ROLEWATCH_PORT="tcp://10.0.0.1:80"),
-        stdin=subprocess.DEVNULL,
-        stderr=full,
-    ) as popen:
+    with (
+        full_pipe() as full,
+        subprocess.Popen(
+            [sys.executable, "-m", "rolewatch", *words],
+            env=environment(ROLEWATCH_PORT="tcp://10.0.0.1:80"),
+            stdin=subprocess.DEVNULL,
+            stderr=full,
+        ) as popen,
+    ):
         try:
             until(lambda: answers(port), "the page", patience=LIMIT)
             popen.terminate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence, TextIO
 
 import rolewatch
+from rolewatch.cli import output
 from rolewatch.errors import ConfigError, RolewatchError, UnavailableError
 from rolewatch.text import printable
 
@@ -41,7 +41,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
     Of an interrupt it is 130, where the output cannot be written 74 (EX_IOERR): neither looks like a verdict.
     """
-    sys.stdout = sys.stdout or _nowhere()  # closed by who started us
+    # Closed by the process that started this one.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a locale without our characters is no reason to fail
@@ -50,7 +52,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         sys.stdout.flush()
     except RolewatchError as error:
         for problem in getattr(error, "problems", (error,)):
-            _complain(problem)
+            output.complain(problem)
         return exit_status(error)
     except KeyboardInterrupt:
         return EX_INTERRUPTED
@@ -58,7 +60,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         # Nobody is left to read it (`| head`), or it cannot be written: Python would complain once more at exit.
         sys.stdout = _nowhere()
         if not isinstance(error, BrokenPipeError):
-            _complain(f"the output cannot be written: {error.strerror}")
+            output.complain(f"the output cannot be written: {error.strerror}")
         return EX_IOERR
     return status
 
@@ -87,11 +89,6 @@ def _run(words: List[str]) -> int:
 
 def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
-
-
-def _complain(problem: object) -> None:
-    with contextlib.suppress(OSError):
-        print(f"rolewatch: {printable(str(problem))}", file=sys.stderr)
 
 
 def exit_status(error: RolewatchError) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, List
 
 import rolewatch
 from rolewatch import config
-from rolewatch.cli import options, poll_once
+from rolewatch.cli import options, output, poll_once
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
 from rolewatch.publish import Snapshot
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Look, print or write, and return the exit status of the state."""
     loaded = options.load(arguments)
     for warning in loaded.warnings:
-        print(f"rolewatch: {warning}", file=sys.stderr)
+        output.complain(warning)
     if arguments.textfile and arguments.textfile.suffix != ".prom":
         raise UsageError(f"--textfile {arguments.textfile}: node_exporter reads files that end in .prom only")
     snapshot = look(loaded.settings)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, List
 
 from rolewatch import config
+from rolewatch.cli import output
 from rolewatch.config import sources
 from rolewatch.config.keys import KEYS
 from rolewatch.config.toml_document import as_toml, value_of, written
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it, and return the exit status. Raise `ConfigError` where the settings cannot be used."""
     loaded = config.load(arguments.config, environ=os.environ, flags={})
     for warning in loaded.warnings:
-        print(f"rolewatch: {warning}", file=sys.stderr)
+        output.complain(warning)
     print(arguments.act(loaded, arguments.format))
     return 0
 
@@ -75,7 +75,7 @@ def _check_certificate(loaded: config.Loaded) -> None:
     try:
         tls.make_context(settings)
         for setting, doubt in tls.find_warnings(settings, datetime.now(timezone.utc)):
-            print(f"rolewatch: {printable(f'{loaded.origins[setting]}: {doubt}')}", file=sys.stderr)
+            output.complain(f"{loaded.origins[setting]}: {doubt}")
     except tls.UnusableFileError as error:
         raise ConfigError(f"{loaded.origins[error.setting]}: {error}") from None
 

@@ -23,7 +23,7 @@ from rolewatch.aws.checks import Status
 from rolewatch.aws.client import Api
 from rolewatch.aws.diagnose import Diagnosis, Root, collect, credential_overrides, diagnose, document, host
 from rolewatch.aws.diagnose.collect import Context, Look, Pause
-from rolewatch.cli import options, poll_once, render
+from rolewatch.cli import options, output, poll_once, render
 from rolewatch.cli.check import COLOURS, HEADLINE
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
         _refuse_unless_replaceable(arguments.output)
     loaded = options.load(arguments)
     for warning in loaded.warnings:
-        print(f"rolewatch: {warning}", file=sys.stderr)
+        output.complain(warning)
     diagnosis = diagnose(_gather(arguments, loaded.settings, pause))
     told = document(diagnosis, polled=clock().utc, version=rolewatch.__version__)
     if arguments.output:

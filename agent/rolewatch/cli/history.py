@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from rolewatch.cli import journal_reader
+from rolewatch.cli import journal_reader, output
 from rolewatch.cli.journal_reader import (
     MOST_STRANGERS,
     UNIT,
@@ -28,7 +28,7 @@ from rolewatch.cli.journal_reader import (
 from rolewatch.config.types import parse_duration
 from rolewatch.errors import UsageError
 from rolewatch.publish.messages import duration
-from rolewatch.text import printable, shortened
+from rolewatch.text import shortened
 from rolewatch.vocabulary import EventKind, State
 
 _GAP = "  "
@@ -272,9 +272,9 @@ def run(arguments: argparse.Namespace) -> int:
     past = read_past(source, since=None if wanted is None else max(0.0, now.timestamp() - wanted), writer=writer)
     events = past.events
     for warning in _warnings(past, writer):
-        print(f"rolewatch: {printable(warning)}", file=sys.stderr)
+        output.complain(warning)
     if not events:
-        print(f"rolewatch: {_nothing(source, arguments.since)}", file=sys.stderr)
+        output.complain(_nothing(source, arguments.since))
     elif arguments.json:
         for event in events:
             print(json.dumps(event.document, ensure_ascii=False, allow_nan=False))

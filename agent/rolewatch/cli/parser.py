@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from typing import NoReturn, Optional
 
-from rolewatch.cli import COMMANDS, EX_USAGE
+from rolewatch.cli import COMMANDS, EX_USAGE, output
 from rolewatch.text import printable
 
 
@@ -16,8 +15,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where help is, and exit."""
-        self.print_usage(sys.stderr)
-        self.exit(EX_USAGE, f"{self.prog}: {printable(message)}\n")
+        output.print_error(self.format_usage().rstrip("\n"))
+        output.print_error(f"{self.prog}: {printable(message)}")
+        self.exit(EX_USAGE)
 
 
 def build_parser(only: Optional[str] = None) -> Parser:

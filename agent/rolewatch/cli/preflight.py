@@ -16,7 +16,7 @@ from rolewatch.aws.checks import Result
 from rolewatch.aws.client import Api
 from rolewatch.aws.preflight.names import Principal, parse_principal, parse_profile, parse_role
 from rolewatch.aws.preflight.outcome import Advised, Outlook, because, document, outlook
-from rolewatch.cli import options, render
+from rolewatch.cli import options, output, render
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
 from rolewatch.text import printable
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask AWS, tell, and return the exit status."""
     loaded = options.load(arguments)
     for warning in loaded.warnings:
-        print(f"rolewatch: {warning}", file=sys.stderr)
+        output.complain(warning)
     question: Question = arguments.question(arguments)
     endpoint = config.resolve_endpoint(loaded.settings.imds)
     client = Client(endpoint, loaded.settings.imds, monotonic=time.monotonic)

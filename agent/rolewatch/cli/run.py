@@ -70,5 +70,4 @@ def _no_core_dumps() -> None:
     # The limit holds for files. A program that core dumps are piped to gets one all the same, and so does `gcore`.
     with contextlib.suppress(OSError):
         Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
-    if sys.stderr is not None:  # closed by who started us: nowhere to print to
-        faulthandler.enable()
+    faulthandler.enable()
