@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
@@ -231,6 +232,21 @@ def test_a_flood_of_forged_entries_is_counted_to_a_bound(tmp_path: Path, capsys:
     assert "left out: 100 or more." in err
 
 
+def test_a_huge_forged_entry_takes_no_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Any local user may write one, and root reads it: only the fields that say whose it is are read."""
+    large = {f"LARGE_{number}": "x" * 4_000_000 for number in range(10)}
+    forged = exported(NOON, "started", FORGED, _UID="1000", _SYSTEMD_UNIT="", **large)
+    path = journal_file(tmp_path / "x.journal", exported(NOON, "started", "ours"), forged)
+    history(capsys, "--file", str(path))  # what is imported and cached
+    tracemalloc.start()
+    _, _, err = history(capsys, "--file", str(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert "left out: 1." in err
+    assert peak < 4_000_000
+
+
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
@@ -266,6 +282,9 @@ def test_another_writer_can_be_named(
     [
         (["--uid", "no-such-user"], "'no-such-user' is no user of this machine"),
         (["--uid", "²"], "is no user of this machine"),
+        (["--unit", "\udcff\udcfe"], "'\\udcff\\udcfe' is no name of a unit"),
+        (["--unit", "x" * 256], "is no name of a unit"),
+        (["--unit", ""], "'' is no name of a unit"),
         (["--unverified", "--unit", "x"], "leave out --unit and --uid"),
         (["--unverified", "--uid", "0"], "leave out --unit and --uid"),
     ],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from rolewatch.errors import UnavailableError, UsageError
 from rolewatch.publish.journal_entry import text
@@ -71,6 +71,8 @@ def word(entry: Mapping[str, Any], name: str) -> str:
     value = entry.get(name, "")
     if isinstance(value, list):
         value = value[0]
+    if isinstance(value, bytes):
+        value = value[:_LONGEST_FIELD]
     return text(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
 
@@ -122,6 +124,10 @@ class Source:
     def is_live(self) -> bool:
         """Whether it is this machine's own journal."""
         return not self.files and self.directory is None
+
+
+WRITER_FIELDS = ("_TRANSPORT", "_SYSTEMD_UNIT", "_UID")
+"""The fields that `Writer.wrote` reads."""
 
 
 @dataclass(frozen=True)
@@ -237,9 +243,13 @@ def _as_it_is(value: object) -> object:
 
 def _entries(reader: Any, past: Past) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - likewise
     """Yield what can be read. A damaged entry is counted, and the next one is tried: the newest matter most."""
+    yield from _readable(reader.get_next, past)
+
+
+def _readable(read_next: Callable[[], Mapping[str, Any]], past: Past) -> Iterator[Mapping[str, Any]]:
     while past.damaged < _MOST_DAMAGED:
         try:
-            entry: Mapping[str, Any] = reader.get_next()
+            entry = read_next()
         except (OSError, ValueError):  # ValueError: a field's name that is no text
             past.damaged += 1
             continue
@@ -249,9 +259,24 @@ def _entries(reader: Any, past: Past) -> Iterator[Mapping[str, Any]]:  # noqa: A
 
 
 def _count_strangers(reader: Any, writer: Writer) -> int:  # noqa: ANN401 - likewise
-    """Return how many events *writer* did not write, `MOST_STRANGERS` at most."""
+    """Return how many events *writer* did not write, `MOST_STRANGERS` at most.
+
+    Any local user may have written the entries, so only the fields that are needed are read: an entry may have hundreds
+    of megabytes in others.
+    """
+
+    def read_next() -> Mapping[str, Any]:
+        # The methods of systemd-python's base class: Reader itself has only get_next, which reads every field.
+        if not reader._next():  # noqa: SLF001
+            return {}
+        entry = {"__CURSOR": b""}  # never empty
+        for name in (f"{PREFIX}EVENT", *WRITER_FIELDS):
+            with contextlib.suppress(KeyError):
+                entry[name] = reader._get(name)  # noqa: SLF001
+        return entry
+
     found = 0
-    for number, entry in enumerate(_entries(reader, Past())):
+    for number, entry in enumerate(_readable(read_next, Past())):
         found += bool(word(entry, f"{PREFIX}EVENT")) and not writer.wrote(entry)
         if found == MOST_STRANGERS or number == _MOST_READ:
             break
