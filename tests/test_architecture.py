@@ -90,7 +90,6 @@ MAY_OPEN_FILES = {
     "cli/output.py": "/dev/null",
     "cli/poll_once.py": "a file of the kernel",
     "cli/run.py": "a file of the kernel",
-    "cli/simulate.py": "a file that a person names, which may be a pipe",
     "http/host_check.py": "/etc/hosts, which root alone writes, and which may be longer than what is read",
 }
 """The modules that open files, and which."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -149,7 +150,20 @@ def test_user_data_that_ec2_would_not_take_is_refused(tmp_path: Path, capsys: py
 
     assert refused == [EX_USAGE, EX_USAGE]
     assert missing == f"rolewatch: --user-data {file} cannot be read: No such file or directory."
-    assert large.endswith("has 16385 bytes. EC2 takes 16384 at most: compress it with gzip.")
+    assert large.endswith("has more than the 16384 bytes that EC2 takes: compress it with gzip.")
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device"])
+def test_user_data_is_read_from_a_regular_file_only(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A FIFO that nobody writes to is not waited for, and an endless device is not read."""
+    file = tmp_path / "fifo" if kind == "FIFO" else Path("/dev/zero")
+    if kind == "FIFO":
+        os.mkfifo(file)
+
+    assert main(["simulate", "--user-data", str(file)]) == EX_USAGE
+    assert f"cannot be read: it is a {kind}, not a regular file." in capsys.readouterr().err
 
 
 def test_it_goes_on_when_nobody_reads() -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator, Optional, Tuple
 
+from rolewatch import files
 from rolewatch.cli import output
 from rolewatch.errors import UsageError
 from rolewatch.simulator.control import catalogue
@@ -116,15 +117,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_user_data(file: Path) -> bytes:
     """Return what is in *file*. Raise `UsageError` where it cannot be read, or EC2 would not take it."""
+    shown = shortened(str(file), _LONGEST_PATH)
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        message = f"--user-data {file} cannot be read: {error.strerror}."
-        raise UsageError(message) from None
-    if len(data) > MAX_USER_DATA:
-        message = f"--user-data {file} has {len(data)} bytes. EC2 takes {MAX_USER_DATA} at most: compress it with gzip."
-        raise UsageError(message)
-    return data
+        return files.read(file, limit=MAX_USER_DATA, follow_links=True).data
+    except files.TooLargeError:
+        message = f"--user-data {shown} has more than the {MAX_USER_DATA} bytes that EC2 takes: compress it with gzip."
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        message = f"--user-data {shown} cannot be read: {getattr(error, 'strerror', None) or error}."
+    raise UsageError(message)
 
 
 def utc_now() -> datetime:
