@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import stat
 import subprocess
@@ -43,6 +44,12 @@ def aged(path: Path, seconds: float) -> Path:
 
 
 # Reading
+
+
+def test_a_descriptor_that_is_no_file_is_refused() -> None:
+    """/proc shows an epoll instance as a link to something that has no type of file."""
+    with select.epoll() as epoll, pytest.raises(files.NotRegularError, match="an object of the kernel"):
+        files.read(Path(f"/proc/self/fd/{epoll.fileno()}"), limit=1, follow_links=True)
 
 
 @pytest.mark.parametrize("follow_links", [True, False])

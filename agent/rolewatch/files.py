@@ -44,7 +44,8 @@ class NotRegularError(OSError):
     def __init__(self, path: Path, mode: int) -> None:
         """Say that *path* is what *mode* says."""
         self.is_directory = stat.S_ISDIR(mode)
-        super().__init__(EINVAL, f"it is {_KINDS[stat.S_IFMT(mode)]}, not a regular file", str(path))
+        kind = _KINDS.get(stat.S_IFMT(mode), "an object of the kernel")  # such as an epoll instance, in /proc
+        super().__init__(EINVAL, f"it is {kind}, not a regular file", str(path))
 
 
 class TooLargeError(OSError):

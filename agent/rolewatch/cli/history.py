@@ -236,8 +236,17 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.set_defaults(run=run)
 
 
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}", re.ASCII)
+"""systemd.unit(5), "Description"."""
+
+
 def unit(text: str) -> str:
-    """Return the name of a unit; as for systemctl, one without a suffix is a service."""
+    """Return the name of a unit; as for systemctl, one without a suffix is a service.
+
+    Raise `argparse.ArgumentTypeError` where it has other characters or more of them than systemd allows.
+    """
+    if not _UNIT.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{shortened(repr(text), _WIDEST_CELL)} is no name of a unit")
     return text if "." in text else f"{text}.service"
 
 
