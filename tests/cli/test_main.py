@@ -106,6 +106,14 @@ def test_an_output_that_cannot_be_written_ends_with_74(simulator: Simulator) -> 
     assert done.stderr.count("\n") == 1
 
 
+def test_an_output_of_any_size_that_cannot_be_written_is_reported() -> None:
+    """Every size of output that cannot be written is reported as such: less than a buffer, and more."""
+    for words in (["rules"], ["--version"], ["check", "--help"], ["config", "show"]):
+        assert "the output cannot be written: No space left" in shell('"$@" >/dev/full', *words).stderr or (
+            "--help" in words  # argparse does not report it
+        )
+
+
 def test_a_closed_output_changes_no_verdict(simulator: Simulator) -> None:
     """A supervisor that gives no stdout gets the exit status all the same."""
     done = shell('"$@" >&-', "check", "--endpoint", simulator.endpoint)

@@ -262,6 +262,26 @@ def handed_in(*descriptors: int) -> List[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.parametrize("count", ["2", "-1", "x", "9" * 500])
+def test_a_wrong_number_of_sockets_ends_with_a_sentence(count: str) -> None:
+    """No problem of the output, as it was reported: a wrapper script has set the variable."""
+    pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
+    done = subprocess.run(
+        ["/bin/bash", "-c", 'export LISTEN_PID=$$ LISTEN_FDS=$1; exec "$0" -m rolewatch run', sys.executable, count],
+        env={"PYTHONPATH": str(AGENT), "PATH": os.environ["PATH"], "ROLEWATCH_METRICS_LISTEN": "127.0.0.1:0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert done.returncode == 64
+    assert done.stderr.startswith(f"rolewatch: LISTEN_FDS={count[:3].strip('x')}"), done.stderr
+    assert "number of open descriptors" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def high(listening: socket.socket) -> int:
     """Return a descriptor of *listening* that is in nobody's way."""
     return os.dup2(listening.fileno(), 60 + listening.fileno())

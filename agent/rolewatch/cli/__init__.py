@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence, TextIO
+from typing import Any, Iterator, List, Optional, Sequence, TextIO, cast
 
 import rolewatch
 from rolewatch.cli import output
@@ -39,7 +41,8 @@ COMMANDS = {
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command of *argv* and return its exit status.
 
-    Of an interrupt it is 130, where the output cannot be written 74 (EX_IOERR): neither looks like a verdict.
+    Of an interrupt it is 130, where the output cannot be written 74 (EX_IOERR): neither looks like a verdict. 74 also
+    ends a command that an unexpected error of the system stops.
     """
     # Closed by the process that started this one.
     sys.stdout = sys.stdout or _nowhere()
@@ -47,6 +50,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a locale without our characters is no reason to fail
+    stdout = sys.stdout
+    sys.stdout = cast("TextIO", _Output(stdout))
     try:
         status = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -56,13 +61,48 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return exit_status(error)
     except KeyboardInterrupt:
         return EX_INTERRUPTED
-    except OSError as error:
+    except _OutputError as error:
         # Nobody is left to read it (`| head`), or it cannot be written: Python would complain once more at exit.
-        sys.stdout = _nowhere()
-        if not isinstance(error, BrokenPipeError):
+        stdout = _nowhere()
+        if error.errno != errno.EPIPE:
             output.complain(f"the output cannot be written: {error.strerror}")
         return EX_IOERR
+    except OSError as error:
+        output.complain(f"unexpected error: {error}")
+        return EX_IOERR
+    finally:
+        sys.stdout = stdout
     return status
+
+
+class _OutputError(OSError):
+    """Standard output cannot be written."""
+
+
+class _Output:
+    """Standard output, which raises `_OutputError` in the place of every other `OSError`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of a text stream
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _marked():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _marked():
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def _marked() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _OutputError(error.errno, error.strerror) from error
 
 
 def _run(words: List[str]) -> int:

@@ -12,6 +12,7 @@ from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS
 from rolewatch.publish import ActiveFault, Report, Snapshot, messages
 from rolewatch.publish.journal_entry import text
+from rolewatch.text import shortened
 from rolewatch.vocabulary import State
 
 _WITHOUT_FAULT = {
@@ -146,21 +147,28 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> Optional[float]:
 def sockets(environ: Mapping[str, str], pid: int) -> List[socket.socket]:
     """Return the sockets of LISTEN_FDS, if they are for us, and take the variables out of the process's environment.
 
-    Raise `UsageError` where python3-systemd is not installed, or something other than a listening stream socket is
-    handed in: another address would be bound otherwise than the socket unit says.
+    Raise `UsageError` where python3-systemd is not installed, where LISTEN_FDS is not the number of descriptors, or
+    where one is not a listening stream socket: another address would be bound otherwise than the socket unit says.
     """
     if not environ.get(_LISTEN) or environ.get("LISTEN_PID") != str(pid):
         return []
     daemon = _daemon()
-    descriptors = daemon.listen_fds(unset_environment=True)
-    for variable in _LISTENING:
-        os.environ.pop(variable, None)  # Python's copy of what libsystemd has taken out
-    for descriptor in descriptors:
-        if not daemon.is_socket(descriptor, socket.AF_UNSPEC, socket.SOCK_STREAM, 1):
-            raise UsageError(
-                f"systemd handed in descriptor {descriptor}, which is no listening stream socket: "
-                "rolewatch.socket may hold ListenStream= only."
-            )
+    try:
+        descriptors = daemon.listen_fds(unset_environment=True)
+        for descriptor in descriptors:
+            if not daemon.is_socket(descriptor, socket.AF_UNSPEC, socket.SOCK_STREAM, 1):
+                raise UsageError(
+                    f"systemd handed in descriptor {descriptor}, which is no listening stream socket: "
+                    "rolewatch.socket may hold ListenStream= only."
+                )
+    except OSError as error:
+        raise UsageError(
+            f"{_LISTEN}={shortened(environ[_LISTEN], _MOST_DIGITS)} is not the number of open descriptors from 3 on "
+            f"({error.strerror}): let systemd set it, or start rolewatch without it."
+        ) from error
+    finally:
+        for variable in _LISTENING:
+            os.environ.pop(variable, None)  # Python's copy of what libsystemd has taken out
     return [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
