@@ -36,8 +36,10 @@ def temporaries(path: Path) -> List[str]:
     return sorted(each.name for each in path.parent.iterdir() if each != path)
 
 
-def aged(path: Path, seconds: float) -> Path:
-    """Let *path* be *seconds* old."""
+def aged(path: Path, seconds: float, *, make: bool = False) -> Path:
+    """Let *path* be *seconds* old; create it with *make*."""
+    if make:
+        path.touch()
     now = path.lstat().st_mtime
     os.utime(path, (now - seconds, now - seconds), follow_symlinks=False)
     return path
@@ -189,6 +191,19 @@ def test_nothing_at_the_name_of_a_temporary_is_in_the_way(path: Path, kind: str)
     assert path.read_bytes() == b"ours"
     assert path.with_name(TEMPORARY).exists() is (kind != "huge file")  # a regular file: left by a crash
     assert untouched(path.with_name(TEMPORARY))
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "x" * 199 + "é" * 20])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path, name: str) -> None:
+    """The temporary is no longer, and is removed like any other when a killed process left it."""
+    path = tmp_path / name
+    files.replace(path, b"1", mode=0o600)
+    prefix = os.fsencode(f".{name}")[:201].decode(errors="ignore")
+    leftover = aged(path.with_name(f"{prefix}.0123456789abcdef.new"), HOUR, make=True)
+    files.replace(path, b"2", mode=0o600)
+
+    assert path.read_bytes() == b"2"
+    assert not leftover.exists()
 
 
 def test_two_that_replace_the_same_file_do_not_meet(path: Path) -> None:

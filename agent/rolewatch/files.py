@@ -26,6 +26,8 @@ LEFTOVER_AGE = 60.0
 milliseconds, and another process may be replacing the same file."""
 _LEFTOVER = re.compile(r"[0-9a-f]{16}\.new")
 """What follows the name of the file in that of its temporary."""
+_LONGEST_PREFIX = 200
+"""Bytes of the file's name in that of its temporary. Linux allows 255 in a name (NAME_MAX)."""
 _MOST_ENTRIES = 1000
 """How many entries of a directory are searched for leftovers: other users may fill the directory."""
 _KINDS = {
@@ -91,10 +93,11 @@ def replace(path: Path, data: bytes, *, mode: int, sync: bool = False) -> None:
     there, a link or a FIFO too, but of no directory and no device. With *sync*, the data is on the disk before that;
     without, an empty file may be there after a power cut, and a hung disk does not hold the caller up as long.
 
-    Temporaries that earlier processes of this user left behind when they were killed are removed. Raise `OSError`.
+    Temporaries that earlier processes of this user left behind when they were killed are removed, as far as they are
+    among the first thousand entries of the directory: those beyond stay. Raise `OSError`.
     """
     _refuse_device(path)
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
+    temporary = path.with_name(f"{_temporary_prefix(path)}{os.urandom(8).hex()}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -138,12 +141,20 @@ def _refuse_device(path: Path) -> None:
             raise NotRegularError(path, mode)
 
 
+def _temporary_prefix(path: Path) -> str:
+    """Return what the names of the temporaries of *path* begin with, cut so that they are no longer than NAME_MAX."""
+    name = os.fsencode(path.name)[:_LONGEST_PREFIX]
+    # A character that was cut in two would not be removed by its name where the file system takes only whole ones.
+    return f".{name.decode(errors='ignore') if len(name) == _LONGEST_PREFIX else path.name}."
+
+
 def _remove_leftovers(path: Path, new: os.stat_result) -> None:
     """Remove the temporaries of *path* that are regular files of the owner of *new*, and older by `LEFTOVER_AGE`.
 
-    Both times are of the file system's clock. What cannot be listed or removed stays.
+    Both times are of the file system's clock. What cannot be listed or removed stays, and what comes
+    after `_MOST_ENTRIES` others.
     """
-    begin = f".{path.name}."
+    begin = _temporary_prefix(path)
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in islice(entries, _MOST_ENTRIES):
             if entry.name.startswith(begin) and _LEFTOVER.fullmatch(entry.name[len(begin) :]):
