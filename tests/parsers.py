@@ -353,6 +353,8 @@ def _field(text: str, _: Place) -> None:
     journal_reader.read_event({**at, "ROLEWATCH_DURATION_SECONDS": text, "ROLEWATCH_ROLE": text, "MESSAGE": text})
     with contextlib.suppress(argparse.ArgumentTypeError):
         history.uid(text)
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        history.unit(text)
 
 
 def _name(text: str, _: Place) -> None:
