@@ -161,6 +161,18 @@ def test_another_unknown_variable_is_warned_of(variable: str, hint: str) -> None
     assert load({variable: "x"}).warnings == (f"{variable}: there is no such setting, and it is ignored{hint}",)
 
 
+def test_no_message_is_longer_than_what_it_is_about() -> None:
+    """A variable of 70 kB is named by its beginning."""
+    long = "X" * 70_000
+    (unknown,) = load({f"ROLEWATCH_{long}": "x"}).warnings
+    (misnamed,) = problems({f"ROLEWATCH_POLL_{long}": "x"})
+    (untrusted,) = problems({"ROLEWATCH_IMDS_ENDPOINT": f"http://{long}"})
+    (zone,) = problems({"ROLEWATCH_METRICS_LISTEN": f"[fe80::1%{long}]:80"})
+
+    assert max(map(len, (unknown, misnamed, untrusted, zone))) < 500
+    assert unknown.startswith("ROLEWATCH_XXX")
+
+
 def test_an_empty_variable_of_ours_is_an_empty_text_or_list() -> None:
     """So that what a file sets can be switched off; where nothing can be empty it is a problem."""
     loaded = load({"ROLEWATCH_METRICS_LISTEN": "", "ROLEWATCH_EXPECT_ROLE_TAG": ""})

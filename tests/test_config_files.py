@@ -18,6 +18,16 @@ from rolewatch.config.sources import Gathered, gather_files, unreadable
 NOBODY = 65534
 
 
+def test_a_path_that_no_file_can_have_is_cut() -> None:
+    """The whole path of every other file is in its message."""
+    gathered = Gathered()
+    gather_files(Path("/" + "x" * 70_000), gathered)
+
+    (problem,) = gathered.problems
+    assert len(problem) < 4200
+    assert problem.endswith("…: cannot be read: File name too long.")
+
+
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
     """Return a directory that stands for ``/etc/rolewatch``, with one file and an empty ``conf.d``."""
@@ -127,7 +137,7 @@ def test_a_loop_of_links_is_told(etc: Path) -> None:
 
 def test_an_impossible_name_is_told(etc: Path) -> None:
     """And is no crash."""
-    assert problem_of(etc, etc / "a\0b") == "a\0b: cannot be read: its name is impossible."
+    assert problem_of(etc, etc / "a\0b") == "a\\x00b: cannot be read: its name is impossible."
 
 
 def test_a_conf_d_that_is_a_file_is_told(etc: Path) -> None:

@@ -18,6 +18,8 @@ _URL = re.compile(rf"(?i:http)://(?P<host>{_HOST})(?::(?P<port>[0-9]{{1,5}}))?/?
 _LISTEN = re.compile(r"(?P<host>\[[^\]]*\]|[^\[\]:]*):(?P<port>[0-9]{1,5})", re.ASCII)
 _HARMLESS = re.compile(r"[\w.:/\[\]%-]*", re.ASCII)
 _HIGHEST_PORT = 65535
+_LONGEST_HOST = 253
+"""Characters of a host: of a name in the DNS (RFC 1035), and more than an IP address with its zone has."""
 _AS_IN = "as in http://127.0.0.1:1338"
 
 
@@ -93,6 +95,8 @@ def split(address: str) -> Tuple[str, Optional[int]]:
 
 
 def _is_host(host: str) -> bool:
+    if len(host) > _LONGEST_HOST:
+        return False
     looks_like_ip = host.startswith("[") or host.replace(".", "").isdigit()
     return _is_address(host) if looks_like_ip else all(host.split("."))
 
@@ -101,6 +105,8 @@ def _is_address(host: str) -> bool:
     """Return whether *host* is an IPv4 literal, or an IPv6 literal in brackets."""
     import ipaddress  # noqa: PLC0415 - only where an address is set
 
+    if len(host) > _LONGEST_HOST:
+        return False
     try:
         # Zones (``%eth0``) are cut off: Python 3.9's ipaddress is the first to know them, and knows no ``%25``.
         if host.startswith("["):

@@ -17,6 +17,7 @@ from rolewatch.config.toml_document import KeyPath, locate
 from rolewatch.config.types import shown
 from rolewatch.files import NotRegularError, TooLargeError
 from rolewatch.files import read as files_read
+from rolewatch.text import shortened
 
 
 class Source(IntEnum):
@@ -181,6 +182,8 @@ def _quoted_key(*keys: str) -> str:
 
 
 _LARGEST = 64 * 1024
+_LONGEST_PATH = 4096
+"""Characters of a path, in a message: PATH_MAX of Linux, so that only a path that no file can have is cut."""
 _BITS = {True: (stat.S_IRGRP, stat.S_IROTH), False: (stat.S_IXGRP, stat.S_IXOTH)}
 """What group and others need: to read the file itself, to pass a directory on the way to it."""
 
@@ -231,7 +234,7 @@ def unreadable(path: Path, error: Exception) -> UnreadableError:
     if isinstance(error, PermissionError):
         return UnreadableError(f"{path}: may not be read by this user{_readers(path)}.")
     reason = getattr(error, "strerror", None) or "its name is impossible"
-    return UnreadableError(f"{path}: cannot be read: {reason}.")
+    return UnreadableError(f"{shortened(str(path), _LONGEST_PATH)}: cannot be read: {reason}.")
 
 
 def _readers(path: Path) -> str:
@@ -360,12 +363,17 @@ def gather_flags(flags: Mapping[str, object], gathered: Gathered) -> None:
             gathered.given.append(Given(name, given, Source.FLAG, origin))
 
 
+_LONGEST_VARIABLE = 200
+"""Characters of the name of a variable, in a message."""
+
+
 def _add_unknown(variable: str, gathered: Gathered) -> None:
     """Refuse a mistyped setting; warn of anything else: a container engine sets ROLEWATCH_PORT for a linked service."""
     table = max((one for one in TABLES if variable.startswith(prefix_of(one))), key=len, default="")
     rest = variable[len(prefix_of(table) if table else _PREFIX) :]
     near = nearest_setting((f"{table}.{rest}" if table else rest.replace("_", ".", 1)).lower())
     hint = f"; did you mean {near.variable}?" if near else "."
+    variable = shortened(variable, _LONGEST_VARIABLE)
     if table:
         gathered.problems.append(f"{variable}: there is no such setting{hint}")
     else:
