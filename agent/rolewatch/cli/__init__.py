@@ -14,7 +14,6 @@ from typing import Any, Iterator, List, Optional, Sequence, TextIO, cast
 import rolewatch
 from rolewatch.cli import output
 from rolewatch.errors import ConfigError, RolewatchError, UnavailableError
-from rolewatch.text import printable
 
 EX_USAGE = 64
 EX_UNAVAILABLE = 69
