@@ -178,9 +178,10 @@ def test_a_certificate_that_deserves_a_look_is_told_at_start_and_reload(
     pair.key.chmod(0o644)
     path = settings(tmp_path, simulator, pair)
     with daemon("--config", str(path)) as process:
+        warned = process.wait_for("config_warning")
         process.wait_for("started")
         process.popen.send_signal(signal.SIGHUP)
         reloaded = process.wait_for("config_reloaded")
 
-    assert f"everybody on this host may read the private key in {pair.key}" in str(reloaded["message"])
-    assert ["everybody on this host may read" in line for line in process.other] == [True]
+    warning = f"everybody on this host may read the private key in {pair.key}"
+    assert [warning in str(event["message"]) for event in (warned, reloaded)] == [True, True]
