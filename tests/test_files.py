@@ -271,28 +271,6 @@ def test_an_error_is_the_systems(path: Path) -> None:
         files.read(path, limit=1, follow_links=False)
 
 
-# Touching
-
-
-def test_a_touch_makes_a_file_or_empties_it(path: Path) -> None:
-    """A path unit of systemd sees either."""
-    files.touch(path, mode=0o600)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    path.write_bytes(b"x")
-    files.touch(path, mode=0o600)
-    assert path.read_bytes() == b""
-
-
-@pytest.mark.parametrize("kind", ["FIFO", "symbolic link", "directory", "socket"])
-def test_a_touch_of_something_else_fails_at_once(path: Path, kind: str) -> None:
-    """It neither waits nor follows."""
-    ODDITIES[kind](path)
-    with pytest.raises(OSError, match=r"."):
-        files.touch(path, mode=0o600)
-
-    assert untouched(path)
-
-
 # What a person names
 
 

@@ -1,4 +1,4 @@
-"""Read a regular file, replace a file, touch a file: so that nothing that lies at a path can block or mislead us.
+"""Read a regular file, replace a file: so that nothing that lies at a path can block or mislead us.
 
 A local user may be able to put a FIFO, a symbolic link, a socket or an endless file where rolewatch expects a file of
 its own. To open a FIFO waits for its other end, for ever; what a link names is another file. So every file that the
@@ -112,12 +112,6 @@ def replace(path: Path, data: bytes, *, mode: int, sync: bool = False) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-
-
-def touch(path: Path, *, mode: int) -> None:
-    """Create *path* with *mode*, or empty it: for a path unit of systemd. Raise `OSError`, for a link or a FIFO too."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    os.close(os.open(path, flags, mode))
 
 
 def refuse_unless_replaceable(path: Path) -> None:

@@ -81,7 +81,8 @@ def test_the_daemon_looks_where_the_confirmation_leaves_its_evidence() -> None:
     assert evidence.parent == Path("/run", confirm["RuntimeDirectory"])
     assert Path("/run", confirm["RuntimeDirectory"]).parent == Path("/run", daemon["RuntimeDirectory"]).parent
     assert str(evidence.parents[1]) in daemon["BindReadOnlyPaths"].split()
-    assert str(request) == dict(unit("rolewatch-confirm.path"))["PathChanged"]
+    assert request is not None
+    assert str(request.parent) == dict(unit("rolewatch-confirm.path"))["PathChanged"]
 
 
 def test_only_the_confirmation_can_write_the_evidence_and_the_daemon_can_read_it() -> None:

@@ -39,8 +39,12 @@ def assert_requests_are_bounded(machine: Machine) -> None:
         machine.run(f"runuser -u rolewatch -- sh -c '{storm}'", timeout=STORM + 120)
         machine.wait_until(is_quiet, "the last request was served")
         in_storm = made()
-        machine.run(f"runuser -u rolewatch -- touch {REQUEST}")
-        machine.wait_until(lambda: made() == in_storm + 1, "a later request is served")
+        machine.run(f"runuser -u rolewatch -- sh -c 'rm -f {REQUEST}; ln -s confirm {REQUEST}'")  # to itself
+        machine.wait_until(lambda: made() > in_storm, "the link is a request like any other")
+        machine.wait_until(is_quiet, "it was served")
+        before = made()
+        machine.run(f"runuser -u rolewatch -- sh -c 'rm {REQUEST}; touch {REQUEST}'")
+        machine.wait_until(lambda: made() > before, "a later request is served")
         active = machine.run("systemctl is-active rolewatch-confirm.path").out.strip()
     finally:
         files = " ".join(f"/run/systemd/system/{unit}.d/storm.conf" for unit in DROP_INS)

@@ -22,6 +22,7 @@ from typing import Callable, Dict, Iterator, List
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET = 0x10000000, 0x00020000, 0x40000000
 PTRACE_ATTACH = 16
+IO_URING_SETUP = 425
 
 
 def call(name: str, *arguments: object) -> None:
@@ -146,6 +147,7 @@ TRIES: Dict[str, Callable[[], object]] = {
     "raw_socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
     "packet_socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
     "netlink_socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "io_uring": lambda: call("syscall", IO_URING_SETUP, 8, ctypes.create_string_buffer(120)),
     "write_etc": lambda: Path("/etc/probe").touch(),
     "write_settings": lambda: Path("/etc/rolewatch/conf.d/99-probe.toml").touch(),
     "write_usr": lambda: Path("/usr/lib/rolewatch/probe").touch(),

@@ -141,5 +141,8 @@ def _name(value: object) -> str:
 
 
 def ask(path: Path) -> None:
-    """Ask for a confirmation: touch *path*, which a path unit watches. Raise `OSError` where that fails."""
-    files.touch(path, mode=0o600)
+    """Request a confirmation: replace *path*, in a directory that a path unit watches. Raise `OSError` if that fails.
+
+    A link or a FIFO that a daemon before this one left there is replaced, too.
+    """
+    files.replace(path, b"", mode=0o600)
