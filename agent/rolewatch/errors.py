@@ -2,7 +2,7 @@
 
 * RolewatchError
   - ConfigError          the operator's settings cannot be used; exit status 78 (EX_CONFIG)
-  - ImdsError            no usable answer from IMDS; becomes a `model.Failure` in `observe`, never a crash
+  - ImdsError            no usable answer from IMDS; becomes a `Failure` in `observe`, never a crash
   - StateFileError       the state file cannot be used; it is ignored with a warning
   - ConfirmationError    the evidence of a confirmation cannot be used; it is ignored, counted and told
   - UsageError           a command cannot do what was asked, and says what to do instead; exit status 64 (EX_USAGE)

@@ -1,13 +1,14 @@
 """Everything that asks AWS: confirmation, and the checks before a launch. Imported only by the commands that need it.
 
-boto3 costs 39 MiB and never comes into the daemon. Inside, one way as everywhere: `api` asks, and answers are values;
-`judge` and `trust` judge and never ask; `diagnosis` draws the conclusion.
+boto3 costs 39 MiB, and the daemon never loads it. One way, as everywhere: `client` calls AWS and returns values; checks
+judge and never call; `diagnose` and `preflight` draw the conclusion.
 
-* `answers`            what AWS said, as values; `refusals` turns botocore's errors into them
-* `api`                the one door to AWS, with the table of every call; `reads` are the questions
-* `served`, `session`  the credentials to ask with; `proof` tries those that IMDS serves
-* `host`, `shadow`     what this host itself says, without a packet
-* `checks`             the framework: a check, its outcome, what it needs
+* `model`         AWS's answers as values
+* `client`        the one way to call AWS, with the table of every call; errors become values
+* `queries`       one function for each question
+* `credentials`   the credentials to call AWS with, and a check of those that IMDS serves
+* `trust_policy`  whether a trust policy lets EC2 assume the role
+* `checks`        what a check is: its outcome, and what it needs
 """
 
 from __future__ import annotations

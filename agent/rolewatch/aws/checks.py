@@ -37,7 +37,7 @@ class Outcome:
     fault: Optional[Fault] = None
     """What a failed check found, where it is one of the closed vocabulary."""
     evidence: Evidence = field(default_factory=dict)
-    """What `fault` rests on: keys of `model.EVIDENCE_KEYS`, for journal and metric."""
+    """What `fault` rests on: keys of `EVIDENCE_KEYS`, for journal and metric."""
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     """What else was seen: ids, names, numbers. Never a secret."""
     who: str = ""

@@ -1,4 +1,4 @@
-"""What AWS said, as values. Names and ids only: what is not shaped like AWS's own is dropped in `reads`."""
+"""What AWS said, as values. Names and ids only: what is not shaped like AWS's own is dropped in `queries`."""
 
 from __future__ import annotations
 

@@ -3,11 +3,10 @@
 The weakest source first: the defaults, the AWS SDKs' variables, ``rolewatch.toml``, ``conf.d/*.toml`` in the order of
 their names, ``ROLEWATCH_<TABLE>_<KEY>``, flags. A list is replaced, never added to.
 
-* `keys`        the one table of settings, and how each is read (`values`, `durations`, `names`, `addresses`)
-* `files`       which files (`reading`: may they be trusted; `document`: what they give; `locate`: in which line)
-* `environment` our variables, the SDKs', the flags
-* `draft`       the values in force; `relations`: what only several together can be wrong about
-* `reference`   what is generated: the shipped file, the table in the documentation, ``config show``
+* `keys`           the one table of settings; the readers of their values are in `types`, `names` and `addresses`
+* `sources`        files, the environment, the SDKs' variables and flags
+* `toml_document`  the line of every key, and values as TOML
+* `merge`          the values in force, and what only several settings together can be wrong about
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From IMDS's bytes to values. The only place that sees a secret, and none leaves it.
 
-Every function is total over arbitrary bytes: it returns a value of `model` or raises `ImdsError`, whose failure tells
-which document and why, and nothing of what the document held.
+Every function is total over arbitrary bytes: it returns a value of `observation` or raises `ImdsError`. Its failure has
+the document's path and the reason, and nothing of what the document held.
 
 What may leave is decided by shape: names, ids and codes that look like AWS's pass, anything else is dropped, so that a
 secret in the wrong field stays here too. JSON keys are compared without regard to case (the Rust SDK does; seen from

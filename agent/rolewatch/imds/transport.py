@@ -154,7 +154,7 @@ logging.getLogger("urllib3").propagate = False
 # urllib3 logs the header lines that it cannot parse. Where a server loses the blank line, those are the credentials.
 
 Monotonic = Callable[[], float]
-"""A clock in seconds that never goes backwards, handed in: nobody but `watch` and the CLI reads one."""
+"""A clock in seconds that never goes backwards, handed in: only the loop and the CLI read one."""
 
 
 class Wire:

@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one observation means. `track` turns verdicts into states and events."""
+    """What one observation means. `monitor` turns verdicts into states and events."""
 
     findings: Tuple[Finding, ...]
     """Every fault that holds, in the order of `Fault`."""

@@ -94,7 +94,7 @@ class Memory:
     """Role and profile that differ from `settled` and were seen once."""
     clock_offset: Optional[float] = None
     imds_date: Optional[datetime] = None
-    """The last believed `Date` of IMDS, received at the uptime `imds_date_at`: see `track.clock`."""
+    """The last believed `Date` of IMDS, received at the uptime `imds_date_at`: see `monitor.clock`."""
     imds_date_at: float = 0.0
     imds_date_confirmed: bool = False
     """Whether a second clock agreed with `imds_date`: the local one, or an earlier `Date` and the uptime since."""

@@ -29,7 +29,7 @@ MAX_SIZE = 64 * 1024
 MODE = 0o600
 KEEP_FRESH = 120.0
 """Seconds after which the file is written although nothing happened: `Served.seen` must stay younger than
-`cadence.UNWATCHED`, or an interval between two rotations is not counted after a restart."""
+`rotation.UNWATCHED`, or an interval between two rotations is not counted after a restart."""
 
 
 class StateFile:

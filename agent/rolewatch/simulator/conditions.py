@@ -1,4 +1,4 @@
-"""What the simulated instance is like: values that a scenario declares and `world` turns into documents.
+"""What the simulated instance is like: values that a scenario declares and `World` turns into documents.
 
 `HEALTHY` is an instance with nothing wrong; every scenario is a change of it.
 """

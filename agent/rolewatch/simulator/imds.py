@@ -164,7 +164,7 @@ Headers = Tuple[Tuple[str, str], ...]
 
 
 class Imds:
-    """Answers requests as IMDS would, for the instance that `world` describes."""
+    """Answers requests as IMDS would, for the instance that `World` describes."""
 
     def __init__(self, world: World, seen: Seen, *, seed: str) -> None:
         """Answer from *world* and note in *seen* what was asked and which secrets were served."""
