@@ -32,6 +32,8 @@ TOO_LONG = 2.0
 """CPU seconds that no input may cost."""
 SHIFTS = (9, 7, 5, 3, 1, 0)
 """The sizes that are tried first, as shifts of the largest."""
+DOUBLINGS = 3
+"""How many times the input doubles, up to the largest, in what is measured."""
 TRIES = 25
 """Rounds at the most. The first that fits ends them: what is not linear fits in none."""
 
@@ -109,7 +111,7 @@ def cost(parser: Parser, text: str, place: Place) -> float:
 def steepness(parser: Parser, frame: str, unit: str, place: Place) -> float:
     """Return how many times more twice the input costs, up to the largest; 0 where that costs next to nothing.
 
-    It is the mean of the last two times that the input doubles: the allocator and the caches of a processor have a step
+    It is the mean of the last three times that the input doubles: the allocator and a processor's caches have a step
     somewhere. Of several tries the least counts: a machine that is busy with other things is not what is measured.
     """
     # Upwards, for what is not linear might never come back from the largest.
@@ -120,13 +122,13 @@ def steepness(parser: Parser, frame: str, unit: str, place: Place) -> float:
             return float("inf")
     if whole < NOTHING:
         return 0.0
-    part = text_of(frame, unit, parser.largest // 4)
-    quarter = cost(parser, part, place)
+    part = text_of(frame, unit, parser.largest >> DOUBLINGS)
+    begin = cost(parser, part, place)
     for _ in range(TRIES):
-        if whole <= STEEPEST**2 * quarter:
+        if whole <= STEEPEST**DOUBLINGS * begin:
             break
-        quarter, whole = min(quarter, cost(parser, part, place)), min(whole, cost(parser, text, place))
-    return float((whole / quarter) ** 0.5)
+        begin, whole = min(begin, cost(parser, part, place)), min(whole, cost(parser, text, place))
+    return float((whole / begin) ** (1 / DOUBLINGS))
 
 
 @pytest.mark.parametrize("name", PARSERS)
