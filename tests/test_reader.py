@@ -62,7 +62,11 @@ def play(stream: Any, calls: List[Tuple[str, int]]) -> List[bytes]:  # noqa: ANN
 def test_it_reads_as_the_one_of_the_standard_library_does(pieces: List[bytes], calls: List[Tuple[str, int]]) -> None:
     """However the bytes come, and in whatever order they are asked for."""
     expected = play(io.BufferedReader(Stream(*pieces), SIZE), calls)
-    assume(all(len(line) <= LONGEST_LINE for line in b"".join(pieces).splitlines(keepends=True)))
+    whole = b"".join(pieces)
+    assume(all(len(line) <= LONGEST_LINE for line in whole.splitlines(keepends=True)))
+    # Two differences are wanted, and have their own tests: a Content-Type is left out, and a carriage return that no
+    # newline follows is made a blank, as where a size cuts between the two.
+    assume(b"content-type:" not in whole.lower() and not any(part.endswith(b"\r") for part in expected))
 
     assert play(Reader(Stream(*pieces)), calls) == expected
 
