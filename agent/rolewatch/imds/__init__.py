@@ -10,12 +10,13 @@ from rolewatch.imds import documents
 from rolewatch.imds.client import Client, DatedImdsError, Session
 from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, RoleListing, Tags, Unanswered
 from rolewatch.settings import ExpectSettings
+from rolewatch.vocabulary import Document
 
 if TYPE_CHECKING:
     from rolewatch.settings import ExpectSettings
 
-INFO_PATH = "meta-data/iam/info"
-ROLES_PATH = "meta-data/iam/security-credentials/"
+INFO_PATH = Document.INFO.value
+ROLES_PATH = Document.LISTING.value
 IDENTITY_PATH = "dynamic/instance-identity/document"
 TAGS_PATH = "meta-data/tags/instance/"
 
