@@ -12,20 +12,20 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-from rolewatch.cli.daemon import Daemon
-from rolewatch.monitor.loop import Wake
-from rolewatch.settings import ImdsSettings, LogSettings, MetricsSettings, Settings
-
 launcher, endpoint, *marks = sys.argv[1:]
 house = ModuleType("launcher")
 SourceFileLoader("launcher", launcher).exec_module(house)
 house.set_paths(Path(launcher), "run")
 sys.modules["rich"] = None  # type: ignore[assignment]  # as `run` does
 
+from rolewatch.cli.daemon import Daemon  # noqa: E402 - after the paths
+from rolewatch.monitor.loop import Wake  # noqa: E402 - likewise
+from rolewatch.settings import ImdsSettings, LogSettings, MetricsSettings, Settings  # noqa: E402 - likewise
+
 settings = Settings(
     imds=ImdsSettings(endpoint=endpoint),
     metrics=MetricsSettings(listen=("127.0.0.1:0",)),
-    log=LogSettings(format="json"),
+    log=LogSettings(format="json", level="warning"),
 )
 left = [int(mark) for mark in marks]
 polls = 0

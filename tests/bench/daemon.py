@@ -33,7 +33,7 @@ def settings(endpoint: str) -> dict[str, str]:
 def polling(endpoint: str, *marks: int) -> Iterator[Tuple[IO[str], str]]:
     """Run `child.py`; yield the lines that it prints and the address of its page."""
     command = [SYSTEM_PYTHON, "-ISB", CHILD, LAUNCHER, endpoint, *marks]
-    with running(command, stdout=subprocess.PIPE) as process:
+    with running(command, stdout=subprocess.PIPE, stderr=None) as process:
         assert process.stdout is not None
         yield process.stdout, process.stdout.readline().strip()
 
@@ -85,7 +85,8 @@ def scraped(endpoint: str) -> Iterator[Tuple[int, str]]:
             if '"state_changed"' in line:
                 break
         assert process.stderr is not None
-        with subprocess.Popen(["/bin/cat"], stdin=process.stderr, stdout=subprocess.DEVNULL, env=ENVIRONMENT) as drain:
-            yield process.pid, f"http://{address}/metrics"
-            process.kill()
-            drain.wait(10)
+        with subprocess.Popen(["/bin/cat"], stdin=process.stderr, stdout=subprocess.DEVNULL, env=ENVIRONMENT):
+            try:
+                yield process.pid, f"http://{address}/metrics"
+            finally:
+                process.kill()

@@ -28,10 +28,11 @@ def neighbour() -> Iterator[str]:
         for line in process.stdout or ():
             found = re.search(r"AWS_EC2_METADATA_SERVICE_ENDPOINT=(http://\S+)", line)
             if found:
-                with subprocess.Popen(["/bin/cat"], stdin=process.stdout, stdout=subprocess.DEVNULL) as drain:
-                    yield found.group(1)
-                    process.terminate()
-                    drain.wait(10)
+                with subprocess.Popen(["/bin/cat"], stdin=process.stdout, stdout=subprocess.DEVNULL):
+                    try:
+                        yield found.group(1)
+                    finally:  # else what fails in the block waits for the end of `cat`, for ever
+                        process.terminate()
                 return
 
 

@@ -66,10 +66,10 @@ def running(
     command: Sequence[object],
     environment: Optional[Mapping[str, str]] = None,
     *,
-    stdout: int = subprocess.DEVNULL,
-    stderr: int = subprocess.DEVNULL,
+    stdout: Optional[int] = subprocess.DEVNULL,
+    stderr: Optional[int] = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run *command* until the block ends; what it says is dropped, unless *stdout* or *stderr* is a pipe."""
+    """Run *command* until the block ends; *stdout* and *stderr* are those of `Popen`."""
     with subprocess.Popen(
         [str(word) for word in command],
         env={**ENVIRONMENT, **(environment or {})},

@@ -15,20 +15,20 @@ import sys
 from pathlib import Path
 from typing import Sequence, Tuple
 
-from rolewatch import config
-from rolewatch.cli import signals
-from rolewatch.cli.daemon import Daemon
-from rolewatch.monitor.loop import Wake
-from rolewatch.monitor.loop import clock as machine_clock
-from rolewatch.publish import Report
-from rolewatch.settings import Settings
-from rolewatch.vocabulary import FailureLabel
-
 sys.path.append(str(Path(__file__).parents[1]))
 if sys.argv[1] != "-":
     runpy.run_path(sys.argv[1])["set_paths"](Path(sys.argv[1]), "run")
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # as `run` does
-from soak.shared_clock import SharedClock  # noqa: E402 - after the paths
+
+from rolewatch import config  # noqa: E402 - after the paths
+from rolewatch.cli import signals  # noqa: E402 - likewise
+from rolewatch.cli.daemon import Daemon  # noqa: E402 - likewise
+from rolewatch.monitor.loop import Wake  # noqa: E402 - likewise
+from rolewatch.monitor.loop import clock as machine_clock  # noqa: E402 - likewise
+from rolewatch.publish import Report  # noqa: E402 - likewise
+from rolewatch.settings import Settings  # noqa: E402 - likewise
+from rolewatch.vocabulary import FailureLabel  # noqa: E402 - likewise
+from soak.shared_clock import SharedClock  # noqa: E402 - likewise
 
 
 def say(**facts: object) -> None:
