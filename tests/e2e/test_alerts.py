@@ -48,7 +48,7 @@ def test_an_alert_needs_no_second_look_up(story: Story, fault: Fault) -> None:
     instance = INSTANCES[fault.value]
     (alert, *_) = (each for each in story.ill if each.labels.get("instance") == instance)
     text = " ".join(alert.annotations.values())
-    unquoted = re.sub(r"[\s']", "", alert.annotations["fix"])
+    unquoted = re.sub(r"[\s'\"]", "", alert.annotations["fix"])
     told = explain(fault, {}, {"instance_id": instance})
 
     assert alert.annotations["summary"] == f"{instance}: {told.title}."
@@ -56,7 +56,7 @@ def test_an_alert_needs_no_second_look_up(story: Story, fault: Fault) -> None:
         assert part in text
     for step in told.fix:
         assert step.text in text
-        assert re.sub(r"[\s']", "", step.command) in unquoted
+        assert re.sub(r"[\s'\"]", "", step.command) in unquoted
     assert "{{" not in text
     assert alert.annotations["runbook_url"] == f"{rolewatch.project_url('Runbooks')}/{fault.value}"
 
