@@ -255,6 +255,28 @@ def test_a_reload_takes_the_new_settings_at_once_and_tells(stage: Stage) -> None
     assert [active.fault for active in stage.recorder.reports[2].snapshot.faults] == [Fault.ROLE_MISMATCH]
 
 
+def test_reloads_that_come_within_a_second_of_a_poll_are_two_at_the_most(stage: Stage) -> None:
+    """The first is at once; the last is not lost, and stands for all that came between."""
+    reloads: List[float] = []
+
+    def reload() -> Tuple[Optional[Setup], Event]:
+        reloads.append(stage.time.elapsed)
+        return stage.setup(), RELOADED
+
+    signals = [Wake.RELOAD] * 200
+
+    def pause(seconds: float) -> Wake:
+        if signals:
+            return signals.pop()
+        stage.time.pass_(seconds)
+        return Wake.TIMER if stage.time.elapsed < 20 else Wake.STOP
+
+    stage.watch(min_gap=1.0).run(pause, reload)
+
+    assert reloads == [0.0, 1.0]
+    assert len(stage.recorder.events(EventKind.CONFIG_RELOADED)) == 2
+
+
 def test_a_reload_that_fails_keeps_the_old_settings_and_tells(stage: Stage) -> None:
     """A bad file is an event, and nothing else."""
     watch = stage.watch()

@@ -221,7 +221,7 @@ def test_a_stop_goes_before_everything_else(simulator: Simulator, tmp_path: Path
 @promise(
     Area.SURROUNDINGS,
     "Hundreds of SIGHUP and SIGUSR1 come at once",
-    "A second lies between two polls at the least; a stop is taken at once",
+    "A second lies between two polls at the least, with two readings of the settings at most; a stop is taken at once",
 )
 def test_a_storm_of_signals_is_no_storm_on_imds(simulator: Simulator, tmp_path: Path) -> None:
     """Whatever comes, a second lies between two polls: the budget of packets to IMDS is the whole host's."""

@@ -149,15 +149,21 @@ class Watch:
             wait = self.turn()
             ended = self.clock().uptime
             due = ended + wait
+            reloaded = again = False
             wake = self._wait(due, pause)
             while wake is not Wake.TIMER:
                 if wake is Wake.STOP:
                     return
-                if wake is Wake.RELOAD:
+                if wake is Wake.RELOAD and not reloaded:
                     self._take(*reload())
+                    reloaded = True
+                elif wake is Wake.RELOAD:
+                    again = True
                 # A storm of signals is no reason to storm IMDS: its budget of packets is the whole host's.
                 due = min(due, ended + self.min_gap)
                 wake = self._wait(due, pause)
+            if again:  # one stands for all that came since the first
+                self._take(*reload())
 
     def _take(self, setup: Optional[Setup], event: Event) -> None:
         """Put *setup* in force, where a reload gave one, and tell."""
