@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator, List
 
 from rolewatch.cli.parser import build_parser
 
@@ -17,12 +17,12 @@ class Command:
     parser: argparse.ArgumentParser
 
     @property
-    def options(self) -> List[argparse.Action]:
+    def options(self) -> list[argparse.Action]:
         """Its options, without ``--help``, which all have."""
         return [action for action in self.parser._actions if action.option_strings and action.dest != "help"]  # noqa: SLF001 - argparse has no public name for it
 
     @property
-    def words(self) -> List[argparse.Action]:
+    def words(self) -> list[argparse.Action]:
         """What is given without the name of an option."""
         return [action for action in self.parser._actions if not action.option_strings]  # noqa: SLF001 - likewise
 
@@ -36,7 +36,7 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
                 yield from parsers(below)
 
 
-def commands() -> List[Command]:
+def commands() -> list[Command]:
     """Return every command, in the order of ``rolewatch --help``."""
     leaves = [each for each in parsers(build_parser()) if not each._subparsers]  # noqa: SLF001 - likewise
     return [Command(leaf.prog, leaf) for leaf in leaves]

@@ -15,12 +15,12 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.message import Message
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping
 
 TABLE = Path("packaging/files")
 PRIVATE = Path("build/private")
@@ -37,7 +37,7 @@ class Row:
     target: str
     source: str
 
-    def sources(self) -> List[Path]:
+    def sources(self) -> list[Path]:
         """Return what there is of the sources."""
         return sorted(Path().glob(self.source))
 
@@ -52,7 +52,7 @@ class Installed:
     target: str
 
 
-def rows(family: str, table: Path = TABLE) -> List[Row]:
+def rows(family: str, table: Path = TABLE) -> list[Row]:
     """Return the lines of *table* that are for the packages of *family*, ``deb`` or ``rpm``."""
     found = []
     for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), start=1):
@@ -66,10 +66,10 @@ def rows(family: str, table: Path = TABLE) -> List[Row]:
     return found
 
 
-def lay_out(family: str, directory: Path) -> List[Installed]:
+def lay_out(family: str, directory: Path) -> list[Installed]:
     """Make the tree of the package in *directory*/root, and for deb the units in *directory*/debian."""
     root = directory / "root"
-    installed: List[Installed] = []
+    installed: list[Installed] = []
     for row in rows(family):
         if row.what == "dir":
             (root / row.target.lstrip("/")).mkdir(parents=True)
@@ -110,7 +110,7 @@ def _copy_tree(source: Path, root: Path, target: str, mode: int) -> Iterator[Ins
             yield Installed("file", mode, name)
 
 
-def bundled() -> List[Message]:
+def bundled() -> list[Message]:
     """Return the metadata of every library that we bring."""
     return [metadata(path) for path in sorted(PRIVATE.glob("vendor*/*.dist-info/METADATA"))]
 
@@ -131,12 +131,12 @@ def package_version(version: str) -> str:
     return re.sub(r"\.?(a|b|rc|dev)(?=\d)", r"~\1", version)
 
 
-def values(family: str, installed: List[Installed]) -> Mapping[str, str]:
+def values(family: str, installed: list[Installed]) -> Mapping[str, str]:
     """Return what the templates of *family* ask for."""
     ours = about()
     time = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), timezone.utc)
     urls = dict(line.split(", ", 1) for line in ours.get_all("Project-URL", []))
-    found: Dict[str, str] = {
+    found: dict[str, str] = {
         "VERSION": package_version(ours["Version"]),
         "SUMMARY": ours["Summary"],
         "HOMEPAGE": urls["Homepage"],
@@ -154,7 +154,7 @@ def values(family: str, installed: List[Installed]) -> Mapping[str, str]:
     }
 
 
-def _spec_lines(installed: List[Installed]) -> Iterator[str]:
+def _spec_lines(installed: list[Installed]) -> Iterator[str]:
     """Yield the lines for %files: every file by its name, and every directory that is ours alone."""
     ours = {str(path) for one in installed for path in Path(one.target).parents if "rolewatch" in path.parts}
     for directory in sorted(ours | {one.target for one in installed if one.what == "dir"}):

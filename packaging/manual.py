@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Iterator, List, Mapping
 
 from docutils.core import publish_string
 
@@ -50,7 +50,7 @@ def render(root: Path) -> Mapping[Path, str]:
     return {page: _set((root / f"{page}.rst").read_text(encoding="utf-8"), parts) for page in (COMMANDS, SETTINGS)}
 
 
-def _set(template: str, parts: Mapping[str, List[str]]) -> str:
+def _set(template: str, parts: Mapping[str, list[str]]) -> str:
     source = re.sub(r"^@(\w+)@$", lambda found: "\n".join(parts[found[1]]), template, flags=re.MULTILINE)
     page: bytes = publish_string(
         source,

@@ -12,10 +12,11 @@ import hashlib
 import os
 import sys
 import uuid
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.message import Message
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType, Property

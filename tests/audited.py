@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import List
 
 from auditor import Auditor
 from builders import START, UPTIME
@@ -54,7 +53,7 @@ class Told:
 
     def __init__(self, clock: Clock) -> None:
         """Tell in every form of the log at once, at debug."""
-        self.parts: List[str] = []
+        self.parts: list[str] = []
         self._logger = event_logger(self, level="debug", version="0", now=lambda: clock().utc, strict=True)
 
     def publish(self, report: Report) -> None:
@@ -86,7 +85,7 @@ class AuditedHouse:
     def __post_init__(self) -> None:
         """Start it."""
         self.auditor, self.told = Auditor(), Told(self.clock)
-        self._reports: List[Report] = []
+        self._reports: list[Report] = []
         self.start(BOOT)
 
     def start(self, boot_id: str) -> None:

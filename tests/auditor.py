@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Sequence, Set
+from collections.abc import Sequence
 
 from rolewatch.faults import IMDS_FAULTS
 from rolewatch.monitor.memory import Memory
@@ -19,10 +19,10 @@ class Auditor:
     def __init__(self, reminder: float = LimitSettings().reminder) -> None:
         """Expect a lasting fault to be told anew every *reminder* seconds."""
         self._reminder = reminder
-        self.since: Dict[Fault, str] = {}
+        self.since: dict[Fault, str] = {}
         """The faults that stand, as far as events told, and since when, to the second."""
-        self._told: Dict[Fault, float] = {}
-        self._found: Set[Fault] = set()
+        self._told: dict[Fault, float] = {}
+        self._found: set[Fault] = set()
         """Those that stood when the process began."""
         self.state = State.STARTING
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 from rolewatch import monitor
 from rolewatch.monitor.classify import Known, Verdict, classify
@@ -112,7 +112,7 @@ def detached(**changes: Any) -> Answered:
 
 
 def unanswered(
-    reason: Reason = Reason.CONNECT_TIMEOUT, phase: Phase = Phase.CONNECT, date: Optional[datetime] = None
+    reason: Reason = Reason.CONNECT_TIMEOUT, phase: Phase = Phase.CONNECT, date: datetime | None = None
 ) -> Unanswered:
     """Return a look that got no token."""
     return Unanswered(Failure(phase, reason, "api/token"), date)
@@ -123,12 +123,12 @@ def failure(reason: Reason = Reason.SERVER_ERROR, **changes: Any) -> Failure:
     return replace(Failure(Phase.DOCUMENT, reason, "meta-data/iam/info", status=500), **changes)
 
 
-def judge(seen: Observation, known: Optional[Known] = None, now: Optional[Moment] = None) -> Verdict:
+def judge(seen: Observation, known: Known | None = None, now: Moment | None = None) -> Verdict:
     """Classify *seen* with the default limits, at `START` where *now* is not given."""
     return classify(seen, known or Known(), LimitSettings(), now or moment())
 
 
-def faults(verdict: Verdict) -> Tuple[Fault, ...]:
+def faults(verdict: Verdict) -> tuple[Fault, ...]:
     """Return which faults hold."""
     return tuple(finding.fault for finding in verdict.findings)
 
@@ -140,10 +140,10 @@ class Lookout:
     settings: Settings = field(default_factory=Settings)
     memory: Memory = field(default_factory=lambda: Memory(boot_id="boot", instance_id=INSTANCE_ID))
     now: Moment = field(default_factory=moment)
-    told: List[Tuple[Moment, Event]] = field(default_factory=list)
+    told: list[tuple[Moment, Event]] = field(default_factory=list)
     """Every event, with the moment at which it was told."""
 
-    def see(self, seen: Observation, now: Optional[Moment] = None) -> Snapshot:
+    def see(self, seen: Observation, now: Moment | None = None) -> Snapshot:
         """Take *seen* in as of *now*.
 
         Where that is not given: half a minute after the last, and IMDS's clock, if any, has moved on from `START`, too.
@@ -171,15 +171,15 @@ class Lookout:
         """Return what may be told now."""
         return monitor.snapshot_of(self.memory, self.settings, self.now)
 
-    def standing(self) -> Tuple[Fault, ...]:
+    def standing(self) -> tuple[Fault, ...]:
         """Return the faults that stand."""
         return tuple(active.fault for active in self.snapshot().faults)
 
-    def events(self, kind: EventKind, fault: Optional[Fault] = None) -> List[Event]:
+    def events(self, kind: EventKind, fault: Fault | None = None) -> list[Event]:
         """Return the events of one kind, of one fault where one is given."""
         return [event for _, event in self.told if event.kind is kind and fault in (None, event.fault)]
 
-    def times(self, kind: EventKind, fault: Optional[Fault] = None) -> List[float]:
+    def times(self, kind: EventKind, fault: Fault | None = None) -> list[float]:
         """Return when the events of one kind were told, in seconds of uptime."""
         return [now.uptime for now, event in self.told if event.kind is kind and fault in (None, event.fault)]
 
@@ -191,11 +191,11 @@ class Platform:
     period: float = 3600.0
     """Seconds from one rotation to the next."""
     life: float = LIFE.total_seconds()
-    stuck: Tuple[Tuple[float, float], ...] = ()
+    stuck: tuple[tuple[float, float], ...] = ()
     """Spans in which nothing is renewed: from the first, until before the second, in seconds."""
-    extra: Tuple[float, ...] = ()
+    extra: tuple[float, ...] = ()
     """When somebody associated the profile anew by hand: the set is renewed then, and the period begins anew."""
-    identity: Optional[Identity] = None
+    identity: Identity | None = None
 
     def updated(self, elapsed: float) -> float:
         """Return when the set that is served at *elapsed* was made."""
@@ -239,7 +239,7 @@ def simulate(  # noqa: PLR0913 - a span of time, and how it is looked at
 
 def diagnosis(*faults: Fault, undecided: Fault = Fault.IMDS_ERROR, **changes: Any) -> str:
     """Return the JSON of a diagnosis that found *faults*, and could not decide one."""
-    checks: List[Dict[str, str]] = [{"id": "imds.token", "title": "IMDS", "status": "pass", "note": "It does."}]
+    checks: list[dict[str, str]] = [{"id": "imds.token", "title": "IMDS", "status": "pass", "note": "It does."}]
     for check, fault in DECIDED_BY.items():
         status = "unknown" if fault is undecided else "fail" if fault in faults else "pass"
         checks.append({"id": check, "title": "AWS", "status": status, "note": "So it is."})

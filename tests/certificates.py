@@ -6,7 +6,6 @@ import ssl
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional, Tuple
 
 from rolewatch.settings import TlsSettings
 
@@ -61,7 +60,7 @@ class Authority:
             *("-days", DAYS, "-subj", f"/CN=Test CA {self.name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign"),
         )
 
-    def issue(self, name: str = "localhost", *, key: Tuple[str, ...] = KEY, days: int = DAYS) -> Pair:
+    def issue(self, name: str = "localhost", *, key: tuple[str, ...] = KEY, days: int = DAYS) -> Pair:
         """Return a certificate for *name* on loopback, which a server and a client may show."""
         self._serial += 1
         stem = self.directory / f"{self.name}-{self._serial}"
@@ -77,11 +76,11 @@ class Authority:
         )
         return made
 
-    def settings(self, server: Pair, *, client_ca: Optional[Path] = None, min_version: str = "tls12") -> TlsSettings:
+    def settings(self, server: Pair, *, client_ca: Path | None = None, min_version: str = "tls12") -> TlsSettings:
         """Return the settings that show *server* and let in whom *client_ca* vouches for."""
         return TlsSettings(str(server.cert), str(server.key), str(client_ca or ""), min_version)
 
-    def trusting(self, client: Optional[Pair] = None) -> ssl.SSLContext:
+    def trusting(self, client: Pair | None = None) -> ssl.SSLContext:
         """Return a client's context that trusts this CA, and shows *client*."""
         context = ssl.create_default_context(cafile=str(self.own.cert))
         if client is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from typing import Any, Optional, Tuple, Union
+from typing import Any
 
 FORBIDDEN = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fd00:ec2::/32"))
 """Where a real IMDS, and everything else that a cloud keeps link-local, may answer."""
@@ -42,7 +42,7 @@ class RealImdsError(RuntimeError):
     """A test was about to talk to a real IMDS."""
 
 
-def _address(host: str) -> Optional[Union[ipaddress.IPv4Address, ipaddress.IPv6Address]]:
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return what *host* means to the kernel, or None where it is a name."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -54,7 +54,7 @@ def _address(host: str) -> Optional[Union[ipaddress.IPv4Address, ipaddress.IPv6A
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def refuse_real_imds(event: str, arguments: Tuple[Any, ...]) -> None:
+def refuse_real_imds(event: str, arguments: tuple[Any, ...]) -> None:
     """Raise `RealImdsError` where a packet is for a link-local address: on an instance, real secrets would answer.
 
     For `sys.addaudithook`.

@@ -6,10 +6,11 @@ table says, and until it was not seen twice. What nothing can be told of neither
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Callable, Dict, FrozenSet, Mapping, Set, Tuple
+from typing import Callable
 
 from auditor import Auditor
 from builders import (
@@ -57,8 +58,8 @@ class Condition:
     """How IMDS answers: what becomes of a good look, what holds then, and what cannot be told."""
 
     look: Callable[[Answered], Observation]
-    holds: FrozenSet[Fault] = frozenset()
-    untold: FrozenSet[Fault] = frozenset()
+    holds: frozenset[Fault] = frozenset()
+    untold: frozenset[Fault] = frozenset()
     serves: bool = False
     """Whether the set of credentials is served whole."""
     lists: bool = True
@@ -183,12 +184,12 @@ class History:
         """Start the tracker."""
         self._settings = Settings(expect=ExpectSettings(role=(ROLE,)))
         self._auditor = Auditor()
-        self._streak: Dict[Fault, int] = {}
+        self._streak: dict[Fault, int] = {}
         """Looks in a row that showed a fault, of those that tell."""
-        self._gone: Dict[Fault, int] = {}
+        self._gone: dict[Fault, int] = {}
         """Looks in a row that did not."""
-        self._begun: Dict[Fault, datetime] = {}
-        self._found: Set[Fault] = set()
+        self._begun: dict[Fault, datetime] = {}
+        self._found: set[Fault] = set()
         """Those that stood when the process began."""
         self._usable_seen = False
         self._dated = False
@@ -220,7 +221,7 @@ class History:
         self._found, self._gone = set(), {}
         self._start(StateFile(self.directory).load(boot_id=self.instance.boot_id))
 
-    def _forget(self, *, kept: Set[Fault]) -> None:
+    def _forget(self, *, kept: set[Fault]) -> None:
         self._streak = {fault: count for fault, count in self._streak.items() if fault in kept}
         self._begun = {fault: when for fault, when in self._begun.items() if fault in kept}
         self._gone = {fault: count for fault, count in self._gone.items() if fault in kept}
@@ -263,7 +264,7 @@ class History:
         assert self.largest <= MAX_SIZE
         self._hold({active.fault: active.since for active in snapshot.faults}, snapshot.state)
 
-    def _truth(self, seen: Observation) -> Tuple[Set[Fault], Set[Fault]]:
+    def _truth(self, seen: Observation) -> tuple[set[Fault], set[Fault]]:
         """Return which faults hold in truth, and on which *seen* is silent."""
         condition, instance = CONDITIONS[self.instance.condition], self.instance
         holds, untold = set(condition.holds), set(condition.untold)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ _PIECES = (
     *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"),
     *(b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Encoding: gzip\r\n", b"ffffffff\r\n"),
 )
-Change = Tuple[str, int, int, int, bytes]
+Change = tuple[str, int, int, int, bytes]
 _CHANGES: st.SearchStrategy[Change] = st.tuples(
     st.sampled_from(["cut", "insert", "replace", "double", "swap", "flip"]),
     st.integers(0, 1 << 16),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Iterator, List, Mapping, Union
+from typing import Union
 
 from rolewatch.errors import ImdsError
 from rolewatch.imds.client import TOKEN_HEADER, Answer, Client
@@ -27,7 +28,7 @@ class Scripted(Client):
         """Have no answers yet."""
         super().__init__("http://127.0.0.1", ImdsSettings(), monotonic=lambda: 0.0)
         self.answers: Answers = iter(())
-        self.asked: List[str] = []
+        self.asked: list[str] = []
 
     def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Give the next answer. Fail where the request says what only an answer can have put there."""

@@ -13,10 +13,11 @@ import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable
 
 from prometheus_client.exposition import choose_encoder
 
@@ -163,7 +164,7 @@ class Parser:
     """Texts; ``§`` stands for what is repeated. One without it is parsed as it is, to reach what good texts reach."""
     units: Sequence[str] = UNITS
 
-    def inputs(self) -> Iterator[Tuple[str, str]]:
+    def inputs(self) -> Iterator[tuple[str, str]]:
         """Yield each frame with each unit."""
         return ((frame, unit) for frame in self.frames for unit in (self.units if "§" in frame else ("",)))
 
@@ -298,7 +299,7 @@ def _token(text: str, _: Place) -> None:
 def _past(text: str, _: Place) -> None:
     """Make an event of each character; the letter is its kind."""
     kinds = {"r": "fault_raised", "c": "fault_cleared", "s": "stopping", "p": "fault_persists"}
-    events: List[journal_reader.PastEvent] = []
+    events: list[journal_reader.PastEvent] = []
     for number, letter in enumerate(text):
         at = builders.START + timedelta(seconds=number)
         since = text if letter == "t" else f"{at:%Y-%m-%dT%H:%M:%SZ}"
@@ -375,7 +376,7 @@ KIB = 1024
 _ACCESS = '{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"x§","Token":"§"}'
 _INFO = '{"Code":"Success","InstanceProfileArn":"arn:aws:iam::111122223333:instance-profile/§","InstanceProfileId":"§"}'
 
-PARSERS: Dict[str, Parser] = {
+PARSERS: dict[str, Parser] = {
     "request": Parser(
         lambda text, _: RequestParser(MAX_HEAD).feed(text.encode("latin-1", "replace")),
         MAX_HEAD,

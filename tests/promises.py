@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Protocol
 
 import pytest
 
@@ -50,7 +50,7 @@ def promise(area: Area, what: str, holds: str) -> pytest.MarkDecorator:
 class Measured(Protocol):
     """Takes one figure of a test."""
 
-    def __call__(self, name: str, value: float, unit: str, *, bound: Optional[float] = None) -> None:
+    def __call__(self, name: str, value: float, unit: str, *, bound: float | None = None) -> None:
         """Note *value*; fail the test where it is beyond *bound*."""
 
 
@@ -58,7 +58,7 @@ class Measured(Protocol):
 def measured(record_property: Callable[[str, object], None]) -> Measured:
     """Note figures for the page, each with the bound that the test holds it to."""
 
-    def note(name: str, value: float, unit: str, *, bound: Optional[float] = None) -> None:
+    def note(name: str, value: float, unit: str, *, bound: float | None = None) -> None:
         record_property("figure", (name, value, unit, bound))
         assert bound is None or value <= bound, f"{name}: {value:g} {unit}, and the bound is {bound:g} {unit}"
 
@@ -81,11 +81,11 @@ class Row:
     test: str
     """Its file, ``::`` and its function."""
     passed: int = 0
-    figures: Dict[Tuple[str, str], Tuple[float, Optional[float]]] = field(default_factory=dict)
+    figures: dict[tuple[str, str], tuple[float, float | None]] = field(default_factory=dict)
     """By name and unit: the worst, and its bound. Where the bounds differ, what comes nearest to its own."""
 
     @property
-    def key(self) -> Tuple[str, str, str, str]:
+    def key(self) -> tuple[str, str, str, str]:
         """What stands on the page of it, whatever was measured."""
         file, _, function = self.test.partition("::")
         sentence = function.removeprefix("test_").replace("_", " ")
@@ -100,7 +100,7 @@ class Row:
         return f"| {what} | {holds} | {', '.join(filter(None, (cases, figures)))} | {link} |"
 
 
-def _figure(name: str, unit: str, value: float, bound: Optional[float]) -> str:
+def _figure(name: str, unit: str, value: float, bound: float | None) -> str:
     most = "" if bound is None else f" (at most {_number(bound)})"
     return f"{name} {_number(value)} {unit}".rstrip() + most
 
@@ -112,16 +112,16 @@ def _number(value: float) -> str:
 class Page:
     """Gathers the promises from the reports of their tests, in whichever process these ran, and writes the page."""
 
-    def __init__(self, path: Optional[Path], form: str = "long") -> None:
+    def __init__(self, path: Path | None, form: str = "long") -> None:
         """Write to *path* in the end, unless it is None, and say in which *form* the tests ran."""
         self._path = path
         self._form = form
-        self._rows: Dict[str, Row] = {}
-        self._broken: List[str] = []
+        self._rows: dict[str, Row] = {}
+        self._broken: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what the report of one test says."""
-        properties: List[Tuple[str, Any]] = list(report.user_properties)
+        properties: list[tuple[str, Any]] = list(report.user_properties)
         found = [value for name, value in properties if name == "promise"]
         if not found:
             return
@@ -149,7 +149,7 @@ class Page:
         terminalreporter.write_line(f"{self._path} is written: {len(self._rows)} promises.")
 
 
-def page(rows: List[Row], form: str) -> str:
+def page(rows: list[Row], form: str) -> str:
     """Return the page of *rows*, in the order of the areas. *form*: in which the tests ran, ``long`` or ``short``."""
     today = f"{datetime.now(timezone.utc):%Y-%m-%d}"
     where = f"Python {platform.python_version()}, Linux {platform.release().partition('-')[0]}, {platform.machine()}"
@@ -175,7 +175,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Page(config.getoption("--reliability"), form), "promises-page")
 
 
-def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a test's report carry its promises."""
     for item in items:
         for mark in reversed(list(item.iter_markers("promise"))):

@@ -15,8 +15,9 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set
+from typing import Any, NamedTuple
 
 import deno
 import redos_linter
@@ -64,14 +65,14 @@ def uses() -> Iterator[Use]:
                     yield in_ecmascript(value, method, f"{module.name}.{name}")
 
 
-def _methods(path: Path) -> Dict[str, Set[str]]:
+def _methods(path: Path) -> dict[str, set[str]]:
     """Return the names that *path* assigns at its top, each with the methods of an expression that it calls on it.
 
     One that is only handed on has none: the helpers that take one match the whole text.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
-    found: Dict[str, Set[str]] = {target.id: set() for target in targets if isinstance(target, ast.Name)}
+    found: dict[str, set[str]] = {target.id: set() for target in targets if isinstance(target, ast.Name)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in found:
             found[node.value.id] |= {node.attr} & (WHOLE | AT_START | ANYWHERE)
@@ -109,7 +110,7 @@ def _unbounded(count: re.Match[str]) -> str:
     return "+" if int(count[1]) else "*"
 
 
-def judge(wanted: Sequence[Use]) -> List[Judged]:
+def judge(wanted: Sequence[Use]) -> list[Judged]:
     """Return what recheck says of each of *wanted*. It asks no host, and leaves nothing outside of ``.venv``."""
     done = subprocess.run(
         [

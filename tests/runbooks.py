@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import List
 
 HOME = Path(__file__).parents[1] / "docs" / "runbooks"
 _FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTALL)
@@ -22,7 +21,7 @@ def part(name: str, heading: str) -> str:
     return found.group(1)
 
 
-def fenced(page: str, language: str) -> List[str]:
+def fenced(page: str, language: str) -> list[str]:
     """Return every block of *language* in *page*, without the indentation that a list gives it."""
     blocks = []
     for indent, kind, body in _FENCE.findall(page):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable
 
 import pytest
 
@@ -48,18 +49,18 @@ class Recorder:
     """A publisher that keeps what it was told."""
 
     name: str = "recorder"
-    reports: List[Report] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
 
     def publish(self, report: Report) -> None:
         """Keep *report*."""
         self.reports.append(report)
 
-    def events(self, kind: EventKind) -> List[Event]:
+    def events(self, kind: EventKind) -> list[Event]:
         """Return the events of one kind."""
         return [event for report in self.reports for event in report.events if event.kind is kind]
 
     @property
-    def times(self) -> List[float]:
+    def times(self) -> list[float]:
         """Return when the looks were, in seconds after the start."""
         return [report.snapshot.moment.uptime - UPTIME for report in self.reports]
 
@@ -72,7 +73,7 @@ class Stage:
     time: Time
     recorder: Recorder = field(default_factory=Recorder)
     settings: Settings = field(default_factory=lambda: Settings(imds=ImdsSettings(timeout=15.0, deadline=30.0)))
-    confirmation: Optional[ConfirmationFile] = None
+    confirmation: ConfirmationFile | None = None
 
     def setup(self, endpoint: str = "") -> Setup:
         """Return the settings with a client for *endpoint*, or for the simulator."""
@@ -86,8 +87,8 @@ class Stage:
     def watch(
         self,
         *others: Publisher,
-        remember: Optional[Callable[[Memory, Moment], None]] = None,
-        memory: Optional[Memory] = None,
+        remember: Callable[[Memory, Moment], None] | None = None,
+        memory: Memory | None = None,
         beat: Callable[[], None] = lambda: None,
         beat_interval: float = 30.0,
         min_gap: float = 0.0,
@@ -104,7 +105,7 @@ class Stage:
             min_gap=min_gap,
         )
 
-    def run(self, watch: Watch, until: float, *steps: Tuple[float, Callable[[], None]]) -> None:
+    def run(self, watch: Watch, until: float, *steps: tuple[float, Callable[[], None]]) -> None:
         """Run *watch* until so many seconds have passed; each step is done when its time has come."""
         todo = sorted(steps, key=lambda step: step[0])
 
@@ -120,13 +121,13 @@ class Stage:
         self,
         watch: Watch,
         wakes: Sequence[Wake],
-        reload: Optional[Callable[[], Tuple[Optional[Setup], Event]]] = None,
+        reload: Callable[[], tuple[Setup | None, Event]] | None = None,
     ) -> None:
         """Run *watch* with a pause that ends for these reasons, one after the other, before any time has passed."""
         script = iter(wakes)
         watch.run(lambda _: next(script), reload or no_reload)
 
 
-def no_reload() -> Tuple[Optional[Setup], Event]:
+def no_reload() -> tuple[Setup | None, Event]:
     """Fail the test: nobody asked for this."""
     pytest.fail("nobody asked for a reload")

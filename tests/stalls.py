@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import time
-from typing import Dict, Optional
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -29,7 +28,7 @@ class Stalls:
         """Begin to look."""
         self._end = threading.Event()
         self._begun = time.monotonic()
-        self._longest: Dict[int, float] = {}
+        self._longest: dict[int, float] = {}
         processors = os.sched_getaffinity(0)
         self._look = min(_LONGEST_LOOK, len(processors) / _LOOKS)
         self._threads = [threading.Thread(target=self._watch, args=(each,), daemon=True) for each in processors]
@@ -66,7 +65,7 @@ LONGEST = 20.0
 """Seconds, without set-up. What took longer is not played again: pytest-timeout has one time-out for all times."""
 
 
-def pytest_runtest_protocol(item: pytest.Item, nextitem: Optional[pytest.Item]) -> bool:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """Play a test that fails while the machine stands still once more: nothing was seen of what it tests.
 
     What fails without a stall has failed, and so has what fails each time. Not where the set-up fails: fixtures that

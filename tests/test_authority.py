@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,6 +124,6 @@ def test_one_address_has_many_forms(one: str, other: str, same: bool) -> None:  
 @given(st.text(alphabet="aA.-_1:[]%@, \0é", max_size=20))
 def test_no_text_raises_and_a_host_names_itself(text: str) -> None:
     """What comes out, read again, is the same host."""
-    host: Optional[str] = host_of(text)
+    host: str | None = host_of(text)
     if host is not None:
         assert host_of(f"[{host}]" if ":" in host else host) == host

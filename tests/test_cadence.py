@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import List, Optional, Tuple
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,7 @@ from rolewatch.monitor.memory import Served
 MINUTE = timedelta(minutes=1)
 
 
-def served(updated: Optional[datetime], seen: datetime) -> Served:
+def served(updated: datetime | None, seen: datetime) -> Served:
     """Return a set that was made at *updated* and last seen at *seen*."""
     return Served(role=ROLE, fingerprint="00000001", last_updated=updated, expiration=None, seen=seen)
 
@@ -34,7 +33,7 @@ def served(updated: Optional[datetime], seen: datetime) -> Served:
     ],
     ids=["none", "one", "two", "a re-association first", "one stuck", "one re-association", "even"],
 )
-def test_the_cadence_is_the_median_of_at_least_two(intervals: Tuple[float, ...], expected: Optional[float]) -> None:
+def test_the_cadence_is_the_median_of_at_least_two(intervals: tuple[float, ...], expected: float | None) -> None:
     """One interval may be a re-association by hand, and one of some moves nothing."""
     assert rotation.learned(intervals) == expected
 
@@ -66,7 +65,7 @@ def test_a_short_gap_before_the_rotation_is_no_gap(gap: timedelta, kept: bool) -
     [(None, START), (START, None), (START, START), (START, START - HOUR)],
     ids=["old without LastUpdated", "new without LastUpdated", "same time", "backwards"],
 )
-def test_what_has_no_length_is_no_interval(old: Optional[datetime], new: Optional[datetime]) -> None:
+def test_what_has_no_length_is_no_interval(old: datetime | None, new: datetime | None) -> None:
     """An interval needs two ends, in order."""
     assert rotation.with_rotation((3600.0,), served(old, START), served(new, START)) == (3600.0,)
 
@@ -81,9 +80,9 @@ def test_an_interval_of_more_than_a_day_is_not_learned(days: int, kept: bool) ->
 
 
 @given(minutes=st.lists(st.integers(1, 400), max_size=20))
-def test_only_the_last_are_remembered(minutes: List[int]) -> None:
+def test_only_the_last_are_remembered(minutes: list[int]) -> None:
     """Memory is bounded, however many rotations there are, and the newest count."""
-    intervals: Tuple[float, ...] = ()
+    intervals: tuple[float, ...] = ()
     now = START
     for length in minutes:
         old, now = served(now, now + length * MINUTE), now + length * MINUTE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Dict
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,7 +21,7 @@ FAULT_EVENTS = {EventKind.FAULT_RAISED, EventKind.FAULT_PERSISTS}
 JOURNAL_FIELDS = {f"ROLEWATCH_{name.upper()}" for name in (*EVENT_FIELDS, "event", "fault")}
 
 
-def entries() -> Dict[str, str]:
+def entries() -> dict[str, str]:
     """Return the body of each entry of the catalog by its id."""
     _, *parts = re.split(r"(?m)^-- ([0-9a-f]{32})$", catalog.render())
     return dict(zip(parts[::2], parts[1::2]))

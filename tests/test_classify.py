@@ -6,7 +6,6 @@ import contextlib
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Optional, Set, Tuple, Union
 
 import pytest
 from hypothesis import given, settings
@@ -48,7 +47,7 @@ GRACE = Known(grace=True)
 HOURLY = Known(rotation_interval=3600.0)
 EMPTY = failure(Reason.EMPTY, status=200)
 
-Row = Tuple[str, Observation, Known, Tuple[Fault, ...], Told]
+Row = tuple[str, Observation, Known, tuple[Fault, ...], Told]
 
 
 def aged(age: timedelta, *, life: timedelta = LIFE) -> Answered:
@@ -56,7 +55,7 @@ def aged(age: timedelta, *, life: timedelta = LIFE) -> Answered:
     return answered(credentials=credentials(updated=START - age, life=life))
 
 
-TABLE: Tuple[Row, ...] = (
+TABLE: tuple[Row, ...] = (
     ("well", answered(), Known(), (), USABLE),
     ("well without a Date", answered(date=None), Known(), (), USABLE),
     # no token
@@ -169,7 +168,7 @@ TABLE: Tuple[Row, ...] = (
     ("seen", "known", "expected", "told"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
 def test_an_observation_means_exactly_these_faults(
-    seen: Observation, known: Known, expected: Tuple[Fault, ...], told: Told
+    seen: Observation, known: Known, expected: tuple[Fault, ...], told: Told
 ) -> None:
     """Each arm of an observation, at each edge of time, gives exactly the faults and the word of the table."""
     verdict = judge(seen, known)
@@ -240,7 +239,7 @@ def test_every_fault_that_imds_can_tell_is_reachable() -> None:
     ],
     ids=["info", "credentials", "listing", "info, and none listed", "no Date", "well"],
 )
-def test_a_document_that_could_not_be_read_silences_what_hangs_on_it(seen: Observation, silent: Set[Fault]) -> None:
+def test_a_document_that_could_not_be_read_silences_what_hangs_on_it(seen: Observation, silent: set[Fault]) -> None:
     """What could not be read is neither held nor denied; everything else is told."""
     told = {fault for fault in judge(seen).untold if not FAULTS[fault].decided_by}
 
@@ -268,7 +267,7 @@ def test_without_a_token_everything_behind_it_is_untold() -> None:
     ],
     ids=["connect", "token unanswered", "token forbidden", "token", "document"],
 )
-def test_a_poll_is_silent_on_the_faults_of_imds_that_it_did_not_come_to(seen: Observation, silent: Set[Fault]) -> None:
+def test_a_poll_is_silent_on_the_faults_of_imds_that_it_did_not_come_to(seen: Observation, silent: set[Fault]) -> None:
     """Where no connection came about, nothing is said of the hop limit; where no token, nothing of later errors.
 
     Else an IMDS that fails now here, now there would never be dark often enough in one way to be called dark.
@@ -332,7 +331,7 @@ def test_trap_silence_when_token_or_profile_is_missing() -> None:
 
 @pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=10), timedelta(minutes=14, seconds=59)])
 @pytest.mark.parametrize("interval", [None, 600.0])
-def test_trap_short_lived_credentials_raise_nothing(age: timedelta, interval: Optional[float]) -> None:
+def test_trap_short_lived_credentials_raise_nothing(age: timedelta, interval: float | None) -> None:
     """Credentials of 15 minutes (kube2iam and its like) are well until they expire, learned or not."""
     seen = aged(age, life=timedelta(minutes=15))
 
@@ -486,9 +485,9 @@ def test_it_is_total_over_arbitrary_bytes(
     date: bool,  # noqa: FBT001 - hypothesis fills it in
 ) -> None:
     """Whatever IMDS sends, JSON or not, the way from bytes to verdict ends in a verdict."""
-    listing: Union[RoleListing, Failure]
-    told_info: Union[ProfileInfo, Failure]
-    document: Union[Credentials, Failure, None] = None
+    listing: RoleListing | Failure
+    told_info: ProfileInfo | Failure
+    document: Credentials | Failure | None = None
     try:
         told_info = documents.profile_info(info_body)
     except ImdsError as error:

@@ -9,8 +9,9 @@ import re
 import shlex
 import subprocess
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import Callable, NamedTuple
 from urllib.parse import parse_qsl, quote
 from xml.sax.saxutils import escape
 
@@ -63,7 +64,7 @@ class Printed(NamedTuple):
     """One printed command, and the names that AWS must receive from it, where the test knows them beforehand."""
 
     command: str
-    names: Tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class Stub(http.server.ThreadingHTTPServer):
@@ -74,7 +75,7 @@ class Stub(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         """Listen on a free port of loopback."""
         super().__init__(("127.0.0.1", 0), Handler)
-        self.received: List[Dict[str, str]] = []
+        self.received: list[dict[str, str]] = []
 
     @property
     def url(self) -> str:
@@ -118,7 +119,7 @@ def stub() -> Iterator[Stub]:
         thread.join()
 
 
-def facts(names: Tuple[str, ...]) -> Dict[str, str]:
+def facts(names: tuple[str, ...]) -> dict[str, str]:
     """Return what is known of an instance whose names are *names*, in the order of `PARTS`."""
     return {
         "instance_id": "i-0123456789abcdef0",
@@ -142,7 +143,7 @@ def of_the_table(known: Mapping[str, str]) -> Iterator[Printed]:
 
 def of_diagnose(known: Mapping[str, str]) -> Iterator[Printed]:
     """Yield the commands of every fault, fitted to what EC2 may have told."""
-    evidence: Dict[str, Scalar] = {}
+    evidence: dict[str, Scalar] = {}
     for situation in (
         Situation(told=True),
         Situation(told=True, association_id="iip-assoc-1", association_state="associated"),
@@ -154,7 +155,7 @@ def of_diagnose(known: Mapping[str, str]) -> Iterator[Printed]:
 
 def of_preflight(role: str, profile: str, other: str) -> Iterator[Printed]:
     """Yield the commands of every remedy of preflight."""
-    steps: Tuple[Step, ...] = (
+    steps: tuple[Step, ...] = (
         profile_checks.OTHER_PROFILE,
         profile_checks.find_holders(role),
         profile_checks.create(profile, role),
@@ -163,7 +164,7 @@ def of_preflight(role: str, profile: str, other: str) -> Iterator[Printed]:
     yield from (Printed(step.command) for step in steps)
 
 
-def complete_commands(names: Tuple[str, ...]) -> Dict[str, Tuple[str, ...]]:
+def complete_commands(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Return every command of the AWS CLI that is printed where all names are known, each with the names in it."""
     known = facts(names)
     printed = [*of_preflight(*names[:3]), *of_diagnose(known), *of_the_table(known)]
@@ -174,7 +175,7 @@ def complete_commands(names: Tuple[str, ...]) -> Dict[str, Tuple[str, ...]]:
     }
 
 
-def words_of(command: str) -> List[List[str]]:
+def words_of(command: str) -> list[list[str]]:
     """Return the arguments that bash hands to ``aws``, for each time that *command* calls it."""
     script = FAKE_AWS.format(role=shlex.quote(NEW_ROLE)) + command
     reading, writing = os.pipe()
@@ -190,7 +191,7 @@ def words_of(command: str) -> List[List[str]]:
 
 
 @pytest.fixture
-def received_from(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], List[str]]:
+def received_from(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
     """Return a function that runs a printed command, and returns the names that AWS received."""
     clidriver = pytest.importorskip("awscli.clidriver")
     monkeypatch.chdir(tmp_path)
@@ -207,7 +208,7 @@ def received_from(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
     driver = clidriver.create_clidriver()
 
-    def run(command: str) -> List[str]:
+    def run(command: str) -> list[str]:
         stub.received.clear()
         for words in words_of(command):
             assert driver.main(words) == 0, (command, words)
@@ -219,7 +220,7 @@ def received_from(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(len(NAMES)), ids=NAMES)
 def test_aws_receives_every_name_as_it_is(
-    start: int, received_from: Callable[[str], List[str]], tmp_path: Path
+    start: int, received_from: Callable[[str], list[str]], tmp_path: Path
 ) -> None:
     """No legal name is taken for an option, a file, a list or two parameters, in any command that is printed."""
     (tmp_path / "trust-policy.json").write_text(json.dumps(POLICY))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, Mapping, Tuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,7 +33,7 @@ def load(etc: Path, environ: Mapping[str, str] = NOTHING, flags: Mapping[str, ob
     return config.load(None, environ=environ, flags=flags, default=etc / "rolewatch.toml")
 
 
-def problems(etc: Path, environ: Mapping[str, str] = NOTHING) -> Tuple[str, ...]:
+def problems(etc: Path, environ: Mapping[str, str] = NOTHING) -> tuple[str, ...]:
     """Return the problems with what *etc* holds, without the directory."""
     with pytest.raises(ConfigError) as caught:
         load(etc, environ)
@@ -47,7 +47,7 @@ def test_nothing_at_all_gives_the_defaults(etc: Path) -> None:
     assert loaded == config.Loaded(Settings(), dict.fromkeys(KEYS, "default"), (), ())
 
 
-SOURCES: Dict[str, Tuple[str, float]] = {
+SOURCES: dict[str, tuple[str, float]] = {
     "AWS_METADATA_SERVICE_TIMEOUT": ("AWS_METADATA_SERVICE_TIMEOUT", 1.0),
     "rolewatch.toml": ("rolewatch.toml:2", 3.0),
     "conf.d/10-a.toml": ("conf.d/10-a.toml:2", 4.0),
@@ -257,7 +257,7 @@ def test_a_password_in_a_url_is_shown_nowhere(etc: Path) -> None:
 
 @given(st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(max_size=5), st.text(max_size=8), max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_environment_is_loaded_or_refused(etc: Path, given_by: Dict[str, str]) -> None:
+def test_any_environment_is_loaded_or_refused(etc: Path, given_by: dict[str, str]) -> None:
     """`ConfigError` and nothing else, with problems on one line each."""
     environ = {KEYS[name].variable if name in KEYS else f"ROLEWATCH_{name}": text for name, text in given_by.items()}
     try:

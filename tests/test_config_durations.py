@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +92,6 @@ def test_what_is_written_is_read_back(seconds: float) -> None:
 @given(st.text() | st.from_regex(r"[0-9.]*h?[0-9.]*m?[0-9. ]*(ms|s)?", fullmatch=True))
 def test_any_text_is_a_duration_or_none(text: str) -> None:
     """No text raises anything, and none is a negative or an infinite duration."""
-    seconds: Optional[float] = parse_duration(text)
+    seconds: float | None = parse_duration(text)
 
     assert seconds is None or 0 <= seconds < float("inf")

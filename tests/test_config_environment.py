@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, Mapping, Tuple
 
 import pytest
 
@@ -23,7 +23,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, object] = {}) -> config
     return config.load(None, environ=environ, flags=flags, default=NOWHERE)
 
 
-def problems(environ: Mapping[str, str]) -> Tuple[str, ...]:
+def problems(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the problems with *environ*."""
     with pytest.raises(ConfigError) as caught:
         load(environ)
@@ -46,7 +46,7 @@ def problems(environ: Mapping[str, str]) -> Tuple[str, ...]:
         ({DISABLED: "FALSE"}, "imds.disabled", False),
     ],
 )
-def test_a_variable_of_the_sdks_is_a_default(environ: Dict[str, str], name: str, value: object) -> None:
+def test_a_variable_of_the_sdks_is_a_default(environ: dict[str, str], name: str, value: object) -> None:
     """In the forms that SDKs accept; the origin is the variable."""
     loaded = load(environ)
 
@@ -116,7 +116,7 @@ def test_an_invalid_variable_behind_our_own_setting_is_a_warning(
     ],
 )
 def test_what_sdks_accept_and_we_do_not_is_cut_with_a_warning(
-    variable: str, text: str, used: Tuple[int, float], warning: str
+    variable: str, text: str, used: tuple[int, float], warning: str
 ) -> None:
     """A machine on which the SDKs are told to be patient must not be one on which rolewatch does not start."""
     loaded = load({variable: text})

@@ -7,9 +7,9 @@ import os
 import pwd
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Tuple
 
 import pytest
 
@@ -248,7 +248,7 @@ def unprivileged() -> Iterator[None]:
 
 
 @pytest.fixture
-def open_etc() -> Iterator[Tuple[Path, str, str]]:
+def open_etc() -> Iterator[tuple[Path, str, str]]:
     """Yield a directory whose parents everybody may enter, and the names of its owner and group."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -258,7 +258,7 @@ def open_etc() -> Iterator[Tuple[Path, str, str]]:
         yield directory, pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name
 
 
-def test_a_file_that_may_not_be_read_says_who_may(open_etc: Tuple[Path, str, str]) -> None:
+def test_a_file_that_may_not_be_read_says_who_may(open_etc: tuple[Path, str, str]) -> None:
     """So that the reader knows whom to be."""
     etc, owner, group = open_etc
     (etc / "rolewatch.toml").chmod(0o040 if os.geteuid() else 0o640)
@@ -271,7 +271,7 @@ def test_a_file_that_may_not_be_read_says_who_may(open_etc: Tuple[Path, str, str
     assert problem.endswith(f"run this as {owner}, as with sudo.")
 
 
-def test_a_directory_that_may_not_be_entered_says_who_may(open_etc: Tuple[Path, str, str]) -> None:
+def test_a_directory_that_may_not_be_entered_says_who_may(open_etc: tuple[Path, str, str]) -> None:
     """The file itself cannot be asked then. The same holds for ``conf.d``."""
     etc, owner, _ = open_etc
     etc.chmod(0o600 if os.geteuid() else 0o700)

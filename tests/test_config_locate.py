@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
-from typing import Any, Dict, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -137,7 +138,7 @@ TOML = st.dictionaries(KEY, TABLE, max_size=4).map(lambda tables: "\n".join(f"[{
 @given(TOML)
 def test_everything_in_a_valid_document_has_a_line(text: str) -> None:
     """Whatever tomllib finds, the locator finds, in a line that names its last key; and nothing else."""
-    parsed: Dict[str, Any] = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli").loads(text)
+    parsed: dict[str, Any] = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli").loads(text)
     found, lines = locate(text), text.split("\n")
 
     assert set(found) == {path for path in paths(parsed) if len(path) <= DEEPEST}

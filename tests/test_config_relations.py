@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, Mapping, Tuple
 
 import pytest
 
@@ -20,7 +20,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> config.Load
     return config.load(None, environ=environ, flags=flags, default=NOWHERE)
 
 
-def problems(environ: Mapping[str, str]) -> Tuple[str, ...]:
+def problems(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the problems with *environ*."""
     with pytest.raises(ConfigError) as caught:
         load({}, environ)
@@ -60,7 +60,7 @@ def problems(environ: Mapping[str, str]) -> Tuple[str, ...]:
         ),
     ],
 )
-def test_what_must_not_be_longer_is_refused(environ: Dict[str, str], problem: str) -> None:
+def test_what_must_not_be_longer_is_refused(environ: dict[str, str], problem: str) -> None:
     """The one that was set is blamed, and the other one named with its origin."""
     assert problems(environ) == (problem,)
 
@@ -94,7 +94,7 @@ CERT, KEY, CA = (f"ROLEWATCH_METRICS_TLS_{name}_FILE" for name in ("CERT", "KEY"
         ),
     ],
 )
-def test_half_of_tls_is_refused(environ: Dict[str, str], problem: str) -> None:
+def test_half_of_tls_is_refused(environ: dict[str, str], problem: str) -> None:
     """Whoever asks for certificates and gets plain HTTP would not see it until somebody else reads the page."""
     assert problems(environ) == (problem,)
 
@@ -164,7 +164,7 @@ def test_a_useless_confirm_interval_is_warned_of() -> None:
     ],
 )
 def test_the_endpoint_stands_before_the_mode_unless_only_the_mode_is_ours(
-    flags: Dict[str, object], environ: Dict[str, str], url: str, warnings: Tuple[str, ...]
+    flags: dict[str, object], environ: dict[str, str], url: str, warnings: tuple[str, ...]
 ) -> None:
     """Endpoint beats mode for SDKs, and our own settings stand before theirs; what has no effect is told."""
     loaded = load(flags, environ)

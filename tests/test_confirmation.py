@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -118,7 +119,7 @@ JSON = st.recursive(
 
 
 @given(changes=st.dictionaries(st.sampled_from(["schema", "instance_id", "checks", "faults", "polled"]), JSON))
-def test_any_json_is_read_or_refused(changes: Dict[str, Any]) -> None:
+def test_any_json_is_read_or_refused(changes: dict[str, Any]) -> None:
     """The daemon must survive whatever another process writes."""
     with contextlib.suppress(ConfirmationError):
         decode(json.dumps({**json.loads(diagnosis(Fault.ROLE_SWAP_PENDING)), **changes}))
@@ -188,7 +189,7 @@ def evidence(stage: Stage, *faults: Fault, **changes: Any) -> None:
     stage.confirmation.path.write_text(diagnosis(*faults, **{**instance, **changes}))
 
 
-def raised(stage: Stage) -> List[Fault]:
+def raised(stage: Stage) -> list[Fault]:
     """Return the faults that were raised, in their order."""
     return [event.fault for event in stage.recorder.events(EventKind.FAULT_RAISED) if event.fault]
 
@@ -337,7 +338,7 @@ def test_evidence_that_cannot_be_read_is_told_and_the_watching_goes_on(stage: St
 
 def test_a_raised_fault_asks_for_a_confirmation_within_the_spread(stage: Stage, tmp_path: Path) -> None:
     """A fleet that breaks at once does not ask at once: each instance waits its own part of the spread, once."""
-    asked: List[float] = []
+    asked: list[float] = []
 
     def note() -> None:
         if (tmp_path / "request").exists():
@@ -354,7 +355,7 @@ def test_a_raised_fault_asks_for_a_confirmation_within_the_spread(stage: Stage, 
 def test_a_fault_that_comes_and_goes_asks_once_in_a_spread(stage: Stage, tmp_path: Path) -> None:
     """The budget of the AWS API is the whole account's, also of an instance that flickers all day."""
     stage.settings = replace(stage.settings, confirm=replace(stage.settings.confirm, spread=1200.0))
-    asked: List[float] = []
+    asked: list[float] = []
 
     def note() -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -385,7 +386,7 @@ def test_a_fault_that_comes_and_goes_asks_once_in_a_spread(stage: Stage, tmp_pat
     ids=["no systemd", "nothing", "as the unit", "several", "a setting"],
 )
 def test_a_request_goes_where_systemd_gives_room_unless_a_setting_says_otherwise(
-    environ: Dict[str, str], setting: str, expected: Optional[Path]
+    environ: dict[str, str], setting: str, expected: Path | None
 ) -> None:
     """So the units alone switch confirmation on and off; without systemd, and without a setting, nobody is asked."""
     assert confirmation_request(Settings(confirm=ConfirmSettings(request=setting)), environ) == expected

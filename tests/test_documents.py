@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import traceback
+from collections.abc import Iterator
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable
 
 import pytest
 from hypothesis import example, given
@@ -62,19 +63,19 @@ IDENTITY = {
 }
 
 Parser = Callable[[documents.Body], object]
-JSON_PARSERS: Dict[str, Parser] = {
+JSON_PARSERS: dict[str, Parser] = {
     "info": documents.profile_info,
     "credentials": lambda body: documents.credentials(ROLE, body),
     "identity": documents.identity,
 }
-PARSERS: Dict[str, Parser] = {**JSON_PARSERS, "listing": documents.role_listing, "tag": documents.name_pattern}
+PARSERS: dict[str, Parser] = {**JSON_PARSERS, "listing": documents.role_listing, "tag": documents.name_pattern}
 EVERY_PARSER = pytest.mark.parametrize("parse", [pytest.param(parse, id=name) for name, parse in PARSERS.items()])
 EVERY_JSON_PARSER = pytest.mark.parametrize(
     "parse", [pytest.param(parse, id=name) for name, parse in JSON_PARSERS.items()]
 )
 
 
-def recorded(fields: Dict[str, Any]) -> bytes:
+def recorded(fields: dict[str, Any]) -> bytes:
     """Return *fields* as IMDS writes them: two blanks of indent, a blank before the colon, no newline at the end."""
     return json.dumps(fields, indent=2, separators=(",", " : ")).encode()
 
@@ -99,7 +100,7 @@ def failure(parse: Parser, body: bytes) -> Failure:
     return caught.value.failure
 
 
-def chain(error: Optional[BaseException]) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield *error* and everything it hangs from, suppressed or not: a crash reporter shows that, too."""
     if error is not None:
         yield error
@@ -111,7 +112,7 @@ def spoken(thing: object) -> str:
     """Return everything that *thing* could say: its repr, or that of each error in its chain, with its attributes."""
     if not isinstance(thing, BaseException):
         return repr(thing)
-    parts: List[str] = []
+    parts: list[str] = []
     for error in chain(thing):
         parts += traceback.format_exception(type(error), error, error.__traceback__)
         parts += [repr(error), repr(error.args), repr(vars(error))]
@@ -421,7 +422,7 @@ def test_every_name_that_iam_allows_is_read(role: str) -> None:
         pytest.param(b"arn:aws:iam::123456789012:role/", None, id="arn-without-a-name"),
     ],
 )
-def test_a_tag_is_a_pattern_or_nothing(body: bytes, pattern: Optional[str]) -> None:
+def test_a_tag_is_a_pattern_or_nothing(body: bytes, pattern: str | None) -> None:
     """A tag's value names a role, perhaps with wildcards, perhaps by ARN; anything else expects nothing."""
     assert documents.name_pattern(body) == pattern
 
@@ -485,7 +486,7 @@ def test_an_identity_field_of_another_shape_is_dropped(field: str, value: object
         pytest.param("9999-12-31T23:59:59Z", (9999, 12, 31, 23, 59, 59), id="year-9999"),
     ],
 )
-def test_a_time_is_read_in_utc(text: str, moment: Tuple[int, int, int, int, int, int]) -> None:
+def test_a_time_is_read_in_utc(text: str, moment: tuple[int, int, int, int, int, int]) -> None:
     """A time with its zone becomes an aware one in UTC."""
     read_time = timestamp(text)
 
@@ -511,7 +512,7 @@ def test_a_time_is_read_in_utc(text: str, moment: Tuple[int, int, int, int, int,
         None,
     ],
 )
-def test_what_is_no_time_is_none(text: Optional[str]) -> None:
+def test_what_is_no_time_is_none(text: str | None) -> None:
     """Neither an impossible time nor one without a zone is guessed at, and an overflow is no crash."""
     assert timestamp(text) is None
 
@@ -588,7 +589,7 @@ def test_a_parser_says_the_same_of_a_body_whose_secrets_it_overwrites(parse: Par
 @pytest.mark.parametrize("cut", [None, -1, -3, 300], ids=str)
 @pytest.mark.parametrize("case", [str, str.lower], ids=["as-recorded", "lower-case"])
 def test_the_secrets_are_overwritten_before_the_document_is_read(
-    write: Callable[[Dict[str, Any]], bytes], cut: Optional[int], case: Callable[[str], str]
+    write: Callable[[dict[str, Any]], bytes], cut: int | None, case: Callable[[str], str]
 ) -> None:
     """Of a body that can be written to nothing secret is left when its JSON is parsed, be it whole or cut off."""
     body = bytearray(write({case(key): value for key, value in SUCCESS.items()})[:cut])
@@ -615,8 +616,8 @@ def test_a_secret_with_a_stray_byte_in_it_is_overwritten_around_it(secret: str, 
 def test_a_value_keeps_no_reference_to_what_it_was_read_from() -> None:
     """No object that the result refers to is, or holds, a secret."""
     told = read(recorded({**SUCCESS, "Token": "".join(TOKEN)}))
-    seen: List[object] = []
-    waiting: List[object] = [vars(told)]
+    seen: list[object] = []
+    waiting: list[object] = [vars(told)]
     while waiting:
         thing = waiting.pop()
         if isinstance(thing, (str, dict, tuple)):

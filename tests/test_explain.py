@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from datetime import datetime, timedelta, timezone
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ FACTS = {
 
 def snapshot(**changes: Any) -> Snapshot:
     """Return a snapshot of a healthy instance, with *changes*."""
-    fields: Dict[str, Any] = {
+    fields: dict[str, Any] = {
         "moment": Moment(NOON, uptime=1000.0),
         "state": State.OK,
         "state_since": NOON,
@@ -46,7 +46,7 @@ def snapshot(**changes: Any) -> Snapshot:
     return Snapshot(**fields)
 
 
-def commands(fault: Fault, evidence: Dict[str, Any], facts: Dict[str, str]) -> str:
+def commands(fault: Fault, evidence: dict[str, Any], facts: dict[str, str]) -> str:
     """Return all commands of the fix, one below the other."""
     return "\n".join(step.command for step in explain(fault, evidence, facts).fix)
 
@@ -125,7 +125,7 @@ def test_a_plain_expectation_is_filled_in() -> None:
 
 
 @pytest.mark.parametrize("expected", [("web-*",), ("web", "db"), ("w?b",), ("[ab]c",), ()])
-def test_a_pattern_is_no_name_to_paste(expected: Tuple[str, ...]) -> None:
+def test_a_pattern_is_no_name_to_paste(expected: tuple[str, ...]) -> None:
     """Facts hold an expectation only where it is one plain name."""
     assert "expected_role" not in facts_of(snapshot(expected_role=expected))
 
@@ -147,7 +147,7 @@ def test_facts_are_those_of_the_snapshot() -> None:
 
 
 @pytest.mark.parametrize("usable", [False, None])
-def test_an_expiration_is_a_fact_only_of_usable_credentials(*, usable: Optional[bool]) -> None:
+def test_an_expiration_is_a_fact_only_of_usable_credentials(*, usable: bool | None) -> None:
     """Nobody is told until when credentials work that do not."""
     assert "expiration" not in facts_of(snapshot(usable=usable))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from typing import Any, Dict, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -61,12 +62,12 @@ MESSAGE_IDS = {
 """What alerts and saved searches hang on. An id that was released is never changed."""
 
 
-def remedies(entry: Entry) -> List[Remedy]:
+def remedies(entry: Entry) -> list[Remedy]:
     """Return all remedies of *entry*."""
     return [entry.remedy, *entry.variants.values()]
 
 
-def steps(entry: Entry) -> List[Step]:
+def steps(entry: Entry) -> list[Step]:
     """Return all steps of *entry*."""
     return [step for remedy in remedies(entry) for step in remedy.fix]
 
@@ -254,7 +255,7 @@ def test_the_timing_is_honest(fault: Fault) -> None:
     assert "Running applications keep the credentials they hold" in takes_effect
 
 
-def aws_commands(command: str) -> Iterator[Tuple[str, str, Dict[str, str]]]:
+def aws_commands(command: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Yield service, operation and options of each aws command in *command*."""
     joined = ANY_PLACEHOLDER.sub("x", command.replace("\\\n", " "))
     for found in re.finditer(r"\baws (ec2|iam|cloudtrail) ([a-z-]+)((?:'[^']*'|\"[^\"]*\"|[^\n|>)'\"])*)", joined):
@@ -263,7 +264,7 @@ def aws_commands(command: str) -> Iterator[Tuple[str, str, Dict[str, str]]]:
         if operation == "wait":
             yield service, f"wait {words[0]}", {}
             continue
-        options: Dict[str, str] = {}
+        options: dict[str, str] = {}
         for word in words:
             if word.startswith("--"):
                 last, _, value = word[2:].partition("=")

@@ -11,7 +11,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import List
 
 import pytest
 from process import LIMIT, environment
@@ -31,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / NAME
 
 
-def temporaries(path: Path) -> List[str]:
+def temporaries(path: Path) -> list[str]:
     """Return the names of what lies beside *path*."""
     return sorted(each.name for each in path.parent.iterdir() if each != path)
 

@@ -7,8 +7,9 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ SELECTOR = {
 COLOURS = {"green", "blue", "yellow", "orange", "red", "purple", "transparent"}
 
 
-def known_samples() -> Set[str]:
+def known_samples() -> set[str]:
     """Return the name of every sample that Prometheus can have of us."""
     names = {family.name for family in FAMILIES if family.kind != "histogram"} | set(PROCESS_FAMILIES) | OF_PROMETHEUS
     for family in FAMILIES:
@@ -63,7 +64,7 @@ def everything(value: Any, key: str) -> Iterator[Any]:  # noqa: ANN401 - JSON
             yield from everything(inner, key)
 
 
-def variables(board: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
+def variables(board: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the variables of *board* by their names."""
     return {variable["name"]: variable for variable in board["templating"]["list"]}
 
@@ -130,7 +131,7 @@ def test_a_board_has_its_variables(name: str) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_a_panel_says_what_it_shows(panel: Dict[str, Any]) -> None:
+def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
     """Title, description and unit are there, and values come from the chosen data source."""
     assert panel["title"][0].isupper() or panel["title"].startswith("rolewatch")
     assert re.fullmatch(r"[A-Za-z].{10,}\.", panel["description"])
@@ -143,7 +144,7 @@ def test_a_panel_says_what_it_shows(panel: Dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_the_colours_of_a_panel_mean_something(panel: Dict[str, Any]) -> None:
+def test_the_colours_of_a_panel_mean_something(panel: dict[str, Any]) -> None:
     """Steps go up from nothing, and have the colours that the states and severities have."""
     for thresholds in everything(panel, "thresholds"):
         values = [step["value"] for step in thresholds["steps"]]
@@ -224,7 +225,7 @@ def test_the_fleet_leads_to_an_instance_and_back() -> None:
     assert (back["keepTime"], back["includeVars"]) == (True, False)
 
 
-def urls(value: Any) -> List[Dict[str, Any]]:  # noqa: ANN401 - JSON
+def urls(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON
     """Return the links among the properties of a column."""
     return [each for each in value if isinstance(each, dict) and "url" in each] if isinstance(value, list) else []
 

@@ -12,9 +12,10 @@ import tempfile
 import threading
 import time
 import tracemalloc
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Callable, Union
 
 import pytest
 import responses
@@ -87,14 +88,12 @@ def poll(asked: Client, path: str = INFO) -> Seen:
     return caught.failure
 
 
-def play(*, token: Union[bytes, Script] = GRANT, info: Union[bytes, Script] = INFO_ANSWER) -> Play:
+def play(*, token: bytes | Script = GRANT, info: bytes | Script = INFO_ANSWER) -> Play:
     """Play an IMDS that answers the PUT with *token* and the GET with *info*."""
     return imds({INFO_PATH: info}, token=token)
 
 
-def poll_with(
-    script: Union[bytes, Script], phase: Phase, *, timeout: float = PATIENT, deadline: float = 2 * PATIENT
-) -> Seen:
+def poll_with(script: bytes | Script, phase: Phase, *, timeout: float = PATIENT, deadline: float = 2 * PATIENT) -> Seen:
     """Poll once an IMDS that plays *script* in *phase*, and assert that it was asked nothing but IMDSv2."""
     with Wire(play(token=script) if phase is Phase.TOKEN else play(info=script)) as wire:
         seen = poll(client(wire.endpoint, timeout=timeout, deadline=deadline))
@@ -103,7 +102,7 @@ def poll_with(
     return seen
 
 
-def assert_only_v2(requests: List[Request]) -> None:
+def assert_only_v2(requests: list[Request]) -> None:
     """Assert that each request is a PUT for a token, or a GET with that token."""
     for request in requests:
         if request.method == "PUT":
@@ -616,7 +615,7 @@ def test_a_close_without_a_byte_is_a_reset(phase: Phase) -> None:
 def test_every_prefix_of_a_good_answer_is_a_failure(whole: bytes, phase: Phase) -> None:
     """Closed after each byte in turn: a failure each time, and no half answer is taken for a 404 or a token."""
     head = whole.index(b"\r\n\r\n") + 4
-    scripts: List[Union[Script, Play]] = []
+    scripts: list[Script | Play] = []
     for length in range(len(whole)):
         scripts += [[whole[:length]]] if phase is Phase.TOKEN else [[GRANT], [whole[:length]]]
     with Wire(*scripts, KIND) as wire:
@@ -944,7 +943,7 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(monkeypatch: pytest.Mo
     "Nothing is asked without one: there is no way back to IMDSv1",
 )
 @pytest.mark.parametrize("token", [answer(status="403 Forbidden"), NOT_FOUND, answer(""), b"", [RESET]], ids=range(5))
-def test_there_is_no_way_back_to_imdsv1(token: Union[bytes, Script]) -> None:
+def test_there_is_no_way_back_to_imdsv1(token: bytes | Script) -> None:
     """The server would answer without a token, and is never asked: a poll that gets no token ends with its PUT."""
     with Wire(play(token=token)) as wire:
         asked = client(wire.endpoint, attempts=2)
@@ -989,7 +988,7 @@ def test_attempts_neither_stretch_the_deadline_nor_change_the_evidence() -> None
 # IMDS's clock.
 
 
-def date_of(header: Optional[str], status: str = "200 OK") -> Optional[datetime]:
+def date_of(header: str | None, status: str = "200 OK") -> datetime | None:
     """Return the date that a session notes when the PUT is answered with the `Date` *header*."""
     line = "" if header is None else f"Date: {header}\r\n"
     whole = f"HTTP/1.1 {status}\r\nContent-Length: {len(TOKEN)}\r\n{line}\r\n{TOKEN}".encode("latin-1")
@@ -1026,7 +1025,7 @@ def test_the_date_is_noted_whatever_the_status(status: str) -> None:
     ],
     ids=lambda header: repr(header)[:40],
 )
-def test_a_date_that_is_none_is_not_noted(header: Optional[str]) -> None:
+def test_a_date_that_is_none_is_not_noted(header: str | None) -> None:
     """No time, no zone, or a time that no clock shows: IMDS's clock is unknown then, and nothing breaks."""
     assert date_of(header) is None
 
@@ -1064,7 +1063,7 @@ _SPOILT = st.tuples(st.sampled_from([INFO_ANSWER, NOT_FOUND, GRANT]), st.integer
 @BOTH_PHASES
 def test_no_bytes_make_the_client_raise_or_hang(phase: Phase) -> None:
     """Garbage and spoilt answers: a document, a 404 or a failure, in time; and the next good poll is good."""
-    script: List[bytes] = [b""]
+    script: list[bytes] = [b""]
 
     def spoil(request: Request) -> Script:
         spoilt = (request.method == "PUT") is (phase is Phase.TOKEN)
@@ -1245,7 +1244,7 @@ def test_what_libraries_log_holds_no_part_of_an_answer(capfd: pytest.CaptureFixt
 
 # Leaks.
 
-_CALAMITIES: Dict[str, Callable[[], Union[bytes, Script]]] = {
+_CALAMITIES: dict[str, Callable[[], bytes | Script]] = {
     "good": lambda: INFO_ANSWER,
     "kept open": lambda: [answer(INFO_BODY, headers={"Connection": "keep-alive"}), HOLD],
     "reset": lambda: [RESET],
@@ -1259,7 +1258,7 @@ _CALAMITIES: Dict[str, Callable[[], Union[bytes, Script]]] = {
 }
 
 
-def _held() -> Tuple[int, int]:
+def _held() -> tuple[int, int]:
     """Return how many descriptors and threads this process has."""
     return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
@@ -1277,7 +1276,7 @@ def test_hundreds_of_failing_polls_leak_neither_descriptors_nor_threads() -> Non
     before = _held()
     gc.disable()
     try:
-        asked: List[Client] = []
+        asked: list[Client] = []
         for number in range(300):
             with Wire(plays[number % len(plays)]) as wire:
                 asked.append(client(wire.endpoint, timeout=0.02))

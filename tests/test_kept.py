@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any, List, Union
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,13 +28,13 @@ from rolewatch.text import rfc3339
 from rolewatch.vocabulary import EVIDENCE_KEYS, Fault, Phase, Reason
 from test_state_file import FULL, paths_of, with_value
 
-NUMBERS: List[Any] = [0, 1, -1, 0.5, 3600, 604_800, 5e-324, 1e12, 1e17, 1e300, 1e999, float("nan"), 2**53, 10**400]
+NUMBERS: list[Any] = [0, 1, -1, 0.5, 3600, 604_800, 5e-324, 1e12, 1e17, 1e300, 1e999, float("nan"), 2**53, 10**400]
 """Numbers that other numbers cannot be added to, multiplied with or divided by, or that no clock has."""
 ANY_NUMBER = st.sampled_from(NUMBERS) | st.floats() | st.integers()
 SHARED_DIRECTORY = [HealthCheck.function_scoped_fixture]
 
 
-def answers(updated: datetime) -> List[Union[Answer, Failure]]:
+def answers(updated: datetime) -> list[Answer | Failure]:
     """Return what IMDS answers a minute after it got the set of *updated*: four documents of a role that is well."""
     document = {
         "Code": "Success",
@@ -49,7 +49,7 @@ def answers(updated: datetime) -> List[Union[Answer, Failure]]:
     return [Answer(200, date, bytearray(body, "utf-8")) for body in bodies]
 
 
-def poll(house: AuditedHouse, number: int, said: List[Union[Answer, Failure]]) -> None:
+def poll(house: AuditedHouse, number: int, said: list[Answer | Failure]) -> None:
     """Let *house* poll at the hour *number*, and IMDS answer what is *said*."""
     assert isinstance(house.clock, Time)
     assert isinstance(house.client, Scripted)

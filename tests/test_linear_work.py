@@ -13,9 +13,10 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, Iterator, List, NamedTuple, Set, Tuple, Type, Union
+from typing import Any, NamedTuple, Union
 
 import pytest
 
@@ -146,7 +147,7 @@ def test_twice_the_input_costs_twice_the_work(name: str, place: Place) -> None:
 
 def test_every_parser_of_the_package_is_measured(tmp_path: Path) -> None:
     """Each function that parses is reached by an input of tests/parsers.py, or named there as one of our own texts."""
-    reached: Set[Tuple[str, int]] = set()
+    reached: set[tuple[str, int]] = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:  # noqa: ANN401 - as `sys.setprofile` has it
         if event == "call":
@@ -185,7 +186,7 @@ def test_every_reason_is_for_a_function_that_is_there() -> None:
 
 def test_every_expression_is_compiled_at_the_top_of_its_module() -> None:
     """There `make lint` finds it, and whether it backtracks."""
-    wrong: List[str] = []
+    wrong: list[str] = []
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         inner = {id(node) for outer in ast.walk(tree) if isinstance(outer, _FUNCTIONS) for node in ast.walk(outer)}
@@ -202,4 +203,4 @@ def test_every_expression_is_compiled_at_the_top_of_its_module() -> None:
     assert wrong == []
 
 
-_FUNCTIONS: Tuple[Type[ast.AST], ...] = (ast.FunctionDef, ast.AsyncFunctionDef)
+_FUNCTIONS: tuple[type[ast.AST], ...] = (ast.FunctionDef, ast.AsyncFunctionDef)

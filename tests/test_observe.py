@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Dict, List, Mapping, Union
+from collections.abc import Mapping
+from typing import Union
 
 import pytest
 
@@ -49,7 +50,7 @@ NOTHING_MORE = Questions()
 ANY = ExpectSettings()
 FOUR = [TOKEN_PATH, INFO_PATH, ROLES_PATH, ROLES_PATH + "Web"]
 
-Answers = Dict[str, Union[bytes, Script]]
+Answers = dict[str, Union[bytes, Script]]
 
 
 def credentials(**fields: str) -> bytes:
@@ -79,7 +80,7 @@ INFO = answer(
 IDENTITY = answer(json.dumps({"instanceId": "i-0123456789abcdef0", "region": "eu-central-1"}))
 
 
-def healthy(**changes: Union[bytes, Script]) -> Answers:
+def healthy(**changes: bytes | Script) -> Answers:
     """Return the documents of a healthy instance; *changes* by name."""
     whole: Answers = {"info": INFO, "listing": answer("Web"), "credentials": credentials(), "identity": IDENTITY}
     paths = {"info": INFO_PATH, "listing": ROLES_PATH, "credentials": ROLES_PATH + "Web", "identity": IDENTITY_PATH}
@@ -92,7 +93,7 @@ def client(endpoint: str) -> Client:
 
 
 def look(
-    documents: Mapping[str, Union[bytes, Script]], expect: ExpectSettings = ANY, questions: Questions = NOTHING_MORE
+    documents: Mapping[str, bytes | Script], expect: ExpectSettings = ANY, questions: Questions = NOTHING_MORE
 ) -> Answered:
     """Observe *documents* once."""
     with Wire(imds(documents)) as wire:
@@ -102,8 +103,8 @@ def look(
 
 
 def asked(
-    documents: Mapping[str, Union[bytes, Script]], expect: ExpectSettings = ANY, questions: Questions = NOTHING_MORE
-) -> List[str]:
+    documents: Mapping[str, bytes | Script], expect: ExpectSettings = ANY, questions: Questions = NOTHING_MORE
+) -> list[str]:
     """Return the paths asked for in one poll of *documents*, and assert that each carried the token."""
     with Wire(imds(documents)) as wire:
         observe(client(wire.endpoint), expect, questions)
@@ -144,7 +145,7 @@ def test_a_poll_is_exactly_four_requests() -> None:
         pytest.param(NOT_FOUND, id="404"),
     ],
 )
-def test_the_documents_are_two_independent_verdicts(broken: Union[bytes, Script]) -> None:
+def test_the_documents_are_two_independent_verdicts(broken: bytes | Script) -> None:
     """Whatever happens to one, the other is read; the failure stands in the place of the one that failed."""
     without_info, without_credentials = look(healthy(info=broken)), look(healthy(credentials=broken))
     kind = Absent if broken is NOT_FOUND else Failure
@@ -189,7 +190,7 @@ def test_an_unauthorized_role_is_told_beside_a_successful_info() -> None:
         pytest.param([RESET], Failure, id="reset"),
     ],
 )
-def test_without_a_name_there_is_no_document_to_ask_for(listing: Union[bytes, Script], kind: type) -> None:
+def test_without_a_name_there_is_no_document_to_ask_for(listing: bytes | Script, kind: type) -> None:
     """A listing that names no role: three requests, and no guess; `credentials` is None and not an answer."""
     seen = look(healthy(listing=listing))
 
@@ -210,7 +211,7 @@ def test_the_first_of_two_roles_is_asked_for() -> None:
 def test_a_swapped_role_is_found_and_the_old_one_never_asked_again() -> None:
     """The trap: a role's name that is remembered gives 404 for ever after a swap."""
     before, after = imds(healthy()), imds({**healthy(listing=answer("New")), ROLES_PATH + "New": credentials()})
-    current: List[Play] = [before]
+    current: list[Play] = [before]
 
     def play(request: Request) -> Script:
         return current[0](request)
@@ -255,7 +256,7 @@ def test_other_namespaces_are_not_looked_at() -> None:
         pytest.param([RESET], Reason.RESET, False, id="reset"),
     ],
 )
-def test_without_a_token_nothing_else_is_asked(token: Union[bytes, Script], reason: Reason, *, dated: bool) -> None:
+def test_without_a_token_nothing_else_is_asked(token: bytes | Script, reason: Reason, *, dated: bool) -> None:
     """No IMDSv1: the poll ends with its PUT, as a value that has the failure, and IMDS's clock where it was told."""
     with Wire(imds(healthy(), token=token)) as wire:
         seen = observe(client(wire.endpoint), ANY, Questions(identity=True, tags=True))
@@ -287,7 +288,7 @@ def test_the_identity_is_asked_only_when_asked_for() -> None:
 @pytest.mark.parametrize(
     "identity", [NOT_FOUND, answer(), answer("[]"), [RESET]], ids=["404", "empty", "list", "reset"]
 )
-def test_an_identity_that_is_not_told_is_none(identity: Union[bytes, Script]) -> None:
+def test_an_identity_that_is_not_told_is_none(identity: bytes | Script) -> None:
     """It is for orientation only: that it is missing is no failure of the poll."""
     seen = look(healthy(identity=identity), questions=Questions(identity=True))
 
@@ -308,7 +309,7 @@ BOTH_TAGS = ExpectSettings(role_tag="expected-role", instance_profile_tag="expec
         pytest.param(ExpectSettings(role_tag="a:b/c d"), ["a%3Ab%2Fc%20d"], id="quoted"),
     ],
 )
-def test_tags_are_asked_only_when_asked_for(expect: ExpectSettings, paths: List[str]) -> None:
+def test_tags_are_asked_only_when_asked_for(expect: ExpectSettings, paths: list[str]) -> None:
     """Only the tags that the settings name, and only in polls that ask."""
     assert asked(healthy(), expect) == FOUR
     assert asked(healthy(), expect, Questions(tags=True)) == [*FOUR, *(TAGS_PATH + path for path in paths)]
@@ -325,7 +326,7 @@ def test_tags_say_what_is_expected() -> None:
 
 
 @pytest.mark.parametrize("broken", [answer(status="503 Slow Down"), [RESET]], ids=["503", "reset"])
-def test_tags_that_were_not_told_change_nothing(broken: Union[bytes, Script]) -> None:
+def test_tags_that_were_not_told_change_nothing(broken: bytes | Script) -> None:
     """One of them failed: None, so that what was expected before stays in force; it is not *expects nothing*."""
     tags: Answers = {TAGS_PATH + "expected-role": answer("Web"), TAGS_PATH + "expected-profile": broken}
 

@@ -8,9 +8,10 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any
 
 import pytest
 import requests
@@ -250,7 +251,7 @@ def private_tree(linked: Path) -> Path:
 
 
 def under_the_launcher(
-    private: Path, command: str, code: str, *, python: str = str(SYSTEM_PYTHON), libraries: Optional[Path] = None
+    private: Path, command: str, code: str, *, python: str = str(SYSTEM_PYTHON), libraries: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run *code* in an interpreter whose paths the launcher has set for *command*.
 

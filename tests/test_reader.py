@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import io
 from http.client import LineTooLong
-from typing import Any, List, Tuple
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -46,7 +46,7 @@ CALLS = st.lists(
 )
 
 
-def play(stream: Any, calls: List[Tuple[str, int]]) -> List[bytes]:  # noqa: ANN401 - both kinds
+def play(stream: Any, calls: list[tuple[str, int]]) -> list[bytes]:  # noqa: ANN401 - both kinds
     """Make *calls* of *stream*; return what each gave, and then the rest."""
     given_out = []
     for name, size in calls:
@@ -59,7 +59,7 @@ def play(stream: Any, calls: List[Tuple[str, int]]) -> List[bytes]:  # noqa: ANN
 
 
 @given(pieces=PIECES, calls=CALLS)
-def test_it_reads_as_the_one_of_the_standard_library_does(pieces: List[bytes], calls: List[Tuple[str, int]]) -> None:
+def test_it_reads_as_the_one_of_the_standard_library_does(pieces: list[bytes], calls: list[tuple[str, int]]) -> None:
     """However the bytes come, and in whatever order they are asked for."""
     expected = play(io.BufferedReader(Stream(*pieces), SIZE), calls)
     whole = b"".join(pieces)
@@ -104,7 +104,7 @@ def test_the_lines_that_continue_a_content_type_are_left_out() -> None:
 @pytest.mark.parametrize("end", ["closed", "dropped"])
 def test_what_it_received_is_overwritten_at_the_end(end: str) -> None:
     """Closed, or forgotten without: of the buffer nothing is left. Its memory is watched through a view of it."""
-    seen: List[memoryview] = []
+    seen: list[memoryview] = []
 
     class Watched(Stream):
         def readinto(self, target: Any) -> int:  # noqa: ANN401 - as `io` has it

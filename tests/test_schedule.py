@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from typing import Callable, List
+from typing import Callable
 
 import pytest
 from hypothesis import given
@@ -27,7 +27,7 @@ THROTTLED = Memory(throttled=1)
 
 def times(
     seed: str, memory: Callable[[int], Memory], until: float, *, begin: float = 1000.0, poll: PollSettings = POLL
-) -> List[float]:
+) -> list[float]:
     """Return when polls happen from *begin* on, in seconds after it; *memory* is what each leaves behind."""
     schedule, uptime, seen = Schedule(seed), begin, []
     while uptime - begin < until:
@@ -37,7 +37,7 @@ def times(
     return seen
 
 
-def gaps(seen: List[float]) -> List[float]:
+def gaps(seen: list[float]) -> list[float]:
     """Return the waits between the polls."""
     return [after - before for before, after in zip(seen, seen[1:])]
 
@@ -168,7 +168,7 @@ def test_confirming_is_never_slower_than_looking() -> None:
     interval=st.floats(1, 3600),
     begin=st.floats(0, 1e8),
 )
-def test_no_wait_is_beyond_its_bounds(polls: List[Memory], interval: float, begin: float) -> None:
+def test_no_wait_is_beyond_its_bounds(polls: list[Memory], interval: float, begin: float) -> None:
     """Never sooner than in haste, never later than the longest, and the credit stays in its bounds."""
     poll = PollSettings(interval=interval)
     schedule, uptime = Schedule("seed"), begin

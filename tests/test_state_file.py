@@ -10,7 +10,7 @@ import stat
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -73,7 +73,7 @@ def saved(directory: Path, memory: Memory = FULL) -> StateFile:
     return state_file
 
 
-def rewrite(state_file: StateFile, change: Callable[[Dict[str, Any]], None]) -> None:
+def rewrite(state_file: StateFile, change: Callable[[dict[str, Any]], None]) -> None:
     """Change what stands in the file."""
     state = json.loads(state_file.path.read_text())
     change(state)
@@ -107,7 +107,7 @@ def test_what_is_not_yet_raised_does_not_survive(tmp_path: Path) -> None:
 
 @given(looks=st.lists(observations(), max_size=12))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_was_remembered_can_be_read_again(looks: List[Observation], tmp_path: Path) -> None:
+def test_whatever_was_remembered_can_be_read_again(looks: list[Observation], tmp_path: Path) -> None:
     """After any history: what is written is read, and what is read is what was written, to the second."""
     lookout = Lookout()
     for number, look in enumerate(looks):
@@ -238,7 +238,7 @@ def test_with_any_byte_changed_it_loads_or_is_refused(flip: int, tmp_path: Path)
         Lookout(memory=loaded).see_each(unanswered(), answered(), answered())
 
 
-VALUES: List[Any] = [None, True, 0, -1, 1e999, float("nan"), 10**400, "", "x", "\ud800", "a\nb", [], [[]], {}, {"x": 1}]
+VALUES: list[Any] = [None, True, 0, -1, 1e999, float("nan"), 10**400, "", "x", "\ud800", "a\nb", [], [[]], {}, {"x": 1}]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=[ascii(value)[:12] for value in VALUES])
@@ -258,13 +258,13 @@ def test_with_any_value_replaced_it_loads_or_is_refused(value: object, tmp_path:
         assert all(event.message.isprintable() for _, event in lookout.told)
 
 
-def paths_of(value: Any, path: Tuple[Any, ...] = ()) -> List[Tuple[Any, ...]]:  # noqa: ANN401 - whatever JSON holds
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - whatever JSON holds
     """Return the way to every value inside *value*, itself included."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(found for key, each in inner for found in paths_of(each, (*path, key)))]
 
 
-def with_value(value: Any, path: Tuple[Any, ...], new: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+def with_value(value: Any, path: tuple[Any, ...], new: object) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return *value* with *new* at *path*."""
     if not path:
         return new

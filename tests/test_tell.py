@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Dict
 
 import pytest
 from hypothesis import given
@@ -106,7 +105,7 @@ def test_every_sentence_of_a_fault_begins_with_its_name_and_ends_with_where_more
     fault=st.sampled_from(list(Fault)),
     evidence=st.dictionaries(st.sampled_from(EVIDENCE_KEYS), st.one_of(st.text(), st.integers(0, 10**9)), max_size=8),
 )
-def test_a_sentence_stays_on_one_line_whatever_the_evidence(fault: Fault, evidence: Dict[str, Scalar]) -> None:
+def test_a_sentence_stays_on_one_line_whatever_the_evidence(fault: Fault, evidence: dict[str, Scalar]) -> None:
     """Nothing that IMDS says breaks the line, reaches the terminal as an escape, or makes the sentence fail."""
     sane: Evidence = {key: 5 if key.endswith("_seconds") else value for key, value in evidence.items()}
 

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import pytest
 
@@ -24,12 +23,12 @@ POLLED = "rolewatch_poll_last_timestamp_seconds"
 INSTANCE = 'instance="a"'
 
 
-def alerts() -> Dict[str, str]:
+def alerts() -> dict[str, str]:
     """Return the expressions of the alerts on the page, by name."""
     return dict(re.findall(r"- alert: (\w+)\n  expr: (.*)\n", PAGE))
 
 
-def unit(name: str) -> List[Tuple[str, str]]:
+def unit(name: str) -> list[tuple[str, str]]:
     """Return the settings of an example, in their order."""
     lines = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()
     return [(key, value) for key, mark, value in (line.partition("=") for line in lines) if mark and key.isalpha()]
@@ -54,7 +53,7 @@ def unit(name: str) -> List[Tuple[str, str]]:
 def test_the_alerts_of_the_page_fire_when_they_should(
     tmp_path: Path,
     alert: str,
-    series: Dict[str, str],
+    series: dict[str, str],
     fires: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """By Prometheus's own rule engine, over two hours."""

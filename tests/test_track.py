@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Dict, List, Optional, Tuple
 
 import pytest
 from hypothesis import given, settings
@@ -53,7 +52,7 @@ GARBLED = answered(credentials=failure(Reason.MALFORMED))
 MISSING = answered(credentials=Absent())
 WITHOUT_ROLE = answered(info=without_role(), listing=Absent(), credentials=None)
 
-SHOWN: Dict[Fault, Observation] = {
+SHOWN: dict[Fault, Observation] = {
     Fault.IMDS_UNREACHABLE: BLIND,
     Fault.IMDS_HOP_LIMIT: HOP_LIMIT,
     Fault.IMDS_DISABLED: DISABLED,
@@ -170,7 +169,7 @@ def test_a_blind_imds_leaves_faults_standing(fault: Fault) -> None:
     ],
     ids=["connect, token", "token, document", "connect, document", "connect, forbidden", "all"],
 )
-def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(looks: List[Observation]) -> None:
+def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(looks: list[Observation]) -> None:
     """Dropped packets hit the SYN, then the token, then a document: IMDS is dark, and that is told within ten looks."""
     lookout = healthy_lookout()
     for look in (looks * 10)[:10]:
@@ -182,7 +181,7 @@ def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(looks: Li
 
 @given(looks=st.lists(st.sampled_from([BLIND, HOP_LIMIT, DISABLED, GARBLED]), min_size=54, max_size=54))
 @settings(max_examples=50)
-def test_no_order_of_failures_hides_that_imds_is_dark(looks: List[Observation]) -> None:
+def test_no_order_of_failures_hides_that_imds_is_dark(looks: list[Observation]) -> None:
     """However its failures follow each other, a dark IMDS is told, at the 54th look at the latest."""
     lookout = healthy_lookout()
     lookout.see_each(*looks)
@@ -379,7 +378,7 @@ def test_a_daemon_that_is_started_again_knows_the_state_at_the_first_look() -> N
 BOOTED = START - timedelta(minutes=1)
 
 
-def booting(pending: Optional[datetime] = BOOTED, **changes: object) -> Answered:
+def booting(pending: datetime | None = BOOTED, **changes: object) -> Answered:
     """Return a look at an instance without an ``iam`` subtree yet."""
     return detached(identity=Identity(INSTANCE_ID, pending_time=pending), **changes)
 
@@ -409,7 +408,7 @@ def test_the_grace_is_by_imds_clock_and_not_by_a_wrong_local_one() -> None:
 
 
 @pytest.mark.parametrize("pending", [None, START + DAY], ids=["no pendingTime", "pendingTime in the future"])
-def test_the_grace_is_by_uptime_where_pending_time_is_not_there(pending: Optional[datetime]) -> None:
+def test_the_grace_is_by_uptime_where_pending_time_is_not_there(pending: datetime | None) -> None:
     """60 s after the kernel's start it holds, 10 minutes after it does not."""
     young, old = Lookout(memory=Memory()), Lookout(memory=Memory())
     for elapsed in (0, 30, 60):
@@ -504,7 +503,7 @@ FORGED = Identity("i-0fedcba9876543210")
     ],
     ids=["the right one", "no answer", "silence, then the right one", "another one again"],
 )
-def test_one_forged_identity_document_changes_nothing(after: List[Observation]) -> None:
+def test_one_forged_identity_document_changes_nothing(after: list[Observation]) -> None:
     """The memory stays, no event says otherwise, and the next rotation is learned from."""
     lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=(600.0, 600.0)))
     lookout.see(answered(identity=FORGED))
@@ -595,7 +594,7 @@ def test_a_memory_of_this_instance_is_kept_without_an_event() -> None:
     ids=["none", "by tag", "by settings first"],
 )
 def test_the_expected_role_comes_from_the_settings_or_else_from_the_tag(
-    expect: ExpectSettings, expected: Tuple[str, ...]
+    expect: ExpectSettings, expected: tuple[str, ...]
 ) -> None:
     """A tag that nobody asked for expects nothing."""
     lookout = Lookout(Settings(expect=expect))
@@ -842,7 +841,7 @@ def test_missed_polls_do_not_keep_it_from_learning() -> None:
 
 
 @pytest.mark.parametrize("intervals", [(), (3600.0, 3600.0), (60.0, 60.0)], ids=["unlearned", "hourly", "quick"])
-def test_the_moment_told_as_overdue_is_when_the_fault_is_raised(intervals: Tuple[float, ...]) -> None:
+def test_the_moment_told_as_overdue_is_when_the_fault_is_raised(intervals: tuple[float, ...]) -> None:
     """Not a second before: what the page draws is what is judged."""
     served = answered(credentials=credentials(updated=START), date=START)
     lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=intervals))
@@ -919,7 +918,7 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
     )
 )
 @settings(max_examples=150)
-def test_whatever_is_seen_states_faults_and_events_agree(looks: List[Tuple[Observation, float, float]]) -> None:
+def test_whatever_is_seen_states_faults_and_events_agree(looks: list[tuple[Observation, float, float]]) -> None:
     """Random histories, clock steps included: no exception, and what is told never contradicts itself."""
     lookout, auditor = Lookout(EXPECTING), Auditor()
     elapsed = 0.0

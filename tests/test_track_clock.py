@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import pytest
 
@@ -59,7 +59,7 @@ FORGED = {
 }
 
 
-def forged(date: datetime, at: float, *, document: Optional[datetime] = None) -> Answered:
+def forged(date: datetime, at: float, *, document: datetime | None = None) -> Answered:
     """Return a look *at* seconds after `START`: IMDS's clock shows *date*, and its set is of *document* or *date*."""
     made = document or date
     until = made + 6 * HOUR if made < END - DAY else END
@@ -67,11 +67,11 @@ def forged(date: datetime, at: float, *, document: Optional[datetime] = None) ->
     return replace(good, date=date, credentials=credentials(last_updated=made, expiration=until, serial=0xF0F0))
 
 
-def kept(memory: Memory, directory: Path) -> Dict[str, Any]:
+def kept(memory: Memory, directory: Path) -> dict[str, Any]:
     """Return what the state file keeps of *memory*; without the evidence of `clock_skew`, the last offset."""
     file = StateFile(directory)
     file.save(memory, moment())
-    state: Dict[str, Any] = json.loads(file.path.read_text())
+    state: dict[str, Any] = json.loads(file.path.read_text())
     state["faults"].get(Fault.CLOCK_SKEW.value, {}).pop("evidence", None)
     return state
 
@@ -370,7 +370,7 @@ def test_a_local_clock_that_is_set_right_changes_nothing(error: float) -> None:
 def test_a_local_clock_that_is_far_behind_needs_three_polls_to_be_found_wrong() -> None:
     """A first `Date` forty days ahead may be forged: nothing is learned before the third that agrees with it."""
     lookout = Lookout(memory=Memory())
-    learned: List[bool] = []
+    learned: list[bool] = []
     for elapsed in (0, 30, 60):
         lookout.see(Platform().at(elapsed), moment(elapsed, clock_error=-40 * 86400))
         learned.append(lookout.memory.newest is not None)

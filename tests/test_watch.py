@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -166,7 +166,7 @@ def test_the_duration_of_a_poll_is_measured(stage: Stage) -> None:
 
 def test_the_wait_is_measured_by_the_clock_alone(stage: Stage) -> None:
     """A pause that ends early, for whatever reason, is followed by another for the rest."""
-    asked_for: List[float] = []
+    asked_for: list[float] = []
 
     def pause(seconds: float) -> Wake:
         asked_for.append(seconds)
@@ -205,7 +205,7 @@ def test_after_a_sleep_of_the_machine_the_next_look_is_at_once(stage: Stage) -> 
 @pytest.mark.parametrize("interval", [1.0, 7.0, 30.0, 100.0])
 def test_it_beats_at_least_every_beat_interval(stage: Stage, interval: float) -> None:
     """The watchdog gets its sign of life from the loop itself, however long the wait."""
-    beats: List[float] = []
+    beats: list[float] = []
     stage.run(stage.watch(beat=lambda: beats.append(stage.time.elapsed), beat_interval=interval), 300)
 
     assert beats[0] == 0.0
@@ -243,7 +243,7 @@ def test_a_reload_takes_the_new_settings_at_once_and_tells(stage: Stage) -> None
     with Simulator(now=stage.time.utc, role="other") as other:
         watch = stage.watch()
 
-        def reload() -> Tuple[Optional[Setup], Event]:
+        def reload() -> tuple[Setup | None, Event]:
             stage.settings = replace(stage.settings, expect=ExpectSettings(role=("app-*",)))
             return stage.setup(other.endpoint), RELOADED
 
@@ -257,9 +257,9 @@ def test_a_reload_takes_the_new_settings_at_once_and_tells(stage: Stage) -> None
 
 def test_reloads_that_come_within_a_second_of_a_poll_are_two_at_the_most(stage: Stage) -> None:
     """The first is at once; the last is not lost, and stands for all that came between."""
-    reloads: List[float] = []
+    reloads: list[float] = []
 
-    def reload() -> Tuple[Optional[Setup], Event]:
+    def reload() -> tuple[Setup | None, Event]:
         reloads.append(stage.time.elapsed)
         return stage.setup(), RELOADED
 

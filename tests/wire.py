@@ -11,9 +11,10 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Callable, Union
 
 TOKEN = "AQAEAExampleSessionTokenForTestsOnlyAAAAAAAAAAAAAAAAAA=="  # noqa: S105 - as long as a real one, and none
 DATE = "Mon, 23 Nov 2026 17:31:25 GMT"
@@ -69,17 +70,17 @@ Play = Callable[[Request], Script]
 class Wire:
     """A server on loopback. It takes a script for each connection (the last goes on), or functions of the request."""
 
-    def __init__(self, *scripts: Union[Script, Play], host: str = "127.0.0.1") -> None:
+    def __init__(self, *scripts: Script | Play, host: str = "127.0.0.1") -> None:
         """Listen on a free port of *host* at once."""
         self._scripts = scripts
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._threads: List[threading.Thread] = []
-        self._open: Dict[int, socket.socket] = {}
+        self._threads: list[threading.Thread] = []
+        self._open: dict[int, socket.socket] = {}
         self.connections = 0
         self.hung_up = threading.Event()
         """Set once a connection was closed from this side."""
-        self.requests: List[Request] = []
+        self.requests: list[Request] = []
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
         self._listener.bind((host, 0))
@@ -106,7 +107,7 @@ class Wire:
             thread.join()
 
     @property
-    def seen(self) -> List[Tuple[str, str]]:
+    def seen(self) -> list[tuple[str, str]]:
         """Method and path of each request so far."""
         return [(request.method, request.path) for request in self.requests]
 
@@ -138,7 +139,7 @@ class Wire:
             connection.close()
             self.hung_up.set()
 
-    def _play(self, connection: socket.socket, script: Union[Script, Play]) -> None:
+    def _play(self, connection: socket.socket, script: Script | Play) -> None:
         steps = script if isinstance(script, Sequence) else ()
         if AT_ONCE not in steps:
             request = self._read(connection)
@@ -167,7 +168,7 @@ class Wire:
             while connection.recv(4096):
                 pass
 
-    def _read(self, connection: socket.socket) -> Optional[Request]:
+    def _read(self, connection: socket.socket) -> Request | None:
         """Read one request, and note it. None where the peer hung up instead."""
         raw = b""
         while b"\r\n\r\n" not in raw:
@@ -184,11 +185,11 @@ class Wire:
 
 
 def answer(
-    body: Union[bytes, str] = b"",
+    body: bytes | str = b"",
     status: str = "200 OK",
     *,
     headers: Mapping[str, str] = {},
-    length: Optional[int] = None,
+    length: int | None = None,
 ) -> bytes:
     """Return one whole answer as IMDS gives it. *length* is what Content-Length claims, where that is not the truth."""
     content = body.encode() if isinstance(body, str) else body
@@ -210,7 +211,7 @@ GRANT = answer(TOKEN, headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
 """The answer to the PUT."""
 
 
-def imds(documents: Mapping[str, Union[bytes, Script]], *, token: Union[bytes, Script] = GRANT) -> Play:
+def imds(documents: Mapping[str, bytes | Script], *, token: bytes | Script = GRANT) -> Play:
     """Play an IMDS with *documents* (by path below the root): whole answers, or scripts. 404 for anything else.
 
     It answers a GET without a token, too: whoever falls back to IMDSv1 is not stopped here, and is seen in `requests`.

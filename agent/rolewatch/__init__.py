@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import List
-
 
 def __getattr__(name: str) -> str:
     """Look `__version__` up in the installed metadata, when somebody asks for it.
@@ -26,7 +24,7 @@ def project_url(label: str) -> str:
     return next((url for name, _, url in found if name == label), "")
 
 
-def _metadata(field: str) -> List[str]:
+def _metadata(field: str) -> list[str]:
     """Return the values of *field*, as an installation has them beside this package; or, in a tree, for it."""
     from email.parser import HeaderParser  # noqa: PLC0415 - not for who asks for nothing; the daemon has it anyway
     from pathlib import Path  # noqa: PLC0415 - likewise

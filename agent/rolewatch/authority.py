@@ -7,7 +7,6 @@ in from the URL, and no page can change it: that is what stops DNS rebinding.
 from __future__ import annotations
 
 import re
-from typing import Optional
 
 MAX_NAME = 253
 """Characters of a host name (RFC 1035, section 3.1: 255 octets in DNS's own form)."""
@@ -18,7 +17,7 @@ _LOOPBACK_IPV6 = b"\0" * 15 + b"\1"
 _LOOPBACK_IPV4 = 127
 
 
-def host_of(authority: str) -> Optional[str]:
+def host_of(authority: str) -> str | None:
     """Return the host that *authority* names (``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``), or None if it is malformed.
 
     In lower case, without port, brackets, IPv6 zone and trailing dot. A user name makes it malformed, and so do several
@@ -33,7 +32,7 @@ def host_of(authority: str) -> Optional[str]:
     return host_name(match["name"])
 
 
-def host_name(text: str) -> Optional[str]:
+def host_name(text: str) -> str | None:
     """Return *text* in lower case and without its trailing dot, or None if it cannot be a host name.
 
     An IPv4 address looks like one. Underscores are accepted: names of containers have them.

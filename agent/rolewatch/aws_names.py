@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Optional
 
 NAME = re.compile(r"(?!\.{1,2}\Z)[\w+=,.@-]{1,128}", re.ASCII)
 """Names of roles (64 characters at most) and instance profiles (128). IAM API reference, 2026. Not ``.`` and ``..``:
@@ -21,12 +20,12 @@ REGION = re.compile(r"[a-z]{2,5}(-[a-z]{2,10}){1,3}-\d{1,2}", re.ASCII)
 ACCOUNT_ID = re.compile(r"\d{12}", re.ASCII)
 
 
-def matching(pattern: re.Pattern[str], text: Optional[str]) -> Optional[str]:
+def matching(pattern: re.Pattern[str], text: str | None) -> str | None:
     """Return *text* if all of it matches *pattern* and it does not look like an access key id, else None."""
     return text if text and pattern.fullmatch(text) and not KEY_ID.fullmatch(text) else None
 
 
-def name(text: str) -> Optional[str]:
+def name(text: str) -> str | None:
     """Return *text* where it can be the name of a role or instance profile, else None."""
     return matching(NAME, text)
 

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING
 
 from rolewatch.observation import Failure
 
@@ -32,7 +32,7 @@ class ConfigError(RolewatchError):
     def __init__(self, *problems: str) -> None:
         """Say what is wrong, a sentence for each problem."""
         super().__init__("\n".join(problems))
-        self.problems: Tuple[str, ...] = problems
+        self.problems: tuple[str, ...] = problems
 
 
 class ImdsError(RolewatchError):

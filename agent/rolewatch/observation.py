@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Optional, Tuple, Union
+from typing import Union
 
 from rolewatch.vocabulary import Evidence, Phase, Reason
 
@@ -30,8 +30,8 @@ class Failure:
     reason: Reason
     document: str = ""
     """The path below ``/latest/`` that was asked for, without the role's name."""
-    errno: Optional[int] = None
-    status: Optional[int] = None
+    errno: int | None = None
+    status: int | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -55,16 +55,16 @@ class Absent:
 class ProfileInfo:
     """``iam/info``: what EC2 says of the instance profile."""
 
-    code: Optional[str]
+    code: str | None
     """``Success``, ``InstanceProfileNotFound``, another word of AWS's; None where the document has none."""
     without_role: bool
     """The Message says that the profile does not contain a role. The Code is ``Success`` then!"""
-    name: Optional[str]
+    name: str | None
     """The profile's name: the last segment of its ARN."""
-    arn: Optional[str]
-    id: Optional[str]
+    arn: str | None
+    id: str | None
     """``AIPA…``; from the Message where the profile was not found."""
-    last_updated: Optional[datetime]
+    last_updated: datetime | None
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ class Credentials:
     """``iam/security-credentials/<role>`` without its secrets."""
 
     role: str
-    code: Optional[str]
+    code: str | None
     """As served; None where the document has none, which botocore accepts."""
-    last_updated: Optional[datetime]
-    expiration: Optional[datetime]
-    fingerprint: Optional[str]
+    last_updated: datetime | None
+    expiration: datetime | None
+    fingerprint: str | None
     """8 hex digits of SHA-256 of the access key id: tells two sets apart and identifies none."""
-    missing: Tuple[str, ...]
+    missing: tuple[str, ...]
     """The names of the fields that SDKs need and that are absent, empty or unreadable."""
 
 
@@ -97,9 +97,9 @@ class Identity:
     """What the instance identity document says of the instance."""
 
     instance_id: str
-    region: Optional[str] = None
-    account_id: Optional[str] = None
-    pending_time: Optional[datetime] = None
+    region: str | None = None
+    account_id: str | None = None
+    pending_time: datetime | None = None
     """When the instance was last launched or started."""
 
 
@@ -107,8 +107,8 @@ class Identity:
 class Tags:
     """What the instance's tags expect. None where there is no such tag, or IMDS serves no tags."""
 
-    role: Optional[str] = None
-    instance_profile: Optional[str] = None
+    role: str | None = None
+    instance_profile: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Unanswered:
     """One poll that got no session token: nothing about the role could be asked."""
 
     failure: Failure
-    date: Optional[datetime] = None
+    date: datetime | None = None
     """IMDS's clock (`Date`), where an answer carried one."""
 
 
@@ -124,15 +124,15 @@ class Unanswered:
 class Answered:
     """One poll that got a session token. The two documents are two independent verdicts."""
 
-    info: Union[ProfileInfo, Absent, Failure]
-    listing: Union[RoleListing, Absent, Failure]
-    credentials: Union[Credentials, Absent, Failure, None]
+    info: ProfileInfo | Absent | Failure
+    listing: RoleListing | Absent | Failure
+    credentials: Credentials | Absent | Failure | None
     """None where the listing named no role to ask for."""
-    identity: Optional[Identity] = None
+    identity: Identity | None = None
     """Only in polls that asked for it."""
-    tags: Optional[Tags] = None
+    tags: Tags | None = None
     """Only in polls that asked for them and were answered."""
-    date: Optional[datetime] = None
+    date: datetime | None = None
     """IMDS's clock (`Date` of the last answer), one-second resolution."""
 
 

@@ -8,7 +8,6 @@ Durations are seconds. The attribute docstrings are what ``rolewatch config show
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Tuple
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,9 @@ class PollSettings:
 class ExpectSettings:
     """``[expect]``: which role and instance profile the instance should have."""
 
-    role: Tuple[str, ...] = ()
+    role: tuple[str, ...] = ()
     """Role names that are right here; ``*``, ``?`` and ``[…]`` are wildcards. Empty: any role."""
-    instance_profile: Tuple[str, ...] = ()
+    instance_profile: tuple[str, ...] = ()
     """Instance profile names that are right here, likewise."""
     role_tag: str = ""
     """Key of the instance tag that names the expected role, read through IMDS (needs instance metadata tags).
@@ -95,9 +94,9 @@ class TlsSettings:
 class MetricsSettings:
     """``[metrics]``: the HTTP endpoint. A socket handed in by systemd comes before `listen`."""
 
-    listen: Tuple[str, ...] = ("127.0.0.1:10169",)
+    listen: tuple[str, ...] = ("127.0.0.1:10169",)
     """Addresses to listen on: ``HOST:PORT``, ``[IPV6]:PORT``, or ``*:PORT`` for all. Empty: no HTTP endpoint."""
-    allowed_hosts: Tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     """Host names by which the page and ``/status.json`` may be asked for, besides IP addresses, ``localhost`` and the
     host's own names; ``*.DOMAIN`` is every name in a domain. Other names get 421, against DNS rebinding. Read at the
     start and at each reload."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Optional
 
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -52,7 +51,7 @@ def shift(moment: datetime, seconds: float) -> datetime:
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|([+-])(\d\d):?(\d\d))", re.ASCII)
 
 
-def timestamp(text: Optional[str]) -> Optional[datetime]:
+def timestamp(text: str | None) -> datetime | None:
     """Read an ISO 8601 time with its zone; None where it is not one. `datetime.fromisoformat` of 3.9 knows no ``Z``."""
     match = _TIME.fullmatch(text) if text else None
     if match is None:

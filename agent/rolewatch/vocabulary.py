@@ -5,8 +5,9 @@ The values are the contract (metric labels, journal fields, JSON): never rename 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Mapping, Union
+from typing import Union
 
 
 class Fault(str, Enum):

@@ -6,9 +6,10 @@ The rules are those of grafana/dashboard-linter (2025): a variable for the data 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence, TypeAlias
+from typing import TypeAlias
 
 import tomllib
 from grafana_foundation_sdk.builders import (

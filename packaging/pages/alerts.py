@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import List
-
 from rolewatch.alerts import INSTANCE, Options
 from rolewatch.alerts.rules import alerts
 
@@ -29,7 +27,7 @@ def prose(text: str) -> str:
     return text
 
 
-def markdown() -> List[str]:
+def markdown() -> list[str]:
     """Return the lines of the table."""
     return [
         "| alert | severity | after | tells | runbook |",

@@ -9,7 +9,7 @@ command that a person pastes into a root shell: `rolewatch check` fills commands
 from __future__ import annotations
 
 import textwrap
-from typing import Iterator, List, Sequence
+from collections.abc import Iterator, Sequence
 
 from pages.catalog_events import EVENTS
 from rolewatch.faults import FAULTS
@@ -43,7 +43,7 @@ def render() -> str:
     return HEADER + "".join(entries)
 
 
-def _entry(message_id: str, subject: str, body: List[str], *, page: str = "") -> str:
+def _entry(message_id: str, subject: str, body: list[str], *, page: str = "") -> str:
     lines = ["", f"-- {message_id}", f"Subject: {subject}", "Defined-By: rolewatch"]
     lines += [f"Documentation: {page}"] if page else []
     lines.append("")
@@ -85,7 +85,7 @@ def _remedy(filled: Explained, commands: Sequence[str]) -> Iterator[str]:
     yield f"Who can do it: {filled.who}."
 
 
-def _wrapped(paragraph: str, first: str = "", then: str = "") -> List[str]:
+def _wrapped(paragraph: str, first: str = "", then: str = "") -> list[str]:
     return textwrap.wrap(
         paragraph,
         _WIDTH,

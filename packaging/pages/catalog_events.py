@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Tuple
+from collections.abc import Mapping
 
 from rolewatch.vocabulary import EventKind
 
-EVENTS: Mapping[EventKind, Tuple[str, str]] = {
+EVENTS: Mapping[EventKind, tuple[str, str]] = {
     EventKind.STARTED: (
         "rolewatch has started",
         (

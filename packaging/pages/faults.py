@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from rolewatch.cli.render import raised_when, section
 from rolewatch.faults import FAULTS

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import List
-
 from rolewatch.publish.metric_table import FAMILIES
 
 
-def markdown() -> List[str]:
+def markdown() -> list[str]:
     """Return the lines of the table in docs/metrics.md."""
     rows = [
         f"| `{family.name}` | {family.kind} | {', '.join(f'`{label}`' for label in family.labels)} "

@@ -6,7 +6,7 @@ parts: what applications say, how the answers of IMDS look, how to prevent it.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Tuple
+from collections.abc import Iterator
 
 from pages.alerts import prose
 from rolewatch.alerts import Alert, Options
@@ -32,7 +32,7 @@ role=$(curl -sSf -m 2 -H "X-aws-ec2-metadata-token: $token" $imds/meta-data/iam/
 """What rolewatch asks at every poll, by hand, without the secrets. For a shell on the instance."""
 
 
-def blocks(name: str) -> Dict[str, Iterator[str]]:
+def blocks(name: str) -> dict[str, Iterator[str]]:
     """Return the generated blocks of the runbook *name*, which is a fault's or an alert's, by their names."""
     if name not in set(Fault):
         return {"alert": _alert_lines(name)}
@@ -41,7 +41,7 @@ def blocks(name: str) -> Dict[str, Iterator[str]]:
     return {"summary": _summary(entry), "looks": _looks(fault), "ask": _fenced(ASK), "fix": remedies(entry)}
 
 
-def subjects() -> Tuple[str, ...]:
+def subjects() -> tuple[str, ...]:
     """Return the names of all runbooks: every fault, then every alert that is not one fault's."""
     led_to = dict.fromkeys(alert.runbook for alert in alerts(Options()))
     return (*(fault.value for fault in Fault), *(name for name in led_to if name not in set(Fault)))
@@ -60,7 +60,7 @@ def index() -> Iterator[str]:
         yield f"| [`{name}`]({name}.md) | {prose(_named(name)[0].summary)} |"
 
 
-def _named(name: str) -> Tuple[Alert, ...]:
+def _named(name: str) -> tuple[Alert, ...]:
     return tuple(alert for alert in alerts(Options()) if alert.name == name)
 
 

@@ -9,8 +9,8 @@ import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List
 
 from rolewatch import settings
 from rolewatch.config.keys import KEYS, TABLES, Key
@@ -33,9 +33,9 @@ Numbers are seconds where a time is meant; "30s", "5m" and "1h30m" are understoo
 After a change: `rolewatch config check`, then `systemctl reload rolewatch`."""
 
 
-def meanings() -> Dict[str, str]:
+def meanings() -> dict[str, str]:
     """Return what each setting (``poll.interval``) and each table (``poll``) means, on one line."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for node in ast.parse(inspect.getsource(settings)).body:
         document = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else None
         table = _TABLE.match(document or "")
@@ -69,7 +69,7 @@ def render_file() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _comment(text: str) -> List[str]:
+def _comment(text: str) -> list[str]:
     return [f"# {line}" for line in textwrap.wrap(text, _WIDTH - 2, break_on_hyphens=False)] or ["#"]
 
 
@@ -84,7 +84,7 @@ def _of(table: str) -> Iterator[Key]:
 def render_tables() -> str:
     """Return the tables of ``docs/configuration.md``: every setting, and every variable of the SDKs."""
     explained = meanings()
-    lines: List[str] = []
+    lines: list[str] = []
     for table in TABLES:
         lines += [f"### `[{table}]`: {explained[table].rstrip('.')}", ""]
         lines += ["| key | accepts | default | environment variable | meaning |", "|---|---|---|---|---|"]

@@ -12,10 +12,11 @@ import json
 import logging
 import time
 import urllib.request
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any
 
 import boto3
 import pytest
@@ -66,21 +67,21 @@ class Told:
     err: str
 
     @property
-    def document(self) -> Dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """The JSON form."""
         return json.loads(self.out)  # type: ignore[no-any-return]
 
     @property
-    def faults(self) -> List[str]:
+    def faults(self) -> list[str]:
         """The names of the faults."""
         return [each["fault"] for each in self.document["faults"]]
 
     @property
-    def root(self) -> Dict[str, Any]:
+    def root(self) -> dict[str, Any]:
         """The root cause; empty where there is none."""
         return self.document["root_cause"] or {}
 
-    def check(self, name: str) -> Dict[str, Any]:
+    def check(self, name: str) -> dict[str, Any]:
         """Return the check called *name*."""
         return next(each for each in self.document["checks"] if each["id"] == name)
 
@@ -126,7 +127,7 @@ class Cloud:
         self._rename_instance(made)
         self.ec2.associate_iam_instance_profile(IamInstanceProfile={"Name": PROFILE}, InstanceId=INSTANCE_ID)
 
-    def create_profile(self, profile_id: str, role: Optional[str] = ROLE) -> None:
+    def create_profile(self, profile_id: str, role: str | None = ROLE) -> None:
         """Make the instance profile, with this id."""
         self.iam.create_instance_profile(InstanceProfileName=PROFILE)
         backend = get_backend("iam")[ACCOUNT_ID]["aws"]
@@ -153,7 +154,7 @@ class Cloud:
         """Edit the role's trust policy."""
         self.iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=json.dumps(policy))
 
-    def user(self, *actions: str) -> Dict[str, str]:
+    def user(self, *actions: str) -> dict[str, str]:
         """Make a user who may do *actions* and nothing else; return the environment with its keys."""
         self.iam.create_user(UserName="operator")
         self.iam.put_user_policy(UserName="operator", PolicyName="p", PolicyDocument=allow(FREE, *actions))
@@ -193,7 +194,7 @@ class House:
     imds: Simulator
     directory: Path
     patch: pytest.MonkeyPatch
-    environ: Dict[str, str] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
 
     def know_served_keys(self) -> None:
         """Let STS know the credentials that IMDS serves as a session of the role."""

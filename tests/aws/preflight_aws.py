@@ -11,9 +11,10 @@ import io
 import json
 import os
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
@@ -39,7 +40,7 @@ READING = (
 )
 """What packaging/iam/preflight.json grants."""
 
-Statement = Dict[str, Any]
+Statement = dict[str, Any]
 
 
 def allow(*actions: str, on: str = "*") -> Statement:
@@ -62,11 +63,11 @@ class Aws:
     """An AWS with an administrator, who makes things, and a user, whose permissions are in question."""
 
     endpoint: str
-    calls: List[Dict[str, str]] = field(default_factory=list)
+    calls: list[dict[str, str]] = field(default_factory=list)
     """Every request, by its form, in order."""
-    canned: Dict[str, Tuple[int, str]] = field(default_factory=dict)
+    canned: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Status and body by action, before everything else."""
-    keys: Tuple[str, str] = ("", "")
+    keys: tuple[str, str] = ("", "")
 
     @cached_property
     def iam(self) -> Any:  # noqa: ANN401 - boto3 has no types
@@ -79,7 +80,7 @@ class Aws:
             aws_secret_access_key="administrator",  # noqa: S106 - opens nothing
         )
 
-    def role(self, name: str, *, trust: Optional[Dict[str, Any]] = None, path: str = "/") -> str:
+    def role(self, name: str, *, trust: dict[str, Any] | None = None, path: str = "/") -> str:
         """Make a role, and return its ARN."""
         document = json.dumps(trust or TRUST)
         made = self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=document, Path=path)
@@ -100,7 +101,7 @@ class Aws:
         self.keys = (key["AccessKeyId"], key["SecretAccessKey"])
         return str(arn)
 
-    def actions(self) -> List[str]:
+    def actions(self) -> list[str]:
         """Return the operations that were called."""
         return [call["Action"] for call in self.calls]
 
@@ -114,7 +115,7 @@ class Application:
         self._aws = aws
         self._lock = threading.Lock()
 
-    def __call__(self, environ: Dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length)
@@ -129,7 +130,7 @@ class Application:
         start(f"{status} -", [("Content-Type", "text/xml")])
         return [text.encode()]
 
-    def _answer(self, form: Dict[str, str], user: str) -> Optional[Tuple[int, str]]:
+    def _answer(self, form: dict[str, str], user: str) -> tuple[int, str] | None:
         action = form.get("Action", "")
         if action in self._aws.canned:
             return self._aws.canned[action]
@@ -142,7 +143,7 @@ class Application:
         return None
 
 
-def iam_error(status: int, code: str, message: str) -> Tuple[int, str]:
+def iam_error(status: int, code: str, message: str) -> tuple[int, str]:
     """Return an error as IAM and STS send it."""
     return status, (
         f'<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>{code}</Code>'
@@ -150,7 +151,7 @@ def iam_error(status: int, code: str, message: str) -> Tuple[int, str]:
     )
 
 
-def ec2_error(status: int, code: str, message: str) -> Tuple[int, str]:
+def ec2_error(status: int, code: str, message: str) -> tuple[int, str]:
     """Return an error as EC2 sends it."""
     return status, (
         f'<?xml version="1.0" encoding="UTF-8"?><Response><Errors><Error><Code>{code}</Code>'
@@ -158,7 +159,7 @@ def ec2_error(status: int, code: str, message: str) -> Tuple[int, str]:
     )
 
 
-def simulation(action: str, resource: str, decision: str, more: str = "") -> Tuple[int, str]:
+def simulation(action: str, resource: str, decision: str, more: str = "") -> tuple[int, str]:
     """Return an answer of SimulatePrincipalPolicy, in the shape of 2026, with *more* in the result."""
     return 200, (
         '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
@@ -172,7 +173,7 @@ def simulation(action: str, resource: str, decision: str, more: str = "") -> Tup
     )
 
 
-def _simulated(form: Dict[str, str]) -> Tuple[int, str]:
+def _simulated(form: dict[str, str]) -> tuple[int, str]:
     arn, action, resource = (form[key] for key in ("PolicySourceArn", "ActionNames.member.1", "ResourceArns.member.1"))
     if ":sts:" in arn:
         return iam_error(
@@ -184,7 +185,7 @@ def _simulated(form: Dict[str, str]) -> Tuple[int, str]:
     return simulation(action, resource, _decide(policies, action, resource))
 
 
-def _rehearsed(form: Dict[str, str], user: str) -> Tuple[int, str]:
+def _rehearsed(form: dict[str, str], user: str) -> tuple[int, str]:
     """Answer a dry run in EC2's order: the parameters, then the permissions."""
     backend = iam_backends[ACCOUNT]["aws"]
     name = form.get("IamInstanceProfile.Name") or form.get("IamInstanceProfile.Arn", "").rpartition("/")[2]
@@ -202,7 +203,7 @@ def _rehearsed(form: Dict[str, str], user: str) -> Tuple[int, str]:
     return ec2_error(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
 
 
-def _iam_denied(user: str, action: str, resource: str) -> Tuple[int, str]:
+def _iam_denied(user: str, action: str, resource: str) -> tuple[int, str]:
     message = (
         f"User: arn:aws:iam::{ACCOUNT}:user/{user} is not authorized to perform: {action} on resource: {resource} "
         f"because no identity-based policy allows the {action} action"
@@ -210,7 +211,7 @@ def _iam_denied(user: str, action: str, resource: str) -> Tuple[int, str]:
     return iam_error(403, "AccessDenied", message)
 
 
-def _user_of(environ: Dict[str, Any]) -> str:
+def _user_of(environ: dict[str, Any]) -> str:
     key = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition("/")[0]
     for user in iam_backends[ACCOUNT]["aws"].users.values():
         if any(each.access_key_id == key for each in user.access_keys):
@@ -218,7 +219,7 @@ def _user_of(environ: Dict[str, Any]) -> str:
     return ""
 
 
-def _policies(arn: str) -> Optional[List[Any]]:
+def _policies(arn: str) -> list[Any] | None:
     """Return the policies in moto of the user or role called *arn*; None where there is none."""
     backend = iam_backends[ACCOUNT]["aws"]
     name = arn.rpartition("/")[2]
@@ -233,7 +234,7 @@ def _may(user: str, action: str, resource: str) -> bool:
     return _decide(_policies(f"arn:aws:iam::{ACCOUNT}:user/{user}") or [], action, resource) == "allowed"
 
 
-def _decide(policies: List[Any], action: str, resource: str) -> str:
+def _decide(policies: list[Any], action: str, resource: str) -> str:
     said = [IAMPolicy(policy).is_action_permitted(action, resource) for policy in policies]
     if PermissionResult.DENIED in said:
         return "explicitDeny"

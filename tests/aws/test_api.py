@@ -11,7 +11,7 @@ import http.server
 import logging
 import threading
 import time
-from typing import Dict, Iterator, List, Tuple
+from collections.abc import Iterator
 
 import pytest
 
@@ -40,9 +40,9 @@ PATIENT = Patience(connect=10.0, read=10.0, attempts=1)
 
 
 @contextlib.contextmanager
-def serving(status: int, body: str, *, silent: bool = False) -> Iterator[Tuple[str, List[str]]]:
+def serving(status: int, body: str, *, silent: bool = False) -> Iterator[tuple[str, list[str]]]:
     """Answer every request so; yield the URL and the paths and bodies that were asked."""
-    asked: List[str] = []
+    asked: list[str] = []
     stop = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -126,7 +126,7 @@ def test_an_error_is_a_value(  # noqa: PLR0913, PLR0917 - a row of the table
 
 
 def _parameters(call: Call) -> dict[str, object]:
-    parameters: Dict[Call, Dict[str, object]] = {
+    parameters: dict[Call, dict[str, object]] = {
         PROFILE: {"InstanceProfileName": "web"},
         INSTANCES: {"InstanceIds": ["i-0123456789abcdef0"]},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List
 
 import pytest
 from harness import PATIENT, QUICK, patience
@@ -36,7 +35,7 @@ def run(directory: Path, scenario: Scenario) -> cloud.Told:
     bounds = IN_TURN if patience(scenario) is QUICK else PATIENT
     settings.write_text(f"[imds]\ndisabled = false\ntimeout = {bounds.timeout}\ndeadline = {bounds.deadline}\n")
     with Simulator(now=cloud.now, scenario_name=scenario.name) as simulator:
-        expected: List[str] = []
+        expected: list[str] = []
         for pattern in scenario.expect.expect_role:
             expected += ["--expect-role", pattern]
         return cloud.told(["--config", str(settings), "--endpoint", simulator.endpoint, *expected, "--json"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, List, Optional
+from typing import Any
 
 import pytest
 
@@ -51,7 +51,7 @@ ASKED = Asked(
 IDENTITY = Identity(builders.INSTANCE_ID, "eu-west-1", ACCOUNT)
 
 
-def look(seen: Optional[Observation] = None, **changes: Any) -> Look:
+def look(seen: Observation | None = None, **changes: Any) -> Look:
     """Return what a look at *seen* gives, but for *changes*."""
     seen = builders.answered(identity=IDENTITY) if seen is None else seen
     verdict = builders.judge(seen)
@@ -61,7 +61,7 @@ def look(seen: Optional[Observation] = None, **changes: Any) -> Look:
     return replace(made, **changes)
 
 
-def context(seen: Optional[Observation] = None, **changes: Any) -> Context:
+def context(seen: Observation | None = None, **changes: Any) -> Context:
     """Return a healthy context, but for *seen* and *changes*."""
     healthy = Context(ASKED, look(seen), CALLER, builders.INSTANCE_ID, "eu-west-1")
     return replace(healthy, **changes)
@@ -83,7 +83,7 @@ def commands(diagnosis: Diagnosis) -> str:
     return "\n".join(step.command for step in diagnosis.root.explained.fix)
 
 
-def faults(diagnosis: Diagnosis) -> List[Fault]:
+def faults(diagnosis: Diagnosis) -> list[Fault]:
     """Return which faults were found."""
     return [finding.fault for finding in diagnosis.findings]
 
@@ -286,7 +286,7 @@ def test_permissions_are_read_from_the_steps() -> None:
         ("eu-west-1", None, "aws"),
     ],
 )
-def test_the_partition_is_the_arns_or_else_the_regions(region: str, arn: Optional[str], partition: str) -> None:
+def test_the_partition_is_the_arns_or_else_the_regions(region: str, arn: str | None, partition: str) -> None:
     """China's trust policies are judged by China's rules."""
     profile = replace(ASKED.profile, arn=arn)  # type: ignore[type-var]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Optional, Sequence
 
 import pytest
 
@@ -30,7 +30,7 @@ IMDS = route("ens5", "169.254.169.254", "255.255.255.255", flags="0005", metric=
 PROHIBIT = route("*", "169.254.169.254", "255.255.255.255", flags="0205")
 
 
-def tree(root: Path, files: Dict[str, str]) -> Path:
+def tree(root: Path, files: dict[str, str]) -> Path:
     """Write *files* below *root*."""
     for name, text in files.items():
         path = root / name
@@ -39,7 +39,7 @@ def tree(root: Path, files: Dict[str, str]) -> Path:
     return root
 
 
-def no_ethtool(command: Sequence[str]) -> Optional[str]:
+def no_ethtool(command: Sequence[str]) -> str | None:
     """Be an ethtool that fails."""
     assert command[1:] == ["-S", "ens5"]
     return None
@@ -125,7 +125,7 @@ def test_imdsd_and_its_option_are_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tag", "expected"), [("i-0123456789abcdef0\n", "i-0123456789abcdef0"), ("Not Specified\n", None), ("", None)]
 )
-def test_nitro_tells_the_instance_id_without_imds(tmp_path: Path, tag: str, expected: Optional[str]) -> None:
+def test_nitro_tells_the_instance_id_without_imds(tmp_path: Path, tag: str, expected: str | None) -> None:
     """The fix can be filled in even where IMDS does not answer."""
     assert looked(tmp_path, **{"sys/devices/virtual/dmi/id/board_asset_tag": tag}).instance_id == expected
 
@@ -145,7 +145,7 @@ def test_nitro_tells_the_instance_id_without_imds(tmp_path: Path, tag: str, expe
         ({"http_proxy": " "}, ()),
     ],
 )
-def test_proxies_are_named_and_not_shown(environ: Dict[str, str], expected: Sequence[str]) -> None:
+def test_proxies_are_named_and_not_shown(environ: dict[str, str], expected: Sequence[str]) -> None:
     """Only the variables' names: a value may hold a password."""
     assert proxies("169.254.169.254", environ) == tuple(expected)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ from aws.preflight_aws import (
 POLICY = Path(__file__).parents[2] / "packaging" / "iam" / "preflight.json"
 DRY_RUN = ("--image-id", IMAGE)
 
-Told = Tuple[int, Dict[str, Any]]
+Told = tuple[int, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ class Command:
         status, out = self.text(*words, "--json")
         return status, json.loads(out)
 
-    def text(self, *words: str) -> Tuple[int, str]:
+    def text(self, *words: str) -> tuple[int, str]:
         """Run it, and return its exit status and what it printed."""
         post(f"{self._aws.endpoint}/moto-api/reset-auth", "0")
         self._aws.calls.clear()
@@ -111,17 +112,17 @@ def parse(*words: str) -> argparse.Namespace:
     return parser.parse_args(["preflight", *words])
 
 
-def check(told: Told, name: str) -> Dict[str, Any]:
+def check(told: Told, name: str) -> dict[str, Any]:
     """Return the check called *name*."""
     return next(each for each in told[1]["checks"] if each["id"] == name)
 
 
-def statuses(told: Told) -> Dict[str, str]:
+def statuses(told: Told) -> dict[str, str]:
     """Return the status of every check, by the last word of its id."""
     return {each["id"].partition(".")[2]: each["status"] for each in told[1]["checks"]}
 
 
-def launch(*more: str, profile: str = "web-profile") -> Tuple[str, ...]:
+def launch(*more: str, profile: str = "web-profile") -> tuple[str, ...]:
     """Return the words of ``preflight launch``."""
     return ("launch", "--instance-profile", profile, *more)
 
@@ -467,7 +468,7 @@ def test_the_simulator_gets_the_conditions_of_a_real_launch(aws: Aws, rolewatch:
     assert sent["ResourceArns.member.1"] == role
 
 
-def context(call: Dict[str, str]) -> Dict[str, str]:
+def context(call: dict[str, str]) -> dict[str, str]:
     """Return the condition keys that were sent to the simulator."""
     pairs = {}
     for number in range(1, 9):
@@ -746,7 +747,7 @@ def test_credentials_that_aws_rejects_leave_no_verdict(aws: Aws, rolewatch: Comm
     ],
 )
 def test_the_simulator_tells_which_policy_stands_in_the_way(
-    aws: Aws, rolewatch: Command, answer: Tuple[str, str], expected: Tuple[int, str]
+    aws: Aws, rolewatch: Command, answer: tuple[str, str], expected: tuple[int, str]
 ) -> None:
     """Each needs somebody else to mend it. Recorded shapes: moto has no simulator."""
     role = aws.role("web")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import pytest
 
@@ -125,11 +125,11 @@ def test_china_passes_roles_to_two_services() -> None:
 class Door(Api):
     """A door that keeps what was asked, and gives the answers of a partition: no network."""
 
-    def __init__(self, answers: Dict[str, Any], region: str) -> None:
+    def __init__(self, answers: dict[str, Any], region: str) -> None:
         """Answer from *answers*, by operation."""
         super().__init__(Refused(Trouble.NO_CREDENTIALS, ""), region=region)
         self.answers = answers
-        self.asked: List[Dict[str, Any]] = []
+        self.asked: list[dict[str, Any]] = []
 
     def ask(self, call: Any, **parameters: Any) -> Any:  # noqa: ANN401 - as the test says
         """Return the answer."""
@@ -137,7 +137,7 @@ class Door(Api):
         return self.answers.get(call.operation, Missing(call.action))
 
 
-def contexts(door: Door, action: str) -> Dict[str, str]:
+def contexts(door: Door, action: str) -> dict[str, str]:
     """Return the condition keys with which *action* was simulated."""
     (asked,) = [each for each in door.asked if each.get("ActionNames") == [action]]
     return {each["ContextKeyName"]: each["ContextKeyValues"][0] for each in asked["ContextEntries"]}
@@ -239,7 +239,7 @@ def test_both_shapes_of_the_simulator_are_read() -> None:
 @pytest.mark.parametrize(
     "response", [{}, {"EvaluationResults": None}, {"EvaluationResults": [{"EvalActionName": "x"}]}]
 )
-def test_an_answer_of_another_shape_is_no_answer(response: Dict[str, Any]) -> None:
+def test_an_answer_of_another_shape_is_no_answer(response: dict[str, Any]) -> None:
     """It is neither allowed nor denied."""
     assert simulation.read(response, "x", "*") is None
 
@@ -280,7 +280,7 @@ def test_a_denied_list_is_the_answer_and_not_a_doubt() -> None:
 
 @pytest.mark.parametrize(("organization", "boundary"), [(False, None), (True, False)])
 def test_what_an_organization_or_a_boundary_bars_is_not_narrow_but_closed(
-    *, organization: bool, boundary: Optional[bool]
+    *, organization: bool, boundary: bool | None
 ) -> None:
     """No policy for certain subnets can open it again."""
     action = "ec2:RunInstances"
@@ -300,9 +300,7 @@ def test_what_an_organization_or_a_boundary_bars_is_not_narrow_but_closed(
         ("VPCIdNotSpecified", "VPCIdNotSpecified", Status.UNKNOWN, "was not in order"),
     ],
 )
-def test_two_dry_runs_tell_the_role_from_the_rest(
-    seen: str, without: Optional[str], status: Status, words: str
-) -> None:
+def test_two_dry_runs_tell_the_role_from_the_rest(seen: str, without: str | None, status: Status, words: str) -> None:
     """With the instance profile, and without it: the page's first advice for AccessDenied at a launch."""
     outcome = permission_checks.judge_dry_run(Rehearsed(seen), Rehearsed(without) if without else None, "ops")
 

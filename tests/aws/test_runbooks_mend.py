@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Callable, Dict
+from typing import TYPE_CHECKING, Callable
 
 import pytest
 
@@ -28,7 +28,7 @@ def an_editor(policy: str) -> str:
     return policy.replace("rds.amazonaws.com", "ec2.amazonaws.com")
 
 
-def typed(house: House, fault: str, names: Dict[str, str]) -> None:
+def typed(house: House, fault: str, names: dict[str, str]) -> None:
     """Type every command of the runbook of *fault*, but for CloudTrail's, which moto has not; *names* are filled in."""
     (house.directory / "aws").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m awscli "$@"\n')
     (house.directory / "aws").chmod(0o755)

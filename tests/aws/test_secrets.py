@@ -7,7 +7,6 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, FrozenSet, List
 
 import pytest
 
@@ -33,7 +32,7 @@ sys.exit({status})
 """
 
 
-def chain(kind: str, directory: Path) -> Dict[str, str]:
+def chain(kind: str, directory: Path) -> dict[str, str]:
     """Return an environment whose credentials, which AWS does not know, come from *kind*."""
     if kind == "environment":
         return {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": CANARY, "AWS_SESSION_TOKEN": TOKEN}
@@ -148,6 +147,6 @@ def test_a_diagnosis_in_development_mode_tells_no_key(house: cloud.House, tmp_pa
     assert found(told.stdout + told.stderr, house.imds.secrets) == []
 
 
-def found(out: str, secrets: FrozenSet[str]) -> List[str]:
+def found(out: str, secrets: frozenset[str]) -> list[str]:
     """Return which of the keys of the chain, and of *secrets*, are in *out*."""
     return [secret for secret in (*secrets, CANARY, KEY_ID, TOKEN, "CANARY") if secret in out]

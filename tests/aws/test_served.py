@@ -7,7 +7,6 @@ import json
 import pickle
 import time
 from datetime import datetime, timezone
-from typing import Optional
 
 import pytest
 from harness import PATIENT, patience
@@ -24,7 +23,7 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def asked(simulator: Simulator, settings: ImdsSettings = PATIENT) -> Optional[Keys]:
+def asked(simulator: Simulator, settings: ImdsSettings = PATIENT) -> Keys | None:
     """Fetch what *simulator* serves."""
     return fetch(Client(simulator.endpoint, settings, monotonic=time.monotonic))
 

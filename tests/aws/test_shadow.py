@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict
 
 import pytest
 
@@ -12,7 +11,7 @@ from rolewatch.aws.diagnose.credential_overrides import Shadows, look
 CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARY"
 
 
-def looked(tmp_path: Path, environ: Dict[str, str], files: Dict[str, str]) -> Shadows:
+def looked(tmp_path: Path, environ: dict[str, str], files: dict[str, str]) -> Shadows:
     """Look around on a host that has *files*."""
     for name, text in files.items():
         path = tmp_path / name
@@ -69,7 +68,7 @@ def test_a_key_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("environ", "count"), [({}, 0), ({"AWS_PROFILE": "work"}, 1), ({"AWS_PROFILE": "default"}, 0)])
-def test_only_the_profile_in_force_counts(tmp_path: Path, environ: Dict[str, str], count: int) -> None:
+def test_only_the_profile_in_force_counts(tmp_path: Path, environ: dict[str, str], count: int) -> None:
     """A profile that nobody selects shadows nothing."""
     files = {"home/.aws/config": "[profile work]\nsso_session = corp\nsso_region = x\n"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -20,14 +20,14 @@ def statement(
     principal: object = EC2,
     action: object = "sts:AssumeRole",
     effect: str = "Allow",
-    condition: Optional[object] = None,
-) -> Dict[str, Any]:
+    condition: object | None = None,
+) -> dict[str, Any]:
     """Return a statement."""
     made = {"Effect": effect, "Principal": principal, "Action": action}
     return {**made, "Condition": condition} if condition is not None else made
 
 
-def policy(*statements: Dict[str, Any]) -> Dict[str, Any]:
+def policy(*statements: dict[str, Any]) -> dict[str, Any]:
     """Return a policy of *statements*."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
@@ -78,7 +78,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("form", "expected"), FORMS.values(), ids=FORMS)
-def test_a_form_is_judged(form: Dict[str, Any], expected: Trust) -> None:
+def test_a_form_is_judged(form: dict[str, Any], expected: Trust) -> None:
     """Each form alone, as one statement and as a list of one."""
     for document in (policy(form), {"Statement": form}):
         reading = judge(document)
@@ -124,7 +124,7 @@ def test_an_action_has_two_wildcards(action: str, expected: Trust) -> None:
         (statement(effect="Deny", condition={"Bool": {"aws:MultiFactorAuthPresent": "true"}}), ALLOWS),
     ],
 )
-def test_a_deny_comes_first(denying: Dict[str, Any], expected: Trust) -> None:
+def test_a_deny_comes_first(denying: dict[str, Any], expected: Trust) -> None:
     """Before or behind the Allow, a Deny that is about EC2 decides; one that is not, does not."""
     assert judge(policy(statement(), denying)).trust is expected
     assert judge(policy(denying, statement())).trust is expected
@@ -221,7 +221,7 @@ def test_anything_is_judged(anything: object) -> None:
 
 @given(st.sampled_from(list(FORMS.values())), st.sampled_from(list(FORMS.values())))
 def test_another_allow_never_makes_it_worse(
-    one: Tuple[Dict[str, Any], Trust], other: Tuple[Dict[str, Any], Trust]
+    one: tuple[dict[str, Any], Trust], other: tuple[dict[str, Any], Trust]
 ) -> None:
     """Adding an Allow never turns a policy that allows into one that does not."""
     if judge(policy(one[0])).trust is ALLOWS:

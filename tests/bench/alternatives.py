@@ -6,10 +6,10 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional
 from urllib.parse import quote
 
 from process import free_port
@@ -36,7 +36,7 @@ class Running:
 
     name: str
     process: int
-    url: Optional[str] = None
+    url: str | None = None
     started: float = 0.0
     """Seconds until the first answer."""
 
@@ -122,7 +122,7 @@ def run_script(endpoint: str, target: Path, *prefix: object) -> Run:
     return Run(*json.loads(said))
 
 
-def script_costs(endpoint: str, target: Path, rounds: int) -> List[Figure]:
+def script_costs(endpoint: str, target: Path, rounds: int) -> list[Figure]:
     """Measure what a run of the script takes. Between two runs there is nothing of it."""
     runs = [run_script(endpoint, target) for _ in range(rounds)]
     return [
@@ -132,7 +132,7 @@ def script_costs(endpoint: str, target: Path, rounds: int) -> List[Figure]:
     ]
 
 
-def memory_figures(subject: Running) -> List[Figure]:
+def memory_figures(subject: Running) -> list[Figure]:
     """Measure the memory of *subject* as it is now, and how long its start took."""
     sizes = memory(subject.process)
     return [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Dict, List
 
 from bench import alternatives, daemon
 from bench.figures import Figure
@@ -18,9 +17,9 @@ INTERVAL = 30.0
 SCRAPE_INTERVAL = 15.0
 
 
-def by_the_minute(directory: Path, rounds: int, seconds: float) -> List[Figure]:
+def by_the_minute(directory: Path, rounds: int, seconds: float) -> list[Figure]:
     """Watch all for *seconds*, *rounds* times over, and once more under strace; figures are for a minute."""
-    figures: List[Figure] = []
+    figures: list[Figure] = []
     with ExitStack() as stack:
         imds = {name: stack.enter_context(Counting()) for name in (daemon.NAME, *alternatives.ALTERNATIVES)}
         rolewatch, url = stack.enter_context(daemon.scraped(imds[daemon.NAME].endpoint))
@@ -32,8 +31,8 @@ def by_the_minute(directory: Path, rounds: int, seconds: float) -> List[Figure]:
         processes = {daemon.NAME: rolewatch, **{each.name: each.process for each in others}}
         urls = [url, *(each.url for each in others if each.url)]
         factor = 60 / seconds
-        requests: Dict[str, List[float]] = {name: [] for name in processes}
-        woken: Dict[str, List[float]] = {name: [] for name in processes}
+        requests: dict[str, list[float]] = {name: [] for name in processes}
+        woken: dict[str, list[float]] = {name: [] for name in processes}
         for _ in range(rounds):
             before = {name: (imds[name].requests, wake_ups(process)) for name, process in processes.items()}
             _pass(seconds, urls)
@@ -54,7 +53,7 @@ def by_the_minute(directory: Path, rounds: int, seconds: float) -> List[Figure]:
         return figures + _script(imds[alternatives.SCRIPT], directory, rounds)
 
 
-def _pass(seconds: float, urls: List[str]) -> None:
+def _pass(seconds: float, urls: list[str]) -> None:
     """Let *seconds* pass, and scrape *urls* on the way."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -63,7 +62,7 @@ def _pass(seconds: float, urls: List[str]) -> None:
         time.sleep(max(0.0, min(SCRAPE_INTERVAL, end - time.monotonic())))
 
 
-def _script(imds: Counting, directory: Path, rounds: int) -> List[Figure]:
+def _script(imds: Counting, directory: Path, rounds: int) -> list[Figure]:
     """Return what the script costs in a minute: it does the same at each run."""
     runs = 60 / INTERVAL
     requests, woken = [], []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Iterator, List, Tuple
+from typing import IO
 
 from bench.figures import Figure
 from bench.imds import LAUNCHER
@@ -30,7 +31,7 @@ def settings(endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def polling(endpoint: str, *marks: int) -> Iterator[Tuple[IO[str], str]]:
+def polling(endpoint: str, *marks: int) -> Iterator[tuple[IO[str], str]]:
     """Run `child.py`; yield the lines that it prints and the address of its page."""
     command = [SYSTEM_PYTHON, "-ISB", CHILD, LAUNCHER, endpoint, *marks]
     with running(command, stdout=subprocess.PIPE, stderr=None) as process:
@@ -38,7 +39,7 @@ def polling(endpoint: str, *marks: int) -> Iterator[Tuple[IO[str], str]]:
         yield process.stdout, process.stdout.readline().strip()
 
 
-def memory_and_cpu(endpoint: str, polls: int, rounds: int) -> List[Figure]:
+def memory_and_cpu(endpoint: str, polls: int, rounds: int) -> list[Figure]:
     """Measure memory after the first hundred polls and after *polls*, scraped on the way; and the CPU of a poll."""
     cpu = []
     for _ in range(rounds):
@@ -75,7 +76,7 @@ def start(endpoint: str, rounds: int) -> Figure:
 
 
 @contextmanager
-def scraped(endpoint: str) -> Iterator[Tuple[int, str]]:
+def scraped(endpoint: str) -> Iterator[tuple[int, str]]:
     """Run the daemon as the unit does; yield its process id and the URL of its metrics, once it has a verdict."""
     with running([LAUNCHER, "run"], settings(endpoint), stderr=subprocess.PIPE) as process:
         address = ""

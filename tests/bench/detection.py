@@ -7,11 +7,12 @@ none (they tell a state and a time stamp, and an alert does the rest). So hours 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Optional
 
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError
@@ -70,10 +71,10 @@ class Detection:
     """One scenario, and who noticed."""
 
     scenario: Scenario
-    noticed: Dict[str, Noticed]
+    noticed: dict[str, Noticed]
 
 
-def detect(scenarios: Sequence[Scenario], directory: Path) -> List[Detection]:
+def detect(scenarios: Sequence[Scenario], directory: Path) -> list[Detection]:
     """Let each of *scenarios* befall a healthy instance, before the eyes of each alternative."""
     return [Detection(each, {name: watch(each, directory) for name, watch in _WATCHERS.items()}) for each in scenarios]
 
@@ -111,8 +112,8 @@ def _words(duration: timedelta) -> str:
 def _rolewatch(scenario: Scenario, _: Path) -> Noticed:
     """Run the daemon, with its own intervals; it has noticed when a fault is active."""
     clock = Clock(datetime.now(timezone.utc))
-    begun: Optional[datetime] = None
-    found: List[timedelta] = []
+    begun: datetime | None = None
+    found: list[timedelta] = []
     with Simulator(now=clock.utc) as simulator:
 
         class Alarm:
@@ -211,7 +212,7 @@ def _botocore(scenario: Scenario, _: Path) -> Noticed:
             time_fetcher=clock.utc,
         )
 
-        raised: List[Exception] = []
+        raised: list[Exception] = []
 
         def ask() -> None:
             try:
@@ -230,7 +231,7 @@ def _botocore(scenario: Scenario, _: Path) -> Noticed:
     return _looking(scenario, begin)
 
 
-_WATCHERS: Dict[str, Callable[[Scenario, Path], Noticed]] = {
+_WATCHERS: dict[str, Callable[[Scenario, Path], Noticed]] = {
     daemon.NAME: _rolewatch,
     alternatives.SCRIPT: _script,
     alternatives.BLACKBOX: _blackbox,

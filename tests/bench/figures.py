@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional, Sequence
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Figure:
     name: str
     unit: str
     samples: Sequence[float]
-    bound: Optional[float] = None
+    bound: float | None = None
     steady: bool = False
     """Whether a busy machine leaves it as it is, so that CI can hold the bound."""
     play: float = 0.0

@@ -6,9 +6,9 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
 
 from bench import alternatives, daemon
 from bench.detection import COLUMNS, Detection, befalls, verdict
@@ -23,7 +23,7 @@ GROUPS = {
     Group.TRAP: "What is easily judged wrongly",
     Group.WELL: "Nothing is wrong",
 }
-ROWS: Tuple[Tuple[str, str], ...] = (
+ROWS: tuple[tuple[str, str], ...] = (
     ("USS", "MiB"),
     ("PSS", "MiB"),
     ("RSS", "MiB"),
@@ -155,13 +155,13 @@ def row_title(scenario: Scenario) -> str:
     return f"`{scenario.name}` {scenario.title}"
 
 
-def rows() -> List[str]:
+def rows() -> list[str]:
     """Return the first cells that the page must have, figures and scenarios, in its order."""
     ordered = [row_title(each) for group in GROUPS for each in SCENARIOS if each.group is group and befalls(each)]
     return [*(_title(name, unit) for name, unit in ROWS), *ordered]
 
 
-def _versions() -> Dict[str, str]:
+def _versions() -> dict[str, str]:
     """Return the versions of what was measured."""
     asked = ["python3", "python3-requests", "python3-urllib3", "curl", "jq"]
     asked += ["prometheus-node-exporter", "prometheus-blackbox-exporter"]

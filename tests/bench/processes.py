@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, Mapping, Optional, Sequence
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 """Of everything that is started: nothing of who starts it."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def memory(process: object = "self") -> Dict[str, float]:
+def memory(process: object = "self") -> dict[str, float]:
     """Return USS, PSS, RSS and what is no file's of *process* (its id), in MiB."""
-    sizes: Dict[str, float] = {}
+    sizes: dict[str, float] = {}
     for line in Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition(":")
         if rest.endswith(" kB"):
@@ -64,10 +64,10 @@ def counted(process: int, summary: Path) -> Iterator[None]:
 @contextmanager
 def running(
     command: Sequence[object],
-    environment: Optional[Mapping[str, str]] = None,
+    environment: Mapping[str, str] | None = None,
     *,
-    stdout: Optional[int] = subprocess.DEVNULL,
-    stderr: Optional[int] = subprocess.DEVNULL,
+    stdout: int | None = subprocess.DEVNULL,
+    stderr: int | None = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run *command* until the block ends; *stdout* and *stderr* are those of `Popen`."""
     with subprocess.Popen(

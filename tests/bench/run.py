@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable
 
 from bench import alternatives, cadence, daemon, detection, page, sizes
 from bench.figures import Figure
@@ -27,7 +27,7 @@ QUICK_POLLS = 1500
 NEEDED = ("curl", "jq", "strace", "prometheus-node-exporter", "prometheus-blackbox-exporter")
 
 
-def of_rolewatch(polls: int, rounds: int) -> List[Figure]:
+def of_rolewatch(polls: int, rounds: int) -> list[Figure]:
     """Measure the daemon."""
     with neighbour() as endpoint:
         figures = [*daemon.memory_and_cpu(endpoint, polls, rounds), daemon.start(endpoint, rounds * 3)]
@@ -37,9 +37,9 @@ def of_rolewatch(polls: int, rounds: int) -> List[Figure]:
     return figures
 
 
-def of_others(directory: Path, rounds: int) -> List[Figure]:
+def of_others(directory: Path, rounds: int) -> list[Figure]:
     """Measure the alternatives one by one."""
-    figures: List[Figure] = []
+    figures: list[Figure] = []
     with neighbour() as endpoint:
         figures += alternatives.script_costs(endpoint, directory / "role.prom", rounds * 3)
         with alternatives.node_exporter(directory) as node:
@@ -58,7 +58,7 @@ def of_others(directory: Path, rounds: int) -> List[Figure]:
     return figures
 
 
-def show(figures: List[Figure]) -> None:
+def show(figures: list[Figure]) -> None:
     """Print *figures*."""
     for figure in figures:
         print(figure, flush=True)
@@ -82,7 +82,7 @@ def whole() -> int:
         directory = Path(name)
         figures = of_rolewatch(POLLS, 5)
         show(figures)
-        parts: List[Callable[[], List[Figure]]] = [
+        parts: list[Callable[[], list[Figure]]] = [
             lambda: of_others(directory, 3),
             lambda: cadence.by_the_minute(directory, 2, 60.0),
             sizes.installed,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import statistics
 import urllib.request
-from typing import List, Tuple
 from urllib.parse import urlsplit
 
 from bench.figures import Figure
@@ -14,17 +13,17 @@ BOUND_AT_10 = 25.0
 """Milliseconds for the slowest of a hundred scrapes by ten at once."""
 
 
-def scrape(url: str, clients: int = 1, rounds: int = 1) -> Tuple[List[float], int]:
+def scrape(url: str, clients: int = 1, rounds: int = 1) -> tuple[list[float], int]:
     """Scrape *url* with each of *clients* at once, *rounds* times; return the times in ms, and how many got no page."""
     return asyncio.run(_scrape(url, clients, rounds))
 
 
-async def _scrape(url: str, clients: int, rounds: int) -> Tuple[List[float], int]:
+async def _scrape(url: str, clients: int, rounds: int) -> tuple[list[float], int]:
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n".encode("ascii")
     loop = asyncio.get_running_loop()
-    times: List[float] = []
+    times: list[float] = []
     refused = 0
 
     async def client() -> None:
@@ -52,7 +51,7 @@ def scrape_text(url: str) -> str:
         return str(page.read(), "utf-8")
 
 
-def latencies(subject: str, url: str, rounds: int, *, bounds: bool = False) -> List[Figure]:
+def latencies(subject: str, url: str, rounds: int, *, bounds: bool = False) -> list[Figure]:
     """Measure scrapes of *url* by 1, 10 and 100 at once, *rounds* times over."""
     figures = []
     for clients, each in ((1, 200), (10, 50), (100, 5)):

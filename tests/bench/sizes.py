@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import Dict, Iterable, List, Set
+from collections.abc import Iterable
 
 from bench import alternatives, daemon
 from bench.figures import Figure
 from bench.imds import LAUNCHER
 
-PACKAGES: Dict[str, List[str]] = {
+PACKAGES: dict[str, list[str]] = {
     daemon.NAME: ["python3", "python3-requests", "python3-systemd"],
     alternatives.SCRIPT: ["curl", "jq"],
     alternatives.NODE: ["prometheus-node-exporter"],
@@ -20,7 +20,7 @@ PACKAGES: Dict[str, List[str]] = {
 """What has to be installed; for rolewatch, besides its own package."""
 
 
-def installed() -> List[Figure]:
+def installed() -> list[Figure]:
     """Measure the package itself, and with all that it needs and a minimal Debian has not."""
     minimal = _needs(_minimal())
     figures = []
@@ -46,20 +46,20 @@ def _said(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def _minimal() -> List[str]:
+def _minimal() -> list[str]:
     """Return what debootstrap calls minbase: what is required."""
     lines = _said("dpkg-query", "--show", "--showformat=${Package} ${Priority}\n").splitlines()
     return [line.split()[0] for line in lines if line.endswith(" required")]
 
 
-def _needs(packages: Iterable[str]) -> Set[str]:
+def _needs(packages: Iterable[str]) -> set[str]:
     """Return *packages* and all that they depend on. Of alternatives all are taken that a real package has."""
     options = ["--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces"]
     said = _said("apt-cache", "depends", *options, "--no-enhances", *packages)
     return set(re.findall(r"^([a-z0-9][a-z0-9.+-]+)$", said, re.MULTILINE))
 
 
-def _sizes(packages: Set[str]) -> Dict[str, float]:
+def _sizes(packages: set[str]) -> dict[str, float]:
     """Return the sizes of *packages* in MiB, of those that would be installed: of alternatives the first."""
     if not packages:
         return {}

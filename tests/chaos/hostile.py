@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
 from re import compile as pattern
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable
 
 import pytest
 from process import environment
@@ -56,7 +57,7 @@ _ROLE = pattern(ROLES_PATH + r"(?!\.{1,2}\Z)([A-Za-z0-9_.-]|%2B|%3D|%2C|%40){1,1
 _HEADERS = frozenset({"host", "accept", "accept-encoding", "user-agent"})
 
 
-def documents(now: Optional[datetime] = None) -> Dict[str, bytes]:
+def documents(now: datetime | None = None) -> dict[str, bytes]:
     """Return the body of each phase, of an instance with nothing wrong."""
     now = now or datetime.now(timezone.utc)
     made, expires = rfc3339(now - timedelta(minutes=10)), rfc3339(now + timedelta(hours=6))
@@ -87,14 +88,14 @@ class Behaviour:
     name: str
     play: Callable[[bytes], Script]
     """What becomes of a whole good answer."""
-    right: FrozenSet[Fault] = frozenset({Fault.IMDS_ERROR})
+    right: frozenset[Fault] = frozenset({Fault.IMDS_ERROR})
     """The faults that may be said to hold, in a phase that every poll has."""
     harmless: bool = False
     """Whether a client may as well read the good answer in it, and say that nothing is wrong."""
     silent: bool = False
     """Not a byte of an answer: on the token that is the hop limit, and nothing else."""
 
-    def faults(self, phase: str) -> FrozenSet[Fault]:
+    def faults(self, phase: str) -> frozenset[Fault]:
         """Return the faults that may be said to hold where *phase* is played like this."""
         if phase in OPTIONAL:  # nothing hangs on them: what they do not tell stays as it was
             return self.right - {Fault.IMDS_ERROR, Fault.IMDS_HOP_LIMIT}
@@ -110,9 +111,7 @@ def bytes_of(name: str, make: Make, *right: Fault, harmless: bool = False) -> Be
     return Behaviour(name, lambda good: [make(good)], frozenset(right or {Fault.IMDS_ERROR}), harmless)
 
 
-def body_of(
-    name: str, body: Union[bytes, Callable[[bytes], bytes]], *right: Fault, harmless: bool = False
-) -> Behaviour:
+def body_of(name: str, body: bytes | Callable[[bytes], bytes], *right: Fault, harmless: bool = False) -> Behaviour:
     """Return the behaviour that answers correctly, with another body."""
 
     def make(good: bytes) -> bytes:
@@ -158,8 +157,8 @@ class Poll:
     held: Mapping[Fault, Mapping[str, Any]]
     """The faults that held, before any debouncing, with their evidence."""
     state: str
-    usable: Optional[bool]
-    role: Optional[str]
+    usable: bool | None
+    role: str | None
     events: Sequence[str]
 
 
@@ -169,7 +168,7 @@ class Subject:
 
     directory: Path
     bounds: ImdsSettings = PATIENT
-    _playing: Dict[str, Script] = field(default_factory=dict)
+    _playing: dict[str, Script] = field(default_factory=dict)
 
     @property
     def longest(self) -> float:
@@ -271,7 +270,7 @@ class Subject:
                 poll = self.poll()
         return poll
 
-    def _say(self, word: str) -> Dict[str, Any]:
+    def _say(self, word: str) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(word + "\n")
@@ -280,7 +279,7 @@ class Subject:
         if not line:
             self._log.seek(0)
             pytest.fail(f"the daemon is dead: {self._log.read()}")
-        said: Dict[str, Any] = json.loads(line)
+        said: dict[str, Any] = json.loads(line)
         return said
 
     def _answer(self, request: Request) -> Script:
@@ -304,6 +303,6 @@ def polite(request: Request) -> None:
     assert request.raw.endswith(b"\r\n\r\n")
 
 
-def names(requests: Sequence[Request]) -> List[str]:
+def names(requests: Sequence[Request]) -> list[str]:
     """Return the roles that were asked for."""
     return [each.path[len(ROLES_PATH) :] for each in requests if each.path.startswith(ROLES_PATH)]

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Optional
 
 from harness import get, sample_of
 from process import LIMIT, Process
@@ -22,7 +21,7 @@ class Living:
 
     popen: subprocess.Popen[str]
     address: str
-    log: Optional[Process] = None
+    log: Process | None = None
     """What it says on standard error, where that can be read."""
 
     @property
@@ -36,7 +35,7 @@ class Living:
         assert self.log is not None
         return self.log
 
-    def metric(self, name: str, **labels: str) -> Optional[float]:
+    def metric(self, name: str, **labels: str) -> float | None:
         """Return one figure of the metrics."""
         return sample_of(get(f"http://{self.address}/metrics")[1], name, labels)
 

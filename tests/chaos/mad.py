@@ -15,7 +15,8 @@ import ssl
 import sys
 import threading
 import time
-from typing import Callable, Dict, Iterator, List, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Callable
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -83,7 +84,7 @@ class Target:
             each.join()
 
 
-def _held(target: Target, number: int, first: bytes) -> Dict[socket.socket, int]:
+def _held(target: Target, number: int, first: bytes) -> dict[socket.socket, int]:
     """Open *number* connections that begin with *first*, without waiting for any."""
     held = {}
     for _ in range(number):
@@ -222,7 +223,7 @@ def pipelining(target: Target) -> None:
 
 def never_reading(target: Target) -> None:
     """Hold a thousand connections that ask, and never take the answer."""
-    held: List[socket.socket] = []
+    held: list[socket.socket] = []
     while target.goes_on():
         with contextlib.suppress(OSError):
             connection = target.dial()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Iterable, Iterator, Set
 
 import pytest
 
@@ -49,6 +49,6 @@ def copies(secrets: Iterable[str], memory: bytes) -> int:
     return sum(max(memory.count(piece) for piece in pieces(secret)) for secret in secrets)
 
 
-def kept(secrets: Iterable[str], memory: bytes) -> Set[str]:
+def kept(secrets: Iterable[str], memory: bytes) -> set[str]:
     """Return those of *secrets* of which a piece is in *memory*."""
     return {secret for secret in secrets if copies([secret], memory)}

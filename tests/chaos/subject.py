@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Dict
 
 from audited import AuditedHouse
 from rolewatch.imds.client import Client
@@ -32,7 +31,7 @@ def begin_anew() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def held(before: Memory, after: Memory) -> Dict[str, object]:
+def held(before: Memory, after: Memory) -> dict[str, object]:
     """Return the faults that held in the poll between the two, with their evidence, before any debouncing."""
     seen = {fault: watched.seen for fault, watched in before.faults.items()}
     return {
@@ -42,7 +41,7 @@ def held(before: Memory, after: Memory) -> Dict[str, object]:
     }
 
 
-def poll(house: AuditedHouse) -> Dict[str, object]:
+def poll(house: AuditedHouse) -> dict[str, object]:
     """Poll once and say what it cost and what came of it."""
     before = house.watch.memory
     house.told.parts.clear()

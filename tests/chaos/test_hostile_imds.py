@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import mmap
-from typing import Callable, Dict, Iterator, List, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -81,7 +82,7 @@ def chunk(data: bytes) -> bytes:
 # Slow, or silent
 
 
-def again(*steps: Step) -> List[Step]:
+def again(*steps: Step) -> list[Step]:
     """Return *steps*, and a pause of a tenth of a second behind them, for two seconds."""
     return [*steps, Pause(0.1)] * 20
 
@@ -116,7 +117,7 @@ def test_silence_in_what_is_seldom_asked(behaviour: Behaviour, phase: str, hasty
 @promise(Area.IMDS, "Each answer of a poll comes a little within its time-out, and together they do not", HOLDS)
 def test_answers_that_are_late_together(hasty: Subject, measured: Measured) -> None:
     """The deadline is the whole poll's."""
-    late: Dict[str, Script] = {
+    late: dict[str, Script] = {
         phase: [Pause(0.25), whole(body)]
         for phase, body in documents().items()
         if phase != "token"  # one that is not there in time is told as another fault
@@ -518,7 +519,7 @@ def test_tokens_that_would_split_a_header(token: str, subject: Subject, measured
 def test_answers_that_alternate(phase: str, subject: Subject, measured: Measured) -> None:
     """Half of a load balancer's fleet is of another mind; nothing was seen twice in a row."""
     good = documents()  # once, for a set that is dated anew is another
-    others: Dict[str, List[bytes]] = {
+    others: dict[str, list[bytes]] = {
         "info": [good["info"].replace(b"web-server-profile", b"other-profile"), b""],
         "listing": [b"app-server", b"app-server\n" + ROLE.encode()],
         "credentials": [good["credentials"].replace(b"ASIACANARY7CANARY7QX", b"ASIACANARY7CANARY7QY"), b""],

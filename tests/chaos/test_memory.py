@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Set
 
 import pytest
 from process import config, daemon
@@ -31,7 +30,7 @@ AS_HEADERS = {"endless_headers", "not_http"}
 )
 def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Measured, *, long: bool) -> None:
     """Nor after the next poll, nor after a rotation. Freed memory is not wiped by itself: ours is, by us."""
-    last: Set[str] = set()
+    last: set[str] = set()
     worst = {"now": 0, "next": 0, "old": 0}
     with watched(tmp_path) as daemon_:
         for number in range(60 if long else 5):

@@ -6,7 +6,6 @@ import shutil
 import signal
 import stat
 from pathlib import Path
-from typing import List
 
 import pytest
 from process import LIMIT, Process, config, daemon
@@ -43,7 +42,7 @@ spread = 0
 """
 
 
-def strew(directory: Path, kind: str) -> List[Path]:
+def strew(directory: Path, kind: str) -> list[Path]:
     """Put something of *kind* at each of `NAMES`, and return the paths."""
     paths = [directory / name for name in NAMES]
     for path in paths:
@@ -103,7 +102,7 @@ def test_whatever_lies_in_the_place_of_a_file_it_watches(
     assert untouched(settings)
 
 
-def check(kind: str, paths: List[Path], watching: Living) -> None:
+def check(kind: str, paths: list[Path], watching: Living) -> None:
     """Assert that the files were written or that it was counted, and that no link was followed."""
     if kind in {"directory", "device"}:
         until(lambda: failures(watching) >= 2, "both failures to be counted", patience=LIMIT)

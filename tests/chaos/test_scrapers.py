@@ -15,9 +15,9 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional
 
 import pytest
 from _pytest.mark.structures import ParameterSet
@@ -61,8 +61,8 @@ class Watched:
 
     process: Process
     address: str
-    polls: List[float]
-    client: Optional[ssl.SSLContext] = None
+    polls: list[float]
+    client: ssl.SSLContext | None = None
     ca: str = ""
     calm: float = 0.0
     """The p99 before anything was done to it: where the machine is busy, all times are long."""
@@ -119,10 +119,10 @@ async def _scrape(watched: Watched) -> float:
     return took
 
 
-async def _together(watched: Watched, clients: int, rounds: int) -> List[float]:
+async def _together(watched: Watched, clients: int, rounds: int) -> list[float]:
     """Scrape *rounds* times with each of *clients* at once."""
 
-    async def client() -> List[float]:
+    async def client() -> list[float]:
         return [await _scrape(watched) for _ in range(rounds)]
 
     return [each for times in await asyncio.gather(*(client() for _ in range(clients))) for each in times]
@@ -153,7 +153,7 @@ def undisturbed(directories: pytest.TempPathFactory) -> Iterator[None]:
 def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Run a daemon that is well."""
     directory = tmp_path_factory.mktemp("chaos")
-    polls: List[float] = []
+    polls: list[float] = []
 
     def note(exchange: Exchange) -> None:
         if exchange.method == "PUT":
@@ -284,7 +284,7 @@ def suffer(watched: Watched, deed: Deed, measured: Measured, late_at_most: float
     """Let *deed* be done, and hold *watched* meanwhile to what is promised."""
     memory, threads = watched.memory(), watched.threads()
     words = [str(HERE / "mad.py"), deed.name, deed.source, watched.address, str(deed.seconds), watched.ca]
-    waits: List[float] = []
+    waits: list[float] = []
     most = memory
     with Stalls() as stalls:
         began = watched.next_poll()
@@ -354,7 +354,7 @@ WORDS = st.sampled_from(
 def test_no_bytes_are_a_request_that_harms(watched: Watched, long: bool, measured: Measured) -> None:  # noqa: FBT001 - a fixture
     """Each is followed by the end of what is sent, so that nobody waits for more."""
     lines = watched.lines()
-    told: List[bytes] = []
+    told: list[bytes] = []
 
     @settings(max_examples=5000 if long else 200, deadline=None, database=None)
     @given(st.lists(WORDS | st.binary(max_size=50), max_size=40).map(b"".join))

@@ -14,9 +14,9 @@ import subprocess
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from typing import Dict, Iterator, List, Set, Type
 
 import pytest
 from harness import get, house, utc_now
@@ -62,7 +62,7 @@ def test_a_library_at_debug_tells_no_secret(  # noqa: PLR0913 - what is listened
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     caplog.set_level(logging.DEBUG)
     names = [each.name for each in SCENARIOS if long or each.name in QUICK]
-    found: Dict[str, Set[str]] = {}
+    found: dict[str, set[str]] = {}
     for name in names:
         caplog.clear()
         with house(tmp_path, name) as rolewatch:
@@ -84,14 +84,14 @@ class InjectedError(Exception):
     """Thrown where nobody would throw."""
 
 
-def functions(*, long: bool) -> List[CodeType]:
+def functions(*, long: bool) -> list[CodeType]:
     """Return the code of the functions that hold a secret in their hands; *long*: and of those up to what is told."""
-    modules: List[ModuleType] = [transport, transport, client, documents, imds]
+    modules: list[ModuleType] = [transport, transport, client, documents, imds]
     if long:
         modules += [classify, rotation, monitor, poll_once, poll_once, check, status]
     found = []
     for module in modules:
-        owners: List[object] = [module, *(each for each in vars(module).values() if isinstance(each, type))]
+        owners: list[object] = [module, *(each for each in vars(module).values() if isinstance(each, type))]
         for owner in owners:
             for each in vars(owner).values():
                 code = getattr(getattr(each, "fget", each), "__code__", None)
@@ -101,9 +101,9 @@ def functions(*, long: bool) -> List[CodeType]:
 
 
 @contextlib.contextmanager
-def thrown_in(code: CodeType, when: str, error: Type[Exception]) -> Iterator[List[str]]:
+def thrown_in(code: CodeType, when: str, error: type[Exception]) -> Iterator[list[str]]:
     """Throw *error* the first time that *code* is called, or returns; yield a list that is not empty once it was."""
-    thrown: List[str] = []
+    thrown: list[str] = []
 
     def profile(frame: FrameType, event: str, _: object) -> None:
         if frame.f_code is code and event == when and not thrown:

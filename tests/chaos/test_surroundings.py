@@ -6,10 +6,11 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Callable, Iterator, Tuple
+from typing import Callable
 
 import pytest
 from harness import House, Seen, utc_now
@@ -98,7 +99,7 @@ def a_fragile_house(tmp_path: Path) -> Iterator[Fragile]:
         yield Fragile(tmp_path, simulator.endpoint, simulator=simulator, clocks=clocks)
 
 
-def gone(path: Path) -> Tuple[Callable[[], None], Callable[[], None]]:
+def gone(path: Path) -> tuple[Callable[[], None], Callable[[], None]]:
     """Return what takes *path* away, and what brings it back."""
     elsewhere = path.with_name(f"{path.name}.elsewhere")
 

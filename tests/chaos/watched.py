@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Set
 
 from harness import utc_now
 from process import Process, config, daemon
@@ -46,13 +46,13 @@ class Watched:
         return writable(self.living.pid)
 
     @property
-    def sessions(self) -> Set[str]:
+    def sessions(self) -> set[str]:
         """The session tokens that IMDS gave out."""
         header = "x-aws-ec2-metadata-token"
         return {request.headers[header] for request in self.simulator.requests if header in request.headers}
 
     @property
-    def keys(self) -> Set[str]:
+    def keys(self) -> set[str]:
         """The key ids, secret keys and tokens that IMDS served."""
         return set(self.simulator.secrets) - self.sessions
 

@@ -6,9 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Iterator, Optional
 
 import pytest
 from harness import get
@@ -25,7 +25,7 @@ from rolewatch.simulator.simulator import Simulator
 
 @pytest.mark.parametrize(("duration", "shown"), [(0.1, 1), (2.0, 1), (20.0, 2), (None, 3)])
 def test_however_short_the_time_a_fault_is_shown(
-    duration: Optional[float], shown: int, capsys: pytest.CaptureFixture[str]
+    duration: float | None, shown: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On a busy machine, the time may be over after the first poll; a walk that has an end is walked to its end."""
     passed = 0.0

@@ -6,7 +6,7 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Tuple
+from typing import Callable
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_output_that_is_no_file_is_refused_before_anybody_is_asked(
     ],
 )
 def test_a_callers_mistake_is_no_verdict(
-    words: Tuple[str, ...], status: int, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Wrong usage is 64, wrong settings are 78; neither looks like 1, 2 or 3."""
     assert run(*words) == status

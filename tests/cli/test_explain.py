@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Tuple
 
 import pytest
 
@@ -15,7 +14,7 @@ WIDEST = 106
 """A command is not wrapped: 100 columns, and the indentation."""
 
 
-def explain(capsys: pytest.CaptureFixture[str], *arguments: str) -> Tuple[int, str, str]:
+def explain(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Run the command and return its exit status, what it printed, and what it complained about."""
     status = main(["explain", *arguments])
     out, err = capsys.readouterr()
@@ -97,7 +96,7 @@ def test_a_fault_may_be_typed_with_dashes_and_in_capitals(capsys: pytest.Capture
     ],
 )
 def test_an_unknown_reason_is_a_mistake(
-    capsys: pytest.CaptureFixture[str], arguments: Tuple[str, ...], complaint: str
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], complaint: str
 ) -> None:
     """It says what is wrong and which reasons there are."""
     status, out, err = explain(capsys, *arguments)

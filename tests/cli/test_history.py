@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from hypothesis import given
@@ -120,7 +120,7 @@ def journal(tmp_path: Path) -> Path:
     return journal_file(tmp_path / "system.journal", *story())
 
 
-def history(capsys: pytest.CaptureFixture[str], *words: str) -> Tuple[int, List[str], str]:
+def history(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str], str]:
     """Run the command; return the exit status, the lines on standard output, and standard error."""
     status = main(["history", *words])
     out, err = capsys.readouterr()
@@ -172,7 +172,7 @@ def test_since_leaves_out_what_is_older(tmp_path: Path, capsys: pytest.CaptureFi
     ages = {"old": 8 * 24 * HOUR, "middle": 5 * HOUR, "new": HOUR}
     path = journal_file(tmp_path / "x.journal", *(exported(now - age, "started", name) for name, age in ages.items()))
 
-    def told(*words: str) -> List[str]:
+    def told(*words: str) -> list[str]:
         return [json.loads(line)["message"] for line in history(capsys, "--json", "--file", str(path), *words)[1]]
 
     assert told() == ["old", "middle", "new"]
@@ -196,7 +196,7 @@ def test_since_leaves_out_what_is_older(tmp_path: Path, capsys: pytest.CaptureFi
     ids=["user unit", "root's shell", "longer name", "no unit", "unit by its own word", "stdout", "syslog", "no way"],
 )
 def test_a_forged_entry_is_left_out_and_said(
-    forger: Dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    forger: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Any local user can write all our fields, and none of those that journald adds."""
     ours = exported(NOON, "started", "rolewatch 1.2.3 watches.")
@@ -262,7 +262,7 @@ def test_a_huge_forged_entry_takes_no_memory(tmp_path: Path, capsys: pytest.Capt
     ],
 )
 def test_another_writer_can_be_named(
-    words: List[str], shown: List[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A unit with another name, an instance of a template, or a drop-in with another user."""
     path = journal_file(
@@ -289,7 +289,7 @@ def test_another_writer_can_be_named(
         (["--unverified", "--uid", "0"], "leave out --unit and --uid"),
     ],
 )
-def test_a_writer_that_cannot_be_is_refused(words: List[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_writer_that_cannot_be_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With what to write instead."""
     try:
         status = main(["history", *words])
@@ -330,7 +330,7 @@ def refuse(word: str) -> float:
     ],
 )
 def test_a_number_is_finite_or_left_out(
-    written: str, read: Optional[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    written: str, read: float | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither form fails, and the JSON form is JSON."""
     fields = dict.fromkeys(("duration_seconds", "age_seconds", "clock_offset_seconds", "errno", "failures"), written)
@@ -382,7 +382,7 @@ FIELD = st.one_of(
         )
     )
 )
-def test_whatever_the_fields_hold_it_can_be_shown(entries: List[Tuple[int, Dict[str, object]]]) -> None:
+def test_whatever_the_fields_hold_it_can_be_shown(entries: list[tuple[int, dict[str, object]]]) -> None:
     """A date beyond the year 9999 is refused; all else becomes JSON and lines that are safe to print."""
     events = []
     for moment, fields in entries:
@@ -627,7 +627,7 @@ BEFORE = at(-0.5)
         "two at once",
     ],
 )
-def test_each_fault_has_its_episodes(events: List[PastEvent], told: List[Episode]) -> None:
+def test_each_fault_has_its_episodes(events: list[PastEvent], told: list[Episode]) -> None:
     """From its first sight to its end; where the end was not told, no end is invented."""
     assert episodes(events) == told
 
@@ -658,10 +658,10 @@ def test_on_a_terminal_the_sentence_is_wrapped_below(width: int) -> None:
 
 @pytest.mark.parametrize("name", [*EVENT_FIELDS, None])
 def test_every_field_of_an_event_is_read_back(
-    name: Optional[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And nothing that is none, though the entry may have it."""
-    fields: Dict[str, str] = {"SOMEBODYS_FIELD": "x", "token": "x", **({name: "7"} if name else {})}
+    fields: dict[str, str] = {"SOMEBODYS_FIELD": "x", "token": "x", **({name: "7"} if name else {})}
     path = journal_file(tmp_path / "x.journal", exported(NOON, "started", "x", **fields))
     (line,) = history(capsys, "--json", "--file", str(path))[1]
 

@@ -9,9 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
 
 import pytest
 from process import LIMIT, environment, free_port, full_pipe, stop_and_continue
@@ -29,7 +29,7 @@ LEAF = "meta-data/iam/security-credentials/"
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[Tuple[subprocess.Popen[str], Dict[str, str], List[str]]]:
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str], list[str]]]:
     """Run the command on free ports; yield the process, the URLs that it told, and what it printed so far."""
     command = [sys.executable, "-m", "rolewatch", "simulate", "--listen", "127.0.0.1:0", *arguments]
     if "--control" not in arguments:
@@ -38,7 +38,7 @@ def running(*arguments: str) -> Iterator[Tuple[subprocess.Popen[str], Dict[str, 
     with process:
         try:
             assert process.stdout is not None
-            printed: List[str] = []
+            printed: list[str] = []
             while not printed or "Ctrl-C" not in printed[-1]:
                 line = process.stdout.readline()
                 assert line, f"it ended with {process.wait()}: {printed}"
@@ -277,7 +277,7 @@ def test_a_json_list_is_versioned(capsys: pytest.CaptureFixture[str]) -> None:
         (["--listen", "imds.example:80"], "HOST:PORT"),
     ],
 )
-def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str], arguments: List[str], said: str) -> None:
+def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
     """With what to do instead, and the exit status of a mistake."""
     assert main(["simulate", *arguments]) == EX_USAGE
     assert said in capsys.readouterr().err
@@ -294,7 +294,7 @@ def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str], argumen
         ("[fe80::1%eth0]:80", ("fe80::1%eth0", 80)),
     ],
 )
-def test_loopback_and_link_local_addresses_are_fine(text: str, read: Tuple[str, int]) -> None:
+def test_loopback_and_link_local_addresses_are_fine(text: str, read: tuple[str, int]) -> None:
     """IMDS's own two among them: they are wanted in a namespace or a virtual machine."""
     assert address(text, "--listen", anywhere=False) == read
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Sequence
 
 from builders import INSTANCE_ID, diagnosis
 from e2e.processes import Process, until
@@ -60,7 +60,7 @@ class Member:
         self._process = Process(self.name, [], self.home / "log")
 
     @property
-    def labels(self) -> Dict[str, str]:
+    def labels(self) -> dict[str, str]:
         """The labels that the scrape of docs/metrics.md would add."""
         return {"instance": self.name, "account_id": ACCOUNT, "region": REGION}
 
@@ -125,7 +125,7 @@ class Member:
         fresh.write_text(diagnosis(*faults, polled=now, instance_id=INSTANCE_ID), encoding="utf-8")
         fresh.replace(self.evidence)
 
-    def _settings(self) -> Dict[str, object]:
+    def _settings(self) -> dict[str, object]:
         """Return what differs from the defaults. IMDS on loopback is quick, so time-outs are short, too."""
         return {
             "file": str(self.file),
@@ -152,7 +152,7 @@ class Member:
 @contextlib.contextmanager
 def fleet(
     home: Path, names: Sequence[str], factor: float, *, hasty: Sequence[str], speeds: Mapping[str, float]
-) -> Iterator[List[Member]]:
+) -> Iterator[list[Member]]:
     """Run a fleet of healthy instances; yield its members.
 
     Those that are *hasty* do not wait for a slow IMDS. Credentials are rotated *factor* times as fast as EC2 does, or

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Optional
+from collections.abc import Iterator
+from typing import Any
 
 from e2e.compress import seconds
 from e2e.monitoring import SCRAPE
@@ -25,7 +26,7 @@ HEAD = ("what befell it", "alert", "severity", "metric", "alert", "webhook", "ov
 def table(story: Story) -> Iterator[str]:
     """Yield the lines of the table."""
     rows = [_row(lot, name, story) for lot in LOTS for name in sorted(EXPECTED.get(lot, ())) if lot in story.times]
-    lines: List[List[str]] = [list(HEAD), *rows]
+    lines: list[list[str]] = [list(HEAD), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     yield from (line.format(FACTOR, _span(GROUP_INTERVAL)) for line in EXPLAINED)
     for line in lines:
@@ -36,7 +37,7 @@ def table(story: Story) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _row(lot: str, name: str, story: Story) -> List[str]:
+def _row(lot: str, name: str, story: Story) -> list[str]:
     times, rule = story.times[lot], rule_of(name)
     return [
         lot,
@@ -48,7 +49,7 @@ def _row(lot: str, name: str, story: Story) -> List[str]:
     ]
 
 
-def rule_of(name: str) -> Dict[str, Any]:
+def rule_of(name: str) -> dict[str, Any]:
     """Return the rule of the alert *name*, as it is shipped."""
     rules = (rule for group in RULES["groups"] for rule in group["rules"] if rule.get("alert") == name)
     return dict(next(rules))
@@ -88,7 +89,7 @@ def group_wait(severity: str) -> float:
     return seconds(wait)
 
 
-def _since(begin: Optional[float], end: Optional[float]) -> str:
+def _since(begin: float | None, end: float | None) -> str:
     return "-" if begin is None or end is None else f"{end - begin:.1f}"
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any
 
 from rolewatch import config
 from rolewatch.cli import signals
@@ -26,14 +27,14 @@ def main(text: str) -> None:
     file = Path(given.pop("file"))
     settings = built(given)
 
-    def load() -> Tuple[Settings, Sequence[str]]:
+    def load() -> tuple[Settings, Sequence[str]]:
         return settings, config.load(file, environ={}, flags={}).warnings
 
     daemon = Daemon(settings, load, {}, min_gap=0)
     daemon.run(signals.pause, ready=lambda endpoint: print(endpoint.addresses[0], flush=True))  # noqa: T201
 
 
-def built(given: Dict[str, Dict[str, Any]]) -> Settings:
+def built(given: dict[str, dict[str, Any]]) -> Settings:
     """Return the settings of which *given* has what differs from the defaults, table by table."""
     tables = {}
     for field in fields(Settings):

@@ -6,15 +6,16 @@ import contextlib
 import json
 import shutil
 import urllib.parse
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any
 
 from harness import get
 
 from e2e.processes import PATIENCE, served
 
-Labels = Dict[str, str]
+Labels = dict[str, str]
 JOB = "rolewatch"
 SCRAPE = 60.0
 """Seconds between two scrapes and two evaluations of the rules, uncompressed: what docs/metrics.md recommends."""
@@ -25,7 +26,7 @@ class Series:
     """What a query gave: labels, and samples by time."""
 
     labels: Labels
-    samples: Tuple[Tuple[float, float], ...]
+    samples: tuple[tuple[float, float], ...]
 
     @property
     def value(self) -> float:
@@ -39,7 +40,7 @@ class Prometheus:
 
     url: str
 
-    def query(self, expr: str) -> List[Series]:
+    def query(self, expr: str) -> list[Series]:
         """Return what *expr* gives now; fail where it is no PromQL."""
         result = self._ask("query", query=expr)["result"]
         return [
@@ -50,15 +51,15 @@ class Prometheus:
             for each in result
         ]
 
-    def alerts(self) -> List[Dict[str, Any]]:
+    def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that are pending or firing."""
         return list(self._ask("alerts")["alerts"])
 
-    def rules(self) -> List[Dict[str, Any]]:
+    def rules(self) -> list[dict[str, Any]]:
         """Return every rule that is loaded, with its health."""
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
-    def _ask(self, what: str, **parameters: str) -> Dict[str, Any]:
+    def _ask(self, what: str, **parameters: str) -> dict[str, Any]:
         status, body = get(f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}", timeout=PATIENCE)
         answer = json.loads(body)
         assert status == 200, f"{answer.get('error')}: {parameters}"
@@ -80,7 +81,7 @@ def alertmanager(home: Path, config: Mapping[str, Any]) -> Iterator[str]:
     file.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
     executable = program("prometheus-alertmanager")
 
-    def command(port: int) -> List[str]:
+    def command(port: int) -> list[str]:
         return [
             executable,
             f"--config.file={file}",
@@ -123,7 +124,7 @@ def prometheus(
     file.write_text(json.dumps(config), encoding="utf-8")
     executable = program("prometheus")
 
-    def command(port: int) -> List[str]:
+    def command(port: int) -> list[str]:
         return [
             executable,
             f"--config.file={file}",

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import time
 import urllib.error
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, TypeVar
+from typing import Callable, TypeVar
 
 from harness import get
 from process import free_port
@@ -22,7 +23,7 @@ BREATH = 0.05
 T = TypeVar("T")
 
 
-def until(look: Callable[[], Optional[T]], what: str, *, patience: float = PATIENCE) -> T:
+def until(look: Callable[[], T | None], what: str, *, patience: float = PATIENCE) -> T:
     """Return what *look* returns as soon as it is something; fail with *what* where it stays nothing."""
     end = time.monotonic() + patience
     while True:
@@ -40,9 +41,9 @@ class Process:
     """A process that writes to a log."""
 
     name: str
-    command: List[str]
+    command: list[str]
     log: Path
-    _process: Optional[subprocess.Popen[str]] = field(default=None, repr=False)
+    _process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     def start(self, *, says: bool = False) -> str:
         """Start it; return its first line of output where it *says* something, else nothing."""
@@ -92,7 +93,7 @@ class Process:
 
 
 @contextlib.contextmanager
-def served(name: str, command: Callable[[int], List[str]], log: Path) -> Iterator[str]:
+def served(name: str, command: Callable[[int], list[str]], log: Path) -> Iterator[str]:
     """Run a server on a free port of loopback, and yield its URL when it is ready; a port that was lost is no end."""
     for _ in range(3):
         port = free_port()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Set
+from typing import Any
 
 import yaml
 
@@ -12,10 +12,10 @@ from rolewatch.alerts.rules import alert_name
 from rolewatch.vocabulary import Fault
 
 HOME = Path(__file__).parents[2] / "packaging" / "prometheus"
-RULES: Dict[str, Any] = yaml.safe_load((HOME / "rolewatch.rules.yml").read_text(encoding="utf-8"))
-CONFIG: Dict[str, Any] = yaml.safe_load((HOME / "alertmanager.yml").read_text(encoding="utf-8"))
+RULES: dict[str, Any] = yaml.safe_load((HOME / "rolewatch.rules.yml").read_text(encoding="utf-8"))
+CONFIG: dict[str, Any] = yaml.safe_load((HOME / "alertmanager.yml").read_text(encoding="utf-8"))
 
-EXPECTED: Dict[str, Set[str]] = {
+EXPECTED: dict[str, set[str]] = {
     **{fault.value: {alert_name(fault)} for fault in Fault},
     EXPIRED: {alert_name(Fault.CREDENTIALS_EXPIRED)},
     STOPPED: {"RolewatchDown"},
@@ -25,7 +25,7 @@ EXPECTED: Dict[str, Set[str]] = {
 }
 """The alerts that must be told of each lot, and no others of it."""
 
-HELD_BACK: Dict[str, Set[str]] = {
+HELD_BACK: dict[str, set[str]] = {
     Fault.CREDENTIALS_EXPIRED.value: {"RolewatchCredentialsExpiring"},
     EXPIRED: {"RolewatchCredentialsExpiring", alert_name(Fault.ROTATION_OVERDUE)},
 }

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any
 
 from harness import get
 
@@ -64,37 +65,37 @@ class Times:
     """When what befell an instance was seen where: Unix times."""
 
     inflicted: float
-    metric: Optional[float] = None
-    firing: Optional[float] = None
-    told: Optional[float] = None
-    mended: Optional[float] = None
-    resolved: Optional[float] = None
+    metric: float | None = None
+    firing: float | None = None
+    told: float | None = None
+    mended: float | None = None
+    resolved: float | None = None
 
 
 @dataclass
 class Story:
     """What came of it."""
 
-    before: List[Notification] = field(default_factory=list)
+    before: list[Notification] = field(default_factory=list)
     """What was told while the fleet was well."""
-    ill: List[Arrival] = field(default_factory=list)
+    ill: list[Arrival] = field(default_factory=list)
     """The alerts that were told until the fleet was mended."""
-    mended: List[Arrival] = field(default_factory=list)
+    mended: list[Arrival] = field(default_factory=list)
     """The alerts that were told from then on."""
-    struck: List[Arrival] = field(default_factory=list)
+    struck: list[Arrival] = field(default_factory=list)
     """The alerts that were told when the same fault had befallen half of the fleet."""
-    stopped: List[Arrival] = field(default_factory=list)
+    stopped: list[Arrival] = field(default_factory=list)
     """The alerts that were told after a third of the fleet had been stopped."""
-    held_back: Dict[str, Set[str]] = field(default_factory=dict)
+    held_back: dict[str, set[str]] = field(default_factory=dict)
     """The alerts that Alertmanager held back because of another, by instance, while the fleet was ill."""
-    held_back_when_struck: Dict[str, Set[str]] = field(default_factory=dict)
-    held_back_at_last: Dict[str, Set[str]] = field(default_factory=dict)
+    held_back_when_struck: dict[str, set[str]] = field(default_factory=dict)
+    held_back_at_last: dict[str, set[str]] = field(default_factory=dict)
     """Likewise, when half of it had been struck, and when a third had been stopped."""
-    times: Dict[str, Times] = field(default_factory=dict)
+    times: dict[str, Times] = field(default_factory=dict)
     """By lot."""
-    answers: Dict[str, List[Series]] = field(default_factory=dict)
+    answers: dict[str, list[Series]] = field(default_factory=dict)
     """What the queries gave while the fleet was ill."""
-    rules: List[Dict[str, Any]] = field(default_factory=list)
+    rules: list[dict[str, Any]] = field(default_factory=list)
     """The rules as Prometheus had them at the end, with their health."""
 
 
@@ -102,13 +103,13 @@ class Story:
 class Stage:
     """What the story is played with."""
 
-    members: Dict[str, Member]
+    members: dict[str, Member]
     """By lot."""
     prometheus: Prometheus
     alertmanager: str
     webhook: Webhook
     story: Story = field(default_factory=Story)
-    _started: Set[float] = field(default_factory=set)
+    _started: set[float] = field(default_factory=set)
     _flickered: int = 0
 
     def be_well(self) -> None:
@@ -119,7 +120,7 @@ class Stage:
         until(lambda: not self.prometheus.alerts(), "no alert at all")
         self.story.before = self.webhook.notifications
 
-    def fall_ill(self, expected: Mapping[str, Set[str]], held: Mapping[str, Set[str]]) -> None:
+    def fall_ill(self, expected: Mapping[str, set[str]], held: Mapping[str, set[str]]) -> None:
         """Let every fault befall its instance; wait until every alert of *expected* was told, and all *held* were."""
         for fault in Fault:
             self._inflict(fault.value, lambda member, fault=fault: member.inflict(fault))
@@ -147,7 +148,7 @@ class Stage:
         """Ask Prometheus all *queries*."""
         self.story.answers = {query: self.prometheus.query(query) for query in queries}
 
-    def be_mended(self, expected: Mapping[str, Set[str]]) -> None:
+    def be_mended(self, expected: Mapping[str, set[str]]) -> None:
         """Mend everything, and wait until every alert of *expected* was told to be over, by lot.
 
         But for the one that went on crashing: its window is an hour, and it is held for half an hour more.
@@ -188,7 +189,7 @@ class Stage:
         self.story.stopped = self._told_of_the_fleet("RolewatchFleetDown", {lot: {single} for lot in STOPPABLE})
         self.story.held_back_at_last = self._held_back()
 
-    def _told_of_the_fleet(self, name: str, held: Mapping[str, Set[str]]) -> List[Arrival]:
+    def _told_of_the_fleet(self, name: str, held: Mapping[str, set[str]]) -> list[Arrival]:
         known = len(list(self.webhook.arrivals()))
 
         def told() -> bool:
@@ -198,11 +199,11 @@ class Stage:
         until(told, name, patience=PATIENCE)
         return list(self.webhook.arrivals())[known:]
 
-    def _holds_back(self, wanted: Mapping[str, Set[str]]) -> bool:
+    def _holds_back(self, wanted: Mapping[str, set[str]]) -> bool:
         held = self._held_back()
         return all(names <= held.get(INSTANCES[lot], set()) for lot, names in wanted.items())
 
-    def note_times(self, expected: Mapping[str, Set[str]]) -> None:
+    def note_times(self, expected: Mapping[str, set[str]]) -> None:
         """Find out when each lot was seen where."""
         for lot, times in self.story.times.items():
             instance = INSTANCES[lot]
@@ -245,22 +246,22 @@ class Stage:
             self._flickered = asked
             member.simulator.enter(ONE_FAILS)
 
-    def _value(self, expr: str) -> Optional[float]:
+    def _value(self, expr: str) -> float | None:
         series = self.prometheus.query(expr)
         return series[0].value if series else None
 
-    def _untold(self, expected: Mapping[str, Set[str]]) -> Dict[str, Set[str]]:
-        told: Dict[Optional[str], Set[str]] = {}
+    def _untold(self, expected: Mapping[str, set[str]]) -> dict[str, set[str]]:
+        told: dict[str | None, set[str]] = {}
         for arrival in self.webhook.arrivals("firing"):
             told.setdefault(arrival.labels.get("instance"), set()).add(arrival.labels["alertname"])
         untold = {lot: names - told.get(INSTANCES[lot], set()) for lot, names in expected.items()}
         return {lot: names for lot, names in untold.items() if names}
 
-    def _since_mending(self) -> List[Arrival]:
+    def _since_mending(self) -> list[Arrival]:
         return [each for each in list(self.webhook.arrivals())[len(self.story.ill) :] if each.status == "resolved"]
 
-    def _held_back(self) -> Dict[str, Set[str]]:
-        held: Dict[str, Set[str]] = {}
+    def _held_back(self) -> dict[str, set[str]]:
+        held: dict[str, set[str]] = {}
         _, body = get(f"{self.alertmanager}/api/v2/alerts", timeout=PATIENCE)
         for alert in json.loads(body):
             if alert["status"]["inhibitedBy"]:
@@ -273,13 +274,13 @@ def _refuse(member: Member) -> None:
     member.reload()
 
 
-def _first(series: Sequence[Series], since: float) -> Optional[float]:
+def _first(series: Sequence[Series], since: float) -> float | None:
     """Return the time of the first sample from *since* on that is 1."""
     times = [at for each in series for at, value in each.samples if at >= since and value == 1]
     return min(times, default=None)
 
 
-def _arrival(arrivals: Sequence[Arrival], instance: str, name: str, status: str) -> Optional[float]:
+def _arrival(arrivals: Sequence[Arrival], instance: str, name: str, status: str) -> float | None:
     fitting = (
         each.at
         for each in arrivals
@@ -293,8 +294,8 @@ def play(  # noqa: PLR0913 - keyword-only; all are independent
     *,
     rules: Mapping[str, Any],
     config: Mapping[str, Any],
-    expected: Mapping[str, Set[str]],
-    held: Mapping[str, Set[str]],
+    expected: Mapping[str, set[str]],
+    held: Mapping[str, set[str]],
     queries: Sequence[str],
 ) -> Story:
     """Play it, with the rule file and Alertmanager's configuration as they are shipped; return what came of it."""
@@ -339,7 +340,7 @@ def play(  # noqa: PLR0913 - keyword-only; all are independent
         return stage.story
 
 
-def sent_to(url: str, config: Mapping[str, Any]) -> Dict[str, Any]:
+def sent_to(url: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return *config* with every receiver replaced by one of the same name at *url*."""
     receivers = [
         {"name": receiver["name"], "webhook_configs": [{"url": f"{url}/{receiver['name']}", "send_resolved": True}]}

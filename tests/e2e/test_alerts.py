@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Set
 
 import pytest
 
@@ -26,7 +25,7 @@ LATE = 10.0
 """Seconds by which a busy machine may be late."""
 
 
-def told(story: Story, lot: str) -> Set[str]:
+def told(story: Story, lot: str) -> set[str]:
     """Return the alerts that were told of *lot* while the fleet was ill."""
     return {each.labels["alertname"] for each in story.ill if each.labels.get("instance") == INSTANCES[lot]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from harness import get, utc_now
 from process import config, daemon
@@ -15,7 +15,7 @@ from e2e.processes import PATIENCE, served, until
 from rolewatch.simulator.simulator import Simulator
 
 
-def scraping(address: str, authority: Authority, scraper: Optional[Pair], scheme: str = "https") -> Dict[str, Any]:
+def scraping(address: str, authority: Authority, scraper: Pair | None, scheme: str = "https") -> dict[str, Any]:
     """Return what prometheus.yml says of a daemon at *address*, as docs/install.md has it."""
     shown = {"cert_file": str(scraper.cert), "key_file": str(scraper.key)} if scraper else {}
     tls = {"ca_file": str(authority.own.cert), "server_name": "localhost", **shown}
@@ -49,13 +49,13 @@ def test_prometheus_scrapes_over_mutual_tls(tmp_path: Path) -> None:
         file = tmp_path / "prometheus.yml"
         file.write_text(json.dumps(written))  # JSON is YAML
 
-        def command(port: int) -> List[str]:
+        def command(port: int) -> list[str]:
             data = f"--storage.tsdb.path={tmp_path / 'data'}"
             return [program("prometheus"), f"--config.file={file}", data, f"--web.listen-address=127.0.0.1:{port}"]
 
         with served("prometheus", command, tmp_path / "log") as url:
 
-            def targets() -> Dict[str, Dict[str, Any]]:
+            def targets() -> dict[str, dict[str, Any]]:
                 """Return the targets by job, once each was scraped and the good one was so with success."""
                 active = json.loads(get(f"{url}/api/v1/targets", timeout=PATIENCE)[1])["data"]["activeTargets"]
                 found = {each["labels"]["job"]: each for each in active}

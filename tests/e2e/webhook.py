@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable
 
-Labels = Dict[str, str]
+Labels = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Notification:
 
     at: float
     """Unix time."""
-    payload: Dict[str, Any]
+    payload: dict[str, Any]
 
     @property
     def group(self) -> Labels:
@@ -31,7 +32,7 @@ class Notification:
         return str(self.payload["receiver"])
 
     @property
-    def alerts(self) -> List[Dict[str, Any]]:
+    def alerts(self) -> list[dict[str, Any]]:
         """Each alert of it, with labels and annotations."""
         return list(self.payload["alerts"])
 
@@ -51,9 +52,9 @@ class Arrival:
 class Webhook:
     """A server on loopback; every path is a receiver's."""
 
-    _notifications: List[Notification] = field(default_factory=list)
+    _notifications: list[Notification] = field(default_factory=list)
     _news: threading.Condition = field(default_factory=threading.Condition)
-    _server: Optional[ThreadingHTTPServer] = None
+    _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Webhook:
         """Listen."""
@@ -93,7 +94,7 @@ class Webhook:
             self._news.notify_all()
 
     @property
-    def notifications(self) -> List[Notification]:
+    def notifications(self) -> list[Notification]:
         """What has come so far."""
         with self._news:
             return list(self._notifications)

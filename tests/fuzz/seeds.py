@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Dict, FrozenSet, List, Mapping, Set
 
 from builders import START
 from fuzz.targets import ANSWER, POLL, SECRETS
@@ -26,8 +26,8 @@ class _Writer(Client):
     def __init__(self, endpoint: str) -> None:
         """Ask *endpoint*, in earnest."""
         super().__init__(endpoint, ImdsSettings(), monotonic=time.monotonic)
-        self.records: List[bytes] = []
-        self.bodies: Set[bytes] = set()
+        self.records: list[bytes] = []
+        self.bodies: set[bytes] = set()
 
     def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Ask, and write the answer down."""
@@ -46,18 +46,18 @@ class _Writer(Client):
 class Seeds:
     """What the targets begin with, by target."""
 
-    parse: FrozenSet[bytes]
-    watch: FrozenSet[bytes]
+    parse: frozenset[bytes]
+    watch: frozenset[bytes]
 
-    def of(self, target: str) -> List[bytes]:
+    def of(self, target: str) -> list[bytes]:
         """Return those of *target*, in one order."""
         return sorted({"parse": self.parse, "watch": self.watch}[target])
 
 
 def seeds() -> Seeds:
     """Ask the simulator in every scenario in which it answers at all, and write it down."""
-    bodies: Set[bytes] = {b"2026-11-23T17:31:25Z", b"2026-11-23T18:31:25+01:00", b"arn:aws:iam::123456789012:role/web"}
-    polls: Dict[str, bytes] = {}
+    bodies: set[bytes] = {b"2026-11-23T17:31:25Z", b"2026-11-23T18:31:25+01:00", b"arn:aws:iam::123456789012:role/web"}
+    polls: dict[str, bytes] = {}
     with Simulator(now=_now) as simulator:
         for scenario in filter(_is_read, SCENARIOS):
             simulator.switch(scenario.name)
@@ -88,7 +88,7 @@ def _is_read(scenario: Scenario) -> bool:
     return scenario.conditions.listening and not scenario.conditions.wire
 
 
-def _marked(record: bytes, secrets: FrozenSet[str]) -> bytes:
+def _marked(record: bytes, secrets: frozenset[str]) -> bytes:
     """Return *record* with marks in the place of secrets."""
     marks = iter(SECRETS)
     for secret in sorted(secrets, key=len):

@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Tuple, Union
+from typing import Callable
 
 from audited import AuditedHouse, Time
 from offline import Scripted
@@ -36,7 +37,7 @@ SECRETS: Mapping[bytes, str] = {
 }
 """What is a secret, by how it is written in what is fuzzed: there, as a whole JSON string or a whole body."""
 
-FAILURES: Tuple[Failure, ...] = tuple(
+FAILURES: tuple[Failure, ...] = tuple(
     Failure(phase, reason, "meta-data/iam/info", errno=number)
     for phase in Phase
     for reason in Reason
@@ -98,7 +99,7 @@ def watch(data: bytes) -> None:
         shutil.rmtree(directory)
 
 
-TARGETS: Dict[str, Callable[[bytes], None]] = {"parse": parse, "watch": watch}
+TARGETS: dict[str, Callable[[bytes], None]] = {"parse": parse, "watch": watch}
 
 
 def _pass_time(house: AuditedHouse, clock: Time, record: bytes, boot_id: str) -> None:
@@ -112,7 +113,7 @@ def _pass_time(house: AuditedHouse, clock: Time, record: bytes, boot_id: str) ->
         house.restart(boot_id)
 
 
-def _number(words: List[bytes], index: int) -> int:
+def _number(words: list[bytes], index: int) -> int:
     """Return the number that stands there; 0 where none does."""
     word = words[index] if index < len(words) else b""
     digits = word.lstrip(b"-")[:12]
@@ -120,7 +121,7 @@ def _number(words: List[bytes], index: int) -> int:
     return -number if word.startswith(b"-") and index else number
 
 
-def _answer(record: bytes) -> Union[Answer, Failure]:
+def _answer(record: bytes) -> Answer | Failure:
     head, _, body = record.partition(b"\n")
     if head.startswith(b"!"):
         return FAILURES[_number([head[1:]], 0) % len(FAILURES)]

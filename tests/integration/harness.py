@@ -12,10 +12,11 @@ import socket
 import struct
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -75,7 +76,7 @@ class DatagramSocket:
         self._socket.bind(str(self.path))
         self._socket.settimeout(0)
 
-    def received(self) -> List[bytes]:
+    def received(self) -> list[bytes]:
         """Return what has come since the last call."""
         datagrams = []
         with contextlib.suppress(BlockingIOError):
@@ -88,9 +89,9 @@ class DatagramSocket:
         self._socket.close()
 
 
-def journal_fields(datagram: bytes) -> Dict[str, str]:
+def journal_fields(datagram: bytes) -> dict[str, str]:
     """Parse one entry of journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
-    fields: Dict[str, str] = {}
+    fields: dict[str, str] = {}
     rest = datagram
     while rest:
         line, _, rest = rest.partition(b"\n")
@@ -110,19 +111,19 @@ class Seen:
     metrics: str = ""
     openmetrics: str = ""
     textfile: str = ""
-    status: Dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
     page: str = ""
     ready: int = 0
     healthy: int = 0
-    entries: List[Dict[str, str]] = field(default_factory=list)
-    notifications: List[str] = field(default_factory=list)
+    entries: list[dict[str, str]] = field(default_factory=list)
+    notifications: list[str] = field(default_factory=list)
     state_file: str = ""
 
-    def sample(self, name: str, **labels: str) -> Optional[float]:
+    def sample(self, name: str, **labels: str) -> float | None:
         """Return the value of one series of the metrics page; None where it is not there."""
         return sample_of(self.metrics, name, labels)
 
-    def events(self, kind: str) -> List[Dict[str, str]]:
+    def events(self, kind: str) -> list[dict[str, str]]:
         """Return the journal entries of one kind."""
         return [entry for entry in self.entries if entry.get("ROLEWATCH_EVENT") == kind]
 
@@ -148,7 +149,7 @@ class House:
 
     directory: Path
     endpoint: str
-    simulator: Optional[Simulator] = None
+    simulator: Simulator | None = None
     expect: ExpectSettings = field(default_factory=ExpectSettings)
     log_format: str = "journal"
     patience: ImdsSettings = PATIENT
@@ -166,7 +167,7 @@ class House:
 
     def run(
         self,
-        *steps: Tuple[int, Callable[[], None]],
+        *steps: tuple[int, Callable[[], None]],
         polls: int = POLLS,
         ready: Callable[[str], object] = str,
     ) -> Seen:
@@ -178,9 +179,9 @@ class House:
         systemd = DatagramSocket(self.directory / "notify")
         settings = self.settings()
         seen = Seen()
-        addresses: List[str] = []
-        journal: List[bytes] = []
-        notified: List[bytes] = []
+        addresses: list[str] = []
+        journal: list[bytes] = []
+        notified: list[bytes] = []
         todo = dict(steps)
         done = 0
 
@@ -245,7 +246,7 @@ class House:
         seen.healthy, _ = get(f"http://{address}/-/healthy")
 
 
-def sample_of(page: str, name: str, labels: Mapping[str, str]) -> Optional[float]:
+def sample_of(page: str, name: str, labels: Mapping[str, str]) -> float | None:
     """Return the value of one series of the metrics *page*; None where it is not there."""
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
@@ -254,7 +255,7 @@ def sample_of(page: str, name: str, labels: Mapping[str, str]) -> Optional[float
     return None
 
 
-def get(url: str, *, timeout: float = 5.0, **headers: str) -> Tuple[int, str]:
+def get(url: str, *, timeout: float = 5.0, **headers: str) -> tuple[int, str]:
     """GET *url* on loopback; return the status and the body. Raise `OSError` where it says nothing for *timeout* s."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -266,7 +267,7 @@ def get(url: str, *, timeout: float = 5.0, **headers: str) -> Tuple[int, str]:
 
 
 @contextlib.contextmanager
-def house(directory: Path, name: str, *, expect: Optional[ExpectSettings] = None) -> Iterator[House]:
+def house(directory: Path, name: str, *, expect: ExpectSettings | None = None) -> Iterator[House]:
     """Yield a house whose IMDS stands in the scenario *name*."""
     with Simulator(now=utc_now, scenario_name=name) as simulator:
         yield House(

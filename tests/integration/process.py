@@ -12,9 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Optional, Protocol, Sequence
+from typing import Protocol
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 _RANDOM = random.SystemRandom()
@@ -28,8 +29,8 @@ class Process:
     """A running daemon, whose JSON lines are read as they come."""
 
     popen: subprocess.Popen[str]
-    entries: List[Dict[str, object]] = field(default_factory=list)
-    other: List[str] = field(default_factory=list)
+    entries: list[dict[str, object]] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Begin to read."""
@@ -47,10 +48,10 @@ class Process:
                     self.other.append(line)
                 self._news.notify_all()
 
-    def wait_for(self, event: str, count: int = 1, **fields: object) -> Dict[str, object]:
+    def wait_for(self, event: str, count: int = 1, **fields: object) -> dict[str, object]:
         """Return the *count*-th entry of the kind *event* that has *fields*, as soon as it is there."""
 
-        def found() -> List[Dict[str, object]]:
+        def found() -> list[dict[str, object]]:
             return [
                 entry
                 for entry in self.entries
@@ -76,13 +77,13 @@ class Process:
         return status
 
 
-def environment(**more: str) -> Dict[str, str]:
+def environment(**more: str) -> dict[str, str]:
     """Return the environment of a daemon: nothing of ours but the path, and IMDS only where the arguments say."""
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(AGENT), "PYTHONDEVMODE": "1", **more}
 
 
 @contextlib.contextmanager
-def daemon(*words: str, environ: Optional[Mapping[str, str]] = None, python: Sequence[str] = ()) -> Iterator[Process]:
+def daemon(*words: str, environ: Mapping[str, str] | None = None, python: Sequence[str] = ()) -> Iterator[Process]:
     """Run `rolewatch run` with *words* until the block ends."""
     popen = subprocess.Popen(
         [sys.executable, *python, "-m", "rolewatch", "run", *words],

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Optional
 
 import pytest
 
@@ -57,7 +56,7 @@ class Row:
     wall: str
     """The shell command that builds it."""
     reason: str
-    errno: Optional[int]
+    errno: int | None
     timeout: float = 0.5
     needs: str = "ip"
     """The program without which there is no such wall."""
@@ -136,7 +135,7 @@ def test_the_kernel_says_what_the_table_says(row: Row) -> None:
 
     told = in_a_namespace(f'{row.wall} && exec "$@"', sys.executable, "-c", ASK, row.endpoint, str(row.timeout))
 
-    expected: Dict[str, object] = {"phase": "connect", "reason": row.reason, "document": "api/token"}
+    expected: dict[str, object] = {"phase": "connect", "reason": row.reason, "document": "api/token"}
     assert told.stderr == ""
     assert json.loads(told.stdout) == {**expected, **({} if row.errno is None else {"errno": row.errno})}
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import pytest
 
@@ -65,7 +65,7 @@ print(json.dumps({
 BOTOCORE = "import botocore.session as s; print(s.get_session().get_credentials().access_key)"
 
 
-def environment(**more: str) -> Dict[str, str]:
+def environment(**more: str) -> dict[str, str]:
     """Return the environment of a child that may ask IMDS: where, must be said in *more*, or be a namespace."""
     kept = {name: value for name, value in os.environ.items() if name != "AWS_EC2_METADATA_DISABLED"}
     return {**kept, "PYTHONPATH": str(AGENT), **more}
@@ -77,7 +77,7 @@ def ask(simulator: Simulator, *command: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=50, check=False)
 
 
-def in_namespace(host: str, scenario: str, *command: str, **more: str) -> Dict[str, Any]:
+def in_namespace(host: str, scenario: str, *command: str, **more: str) -> dict[str, Any]:
     """Run *command* where *host* is the simulator's; return its status, what it printed, and what it asked for."""
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         cannot("needs unshare (util-linux) and ip (iproute2)")
@@ -88,13 +88,13 @@ def in_namespace(host: str, scenario: str, *command: str, **more: str) -> Dict[s
     driver = [*NAMESPACE, sys.executable, "-c", IN_NAMESPACE, host, scenario, *command]
     done = subprocess.run(driver, env=environment(**more), capture_output=True, text=True, timeout=55, check=False)
     assert done.returncode == 0, done.stderr
-    result: Dict[str, Any] = json.loads(done.stdout)
+    result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-def aws() -> List[str]:
+def aws() -> list[str]:
     """Return how to call the AWS CLI, or skip the test."""
-    found: Optional[List[str]] = None
+    found: list[str] | None = None
     if importlib.util.find_spec("awscli"):
         found = [sys.executable, "-m", "awscli"]
     elif shutil.which("aws"):

@@ -6,8 +6,8 @@ import contextlib
 import http.server
 import json
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Iterator, Mapping
 
 import pytest
 from harness import House, house, patience

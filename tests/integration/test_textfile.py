@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
 
 import pytest
 from harness import TEXTFILE, get, house, utc_now
@@ -41,7 +41,7 @@ def node_exporter(directory: Path) -> Iterator[str]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={}) as process:
         try:
             assert process.stderr is not None
-            said: List[str] = []
+            said: list[str] = []
             while "istening on" not in "".join(said[-1:]):
                 said.append(process.stderr.readline())
                 assert said[-1], f"node_exporter has ended: {said}"
@@ -59,7 +59,7 @@ def writing(file: Path, simulator: Simulator) -> Iterator[Process]:
         yield process
 
 
-def samples(page: str) -> Dict[str, float]:
+def samples(page: str) -> dict[str, float]:
     """Return the samples of *page* by name and labels, as they are written."""
     return {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
@@ -68,7 +68,7 @@ def samples(page: str) -> Dict[str, float]:
     }
 
 
-def through(url: str) -> Dict[str, float]:
+def through(url: str) -> dict[str, float]:
     """Return what node_exporter tells at *url*, ours and what it says of reading it."""
     return {
         name: value for name, value in samples(get(url)[1]).items() if name.startswith(("rolewatch_", "node_textfile_"))
@@ -208,7 +208,7 @@ def test_one_look_writes_its_verdict(name: str, tmp_path: Path, capsys: pytest.C
     ],
 )
 def test_a_look_that_cannot_write_is_no_verdict(
-    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, problem: Tuple[int, str]
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, problem: tuple[int, str]
 ) -> None:
     """Its exit status is none of 0 to 3, and one line says why."""
     given = main(["check", "--endpoint", simulator.endpoint, "--textfile", str(tmp_path / name)])
@@ -237,7 +237,7 @@ def wait_for(file: Path, text: str) -> None:
     pytest.fail(f"{file} does not come to hold {text}")
 
 
-def listening(pid: int) -> List[str]:
+def listening(pid: int) -> list[str]:
     """Return the TCP sockets on which the process *pid* listens, as /proc/net/tcp has them (state 0A)."""
     sockets = {each.resolve().name for each in Path(f"/proc/{pid}/fd").iterdir()}
     tables = [Path(f"/proc/{pid}/net/{name}").read_text().splitlines() for name in ("tcp", "tcp6")]

@@ -6,7 +6,6 @@ import signal
 import socket
 import ssl
 from pathlib import Path
-from typing import Tuple
 
 import pytest
 from process import config, daemon
@@ -42,7 +41,7 @@ def finish(connection: ssl.SSLSocket) -> str:
     return data.decode()
 
 
-def scrape(address: object, context: ssl.SSLContext) -> Tuple[bytes, str]:
+def scrape(address: object, context: ssl.SSLContext) -> tuple[bytes, str]:
     """Return the certificate that the daemon shows, and its page."""
     with connect(address, context) as connection:
         certificate = connection.getpeercert(binary_form=True)

@@ -7,9 +7,9 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Mapping
 
 import pytest
 
@@ -88,7 +88,7 @@ def _build_all(builds: Builds) -> None:
             path.chmod(path.stat().st_mode & 0o700)
     _make_older(builds.older.tree)
     other = {"LANG": "C", "LC_ALL": "POSIX", "TZ": "Asia/Kathmandu", "HOME": str(builds.again.tree)}
-    running: List[subprocess.Popen[bytes]] = [
+    running: list[subprocess.Popen[bytes]] = [
         _make(builds.today.tree, 0o022, {}),
         _make(builds.again.tree, 0o077, other),
         _make(builds.older.tree, 0o022, {}),
@@ -98,7 +98,7 @@ def _build_all(builds: Builds) -> None:
         assert process.returncode == 0, said.decode()
 
 
-def _environment(**more: str) -> Dict[str, str]:
+def _environment(**more: str) -> dict[str, str]:
     """Return our environment without what the make that runs the tests told us."""
     told = ("MAKE", "MFLAGS", "SOURCE_DATE_EPOCH", "PIP_REQUIRE", "DEB_", "DH_")
     return {**{name: value for name, value in os.environ.items() if not name.startswith(told)}, **more}

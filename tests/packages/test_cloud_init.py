@@ -12,10 +12,11 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 needs_cloud_init = pytest.mark.skipif(shutil.which("cloud-init") is None, reason="cloud-init is not installed")
 
 
-def written(path: Path) -> Dict[str, str]:
+def written(path: Path) -> dict[str, str]:
     """Return what *path* writes, by the name of the file."""
     return {each["path"]: each["content"] for each in yaml.safe_load(path.read_text(encoding="utf-8"))["write_files"]}
 
@@ -179,13 +180,13 @@ class Host:
         return subprocess.run(["/bin/sh", str(path)], capture_output=True, text=True, check=False, env=environ)
 
     @property
-    def calls(self) -> List[str]:
+    def calls(self) -> list[str]:
         """How the tools were called."""
         noted = self.directory / "calls"
         return noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
 
     @property
-    def left(self) -> List[str]:
+    def left(self) -> list[str]:
         """What the script left behind."""
         return [path.name for path in (self.directory / "tmp").iterdir()]
 
@@ -251,7 +252,7 @@ GOOD = b"a package"
     ids=["deb", "rpm"],
 )
 def test_a_file_with_the_right_sum_is_installed(
-    tools: List[str], file: str, kind: str, expected: str, host: Host
+    tools: list[str], file: str, kind: str, expected: str, host: Host
 ) -> None:
     """By the system's own tool, which resolves what it needs; and nothing is left behind."""
     for tool in tools:

@@ -8,8 +8,8 @@ import select
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence, Set
 
 import pytest
 
@@ -29,7 +29,7 @@ PATIENCE = 20.0
 """Seconds for a shell to start, on a busy machine."""
 
 
-def bash(line: str) -> Set[str]:
+def bash(line: str) -> set[str]:
     """Return what bash offers at the end of *line*."""
     done = subprocess.run(
         ["bash", "--norc", "-uc", BASH, "bash", str(DIRECTORY / "rolewatch.bash"), *line.split(" ")],
@@ -42,7 +42,7 @@ def bash(line: str) -> Set[str]:
     return set(done.stdout.split())
 
 
-def fish(line: str) -> Set[str]:
+def fish(line: str) -> set[str]:
     """Return what fish offers at the end of *line*."""
     script = f"source {DIRECTORY / 'rolewatch.fish'}; complete --do-complete '{line}'"
     done = subprocess.run(
@@ -52,7 +52,7 @@ def fish(line: str) -> Set[str]:
     return {offer.partition("\t")[0] for offer in done.stdout.splitlines()}
 
 
-def zsh(directory: Path, lines: Sequence[str]) -> List[str]:
+def zsh(directory: Path, lines: Sequence[str]) -> list[str]:
     """Return what zsh makes of each of *lines* when Tab is pressed: it only completes on a terminal."""
     told = directory / "told"
     told.touch()
@@ -104,7 +104,7 @@ OFFERS = [
 
 
 @pytest.mark.parametrize(("line", "offers"), OFFERS, ids=[line for line, _ in OFFERS])
-def test_bash_offers_what_can_follow(line: str, offers: Set[str]) -> None:
+def test_bash_offers_what_can_follow(line: str, offers: set[str]) -> None:
     """Commands, options, choices, names of faults and scenarios, and files where a file is meant."""
     if shutil.which("bash") is None:
         pytest.skip("bash is not installed")
@@ -113,7 +113,7 @@ def test_bash_offers_what_can_follow(line: str, offers: Set[str]) -> None:
 
 
 @pytest.mark.parametrize(("line", "offers"), OFFERS, ids=[line for line, _ in OFFERS])
-def test_fish_offers_the_same(line: str, offers: Set[str]) -> None:
+def test_fish_offers_the_same(line: str, offers: set[str]) -> None:
     """With a word on each."""
     if shutil.which("fish") is None:
         pytest.skip("fish is not installed")

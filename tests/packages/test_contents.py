@@ -11,7 +11,7 @@ import sys
 import tarfile
 from io import BytesIO
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Set
+from typing import NamedTuple
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -63,7 +63,7 @@ def said(*command: object) -> str:
     return done.stdout.decode()
 
 
-def in_deb(deb: Path) -> Dict[str, Entry]:
+def in_deb(deb: Path) -> dict[str, Entry]:
     """Return what is in *deb*; where units lie is debhelper's choice, and /lib is /usr/lib."""
     data = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE, check=True, timeout=120).stdout
     with tarfile.open(fileobj=BytesIO(data)) as archive:
@@ -75,14 +75,14 @@ def in_deb(deb: Path) -> Dict[str, Entry]:
         }
 
 
-def in_rpm(rpm: Path) -> Dict[str, Entry]:
+def in_rpm(rpm: Path) -> dict[str, Entry]:
     """Return what is in *rpm*."""
     lines = said("rpm", "-qp", "--qf", "[%{FILENAMES}\\t%{FILEMODES}\\t%{FILEUSERNAME}:%{FILEGROUPNAME}\\n]", rpm)
     rows = (line.split("\t") for line in lines.splitlines())
     return {name: Entry(int(mode) & 0xFFFF, owner) for name, mode, owner in rows}
 
 
-def files(entries: Dict[str, Entry]) -> Set[str]:
+def files(entries: dict[str, Entry]) -> set[str]:
     """Return the names of the files among *entries*."""
     return {name for name, entry in entries.items() if stat.S_ISREG(entry.mode)}
 
@@ -264,7 +264,7 @@ def test_rpmlint_finds_nothing(today: Built) -> None:
 @pytest.mark.parametrize("page", ["packaging/deb/rolewatch.lintian-overrides", "packaging/rpm/rolewatch.rpmlintrc"])
 def test_an_override_has_its_reason_above_it(page: str) -> None:
     """Nothing is silenced without a sentence."""
-    lines: List[str] = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    lines: list[str] = (ROOT / page).read_text(encoding="utf-8").splitlines()
     alone = [line for before, line in zip(["", *lines], lines) if not line.startswith("#") and before == ""]
 
     assert alone == []

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import List
 
 import pytest
 
@@ -115,7 +114,7 @@ def test_packer_refuses_a_block_that_does_not_exist(tmp_path: Path) -> None:
     assert run("packer", "validate", "-syntax-only", "wrong.pkr.hcl", where=tmp_path).returncode != 0
 
 
-def inline() -> List[str]:
+def inline() -> list[str]:
     """Return the commands that make the image."""
     block = PACKER.read_text(encoding="utf-8").partition("inline = [")[2].partition("\n    ]")[0]
     return [json.loads(line) for line in re.findall(r'^ +(".*"),$', block, re.MULTILINE)]

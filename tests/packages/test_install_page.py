@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import List
 
 import pytest
 
@@ -20,7 +19,7 @@ PAGE = ROOT / "docs/install.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def blocks() -> List[str]:
+def blocks() -> list[str]:
     """Return what the page tells to type."""
     return re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 

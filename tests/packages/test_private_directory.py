@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator
 
 import pytest
 
@@ -61,7 +61,7 @@ def an_account() -> Iterator[cloud.Cloud]:
         account.reset()
 
 
-def environment(account: cloud.Cloud) -> Dict[str, str]:
+def environment(account: cloud.Cloud) -> dict[str, str]:
     """Return the environment of a workstation with an administrator's keys."""
     return {
         **os.environ,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator
 
 import pytest
 
@@ -27,7 +27,7 @@ class Signer:
     home: Path
 
     @property
-    def environment(self) -> Dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """What tells GnuPG."""
         return {**os.environ, "GNUPGHOME": str(self.home), "SOURCE_DATE_EPOCH": str(EPOCH)}
 
@@ -241,7 +241,7 @@ def test_a_repository_is_the_same_again(builds: Builds, signer: Signer, publishe
     for built in (builds.older, builds.today):
         signer.publish(built.tree / "dist", tmp_path)
 
-    def content(directory: Path) -> Dict[str, bytes]:
+    def content(directory: Path) -> dict[str, bytes]:
         return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
     assert content(tmp_path) == content(published)

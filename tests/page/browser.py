@@ -15,9 +15,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE = 120.0
@@ -60,16 +61,16 @@ class Browser:
 
     commands: int
     answers: int
-    session: Optional[str] = None
-    events: List[Dict[str, Any]] = field(default_factory=list)
+    session: str | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
     """What the page was seen to do since `open`: requests, messages of the console, violations of the policy."""
     _number: int = 0
     _buffer: bytes = b""
 
-    def call(self, method: str, **parameters: Any) -> Dict[str, Any]:
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Return the result of *method*. Raise `BrowserError` where it fails."""
         self._number += 1
-        message: Dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self.session:
             message["sessionId"] = self.session
         os.write(self.commands, json.dumps(message).encode() + b"\0")
@@ -78,7 +79,7 @@ class Browser:
             if answer.get("id") == self._number:
                 if "error" in answer:
                     raise BrowserError(f"{method}: {answer['error']}")
-                result: Dict[str, Any] = answer["result"]
+                result: dict[str, Any] = answer["result"]
                 return result
             self.events.append(answer)
 
@@ -118,7 +119,7 @@ class Browser:
         while not any(parameters.items() <= each.items() for each in self.seen(event)):
             self.events.append(self._read())
 
-    def seen(self, event: str) -> List[Dict[str, Any]]:
+    def seen(self, event: str) -> list[dict[str, Any]]:
         """Return the parameters of every *event* since `open`."""
         return [each["params"] for each in self.events if each.get("method") == event]
 
@@ -146,7 +147,7 @@ class Browser:
         picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(picture["data"]))
 
-    def _read(self) -> Dict[str, Any]:
+    def _read(self) -> dict[str, Any]:
         end = time.monotonic() + PATIENCE
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self.answers], [], [], max(0.0, end - time.monotonic()))
@@ -155,7 +156,7 @@ class Browser:
                 raise BrowserError("The browser does not answer.")
             self._buffer += data
         message, _, self._buffer = self._buffer.partition(b"\0")
-        answer: Dict[str, Any] = json.loads(message)
+        answer: dict[str, Any] = json.loads(message)
         return answer
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Dict
 
 from publish.snapshots import ILL, NOON, OK, UNKNOWN, active
 from rolewatch.faults import FAULTS
@@ -98,7 +97,7 @@ OVERDUE = replace(ILL, overdue=NOON - timedelta(minutes=30), expiration=NOON + t
 UNTOLD = replace(UNKNOWN, overdue=NOON + timedelta(hours=1, minutes=30), state_since=NOON - timedelta(minutes=6))
 LONG = "A-role-whose-name-is-as-long-as-IAM-allows-it-to-be-64-characters"
 
-LOOKS: Dict[str, View] = {
+LOOKS: dict[str, View] = {
     "starting": replace(looked_at(OK, recent()), snapshot=None, age=2.0, refresh=2),
     "ok": looked_at(WELL, QUIET),
     "degraded": looked_at(

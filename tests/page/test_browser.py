@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import importlib.util
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import pytest
 from harness import POLLS, house
@@ -43,12 +43,12 @@ BY_STATE = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.s
 
 def visit(directory: Path, scene: Scene, look: Callable[[str], None]) -> None:
     """Run a daemon until it must have made up its mind, and *look* at the address of its page."""
-    addresses: List[str] = []
+    addresses: list[str] = []
     with house(directory, scene.scenario, expect=scene.expect) as daemon:
         daemon.run((POLLS - 1, lambda: look(f"http://{addresses[0]}/")), polls=POLLS, ready=addresses.append)
 
 
-def complaints(browser: Browser) -> List[Dict[str, Any]]:
+def complaints(browser: Browser) -> list[dict[str, Any]]:
     """Return what the browser has to say against the page: errors, warnings, violations of its policy."""
     return [
         *browser.seen("Log.entryAdded"),
@@ -58,13 +58,13 @@ def complaints(browser: Browser) -> List[Dict[str, Any]]:
     ]
 
 
-def axe(browser: Browser) -> List[str]:
+def axe(browser: Browser) -> list[str]:
     """Return the rules of axe-core that the page breaks, and where. Skip where axe-core is not installed."""
     if importlib.util.find_spec("axe_core_python") is None:
         pytest.skip("axe-core-python is not installed: it needs Python 3.10")
     source = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
     broken = "violations => violations.map(each => each.id + ': ' + each.nodes.map(node => node.target).join(', '))"
-    found: List[str] = browser.evaluate(f"{source}\naxe.run(document).then(result => ({broken})(result.violations))")
+    found: list[str] = browser.evaluate(f"{source}\naxe.run(document).then(result => ({broken})(result.violations))")
     return found
 
 
@@ -73,7 +73,7 @@ def test_the_page_asks_for_nothing_and_breaks_no_rule_of_its_policy(
     chromium: Browser, tmp_path: Path, scene: Scene
 ) -> None:
     """The browser has fetched the page, and nothing else; it applied the style, and has nothing to complain about."""
-    seen: Dict[str, Any] = {}
+    seen: dict[str, Any] = {}
 
     def look(url: str) -> None:
         chromium.show()
@@ -95,7 +95,7 @@ def test_the_page_asks_for_nothing_and_breaks_no_rule_of_its_policy(
 @BY_STATE
 def test_the_page_reads_well_on_every_screen(chromium: Browser, tmp_path: Path, scene: Scene) -> None:
     """Nothing sticks out to the side at any width, and nothing that is written lies outside of the window."""
-    overflow: Dict[int, List[str]] = {}
+    overflow: dict[int, list[str]] = {}
 
     def look(url: str) -> None:
         for width in WIDTHS:
@@ -117,7 +117,7 @@ def test_the_page_reads_well_on_every_screen(chromium: Browser, tmp_path: Path, 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_to_object_to(chromium: Browser, tmp_path: Path, scene: Scene, dark: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Contrast, names, landmarks, headings: axe-core, with all its rules, at both widths."""
-    found: List[str] = []
+    found: list[str] = []
 
     def look(url: str) -> None:
         for width in (1000, 360):
@@ -132,7 +132,7 @@ def test_axe_finds_nothing_to_object_to(chromium: Browser, tmp_path: Path, scene
 
 def test_the_reader_gets_light_or_dark_as_preferred(chromium: Browser, tmp_path: Path) -> None:
     """And the banner's colour is that of the state in both."""
-    colours: Dict[bool, List[str]] = {}
+    colours: dict[bool, list[str]] = {}
 
     def look(url: str) -> None:
         for dark in (False, True):
@@ -152,7 +152,7 @@ def test_the_reader_gets_light_or_dark_as_preferred(chromium: Browser, tmp_path:
 
 def test_every_link_is_reached_by_keyboard_in_the_order_of_reading(chromium: Browser, tmp_path: Path) -> None:
     """With the tabulator, and one sees where one is."""
-    seen: Dict[str, Any] = {}
+    seen: dict[str, Any] = {}
 
     def look(url: str) -> None:
         chromium.show()
@@ -173,7 +173,7 @@ def test_every_link_is_reached_by_keyboard_in_the_order_of_reading(chromium: Bro
 
 def test_a_screen_reader_finds_its_way(chromium: Browser, tmp_path: Path) -> None:
     """Landmarks with names, headings, and the bar as a picture that says what it shows."""
-    roles: Dict[str, List[str]] = {}
+    roles: dict[str, list[str]] = {}
 
     def look(url: str) -> None:
         chromium.open(url)
@@ -198,7 +198,7 @@ def test_a_screen_reader_finds_its_way(chromium: Browser, tmp_path: Path) -> Non
 
 def test_the_page_comes_to_life_by_itself(chromium: Browser, tmp_path: Path) -> None:
     """Opened before the first poll has ended, it shows the verdict two seconds later, without a script or a click."""
-    states: List[str] = []
+    states: list[str] = []
 
     def first(address: str) -> None:
         chromium.show()
@@ -221,7 +221,7 @@ def test_the_page_comes_to_life_by_itself(chromium: Browser, tmp_path: Path) -> 
 
 def test_a_command_is_selected_as_a_whole(chromium: Browser, tmp_path: Path) -> None:
     """By a click, line breaks and all, ready to be copied into a shell."""
-    seen: Dict[str, str] = {}
+    seen: dict[str, str] = {}
 
     def look(url: str) -> None:
         chromium.show()

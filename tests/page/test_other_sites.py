@@ -9,8 +9,9 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable
 
 import pytest
 from harness import POLLS, house, utc_now
@@ -70,10 +71,10 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-def fetch(browser: Browser, url: str, **options: str) -> List[Any]:
+def fetch(browser: Browser, url: str, **options: str) -> list[Any]:
     """Return status, type and text of what the page in *browser* gets for *url*; 0 where it gets nothing."""
     script = FETCH.format(url=json.dumps(url), options=json.dumps(options))
-    found: List[Any] = browser.evaluate(script)
+    found: list[Any] = browser.evaluate(script)
     return found
 
 
@@ -91,14 +92,14 @@ def credentials(simulator: Simulator) -> bytes:
 
 def run_daemon(directory: Path, attack: Callable[[str], None]) -> None:
     """Run a daemon and start *attack* with the URL of its page when it has polled."""
-    addresses: List[str] = []
+    addresses: list[str] = []
     with house(directory, "healthy") as daemon:
         daemon.run((POLLS - 1, lambda: attack(f"http://{addresses[0]}")), polls=POLLS, ready=addresses.append)
 
 
 def test_the_own_page_reads_the_status(chromium: Browser, tmp_path: Path) -> None:
     """The control of the tests below: the same script gets the status where the host is one of this machine's."""
-    got: Dict[str, Any] = {}
+    got: dict[str, Any] = {}
 
     def attack(url: str) -> None:
         chromium.open(f"{url}{NO_POLICY}")
@@ -112,7 +113,7 @@ def test_the_own_page_reads_the_status(chromium: Browser, tmp_path: Path) -> Non
 
 def test_a_rebound_name_reads_neither_page_nor_status(chromium: Browser, tmp_path: Path) -> None:
     """The browser takes the daemon for the other site's server; the daemon answers 421 and shows nothing."""
-    got: Dict[str, Any] = {}
+    got: dict[str, Any] = {}
 
     def attack(url: str) -> None:
         chromium.open(f"{rebound(url)}/")
@@ -130,7 +131,7 @@ def test_a_rebound_name_reads_neither_page_nor_status(chromium: Browser, tmp_pat
 
 def test_another_site_reads_neither_page_nor_status(chromium: Browser, other_site: str, tmp_path: Path) -> None:
     """By the daemon's address: the browser keeps the answer from the page, for the daemon allows no other origin."""
-    got: List[List[Any]] = []
+    got: list[list[Any]] = []
 
     def attack(url: str) -> None:
         chromium.open(other_site)

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, List, Set
+from typing import Any
 
 import pytest
 
@@ -84,7 +84,7 @@ def test_alerts_are_grouped_and_never_by_instance() -> None:
     assert not any("instance" in route.get("group_by", ()) for route in routes)
 
 
-def matched(matchers: List[str]) -> Set[str]:
+def matched(matchers: list[str]) -> set[str]:
     """Return the names of the alerts that *matchers* match by name and severity."""
     found = set()
     for alert in ALERTS:
@@ -119,7 +119,7 @@ def test_what_holds_back_and_what_is_held_back_exists() -> None:
         ("RolewatchImdsHopLimit", {"RolewatchPollErrors", "RolewatchRotationOverdue"}),
     ],
 )
-def test_the_nearest_cause_holds_back_what_follows_from_it(source: str, held_back: Set[str]) -> None:
+def test_the_nearest_cause_holds_back_what_follows_from_it(source: str, held_back: set[str]) -> None:
     """And nothing else."""
     rules = alertmanager()["inhibit_rules"]
     other = [rule for rule in rules if "fault" not in rule["equal"]]

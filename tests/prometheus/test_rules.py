@@ -6,8 +6,9 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def play(
     instances: Sequence[Instance],
     expected: Mapping[int, Sequence[str]],
     *,
-    options: Optional[Options] = None,
+    options: Options | None = None,
 ) -> None:
     """Let promtool play *instances*; at each minute of *expected* these alerts fire, and no others."""
     rules = directory / "rules.yml"
@@ -70,9 +71,9 @@ def play(
     promtool("test", "rules", file)
 
 
-def counted(firing: Sequence[str]) -> Dict[str, int]:
+def counted(firing: Sequence[str]) -> dict[str, int]:
     """Return how often each alert is expected: ``name severity``, or ``12 x name severity``."""
-    counts: Dict[str, int] = {}
+    counts: dict[str, int] = {}
     for each in firing:
         number, times, name = each.partition(" x ")
         counts[name if times else each] = int(number) if times else 1
@@ -195,7 +196,7 @@ def test_the_command_prints_what_is_shipped(capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_an_option_that_makes_no_rule_is_refused(
-    words: List[str], said: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With what to write instead; nothing is printed that somebody might load."""
     with pytest.raises(SystemExit) as ended:
@@ -209,11 +210,11 @@ def test_an_option_that_makes_no_rule_is_refused(
 # Fault by fault
 
 
-def filled_in(alert: Alert, instance: str) -> Dict[str, str]:
+def filled_in(alert: Alert, instance: str) -> dict[str, str]:
     """Return the annotations of *alert* in the shipped file, filled in for *instance*."""
     yaml = pytest.importorskip("yaml")
     document = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
-    rules: List[Dict[str, Any]] = [rule for group in document["groups"] for rule in group["rules"]]
+    rules: list[dict[str, Any]] = [rule for group in document["groups"] for rule in group["rules"]]
     (rule,) = (
         each for each in rules if each.get("alert") == alert.name and each["labels"]["severity"] == alert.severity
     )
@@ -281,7 +282,7 @@ MISMATCH = "RolewatchRoleMismatch critical"
 UNREACHABLE = "RolewatchImdsUnreachable warning"
 
 
-def fleet(size: int) -> List[Instance]:
+def fleet(size: int) -> list[Instance]:
     """Return so many instances that are well."""
     return [Instance(f"i-{number:04x}") for number in range(size)]
 

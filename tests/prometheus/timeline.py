@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Optional
 
 from rolewatch.vocabulary import FailureLabel, Fault, State
 
@@ -29,7 +30,7 @@ def on_and_off(on: int, off: int) -> Course:
     return lambda minute: 1 if minute % (on + off) < on else 0
 
 
-def rotated(every: int, life: int) -> Tuple[Course, Course]:
+def rotated(every: int, life: int) -> tuple[Course, Course]:
     """Return LastUpdated and Expiration of credentials that are renewed *every* so many minutes and live for *life*."""
 
     def last_updated(minute: int) -> float:
@@ -45,17 +46,17 @@ class Instance:
     name: str
     up: Course = field(default_factory=lambda: steady(1))
     usable: Course = field(default_factory=lambda: steady(1))
-    faults: Dict[Fault, Course] = field(default_factory=dict)
-    credentials: Tuple[Course, Course] = field(default_factory=lambda: rotated(every=60, life=362))
+    faults: dict[Fault, Course] = field(default_factory=dict)
+    credentials: tuple[Course, Course] = field(default_factory=lambda: rotated(every=60, life=362))
     last_poll: Course = field(default_factory=lambda: lambda minute: minute * MINUTE)
     failures: Course = field(default_factory=lambda: steady(0))
     started: Course = field(default_factory=lambda: steady(0))
     config_ok: Course = field(default_factory=lambda: steady(1))
 
-    def series(self) -> Dict[str, Course]:
+    def series(self) -> dict[str, Course]:
         """Return every series that an alert may look at."""
         labels = f'job="rolewatch", instance="{self.name}"'
-        exported: Dict[str, Course] = {
+        exported: dict[str, Course] = {
             f"rolewatch_credentials_usable{{{labels}}}": self.usable,
             f"rolewatch_credentials_last_updated_timestamp_seconds{{{labels}}}": self.credentials[0],
             f"rolewatch_credentials_expiration_timestamp_seconds{{{labels}}}": self.credentials[1],
@@ -81,7 +82,7 @@ class Instance:
         return lambda minute: course(minute) if self.up(minute) == 1 else None
 
 
-def input_series(instances: Sequence[Instance], minutes: int) -> List[Dict[str, str]]:
+def input_series(instances: Sequence[Instance], minutes: int) -> list[dict[str, str]]:
     """Return the series of *instances* over so many *minutes*, as promtool's ``input_series``."""
     return [
         {"series": name, "values": " ".join(_written([course(minute) for minute in range(minutes + 1)]))}

@@ -6,8 +6,9 @@ And what a crowd of connections needs.
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 import pytest
 

@@ -9,12 +9,11 @@ import os
 import socket
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, List, Optional, Type
 
 SEALED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 """What journald demands of a file that it is handed (systemd `journald-native.c`)."""
 
-Fields = Dict[str, str]
+Fields = dict[str, str]
 
 _STUFFING = b"STUFFING=\n"
 
@@ -31,7 +30,7 @@ class Journald:
         self._socket.bind(str(path))
         self._socket.settimeout(0)
 
-    def received(self) -> List[Fields]:
+    def received(self) -> list[Fields]:
         """Return the entries that have come since the last call."""
         entries = []
         with contextlib.suppress(BlockingIOError):
@@ -73,7 +72,7 @@ class Journald:
         return self
 
     def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Go away, where that has not happened yet."""
         if self.path.exists():

@@ -6,8 +6,8 @@ import contextlib
 import select
 import socket
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Dict, Iterable, Iterator, List, Tuple
 
 PATIENCE = 10.0
 """Seconds after which a test has failed. Nothing here takes that long."""
@@ -20,11 +20,11 @@ class Answer:
     """One answer, taken apart."""
 
     status: int
-    headers: Dict[str, str]
+    headers: dict[str, str]
     body: bytes
 
 
-def endpoint(address: str) -> Tuple[str, int]:
+def endpoint(address: str) -> tuple[str, int]:
     """Return host and port of *address*."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
@@ -72,7 +72,7 @@ def ask(address: str, path: str = "/", method: str = "GET", **headers: str) -> A
 
 
 @contextlib.contextmanager
-def idle(address: str, number: int) -> Iterator[List[socket.socket]]:
+def idle(address: str, number: int) -> Iterator[list[socket.socket]]:
     """Hold *number* connections that say nothing."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(dial(address)) for _ in range(number)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from rolewatch.http.request import Request, Response
 from rolewatch.http.server import Handler, Server

@@ -9,7 +9,8 @@ import functools
 import os
 import socket
 import threading
-from typing import Any, Callable, Coroutine, Iterator, List, Tuple
+from collections.abc import Coroutine, Iterator
+from typing import Any, Callable
 
 import pytest
 
@@ -34,7 +35,7 @@ class Busy:
         """Serve, and be busy."""
         self._stack = stack
         self._asked, self._free = threading.Event(), threading.Event()
-        self.answered: List[str] = []
+        self.answered: list[str] = []
         self.server: Server = stack.enter_context(serving(self._answer))
         stack.callback(self.free)
         self.request("/first")
@@ -46,7 +47,7 @@ class Busy:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return connection
 
-    def crowd(self, number: int, host: str = OTHER_HOST) -> List[socket.socket]:
+    def crowd(self, number: int, host: str = OTHER_HOST) -> list[socket.socket]:
         """Return the connections of so many requests."""
         return [self.request("/crowd", host) for _ in range(number)]
 
@@ -150,7 +151,7 @@ def test_a_host_that_is_many_things_is_one_host(busy: Busy) -> None:
 
 
 @contextlib.contextmanager
-def peers(number: int, listener: socket.socket) -> Iterator[List[socket.socket]]:
+def peers(number: int, listener: socket.socket) -> Iterator[list[socket.socket]]:
     """Return so many connections to *listener*."""
     host, port = listener.getsockname()
     with contextlib.ExitStack() as stack:
@@ -160,8 +161,8 @@ def peers(number: int, listener: socket.socket) -> Iterator[List[socket.socket]]
 @pytest.mark.parametrize("when", ["at once", "later"])
 def test_a_failure_costs_one_connection_only(when: str) -> None:
     """The first, here; the other nine are let in, and the failure is told."""
-    failures: List[Exception] = []
-    entered: List[socket.socket] = []
+    failures: list[Exception] = []
+    entered: list[socket.socket] = []
 
     async def fail() -> None:
         raise MemoryError
@@ -173,7 +174,7 @@ def test_a_failure_costs_one_connection_only(when: str) -> None:
 
     async def run(listener: socket.socket) -> None:
         done = asyncio.Event()
-        unlucky: List[socket.socket] = []
+        unlucky: list[socket.socket] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
 
         def let_in(connection: socket.socket, _: Crowd) -> Coroutine[Any, Any, None]:
@@ -201,9 +202,9 @@ def test_a_failure_costs_one_connection_only(when: str) -> None:
 @pytest.mark.usefixtures("crowds")
 def test_a_stop_leaves_nobody_waiting() -> None:
     """Neither who is being let in, nor who is not."""
-    failures: List[Exception] = []
+    failures: list[Exception] = []
 
-    async def run(listener: socket.socket, crowd: List[socket.socket]) -> None:
+    async def run(listener: socket.socket, crowd: list[socket.socket]) -> None:
         begun = asyncio.Event()
 
         async def never(_connection: socket.socket, _crowd: Crowd) -> None:
@@ -229,7 +230,7 @@ class Poor(socket.socket):
 
     times = 1
 
-    def accept(self) -> Tuple[socket.socket, Any]:
+    def accept(self) -> tuple[socket.socket, Any]:
         """Fail, or accept."""
         if self.times:
             self.times -= 1
@@ -248,7 +249,7 @@ def poor(times: int) -> Poor:
 
 def test_where_the_kernel_gives_no_connection_it_is_asked_again() -> None:
     """After a while: it would refuse at once, for ever."""
-    failures: List[Exception] = []
+    failures: list[Exception] = []
 
     async def run(listener: socket.socket) -> None:
         came: asyncio.Queue[socket.socket] = asyncio.Queue()
@@ -273,7 +274,7 @@ def test_after_a_stop_the_kernel_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Although it was to be; nor does it matter that the listener has been closed meanwhile."""
-    later: List[functools.partial[object]] = []
+    later: list[functools.partial[object]] = []
 
     async def run(listener: Poor) -> None:
         failed = asyncio.Event()

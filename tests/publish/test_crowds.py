@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import List, Tuple
 
 import pytest
 from hypothesis import given
@@ -25,10 +24,10 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_each_is_taken_out_once_the_oldest_of_its_crowd_first(steps: List[Tuple[str, object]]) -> None:
+def test_each_is_taken_out_once_the_oldest_of_its_crowd_first(steps: list[tuple[str, object]]) -> None:
     """Whatever is done, in whichever order."""
     crowds: Crowds[int] = Crowds()
-    there: List[Tuple[int, Crowd]] = []
+    there: list[tuple[int, Crowd]] = []
     numbers = itertools.count()
     for step, value in steps:
         if step == ADD:
@@ -57,7 +56,7 @@ def test_each_is_taken_out_once_the_oldest_of_its_crowd_first(steps: List[Tuple[
 
 
 @given(st.lists(CROWDS, min_size=1, max_size=60))
-def test_hosts_take_turns_and_so_do_the_crowds_of_each(came: List[Crowd]) -> None:
+def test_hosts_take_turns_and_so_do_the_crowds_of_each(came: list[Crowd]) -> None:
     """Nobody has two turns while somebody else who is there has none."""
     crowds: Crowds[int] = Crowds()
     for number, crowd in enumerate(came):

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,7 +64,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
 
 
-def write_everything(snapshot: Snapshot, age: float) -> List[str]:
+def write_everything(snapshot: Snapshot, age: float) -> list[str]:
     """Return what is published of *snapshot*, the pages *age* seconds later."""
     uptime = [0.0]
     metrics = Metrics(version="0", health=lambda: STATUS)
@@ -94,7 +93,7 @@ def test_whatever_the_dates_everything_is_written(snapshot: Snapshot, age: float
     assert write_everything(snapshot, age)
 
 
-def answers(date: datetime, made: datetime, until: datetime, pending: datetime) -> List[Answer]:
+def answers(date: datetime, made: datetime, until: datetime, pending: datetime) -> list[Answer]:
     """Return what IMDS answers in one poll that asks for the identity too; each is dated *date*."""
     arn = f"arn:aws:iam::123456789012:instance-profile/{PROFILE}"
     keys = dict.fromkeys(["AccessKeyId", "SecretAccessKey", "Token"], "x" * 20)
@@ -121,7 +120,7 @@ def answers(date: datetime, made: datetime, until: datetime, pending: datetime) 
 )
 @settings(max_examples=60)
 def test_an_imds_at_the_end_of_time_is_watched(
-    polls: List[Tuple[datetime, datetime, datetime, datetime]], again: int, error: float, age: float
+    polls: list[tuple[datetime, datetime, datetime, datetime]], again: int, error: float, age: float
 ) -> None:
     """A whole daemon, from the session token to every page; each poll as often as makes its `Date` believed."""
     client, clock = Scripted(), Time(error=error)
@@ -143,7 +142,7 @@ def test_the_page_of_a_clock_in_9999_is_served() -> None:
     client, clock = Scripted(), Time()
     with tempfile.TemporaryDirectory() as directory:
         house = AuditedHouse(Settings(), Path(directory), client, clock)
-        report: Optional[Report] = None
+        report: Report | None = None
         for _ in range(4):
             clock.uptime += 30
             client.answers = iter(answers(LAST, NOON, LAST, NOON))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import List, Optional
 
 import pytest
 from hypothesis import given
@@ -25,7 +24,7 @@ class Kept:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self.entries: List[Entry] = []
+        self.entries: list[Entry] = []
 
     def write(self, entry: Entry) -> None:
         """Keep *entry*."""
@@ -144,7 +143,7 @@ def test_a_text_that_just_fits_is_not_cut() -> None:
         ("debug", list(Level)),
     ],
 )
-def test_the_level_holds_back_what_matters_less(level: str, expected: List[Level]) -> None:
+def test_the_level_holds_back_what_matters_less(level: str, expected: list[Level]) -> None:
     """The least important level that is told is told itself."""
     sink = Kept()
     for each in Level:
@@ -179,7 +178,7 @@ def test_a_fault_that_is_over_has_the_id_of_that() -> None:
 
 
 @pytest.mark.parametrize("fault", [None, Fault.IMDS_ERROR])
-def test_an_id_is_never_invented(fault: Optional[Fault]) -> None:
+def test_an_id_is_never_invented(fault: Fault | None) -> None:
     """A raised fault that does not say which it is has none, and raises nothing."""
     expected = FAULTS[fault].message_id if fault else None
 

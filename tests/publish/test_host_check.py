@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, List, Sequence
 
 import pytest
 
@@ -153,7 +153,7 @@ def test_a_malformed_host_is_a_bad_request(running: Endpoint, path: str, host: s
     ],
 )
 def test_a_request_with_no_host_or_several_is_refused(
-    running: Endpoint, version: str, path: str, lines: List[str]
+    running: Endpoint, version: str, path: str, lines: list[str]
 ) -> None:
     """400 in either version of HTTP: every browser sends one Host."""
     assert send(running, f"GET {path} HTTP/{version}", *lines).status == 400

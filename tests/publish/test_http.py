@@ -9,8 +9,9 @@ import hashlib
 import html.parser
 import json
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ class House:
 
 
 @contextlib.contextmanager
-def answering(snapshot: Optional[Snapshot] = OK, *, status: AgentStatus = STATUS) -> Iterator[House]:
+def answering(snapshot: Snapshot | None = OK, *, status: AgentStatus = STATUS) -> Iterator[House]:
     """Run an endpoint, after one report where there is a *snapshot*."""
     uptime = Uptime()
     metrics = Metrics(version="1.2.3", health=lambda: status)
@@ -242,16 +243,16 @@ class Page(html.parser.HTMLParser):
     def __init__(self, body: bytes) -> None:
         """Read the page *body*."""
         super().__init__()
-        self.links: List[str] = []
-        self.loaded: List[Tuple[str, str]] = []
-        self.tags: List[str] = []
+        self.links: list[str] = []
+        self.loaded: list[tuple[str, str]] = []
+        self.tags: list[str] = []
         self.words = ""
         self.feed(body.decode())
 
-    def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note links, and what the browser would fetch by itself."""
         self.tags.append(tag)
-        found: Dict[str, str] = {name: value or "" for name, value in attrs}
+        found: dict[str, str] = {name: value or "" for name, value in attrs}
         if tag == "a":
             self.links.append(found["href"])
         self.loaded += [

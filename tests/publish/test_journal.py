@@ -9,9 +9,10 @@ import pty
 import select
 import socket
 import tty
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping
+from typing import Any, Callable
 
 import pytest
 
@@ -46,7 +47,7 @@ class Stderr:
         status = os.fstat(self.descriptor)
         return f"{status.st_dev}:{status.st_ino}"
 
-    def lines(self) -> List[str]:
+    def lines(self) -> list[str]:
         """Return the lines that have come since the last call."""
         data = b""
         while select.select([self._reader], [], [], 0)[0]:
@@ -81,7 +82,7 @@ Make = Callable[..., Journal]
 @pytest.fixture
 def make(tmp_path: Path, stderr: Stderr) -> Iterator[Make]:
     """Return what makes a publisher; by default for the journal at ``socket``, from debug on, and strict."""
-    made: List[Journal] = []
+    made: list[Journal] = []
 
     def journal(form: str = "journal", level: str = "debug", **environ: str) -> Journal:
         made.append(
@@ -109,7 +110,7 @@ def journald(tmp_path: Path) -> Iterator[Journald]:
         yield running
 
 
-def messages(entries: List[Dict[str, str]]) -> List[str]:
+def messages(entries: list[dict[str, str]]) -> list[str]:
     """Return the sentences of *entries*."""
     return [entry["MESSAGE"] for entry in entries]
 
@@ -169,7 +170,7 @@ def test_what_is_told_is_counted_by_level(make: Make, journald: Journald) -> Non
 # A stuck journald
 
 
-def drained(journal: Journal, journald: Journald) -> List[str]:
+def drained(journal: Journal, journald: Journald) -> list[str]:
     """Let journald read, and the publisher flush, until nothing more comes; return the sentences that came."""
     received = messages(journald.received())
     while True:
@@ -234,7 +235,7 @@ def test_where_too_many_wait_the_oldest_are_lost_and_that_is_said(make: Make, jo
 def test_every_loss_is_told_once(make: Make, journald: Journald) -> None:
     """A second stuck spell is told with its own number."""
     journal = make()
-    said: List[str] = []
+    said: list[str] = []
     for extra in (3, 5):
         journald.stuff()
         for number in range(BACKLOG + extra):
@@ -337,7 +338,7 @@ def test_a_reader_of_stderr_that_is_stuck_is_not_waited_for(make: Make, stderr: 
         journal.tell(event(number))
     assert journal.dropped == 7
     stderr.lines()
-    told: List[str] = []
+    told: list[str] = []
     for _ in range(20):
         journal.flush()
         told += [json.loads(line)["message"] for line in stderr.lines()]
@@ -405,7 +406,7 @@ def test_a_terminal_has_colour_unless_it_is_not_wanted(environ: Mapping[str, str
     """NO_COLOR as no-color.org has it: present and not empty."""
     outer, inner = pty.openpty()
     tty.setraw(inner)
-    settings: Dict[str, Any] = {"version": "1", "environ": environ, "now": lambda: NOON, "stderr": inner}
+    settings: dict[str, Any] = {"version": "1", "environ": environ, "now": lambda: NOON, "stderr": inner}
     journal = Journal(LogSettings("console"), **settings)
     journal.tell(event())
     written = os.read(outer, 10_000)

@@ -6,7 +6,6 @@ import json
 import re
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Dict, List
 
 import pytest
 
@@ -18,7 +17,7 @@ from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, Level
 PAGE = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
 
 
-def rows(heading: str) -> Dict[str, List[str]]:
+def rows(heading: str) -> dict[str, list[str]]:
     """Return the cells of the table below *heading*, by what the first cell names."""
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable
 
 import pytest
 
@@ -41,10 +41,10 @@ EVERYTHING = replace(
 )
 """More than can ever be: every fault stands."""
 
-Series = Dict[Tuple[str, Tuple[Tuple[str, str], ...]], float]
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def metrics(snapshot: Optional[Snapshot], *, status: AgentStatus = STATUS, role_info: bool = True) -> Metrics:
+def metrics(snapshot: Snapshot | None, *, status: AgentStatus = STATUS, role_info: bool = True) -> Metrics:
     """Return the publisher, after one report where there is a *snapshot*."""
     made = Metrics(version="1.2.3", health=lambda: status, role_info=role_info)
     if snapshot is not None:
@@ -66,12 +66,12 @@ def series(page: str) -> Series:
     }
 
 
-def of(page: str, name: str, **labels: str) -> Optional[float]:
+def of(page: str, name: str, **labels: str) -> float | None:
     """Return the value of one series; None where it is not there."""
     return series(page).get((name, tuple(sorted(labels.items()))))
 
 
-def names(page: str) -> List[str]:
+def names(page: str) -> list[str]:
     """Return the names of the samples of *page*."""
     return [name for name, _ in series(page)]
 
@@ -202,7 +202,7 @@ def test_a_swapped_role_leaves_no_old_label_behind() -> None:
     ]
 
 
-def names_told(made: Metrics) -> Dict[str, str]:
+def names_told(made: Metrics) -> dict[str, str]:
     """Return the labels of the one info series on the page."""
     (labels,) = [labels for name, labels in series(text(made)) if name == "rolewatch_role_info"]
     return dict(labels)

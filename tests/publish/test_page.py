@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Callable, Iterator, List, Optional
+from typing import Callable
 from xml.etree.ElementTree import Element
 
 import html5lib
@@ -43,7 +44,7 @@ def _texts(element: Element) -> Iterator[str]:
             yield child.tail or ""
 
 
-def every(root: Element, tag: str) -> List[Element]:
+def every(root: Element, tag: str) -> list[Element]:
     """Return every element of *tag*."""
     return list(root.iter(HTML + tag))
 
@@ -160,7 +161,7 @@ def test_the_bar_does_not_guess() -> None:
     [(None, 6), (-1, None), (6, 6), (2, -1)],
     ids=["no-beginning", "no-end", "no-life", "backwards"],
 )
-def test_dates_that_make_no_life_draw_no_bar(begun: Optional[int], ends: Optional[int]) -> None:
+def test_dates_that_make_no_life_draw_no_bar(begun: int | None, ends: int | None) -> None:
     """IMDS may say anything."""
     snapshot = replace(
         OK,

@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any
 
 import pytest
 
@@ -118,19 +119,19 @@ def cgroup(namespace: None) -> Iterator[Path]:
         Path(directory).rmdir()
 
 
-def sent(group: str, uid: int, message: str, **fields: str) -> Tuple[str, int, str]:
+def sent(group: str, uid: int, message: str, **fields: str) -> tuple[str, int, str]:
     """Return what `WRITE` takes: an event with *message*, from a process in *group* with *uid*, and more *fields*."""
     entry = Entry(datetime.now(timezone.utc), Level.NOTICE, EventKind.STARTED, message, {})
     more = "".join(f"{name}={value}\n" for name, value in fields.items())
     return group, uid, (encode(entry) + more.encode()).hex()
 
 
-def written(cgroup: Path, entries: Sequence[Tuple[str, int, str]], *lines: str) -> str:
+def written(cgroup: Path, entries: Sequence[tuple[str, int, str]], *lines: str) -> str:
     """Write *entries*, then run *lines* of shell as root; return what they print."""
     return staged(ADD_USER, f"""ENTRIES='{json.dumps(entries)}' "$PYTHON" -c "$WRITE" """, *lines, cgroup=cgroup)
 
 
-def staged(*lines: str, cgroup: Optional[Path] = None) -> str:
+def staged(*lines: str, cgroup: Path | None = None) -> str:
     """Run *lines* of shell on a stage of their own, and return what they print."""
     script = STAGE.format(journald=JOURNALD) + "\n".join(lines)
     enter = f"echo $$ >{cgroup}/cgroup.procs; exec unshare --cgroup" if cgroup else "exec unshare"
@@ -153,7 +154,7 @@ def staged(*lines: str, cgroup: Optional[Path] = None) -> str:
     return done.stdout
 
 
-def documents(output: str) -> List[Dict[str, Any]]:
+def documents(output: str) -> list[dict[str, Any]]:
     """Return the JSON lines of *output*."""
     return [json.loads(line) for line in output.splitlines()]
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List
 
 import pytest
 
@@ -126,7 +126,7 @@ def test_what_is_odd_and_clear_is_answered(address: str, sent: bytes) -> None:
 
 def test_headers_are_found_by_their_names_in_lower_case() -> None:
     """Repeated ones are joined, as RFC 9110 says."""
-    seen: List[Request] = []
+    seen: list[Request] = []
 
     def keep(request: Request) -> Response:
         seen.append(request)

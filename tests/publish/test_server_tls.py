@@ -10,8 +10,8 @@ import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List, Optional
 
 import pytest
 
@@ -122,7 +122,7 @@ def test_a_request_may_come_byte_by_byte(secured: Server, authority: Authority) 
     """However TCP cuts the records: of the handshake, and of the request."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = authority.trusting().wrap_bio(incoming, outgoing, server_hostname="localhost")
-    told: List[bytes] = []
+    told: list[bytes] = []
 
     def talk() -> None:
         client.do_handshake()
@@ -330,7 +330,7 @@ def test_another_certificate_is_shown_from_now_on_and_nobody_is_cut_off(
     """A request that was begun before is answered after."""
     other = authority.issue()
 
-    def shown(client: ssl.SSLSocket) -> Optional[bytes]:
+    def shown(client: ssl.SSLSocket) -> bytes | None:
         return client.getpeercert(binary_form=True)
 
     with talking(secured, authority.trusting()) as old:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from rolewatch.vocabulary import EVIDENCE_KEYS, Fault, State
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA: Mapping[str, Any] = json.loads((DOCS / "status.schema.json").read_text(encoding="utf-8"))
 
-TYPES: Mapping[str, Tuple[type, ...]] = {
+TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
     "string": (str,),
@@ -74,9 +75,9 @@ def is_a(value: object, kind: str) -> bool:
     return isinstance(value, TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
-def document(snapshot: Snapshot) -> Dict[str, Any]:
+def document(snapshot: Snapshot) -> dict[str, Any]:
     """Return the document as one who asks gets it."""
-    told: Dict[str, Any] = json.loads(json.dumps(status_document(snapshot, version="1.2.3")))
+    told: dict[str, Any] = json.loads(json.dumps(status_document(snapshot, version="1.2.3")))
     return told
 
 
@@ -196,7 +197,7 @@ def test_the_documentation_names_every_key() -> None:
     page = (DOCS / "status.md").read_text(encoding="utf-8")
     fault = SCHEMA["$defs"]["fault"]["properties"]
     (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
-    missing: List[str] = [key for key in (*SCHEMA["properties"], *fault) if f"`{key}`" not in page]
+    missing: list[str] = [key for key in (*SCHEMA["properties"], *fault) if f"`{key}`" not in page]
 
     assert missing == []
     wrong = [each for each in violations(json.loads(example), SCHEMA) if ": no " not in each]

@@ -9,14 +9,14 @@ import pty
 import select
 import socket
 import tty
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Tuple
 
 import pytest
 
 from rolewatch.publish.journald import LineWriter
 
-Pair = Tuple[int, int]
+Pair = tuple[int, int]
 """What to read from, and what to write to."""
 
 

@@ -9,10 +9,10 @@ import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
 
 import pytest
 
@@ -40,7 +40,7 @@ class Manager:
         self._socket.bind(address.replace("@", "\0", 1) if address.startswith("@") else address)
         self._socket.settimeout(0)
 
-    def told(self) -> List[str]:
+    def told(self) -> list[str]:
         """Return the messages that have come since the last call."""
         messages = []
         with contextlib.suppress(BlockingIOError):
@@ -101,7 +101,7 @@ def test_the_status_is_told_when_it_changes(manager: Manager) -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}])
-def test_no_sign_of_life_where_nobody_watches(environ: Dict[str, str], manager: Manager) -> None:
+def test_no_sign_of_life_where_nobody_watches(environ: dict[str, str], manager: Manager) -> None:
     """Without WatchdogSec=, or where it is another process that is watched."""
     Systemd({"NOTIFY_SOCKET": manager.address, **environ}).alive()
 
@@ -218,7 +218,7 @@ def test_where_the_module_is_missing_it_says_what_to_install(monkeypatch: pytest
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_the_sign_of_life_is_due_at_half_the_limit(environ: Dict[str, str], interval: Optional[float]) -> None:
+def test_the_sign_of_life_is_due_at_half_the_limit(environ: dict[str, str], interval: float | None) -> None:
     """As sd_watchdog_enabled(3) advises; a variable that is meant for another process, or is no number, sets none."""
     assert watchdog_interval(environ, 42) == interval
 
@@ -228,7 +228,7 @@ def test_the_sign_of_life_is_due_at_half_the_limit(environ: Dict[str, str], inte
     [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "43"}, {"LISTEN_FDS": "", "LISTEN_PID": "42"}],
     ids=str,
 )
-def test_sockets_that_are_not_for_us_are_left_alone(environ: Dict[str, str]) -> None:
+def test_sockets_that_are_not_for_us_are_left_alone(environ: dict[str, str]) -> None:
     """A child inherits the variables, and not what they mean."""
     assert sockets(environ, 42) == []
 
@@ -246,7 +246,7 @@ print([name for name in os.environ if name.startswith("LISTEN_")])
 """
 
 
-def handed_in(*descriptors: int) -> List[str]:
+def handed_in(*descriptors: int) -> list[str]:
     """Return what a process says that gets *descriptors* as systemd hands them in: from 3 on, with its own id."""
     pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
     redirect = " ".join(f"{3 + index}<&{descriptor}" for index, descriptor in enumerate(descriptors))

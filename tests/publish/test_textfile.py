@@ -9,8 +9,8 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List
 
 import pytest
 
@@ -107,8 +107,8 @@ def test_half_a_file_is_never_seen(path: Path) -> None:
     """Whoever reads while it is written sees the page before or the page after, and no other `.prom` file."""
     pages = [f"# {digit * 100_000}\n".encode() for digit in "12"]
     write(path, pages[0])
-    seen: List[bytes] = []
-    names: List[str] = []
+    seen: list[bytes] = []
+    names: list[str] = []
     done = threading.Event()
 
     def read() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Callable
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_a_key_of_another_certificate_is_told(authority: Authority, settings: Tl
 
 @pytest.mark.parametrize("form", [["ec", "-aes256"], ["pkcs8", "-topk8"]], ids=["traditional", "PKCS #8"])
 def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(
-    tmp_path: Path, settings: TlsSettings, form: List[str]
+    tmp_path: Path, settings: TlsSettings, form: list[str]
 ) -> None:
     """OpenSSL would ask on the terminal, and a daemon would hang there."""
     encrypted = tmp_path / "encrypted.key"

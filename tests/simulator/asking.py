@@ -6,7 +6,6 @@ import http
 import http.client
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Dict, Optional, Tuple
 from urllib.parse import urlsplit
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
@@ -27,7 +26,7 @@ class Clock:
         self.time += timedelta(**by)
 
 
-def address(url: str) -> Tuple[str, int]:
+def address(url: str) -> tuple[str, int]:
     """Return host and port of *url*."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or 80
@@ -38,7 +37,7 @@ class Answer:
     """One answer, whole."""
 
     status: int
-    headers: Dict[str, str]
+    headers: dict[str, str]
     body: bytes
 
 
@@ -67,7 +66,7 @@ class Client:
         """GET *path* below ``/latest/``."""
         return self.ask("GET", "/latest/" + path, b"", **headers)
 
-    def attempt(self, path: str) -> Optional[Answer]:
+    def attempt(self, path: str) -> Answer | None:
         """GET *path* below ``/latest/``; None where no answer comes."""
         try:
             return self.get(path)

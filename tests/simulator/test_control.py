@@ -9,7 +9,6 @@ import shlex
 import socket
 import subprocess
 import sys
-from typing import List
 
 import pytest
 
@@ -146,7 +145,7 @@ def test_a_request_of_a_web_page_is_refused(
         pytest.param(["Host: [::ffff:127.0.0.1]"], id="a mapped address"),
     ],
 )
-def test_a_host_that_is_no_loopback_address_is_misdirected(simulator: Simulator, method: str, lines: List[str]) -> None:
+def test_a_host_that_is_no_loopback_address_is_misdirected(simulator: Simulator, method: str, lines: list[str]) -> None:
     """421, nothing changes, and the answer says where to send it."""
     url = str(simulator.control)
     answer = raw(url, f"{method} /scenario HTTP/1.1", "Content-Length: 0", *lines)
@@ -171,7 +170,7 @@ def test_a_host_that_is_no_loopback_address_is_misdirected(simulator: Simulator,
 )
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_a_request_that_names_no_single_host_is_refused(
-    simulator: Simulator, version: str, target: str, lines: List[str]
+    simulator: Simulator, version: str, target: str, lines: list[str]
 ) -> None:
     """400, in either version of HTTP."""
     answer = raw(str(simulator.control), f"GET {target} HTTP/{version}", *lines)
@@ -215,7 +214,7 @@ def test_the_control_port_answers_at_ipv6_loopback(clock: Clock) -> None:
     ],
 )
 def test_the_control_port_answers_at_the_address_that_was_chosen_for_it(
-    chosen: str, answered: List[str], refused: List[str]
+    chosen: str, answered: list[str], refused: list[str]
 ) -> None:
     """Where --control names another address than loopback, that one is answered too, in each form; in a namespace."""
     plain = shlex.quote(chosen.partition("%")[0])

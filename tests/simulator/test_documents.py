@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Dict, Optional
 
 import pytest
 
@@ -83,9 +82,9 @@ def text(client: Client, path: str) -> str:
     return re.sub(r'("(?:SecretAccessKey|Token)" : )"[^"]+"', r'\1"…"', hidden)
 
 
-def loaded(client: Client, path: str) -> Dict[str, str]:
+def loaded(client: Client, path: str) -> dict[str, str]:
     """Return a document as a dictionary."""
-    document: Dict[str, str] = json.loads(client.get(path).body)
+    document: dict[str, str] = json.loads(client.get(path).body)
     return document
 
 
@@ -215,7 +214,7 @@ def test_the_account_is_told_even_without_a_role(client: Client, simulator: Simu
     ],
 )
 def test_the_listing_is_what_the_scenario_says(
-    client: Client, simulator: Simulator, scenario: str, status: int, body: Optional[bytes]
+    client: Client, simulator: Simulator, scenario: str, status: int, body: bytes | None
 ) -> None:
     """404, empty, or names."""
     simulator.switch(scenario)

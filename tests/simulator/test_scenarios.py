@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Set
 
 import pytest
 
@@ -21,7 +20,7 @@ OF_IMDS = {Fault.IMDS_UNREACHABLE, Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fa
 
 def test_every_fault_that_imds_can_tell_has_a_scenario() -> None:
     """Only those that the AWS API confirms have none."""
-    shown: Set[Fault] = {fault for each in SCENARIOS for fault in each.expect.faults}
+    shown: set[Fault] = {fault for each in SCENARIOS for fault in each.expect.faults}
 
     assert shown == {fault for fault in Fault if not FAULTS[fault].decided_by}
 

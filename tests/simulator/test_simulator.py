@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import ExitStack
-from typing import List
 
 import pytest
 
@@ -74,7 +73,7 @@ def test_what_is_remembered_shows_no_token(simulator: Simulator, client: Client)
 
 def test_exchanges_are_told_without_secrets(clock: Clock) -> None:
     """Method, path and what became of it; neither query nor header."""
-    told: List[Exchange] = []
+    told: list[Exchange] = []
     with Simulator(now=clock, on_exchange=told.append) as simulator:
         client = Client(simulator.endpoint)
         client.renew()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Optional
 
 import pytest
 from hypothesis import given
@@ -82,6 +81,6 @@ def test_a_token_that_was_changed_is_none(position: int) -> None:
         (None, None),
     ],
 )
-def test_a_life_is_1_to_21600_seconds(text: Optional[str], seconds: Optional[int]) -> None:
+def test_a_life_is_1_to_21600_seconds(text: str | None, seconds: int | None) -> None:
     """Anything else is no life, and IMDS answers 400."""
     assert ttl(text) == seconds

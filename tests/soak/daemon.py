@@ -12,8 +12,8 @@ import json
 import os
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence, Tuple
 
 sys.path.append(str(Path(__file__).parents[1]))
 if sys.argv[1] != "-":
@@ -87,7 +87,7 @@ def main(file: Path, clock: str, journal: str) -> None:
     """Watch until told to stop."""
     signals.block()
 
-    def load() -> Tuple[Settings, Sequence[str]]:
+    def load() -> tuple[Settings, Sequence[str]]:
         loaded = config.load(file, environ={}, flags={})
         return loaded.settings, loaded.warnings
 

@@ -20,9 +20,10 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, List, Mapping, Optional, Tuple
+from typing import Callable
 
 from harness import get
 from process import AGENT
@@ -35,7 +36,7 @@ HERE = Path(__file__).parent
 LIMIT = 60.0
 """Seconds that the slowest machine may take for any one step."""
 LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-_PAGES: Tuple[Tuple[str, Mapping[str, str]], ...] = (
+_PAGES: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("/metrics", {}),
     ("/metrics", {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}),
     ("/", {}),
@@ -52,7 +53,7 @@ class Plan:
     """Polls in each scenario."""
     rest: int = 4
     """Polls in good health after it."""
-    lives: Tuple[int, ...] = (40, 40, 40)
+    lives: tuple[int, ...] = (40, 40, 40)
     """Polls after which the daemon is restarted, in the beginning; the last life is the one that is looked at."""
     warm: int = 0
     """Polls of the last life before the figures are taken; 0: all scenarios once."""
@@ -140,7 +141,7 @@ class Scrapers:
         self._every = every
         self._stop = threading.Event()
         self._doors = [threading.Lock() for _ in range(len(_PAGES) + 1)]
-        clients: List[Callable[[], None]] = [*(lambda page=page: self._scrape(*page) for page in _PAGES), self._rude]
+        clients: list[Callable[[], None]] = [*(lambda page=page: self._scrape(*page) for page in _PAGES), self._rude]
         self._threads = [
             threading.Thread(target=self._repeat, args=(client, door), daemon=True)
             for client, door in zip(clients, self._doors)
@@ -193,12 +194,12 @@ class Soak:
         self._clock = SharedClock(directory / "clock") if accelerated else None
         self._clock_file = str(directory / "clock") if accelerated else "-"
         self._random = random.Random(plan.seed)  # noqa: S311 - an order, no secret
-        self._round: List[str] = []
+        self._round: list[str] = []
         self._counts = Counts()
         self._begun = self._now()
         self._config = directory / "rolewatch.toml"
         self._state_file = directory / "state.json"
-        self._daemon: Optional[subprocess.Popen[str]] = None
+        self._daemon: subprocess.Popen[str] | None = None
         self._polls = 0
 
     def run(self, seconds: float, *, look: Callable[[float, Figures], None] = lambda *_: None) -> Outcome:

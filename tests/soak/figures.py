@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Iterator, List, Tuple
 
 from bench.processes import memory
 
@@ -83,10 +83,10 @@ class Outcome:
     before: Figures
     after: Figures
     counts: Counts
-    looks: List[Tuple[float, Figures]] = field(default_factory=list)
+    looks: list[tuple[float, Figures]] = field(default_factory=list)
     """By the seconds that had passed."""
 
-    def broken(self) -> List[str]:
+    def broken(self) -> list[str]:
         """Return a sentence for each bound that does not hold."""
         sentences = [
             f"{NAMES[name][0]}: {growth:+.3g} {NAMES[name][1]}, and the bound is {GROWTH[name]:+g}"
@@ -99,7 +99,7 @@ class Outcome:
         sentences += [f"{name.replace('_', ' ')}: {count}, and the bound is 0" for name, count in none.items() if count]
         return sentences
 
-    def growth(self) -> Iterator[Tuple[str, float]]:
+    def growth(self) -> Iterator[tuple[str, float]]:
         """Yield by how much each bounded figure has grown."""
         for name in GROWTH:
             yield name, getattr(self.after, name) - getattr(self.before, name)

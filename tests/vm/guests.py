@@ -7,9 +7,10 @@ import functools
 import http.server
 import subprocess
 import threading
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import Callable, NamedTuple
 
 from rolewatch.simulator.simulator import Simulator
 from vm.image import cache, image

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, List, Optional, Type, TypeVar
+from typing import Callable, TypeVar
 
 from process import free_port
 
@@ -56,7 +56,7 @@ class Machine:
     memory: str = "768M"
     ssh_port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
-    _process: Optional[subprocess.Popen[bytes]] = None
+    _process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Machine:
         """Start, on an empty overlay. It is not up yet: see `wait_until_up`."""
@@ -68,11 +68,11 @@ class Machine:
         self.start()
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Switch it off, as one pulls a plug."""
         self.stop()
 
-    def login(self) -> List[str]:
+    def login(self) -> list[str]:
         """Return the command that logs root in."""
         return [*self._ssh(), "root@127.0.0.1"]
 
@@ -108,7 +108,7 @@ class Machine:
         said = self.run("systemctl is-system-running; cat /run/cloud-init/result.json", check=False)
         return said.out.split("\n")[0] in ("running", "degraded") and said.status == 0
 
-    def run(self, command: str, *, check: bool = True, stdin: Optional[str] = None, timeout: float = PATIENCE) -> Said:
+    def run(self, command: str, *, check: bool = True, stdin: str | None = None, timeout: float = PATIENCE) -> Said:
         """Run the shell *command* as root and return what it said. Raise `MachineError` where it fails."""
         try:
             ran = subprocess.run(
@@ -160,7 +160,7 @@ class Machine:
                 raise MachineError(message)
             time.sleep(PAUSE)
 
-    def get(self, path: str) -> Optional[str]:
+    def get(self, path: str) -> str | None:
         """Return what the agent answers the host for *path*; None where it does not answer 200."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}", timeout=20) as answer:
@@ -188,7 +188,7 @@ class Machine:
             said = [str(error)]
         return "\n".join([*said, self.console()])
 
-    def _ssh(self) -> List[str]:
+    def _ssh(self) -> list[str]:
         options = {
             "UserKnownHostsFile": "/dev/null",
             "StrictHostKeyChecking": "no",
@@ -205,7 +205,7 @@ class Machine:
             command += ["-o", f"{name}={value}"]
         return command
 
-    def _command(self) -> List[str]:
+    def _command(self) -> list[str]:
         imds = (
             "user,id=imds,net=169.254.169.0/24,host=169.254.169.2,dns=169.254.169.3,dhcpstart=169.254.169.15,restrict=on,"
             f"guestfwd=tcp:169.254.169.254:80-cmd:socat - TCP:127.0.0.1:{self.imds_port},"

@@ -16,8 +16,9 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List
+from typing import Callable
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET = 0x10000000, 0x00020000, 0x40000000
@@ -98,7 +99,7 @@ def connects(path: str, kind: int) -> bool:
     return True
 
 
-def sockets() -> List[str]:
+def sockets() -> list[str]:
     """Return the paths of all sockets of the host that take a connection from here."""
     lines = Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()[1:]
     paths = {path for path in (line.split()[-1] for line in lines) if path.startswith("/")}
@@ -118,10 +119,10 @@ def readable(top: Path) -> Iterator[str]:
                 continue
 
 
-def files() -> List[str]:
+def files() -> list[str]:
     """Return what can be read: each file of /run and /var, and of the others the directory. Not /proc and /sys."""
     tops = (path for path in sorted(Path("/").iterdir()) if not path.is_symlink() and path.is_dir())
-    found: List[str] = []
+    found: list[str] = []
     for top in tops:
         if top.name in {"run", "var"}:
             found += sorted(readable(top))
@@ -130,9 +131,9 @@ def files() -> List[str]:
     return found
 
 
-LISTS: Dict[str, Callable[[], List[str]]] = {"sockets": sockets, "files": files}
+LISTS: dict[str, Callable[[], list[str]]] = {"sockets": sockets, "files": files}
 
-TRIES: Dict[str, Callable[[], object]] = {
+TRIES: dict[str, Callable[[], object]] = {
     "imds": lambda: connect("169.254.169.254", 80),
     "write_state": write_state,
     "another_link_local_host": lambda: connect("169.254.169.10", 80),

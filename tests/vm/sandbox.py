@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any
 
 from vm import probe
 from vm.guests import Guest
@@ -52,7 +53,7 @@ def install_probe(machine: Machine) -> None:
     machine.run(f"chmod 0644 {PROBE}")
 
 
-def outcomes(said: str) -> Dict[str, Any]:
+def outcomes(said: str) -> dict[str, Any]:
     """Return what the probe found, from what it *said*."""
     return dict(json.loads(line) for line in said.splitlines() if line.startswith("["))
 
@@ -86,18 +87,18 @@ def output(machine: Machine, unit: str, command: str) -> str:
         ).out
 
 
-def probed(machine: Machine, unit: str, *names: str) -> Dict[str, Any]:
+def probed(machine: Machine, unit: str, *names: str) -> dict[str, Any]:
     """Return what the probe finds of *names* in the sandbox of *unit*."""
     return outcomes(output(machine, unit, " ".join(["/usr/bin/python3 -I", PROBE, *names])))
 
 
-def outside(machine: Machine, user: str, *names: str) -> Dict[str, Any]:
+def outside(machine: Machine, user: str, *names: str) -> dict[str, Any]:
     """Return what the probe finds of *names* as *user*, in no sandbox."""
     command = " ".join(["runuser -u", user, "-- /usr/bin/python3 -I", PROBE, *names])
     return outcomes(machine.run(command, timeout=300).out)
 
 
-def done_outside(machine: Machine) -> Set[str]:
+def done_outside(machine: Machine) -> set[str]:
     """Return which tries at the sockets of others succeed without the sandbox: the probe does try them."""
     return {what for what, outcome in outside(machine, "rolewatch", "call_over_d_bus").items() if outcome == "done"}
 
@@ -151,7 +152,7 @@ def assert_resolvers_are_read(machine: Machine) -> None:
     assert "nameserver 192.0.2.53" in said
 
 
-def assert_systemd_is_reached_after_a_reexecution(guest: Guest, drop_ins: List[str]) -> None:
+def assert_systemd_is_reached_after_a_reexecution(guest: Guest, drop_ins: list[str]) -> None:
     """Execute systemd again. The notify socket that is mounted into the sandbox must be the one that it reads then."""
     machine, drop_in = guest.machine, "/run/systemd/system/rolewatch.service.d/test.conf"
     machine.write(drop_in, "[Service]\nWatchdogSec=40s\n")

@@ -15,8 +15,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 PIECE = 16
 FILES = ("/var/lib/rolewatch", "/run/rolewatch-confirm", "/var/log", "/tmp")  # noqa: S108 - only read

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List
 
 import pytest
 
@@ -40,7 +40,7 @@ def the_machine(guest: Guest) -> Machine:
 
 
 @pytest.fixture(name="drop_in")
-def the_drop_in(machine: Machine) -> Iterator[List[str]]:
+def the_drop_in(machine: Machine) -> Iterator[list[str]]:
     """Return a list; what a test puts there is a drop-in of the service from `start` on, and gone after the test."""
     yield []
     machine.run(f"rm -f {DROP_IN}; systemctl daemon-reload; systemctl restart rolewatch.service")
@@ -236,7 +236,7 @@ def test_it_is_back_after_kill_9(machine: Machine) -> None:
     assert "status=9/KILL" in unit_journal(machine, start)
 
 
-def test_the_watchdog_ends_a_daemon_that_hangs(machine: Machine, drop_in: List[str]) -> None:
+def test_the_watchdog_ends_a_daemon_that_hangs(machine: Machine, drop_in: list[str]) -> None:
     """Stopped in its tracks it is ended and started again; the journal has where it stood, without a value."""
     machine.write(DROP_IN, "[Service]\nWatchdogSec=20s\n")
     drop_in.append(DROP_IN)
@@ -252,7 +252,7 @@ def test_the_watchdog_ends_a_daemon_that_hangs(machine: Machine, drop_in: List[s
     assert "Fatal Python error: Aborted" in said
 
 
-def test_systemd_is_reached_after_it_was_executed_again(guest: Guest, drop_in: List[str]) -> None:
+def test_systemd_is_reached_after_it_was_executed_again(guest: Guest, drop_in: list[str]) -> None:
     """As an update of systemd does it: the watchdog is fed, the state is in `systemctl status`, and a reload ends."""
     sandbox.assert_systemd_is_reached_after_a_reexecution(guest, drop_in)
 

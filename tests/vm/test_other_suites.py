@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List
 
 import pytest
 
@@ -63,7 +63,7 @@ def break_and_mend(guest: Guest) -> None:
     assert_told(seen, BROKEN)
 
 
-def gone(machine: Machine, *paths: str) -> List[str]:
+def gone(machine: Machine, *paths: str) -> list[str]:
     """Return which of *paths* are not there any more."""
     return [path for path in paths if machine.run(f"test -e {path}", check=False).status]
 
@@ -122,7 +122,7 @@ def test_the_sandboxes_hold(machine: Machine) -> None:
 
 def test_systemd_is_reached_after_it_was_executed_again(guest: Guest, machine: Machine) -> None:
     """As an update of systemd does it: the watchdog is fed, the state is in `systemctl status`, and a reload ends."""
-    drop_ins: List[str] = []
+    drop_ins: list[str] = []
     sandbox.assert_systemd_is_reached_after_a_reexecution(guest, drop_ins)
     machine.run(f"rm {' '.join(drop_ins)}; systemctl daemon-reload; systemctl restart rolewatch.service")
 

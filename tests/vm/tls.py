@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Tuple
 
 from certificates import Authority
 from vm.machine import Machine
@@ -16,7 +15,7 @@ CA = "/root/ca.crt"
 RESTART = "systemctl daemon-reload; systemctl restart rolewatch.service"
 
 
-def pages(machine: Machine, directory: Path) -> Tuple[str, str]:
+def pages(machine: Machine, directory: Path) -> tuple[str, str]:
     """Return the metrics that *machine* gives over TLS, and the status that it gives without; then take all back."""
     authority = Authority(directory)
     pair = authority.issue()

@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Set, Tuple
 
 from harness import sample_of
 from prometheus_client.parser import text_string_to_metric_families
@@ -30,14 +29,14 @@ class Page:
 
     text: str
 
-    def sample(self, name: str, **labels: str) -> Optional[float]:
+    def sample(self, name: str, **labels: str) -> float | None:
         """Return the value of one series; None where it is not there."""
         return sample_of(self.text, name, labels)
 
     @property
-    def verdict(self) -> Tuple[str, Set[str]]:
+    def verdict(self) -> tuple[str, set[str]]:
         """The state that holds, and the faults that stand."""
-        ones: Dict[str, List[str]] = {"rolewatch_state": [], "rolewatch_fault_active": []}
+        ones: dict[str, list[str]] = {"rolewatch_state": [], "rolewatch_fault_active": []}
         for family in text_string_to_metric_families(self.text):
             for sample in family.samples:
                 if sample.name in ones and sample.value == 1:
@@ -59,7 +58,7 @@ POLL_THRICE = (
 ready: what comes before, its poll at the start answers."""
 
 
-def await_verdict(machine: Machine, state: str, faults: Set[str]) -> Page:
+def await_verdict(machine: Machine, state: str, faults: set[str]) -> Page:
     """Wait until the metrics page says *state* and *faults*, and nothing else; let the daemon poll meanwhile.
 
     And until systemctl says so, too: the daemon tells the journal before it tells systemd.
@@ -87,14 +86,14 @@ def await_verdict(machine: Machine, state: str, faults: Set[str]) -> Page:
 class Views:
     """What the commands of an operator print of the daemon that runs."""
 
-    entries: List[Dict[str, str]]
+    entries: list[dict[str, str]]
     """`journalctl --output=json` of this start of the service."""
     explained: str
     """`journalctl --catalog`, likewise."""
     status: str
     """`systemctl status`."""
 
-    def events(self, kind: str) -> List[Dict[str, str]]:
+    def events(self, kind: str) -> list[dict[str, str]]:
         """Return the journal entries of one kind."""
         return [entry for entry in self.entries if entry.get("ROLEWATCH_EVENT") == kind]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple, Union
 
 CRITICAL, WARNING = "critical", "warning"
 """Page somebody now, or leave a ticket. The label values are those of the monitoring mixins (2026-08)."""
@@ -71,4 +70,4 @@ class Group:
     """Rules that are evaluated one after the other."""
 
     name: str
-    rules: Tuple[Union[Recording, Alert], ...]
+    rules: tuple[Recording | Alert, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import Iterator, Union
+from collections.abc import Iterator
 
 from rolewatch.alerts import Alert, Options, Recording
 from rolewatch.alerts.rules import groups
@@ -31,7 +31,7 @@ def _lines(options: Options) -> Iterator[str]:
             yield from _rule(rule, options)
 
 
-def _rule(rule: Union[Alert, Recording], options: Options) -> Iterator[str]:
+def _rule(rule: Alert | Recording, options: Options) -> Iterator[str]:
     if isinstance(rule, Recording):
         yield f"      - record: {rule.name}"
         yield from _block("expr", rule.expr, 8)

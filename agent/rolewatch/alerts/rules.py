@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Tuple
+from collections.abc import Iterable
 
 from rolewatch.alerts import CRITICAL, INSTANCE, WARNING, Alert, Group, Options, Recording
 from rolewatch.faults import FAULTS
@@ -10,7 +10,7 @@ from rolewatch.faults.explain import Explained, explain
 from rolewatch.vocabulary import Fault, Severity
 
 
-def recording_rules(options: Options) -> Tuple[Recording, ...]:
+def recording_rules(options: Options) -> tuple[Recording, ...]:
     """Return the series that the alerts of the fleet and the dashboards share, as *options* select."""
     of = "{" + options.selector + "}"
     return (
@@ -21,7 +21,7 @@ def recording_rules(options: Options) -> Tuple[Recording, ...]:
     )
 
 
-def agent_alerts(options: Options) -> Tuple[Alert, ...]:
+def agent_alerts(options: Options) -> tuple[Alert, ...]:
     """Return the alerts that say that an instance, or the fleet, is not watched."""
     of = "{" + options.selector + "}"
     return (
@@ -114,9 +114,9 @@ HOLD = "5m"
 """Over which gap a fault's alert is kept: longer than the agent takes to clear and raise a fault again."""
 
 
-def credential_alerts(options: Options) -> Tuple[Alert, ...]:
+def credential_alerts(options: Options) -> tuple[Alert, ...]:
     """Return the alerts about what is wrong with the credentials, as *options* want them."""
-    alerts: List[Alert] = []
+    alerts: list[Alert] = []
     for fault in Fault:
         alerts += _fault_alerts(fault, options)
     return (*alerts, _expiring(options), *_fleet(options))
@@ -173,7 +173,7 @@ def _fault_alert(fault: Fault, expr: str, severity: str, *, still: str = "", why
 
 
 def _steps(told: Explained) -> str:
-    lines: List[str] = []
+    lines: list[str] = []
     for number, step in enumerate(told.fix, start=1):
         lines.append(f"{number}. {step.text}")
         lines += [f"   {line}" for line in step.command.splitlines()]
@@ -225,7 +225,7 @@ def _fleet(options: Options) -> Iterable[Alert]:
         )
 
 
-def groups(options: Options) -> Tuple[Group, ...]:
+def groups(options: Options) -> tuple[Group, ...]:
     """Return every rule, as *options* want it, in its group.
 
     Prometheus evaluates the rules of a group one after the other, and groups side by side: what rests on a recording
@@ -238,6 +238,6 @@ def groups(options: Options) -> Tuple[Group, ...]:
     )
 
 
-def alerts(options: Options) -> Tuple[Alert, ...]:
+def alerts(options: Options) -> tuple[Alert, ...]:
     """Return the alerts alone, as *options* want them, in the order of the file."""
     return tuple(rule for group in groups(options) for rule in group.rules if isinstance(rule, Alert))

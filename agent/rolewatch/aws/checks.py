@@ -5,9 +5,10 @@ The same framework serves `rolewatch diagnose` and `rolewatch preflight`: the co
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Callable, Dict, Generic, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Generic, Optional, TypeVar
 
 from rolewatch.aws.model import Refused, Trouble
 from rolewatch.vocabulary import Evidence, Fault, Scalar
@@ -34,7 +35,7 @@ class Outcome:
     status: Status
     note: str
     """One sentence or some, for a person."""
-    fault: Optional[Fault] = None
+    fault: Fault | None = None
     """What a failed check found, where it is one of the closed vocabulary."""
     evidence: Evidence = field(default_factory=dict)
     """What `fault` rests on: keys of `EVIDENCE_KEYS`, for journal and metric."""
@@ -59,7 +60,7 @@ class Check(Generic[C]):
     title: str
     """The question as a statement that holds where all is well: no full stop."""
     judge: Callable[[C], Outcome]
-    needs: Tuple[Callable[[C], Optional[Outcome]], ...] = ()
+    needs: tuple[Callable[[C], Outcome | None], ...] = ()
     """Asked in this order before `judge`; the first that is not met is the outcome."""
 
 
@@ -72,7 +73,7 @@ class Result:
     outcome: Outcome
 
 
-def run(checks: Sequence[Check[C]], context: C) -> Tuple[Result, ...]:
+def run(checks: Sequence[Check[C]], context: C) -> tuple[Result, ...]:
     """Make *checks* over *context*, in their order."""
     return tuple(Result(check.id, check.title, _outcome(check, context)) for check in checks)
 
@@ -85,13 +86,13 @@ def _outcome(check: Check[C], context: C) -> Outcome:
     return check.judge(context)
 
 
-def passed(note: str, /, **facts: Optional[Scalar]) -> Outcome:
+def passed(note: str, /, **facts: Scalar | None) -> Outcome:
     """Return the outcome of a check that holds."""
     return Outcome(Status.PASS, note, facts=_known(facts))
 
 
 def failed(
-    note: str, fault: Optional[Fault] = None, evidence: Optional[Evidence] = None, /, **facts: Optional[Scalar]
+    note: str, fault: Fault | None = None, evidence: Evidence | None = None, /, **facts: Scalar | None
 ) -> Outcome:
     """Return the outcome of a check that does not hold."""
     return Outcome(Status.FAIL, note, fault, evidence or {}, facts=_known(facts))
@@ -102,7 +103,7 @@ def skipped(note: str, who: str = "") -> Outcome:
     return Outcome(Status.SKIPPED, note, who=who)
 
 
-def unknown(note: str, /, **facts: Optional[Scalar]) -> Outcome:
+def unknown(note: str, /, **facts: Scalar | None) -> Outcome:
     """Return the outcome of a check that was made and could not be decided."""
     return Outcome(Status.UNKNOWN, note, facts=_known(facts))
 
@@ -116,14 +117,14 @@ def refused(answer: Refused, who: str = "") -> Outcome:
     if answer.trouble in (Trouble.NO_CREDENTIALS, Trouble.NO_SDK):
         return skipped(answer.sentence, who)
     permission = answer.action if answer.trouble is Trouble.ACCESS_DENIED else ""
-    facts: Dict[str, Scalar] = {"trouble": answer.trouble.value, **({"code": answer.code} if answer.code else {})}
+    facts: dict[str, Scalar] = {"trouble": answer.trouble.value, **({"code": answer.code} if answer.code else {})}
     return Outcome(Status.UNKNOWN, answer.sentence, facts=facts, who=who, permission=permission)
 
 
-def document(result: Result) -> Dict[str, Any]:
+def document(result: Result) -> dict[str, Any]:
     """Return *result* as the JSON form has it. What is not known is left out, but for the four that always are."""
     outcome = result.outcome
-    shown: Dict[str, Any] = {
+    shown: dict[str, Any] = {
         "id": result.id,
         "title": result.title,
         "status": outcome.status.value,
@@ -137,5 +138,5 @@ def document(result: Result) -> Dict[str, Any]:
     return {key: value for key, value in shown.items() if value or key in always}
 
 
-def _known(facts: Mapping[str, Optional[Scalar]]) -> Dict[str, Scalar]:
+def _known(facts: Mapping[str, Scalar | None]) -> dict[str, Scalar]:
     return {name: value for name, value in facts.items() if value is not None}

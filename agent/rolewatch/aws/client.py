@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterator, Mapping, Optional, Protocol, Union
+from typing import Any, Protocol
 
 from rolewatch.aws.model import Missing, Refused, Trouble
 
@@ -96,7 +97,7 @@ _DETAILS: Mapping[str, str] = {
 }
 
 
-def refusal(error: BaseException, action: str) -> Union[Missing, Refused]:
+def refusal(error: BaseException, action: str) -> Missing | Refused:
     """Return what *error*, raised by botocore while it asked for *action*, means. Total."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
@@ -108,7 +109,7 @@ def refusal(error: BaseException, action: str) -> Union[Missing, Refused]:
     return Refused(Trouble.ERROR, action, detail=type(error).__name__)
 
 
-def _answered(response: Mapping[str, Any], action: str) -> Union[Missing, Refused]:
+def _answered(response: Mapping[str, Any], action: str) -> Missing | Refused:
     """Judge an error that AWS itself answered."""
     error = response.get("Error")
     told = error if isinstance(error, dict) else {}
@@ -189,7 +190,7 @@ class Api:
     """AWS, as asked with one set of credentials in one Region."""
 
     def __init__(
-        self, session: Union[Session, Refused], *, region: Optional[str], patience: Patience = Patience(), **keys: str
+        self, session: Session | Refused, *, region: str | None, patience: Patience = Patience(), **keys: str
     ) -> None:
         """Prepare to ask through *session*, or to answer everything with the refusal that it is.
 
@@ -198,20 +199,20 @@ class Api:
         self._session = session
         self._region = region
         self._patience = patience
-        self._keys: Optional[Dict[str, str]] = keys
-        self._clients: Dict[str, Any] = {}
-        self._closed: Dict[str, Refused] = {}
+        self._keys: dict[str, str] | None = keys
+        self._clients: dict[str, Any] = {}
+        self._closed: dict[str, Refused] = {}
 
     def __repr__(self) -> str:
         """Never show the keys."""
         return f"Api({self._region!r})"
 
     @property
-    def region(self) -> Optional[str]:
+    def region(self) -> str | None:
         """The Region that is asked."""
         return self._region
 
-    def ask(self, call: Call, **parameters: object) -> Union[Mapping[str, Any], Missing, Refused]:
+    def ask(self, call: Call, **parameters: object) -> Mapping[str, Any] | Missing | Refused:
         """Make *call* and return its answer. Total: whatever goes wrong is a value.
 
         A service that could not be reached once is not tried again: each attempt may cost seconds of name resolution.
@@ -233,7 +234,7 @@ class Api:
 
     def _attempt(
         self, session: Session, call: Call, parameters: Mapping[str, object]
-    ) -> Union[Mapping[str, Any], Missing, Refused]:
+    ) -> Mapping[str, Any] | Missing | Refused:
         with silence():
             try:
                 answer: Mapping[str, Any] = getattr(self._client(session, call.service), call.operation)(**parameters)

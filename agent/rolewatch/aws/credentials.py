@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Optional, Union
+from typing import Any, Callable, Optional
 
 from rolewatch.aws import queries
 from rolewatch.aws.client import PROOF, Api, Session, refusal, silence
@@ -36,7 +36,7 @@ class Keys:
         message = "credentials are not to be copied"
         raise TypeError(message)
 
-    def for_boto3(self) -> Dict[str, str]:
+    def for_boto3(self) -> dict[str, str]:
         """Return them as boto3's `client` takes them."""
         return {
             "aws_access_key_id": self.user,
@@ -45,7 +45,7 @@ class Keys:
         }
 
 
-def fetch(client: Client) -> Optional[Keys]:
+def fetch(client: Client) -> Keys | None:
     """Ask IMDS for the credentials that it serves now; None where there are none that could be used."""
     try:
         session = client.session()
@@ -59,7 +59,7 @@ def fetch(client: Client) -> Optional[Keys]:
     return None if document is None else _keys(role, document.body)
 
 
-def _keys(role: str, body: bytearray) -> Optional[Keys]:
+def _keys(role: str, body: bytearray) -> Keys | None:
     try:
         loaded = json.loads(body.decode("utf-8"), parse_int=str)
     except (ValueError, RecursionError):  # it holds the whole document, and ends here
@@ -86,14 +86,14 @@ Fetch = Callable[[], Optional[Keys]]
 class Connection:
     """A session of boto3's, or why there is none."""
 
-    session: Union[Session, Refused]
+    session: Session | Refused
     method: str = ""
     """Where its credentials come from, in botocore's words: ``env``, ``shared-credentials-file``, ``iam-role``."""
-    region: Optional[str] = None
+    region: str | None = None
     """The Region of its configuration."""
 
 
-def connect(*, profile: Optional[str], endpoint: str, fetch: Fetch) -> Connection:
+def connect(*, profile: str | None, endpoint: str, fetch: Fetch) -> Connection:
     """Return a session with the credentials of *profile*, or else of the chain, whose last link is *fetch*.
 
     *endpoint* is the IMDS in force: a configuration that names it as a credential source finds that one.
@@ -116,7 +116,7 @@ def connect(*, profile: Optional[str], endpoint: str, fetch: Fetch) -> Connectio
         return Connection(session, str(credentials.method or ""), session.region_name)
 
 
-def bare() -> Union[Session, Refused]:
+def bare() -> Session | Refused:
     """Return a session without credentials, for keys that are handed to its client.
 
     It has no profile, whatever AWS_PROFILE says: one that does not exist must not end the proof of the served keys.
@@ -131,7 +131,7 @@ def bare() -> Union[Session, Refused]:
             return Refused(Trouble.ERROR, "", detail=type(error).__name__)
 
 
-def _session(profile: Optional[str], endpoint: str, *, no_profile: bool = False) -> Any:  # noqa: ANN401 - boto3 has no types
+def _session(profile: str | None, endpoint: str, *, no_profile: bool = False) -> Any:  # noqa: ANN401 - boto3 has no types
     import boto3.session  # noqa: PLC0415 - 25 MiB that only these commands pay
     import botocore.session  # noqa: PLC0415 - likewise
 
@@ -154,7 +154,7 @@ def _serve(session: Any, fetch: Fetch) -> None:  # noqa: ANN401 - boto3 has no t
         METHOD = IAM_ROLE
         CANONICAL_NAME = "Ec2InstanceMetadata"
 
-        def load(self) -> Optional[Any]:  # noqa: ANN401 - likewise
+        def load(self) -> Any | None:  # noqa: ANN401 - likewise
             keys = fetch()
             return None if keys is None else Credentials(keys.user, keys.secret, keys.token, method=IAM_ROLE)
 
@@ -163,7 +163,7 @@ def _serve(session: Any, fetch: Fetch) -> None:  # noqa: ANN401 - boto3 has no t
     resolver.providers.append(Served())
 
 
-def prove(fetch: Fetch, region: Optional[str]) -> Union[Caller, Refused, None]:
+def prove(fetch: Fetch, region: str | None) -> Caller | Refused | None:
     """Return whose the served credentials are, as AWS sees it, or how AWS refuses them. None where none are served."""
     keys = fetch()
     if keys is None:

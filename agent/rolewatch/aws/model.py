@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Optional
+from typing import Any
 
 
 class Trouble(str, Enum):
@@ -84,11 +84,11 @@ class Caller:
 
     arn: str
     account_id: str
-    role: Optional[str] = None
+    role: str | None = None
     """Of an assumed role."""
-    role_id: Optional[str] = None
+    role_id: str | None = None
     """``AROA…``: the first half of UserId."""
-    session: Optional[str] = None
+    session: str | None = None
     """The session's name: of an instance's role it is the instance's id."""
 
 
@@ -96,12 +96,12 @@ class Caller:
 class MetadataOptions:
     """How EC2 has IMDS set for the instance."""
 
-    endpoint: Optional[str] = None
-    tokens: Optional[str] = None
-    hop_limit: Optional[int] = None
-    ipv6: Optional[str] = None
-    tags: Optional[str] = None
-    state: Optional[str] = None
+    endpoint: str | None = None
+    tokens: str | None = None
+    hop_limit: int | None = None
+    ipv6: str | None = None
+    tags: str | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ class Instance:
     """``ec2:DescribeInstances``."""
 
     id: str
-    state: Optional[str] = None
+    state: str | None = None
     """``running``, ``stopped``…"""
-    profile_arn: Optional[str] = None
-    profile_id: Optional[str] = None
+    profile_arn: str | None = None
+    profile_id: str | None = None
     """``IamInstanceProfile.Id`` (AWS's page calls it IamInstanceProfileId)."""
     options: MetadataOptions = MetadataOptions()
 
@@ -121,12 +121,12 @@ class Instance:
 class Association:
     """``ec2:DescribeIamInstanceProfileAssociations``: what is attached to the instance."""
 
-    id: Optional[str]
+    id: str | None
     """``iip-assoc-…``; None where only `Instance` told of it."""
-    state: Optional[str]
+    state: str | None
     """``associating``, ``associated``, ``disassociating``, ``disassociated``."""
-    profile_arn: Optional[str]
-    profile_id: Optional[str]
+    profile_arn: str | None
+    profile_id: str | None
     """``AIPA…``: EC2 goes by this, not by the name."""
 
 
@@ -135,9 +135,9 @@ class Role:
     """A role as IAM has it."""
 
     name: str
-    id: Optional[str]
+    id: str | None
     """``AROA…``"""
-    arn: Optional[str]
+    arn: str | None
     trust: Any
     """The trust policy, as decoded JSON; `trust` judges it."""
 
@@ -147,8 +147,8 @@ class Profile:
     """``iam:GetInstanceProfile``."""
 
     name: str
-    id: Optional[str]
+    id: str | None
     """``AIPA…``"""
-    arn: Optional[str]
-    role: Optional[Role]
+    arn: str | None
+    role: Role | None
     """None where it holds none. It can hold one at most."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, List, Mapping, Optional, Union
+from collections.abc import Mapping
+from typing import Any
 
 from rolewatch.aws import client
 from rolewatch.aws.client import Api
@@ -24,18 +25,18 @@ def is_instance_id(text: str) -> bool:
     return _INSTANCE_ID.fullmatch(text) is not None
 
 
-def last_segment(arn: Optional[str]) -> Optional[str]:
+def last_segment(arn: str | None) -> str | None:
     """Return the name at the end of *arn*, which may hold a path: ``…:instance-profile/application/web``."""
     return _shaped(_NAME, arn.rpartition("/")[2]) if arn and "/" in arn else None
 
 
-def account_of(arn: Optional[str]) -> Optional[str]:
+def account_of(arn: str | None) -> str | None:
     """Return the account that *arn* is of."""
     fields = (arn or "").split(":")
     return _shaped(_ACCOUNT, fields[4]) if len(fields) > 4 else None  # noqa: PLR2004 - arn:partition:service:region:account
 
 
-def caller(door: Api) -> Union[Caller, Refused]:
+def caller(door: Api) -> Caller | Refused:
     """Ask who the credentials belong to."""
     answer = door.ask(client.CALLER)
     if isinstance(answer, (Missing, Refused)):
@@ -55,7 +56,7 @@ def caller(door: Api) -> Union[Caller, Refused]:
     )
 
 
-def instance(door: Api, instance_id: str) -> Union[Instance, Missing, Refused]:
+def instance(door: Api, instance_id: str) -> Instance | Missing | Refused:
     """Ask EC2 for the instance."""
     answer = door.ask(client.INSTANCES, InstanceIds=[instance_id])
     if isinstance(answer, (Missing, Refused)):
@@ -81,7 +82,7 @@ def instance(door: Api, instance_id: str) -> Union[Instance, Missing, Refused]:
     )
 
 
-def association(door: Api, instance_id: str) -> Union[Association, Missing, Refused]:
+def association(door: Api, instance_id: str) -> Association | Missing | Refused:
     """Ask EC2 what is attached to the instance; `Missing` where there is nothing.
 
     Of several, as while one is replaced, the one that is not on its way out.
@@ -103,7 +104,7 @@ def association(door: Api, instance_id: str) -> Union[Association, Missing, Refu
     )
 
 
-def profile(door: Api, name: str) -> Union[Profile, Missing, Refused]:
+def profile(door: Api, name: str) -> Profile | Missing | Refused:
     """Ask IAM for the instance profile called *name*, its role and whom that trusts."""
     answer = door.ask(client.PROFILE, InstanceProfileName=name)
     if isinstance(answer, (Missing, Refused)):
@@ -118,7 +119,7 @@ def profile(door: Api, name: str) -> Union[Profile, Missing, Refused]:
     )
 
 
-def role(door: Api, name: str) -> Union[Role, Missing, Refused]:
+def role(door: Api, name: str) -> Role | Missing | Refused:
     """Ask IAM for the role called *name*."""
     answer = door.ask(client.ROLE, RoleName=name)
     if isinstance(answer, (Missing, Refused)):
@@ -126,7 +127,7 @@ def role(door: Api, name: str) -> Union[Role, Missing, Refused]:
     return _role(_field(answer, "Role")) or _odd(client.ROLE)
 
 
-def _role(found: Mapping[str, Any]) -> Optional[Role]:
+def _role(found: Mapping[str, Any]) -> Role | None:
     name = _shaped(_NAME, found.get("RoleName"))
     if name is None:
         return None
@@ -138,12 +139,12 @@ def _role(found: Mapping[str, Any]) -> Optional[Role]:
     )
 
 
-def _profile_id(value: object) -> Optional[str]:
+def _profile_id(value: object) -> str | None:
     text = _shaped(_ID, value)
     return text if text and text.startswith("AIPA") else None
 
 
-def _rows(answer: Mapping[str, Any], key: str) -> List[Mapping[str, Any]]:
+def _rows(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     value = answer.get(key)
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
@@ -153,7 +154,7 @@ def _field(answer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _shaped(pattern: re.Pattern[str], value: object) -> Optional[str]:
+def _shaped(pattern: re.Pattern[str], value: object) -> str | None:
     return value if isinstance(value, str) and pattern.fullmatch(value) else None
 
 

@@ -7,9 +7,10 @@ The table of forms, with its sources, is in docs/diagnose.md.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 from urllib.parse import unquote
 
 from rolewatch.text import shortened
@@ -81,7 +82,7 @@ def judge(policy: Any, partition: str = "aws") -> Reading:  # noqa: ANN401 - wha
     return Reading(Trust.ALLOWS, f"Statement {surely[0]} allows {_services(partition)[-1]} to assume the role.")
 
 
-def _statements(policy: Any) -> Optional[List[Dict[str, Any]]]:  # noqa: ANN401 - whatever was given
+def _statements(policy: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - whatever was given
     """Return the statements; None where *policy* is none."""
     if isinstance(policy, str):
         # Policies are URL-encoded in the API's XML; botocore decodes them, other tools do not (IAM API reference).
@@ -96,7 +97,7 @@ def _statements(policy: Any) -> Optional[List[Dict[str, Any]]]:  # noqa: ANN401 
     return listed if all(isinstance(each, dict) for each in listed) else None
 
 
-def _fit(statement: Dict[str, Any], partition: str) -> _Judged:
+def _fit(statement: dict[str, Any], partition: str) -> _Judged:
     """Judge whether *statement* applies where EC2 assumes the role: action, principal and condition, all of them."""
     parts = (_action(statement), _principal(statement, partition), _conditions(statement))
     for fit in (_Fit.NO, _Fit.MAYBE):
@@ -106,7 +107,7 @@ def _fit(statement: Dict[str, Any], partition: str) -> _Judged:
     return _YES
 
 
-def _action(statement: Dict[str, Any]) -> _Judged:
+def _action(statement: dict[str, Any]) -> _Judged:
     if "NotAction" in statement:
         listed = any(_matches(pattern) for pattern in _texts(statement["NotAction"]))
         return _Judged(_Fit.NO, "its NotAction excludes sts:AssumeRole") if listed else _YES
@@ -149,7 +150,7 @@ def _may_mean_ec2(service: str) -> bool:
     return service.startswith((f"{_EC2_PREFIX}.", f"{_EC2_PREFIX}-")) and rest.endswith(_EC2_SUFFIXES)
 
 
-def _principal(statement: Dict[str, Any], partition: str) -> _Judged:
+def _principal(statement: dict[str, Any], partition: str) -> _Judged:
     if "NotPrincipal" in statement:
         return _Judged(_Fit.MAYBE, "NotPrincipal is not permitted in the trust policy of a role (IAM user guide)")
     principal = statement.get("Principal")
@@ -166,11 +167,11 @@ def _principal(statement: Dict[str, Any], partition: str) -> _Judged:
     return _Judged(_Fit.NO, "its Principal is not EC2")
 
 
-def _services(partition: str) -> Tuple[str, ...]:
+def _services(partition: str) -> tuple[str, ...]:
     return (EC2_IN_CHINA, EC2) if partition == "aws-cn" else (EC2,)
 
 
-def _conditions(statement: Dict[str, Any]) -> _Judged:
+def _conditions(statement: dict[str, Any]) -> _Judged:
     """Judge the conditions, all of which have to be met: one that EC2 cannot meet decides."""
     condition = statement.get("Condition")
     if not condition:
@@ -181,13 +182,13 @@ def _conditions(statement: Dict[str, Any]) -> _Judged:
     return next((each for each in judged if each.fit is _Fit.NO), judged[0] if judged else _YES)
 
 
-def _each_condition(condition: Dict[str, Any]) -> Iterator[Tuple[str, str, List[str]]]:
+def _each_condition(condition: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
     for operator, keys in condition.items():
         for key, values in keys.items() if isinstance(keys, dict) else [("", None)]:
             yield str(operator), str(key), _texts(values)
 
 
-def _condition(operator: str, key: str, values: List[str]) -> _Judged:
+def _condition(operator: str, key: str, values: list[str]) -> _Judged:
     """Judge one condition. The keys that a request lacks make positive operators false (IAM reference, operators)."""
     name, how = key.lower(), operator.lower()
     shown = f"{_shown(operator)} on {_shown(key)}" if key else _shown(operator)
@@ -206,7 +207,7 @@ def _condition(operator: str, key: str, values: List[str]) -> _Judged:
     return _Judged(_Fit.MAYBE, f"the condition {shown} {depends}")
 
 
-def _nobody(statements: List[Dict[str, Any]], judged: List[Tuple[int, Any, _Judged]], partition: str) -> str:
+def _nobody(statements: list[dict[str, Any]], judged: list[tuple[int, Any, _Judged]], partition: str) -> str:
     """Say why no statement lets EC2 in, by what comes nearest to it."""
     for number, effect, fit in judged:
         if effect == "Allow" and "condition" in fit.why:
@@ -225,7 +226,7 @@ def _nobody(statements: List[Dict[str, Any]], judged: List[Tuple[int, Any, _Judg
     return f"No statement allows {about} to assume the role: {whom}."
 
 
-def _texts(value: Any) -> List[str]:  # noqa: ANN401 - whatever the policy holds
+def _texts(value: Any) -> list[str]:  # noqa: ANN401 - whatever the policy holds
     """Return *value* as a list of texts: a policy may hold one or many. JSON's booleans become words, as for IAM."""
     values = value if isinstance(value, list) else [value]
     return [str(each).lower() if isinstance(each, bool) else str(each) for each in values if each is not None]

@@ -8,8 +8,9 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence, TextIO, cast
+from typing import Any, TextIO, cast
 
 import rolewatch
 from rolewatch.cli import output
@@ -37,7 +38,7 @@ COMMANDS = {
 """Each command is a module of this package with `add_parser` and `run`; only the one that is called is imported."""
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command of *argv* and return its exit status.
 
     Of an interrupt it is 130, where the output cannot be written 74 (EX_IOERR): neither looks like a verdict. 74 also
@@ -104,7 +105,7 @@ def _marked() -> Iterator[None]:
         raise _OutputError(error.errno, error.strerror) from error
 
 
-def _run(words: List[str]) -> int:
+def _run(words: list[str]) -> int:
     if words[:1] == ["run"]:
         # Reload and poll: until the daemon takes them (`signals`) they would end it, and its imports take a while.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})

@@ -8,8 +8,9 @@ import os
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any
 
 import rolewatch
 from rolewatch import config
@@ -112,7 +113,7 @@ def nagios(snapshot: Snapshot) -> str:
     return f"{told}, credentials {when} | expires_in={left}s"
 
 
-def text(snapshot: Snapshot, document: Dict[str, Any], *, styled: bool) -> Iterator[str]:
+def text(snapshot: Snapshot, document: dict[str, Any], *, styled: bool) -> Iterator[str]:
     """Yield the lines that a person reads."""
     yield _style(snapshot.state.value.upper(), COLOURS[snapshot.state], styled=styled) + f": {HEADLINE[snapshot.state]}"
     yield ""
@@ -123,7 +124,7 @@ def text(snapshot: Snapshot, document: Dict[str, Any], *, styled: bool) -> Itera
         yield from _fault(fault, styled=styled)
 
 
-def _table(snapshot: Snapshot) -> Iterator[List[str]]:
+def _table(snapshot: Snapshot) -> Iterator[list[str]]:
     identity = snapshot.identity
     if identity:
         yield ["instance", f"{identity.instance_id} in {identity.region or 'an unknown Region'}"]
@@ -146,7 +147,7 @@ def _table(snapshot: Snapshot) -> Iterator[List[str]]:
         ]
 
 
-def _fault(fault: Dict[str, Any], *, styled: bool) -> Iterator[str]:
+def _fault(fault: dict[str, Any], *, styled: bool) -> Iterator[str]:
     yield _style(fault["fault"], "1", styled=styled) + f": {fault['title']}"
     evidence = ", ".join(f"{key}={value}" for key, value in fault["evidence"].items())
     yield from _paragraph("seen", evidence)
@@ -161,7 +162,7 @@ def _fault(fault: Dict[str, Any], *, styled: bool) -> Iterator[str]:
     yield from _paragraph("more", f"rolewatch explain {fault['fault']}, {fault['page']}")
 
 
-def _paragraph(label: str, body: str) -> List[str]:
+def _paragraph(label: str, body: str) -> list[str]:
     if not body:
         return []
     return textwrap.wrap(

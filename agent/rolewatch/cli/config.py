@@ -6,7 +6,7 @@ import argparse
 import os
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from rolewatch import config
 from rolewatch.cli import output
@@ -90,9 +90,9 @@ def _show(loaded: config.Loaded, form: str) -> str:
     return "\n".join(_table(loaded))
 
 
-def _document(loaded: config.Loaded) -> Dict[str, object]:
+def _document(loaded: config.Loaded) -> dict[str, object]:
     """Return what ``--json`` prints. The keys are the contract. Durations are seconds."""
-    tables: Dict[str, Dict[str, object]] = {}
+    tables: dict[str, dict[str, object]] = {}
     for name, key in KEYS.items():
         shown = {"value": value_of(loaded.settings, key), "origin": loaded.origins[name]}
         tables.setdefault(key.table, {})[key.field] = shown
@@ -105,7 +105,7 @@ def _document(loaded: config.Loaded) -> Dict[str, object]:
     }
 
 
-def _table(loaded: config.Loaded) -> List[str]:
+def _table(loaded: config.Loaded) -> list[str]:
     """Return the lines of an aligned table, and the address that follows from it."""
     rows = [("SETTING", "VALUE", "FROM")]
     rows += [(name, written(key, value_of(loaded.settings, key)), loaded.origins[name]) for name, key in KEYS.items()]

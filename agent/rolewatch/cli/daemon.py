@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable
 
 import rolewatch
 from rolewatch import config
@@ -29,7 +30,7 @@ from rolewatch.vocabulary import EventKind, Level
 if TYPE_CHECKING:
     from datetime import datetime
 
-Load = Callable[[], Tuple[Settings, Sequence[str]]]
+Load = Callable[[], tuple[Settings, Sequence[str]]]
 """Read the settings, and what deserves a warning in them. Raises `ConfigError` where they cannot be used, and
 `UnusableFileError` where a file that they name cannot."""
 AT_START = ("metrics", "textfile", "log", "state")
@@ -51,7 +52,7 @@ class Health:
     journal: Journal
     loaded: datetime
     config_ok: bool = True
-    publisher_failures: Dict[str, int] = field(default_factory=dict)
+    publisher_failures: dict[str, int] = field(default_factory=dict)
 
     def __call__(self) -> AgentStatus:
         """Return the figures of this moment."""
@@ -110,7 +111,7 @@ class Daemon:
         )
         path = settings.textfile.path
         textfile = Textfile(Path(path), metrics.text) if path else None
-        first: List[Event] = []
+        first: list[Event] = []
         state_file = poll_once.state_file(settings, self.environ)
         watch = Watch(
             setup=self._setup(settings),
@@ -173,7 +174,7 @@ class Daemon:
         So does a certificate that cannot be used: all or nothing.
         """
 
-        def reload() -> Tuple[Optional[Setup], Event]:
+        def reload() -> tuple[Setup | None, Event]:
             systemd.reloading(time.monotonic())
             try:
                 settings, warnings = self.load()
@@ -223,7 +224,7 @@ def _at_start(settings: Settings) -> Settings:
     return replace(settings, metrics=replace(settings.metrics, tls=TlsSettings(), allowed_hosts=()))
 
 
-def _remembered(state_file: Optional[StateFile], events: List[Event]) -> Memory:
+def _remembered(state_file: StateFile | None, events: list[Event]) -> Memory:
     boot_id = poll_once.boot_id()
     if state_file is None:
         return Memory(boot_id=boot_id)

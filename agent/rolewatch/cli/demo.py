@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, List, Optional, Sequence, Set
+from typing import Any, Callable
 
 from rolewatch.cli import options, output, signals
 from rolewatch.cli.daemon import Daemon
@@ -66,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
     return tour.summary()
 
 
-def one_of_each_fault(scenarios: Sequence[Scenario]) -> List[Scenario]:
+def one_of_each_fault(scenarios: Sequence[Scenario]) -> list[Scenario]:
     """Return the scenarios of the walk: the first that shows a fault not yet shown."""
-    shown: Set[Fault] = set()
-    walk: List[Scenario] = []
+    shown: set[Fault] = set()
+    walk: list[Scenario] = []
     for scenario in scenarios:
         faults = set(scenario.expect.faults)
         if faults - shown:
@@ -84,18 +85,18 @@ class Tour:
 
     simulator: Simulator
     walk: Sequence[Scenario]
-    duration: Optional[float] = None
+    duration: float | None = None
     name: str = "tour"
     pause_for: Callable[[float], Wake] = signals.pause
     now: Callable[[], float] = time.monotonic
-    noticed: List[Noticed] = field(default_factory=list)
+    noticed: list[Noticed] = field(default_factory=list)
     _step: int = -1
     _interrupted: bool = False
 
     def __post_init__(self) -> None:
         """Begin in good health."""
         self._begun = self._entered = self.now()
-        self._seen_at: Optional[float] = None
+        self._seen_at: float | None = None
         self._mended = True
 
     def publish(self, report: Report) -> None:

@@ -12,9 +12,10 @@ import os
 import pwd
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional
+from typing import Any
 
 import rolewatch
 from rolewatch import config, files
@@ -81,9 +82,9 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
 class _Here:
     """This instance, as far as it is known without AWS."""
 
-    look: Optional[Look]
+    look: Look | None
     subject: collect.Subject
-    region: Optional[str]
+    region: str | None
 
 
 def _gather(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> Context:
@@ -145,7 +146,7 @@ def _here(client: Client, settings: Settings, endpoint: str) -> _Here:
     )
 
 
-def _home() -> Optional[Path]:
+def _home() -> Path | None:
     """Return the home directory of the user who runs this, as SDKs find it."""
     try:
         return Path("~").expanduser()
@@ -177,7 +178,7 @@ def _unwritable(path: Path, error: OSError) -> UsageError:
     return UsageError(f"{path} cannot be written: {error.strerror}. Name another file with --output.")
 
 
-def _write(path: Path, told: Dict[str, Any]) -> None:
+def _write(path: Path, told: dict[str, Any]) -> None:
     """Write *told* to *path*, whole or not at all. Raise `UsageError` where that cannot be done."""
     try:
         files.replace(path, f"{json.dumps(told, indent=2)}\n".encode(), mode=MODE, sync=True)

@@ -6,7 +6,8 @@ import argparse
 import difflib
 import json
 import textwrap
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rolewatch.cli.render import raised_when, section
 from rolewatch.errors import UsageError
@@ -67,7 +68,7 @@ def listing() -> Iterator[str]:
     yield "More of each: rolewatch explain FAULT"
 
 
-def text(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
+def text(entry: Entry, reason: str | None = None) -> Iterator[str]:
     """Yield the lines that a person reads of *entry*; of one *reason* only, where that is given."""
     yield f"{entry.fault.value}: {entry.title}"
     yield ""
@@ -84,7 +85,7 @@ def text(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
     yield from _paragraph("journal", f"journalctl -u rolewatch MESSAGE_ID={entry.message_id}")
 
 
-def document(entry: Entry, reason: Optional[str] = None) -> Dict[str, Any]:
+def document(entry: Entry, reason: str | None = None) -> dict[str, Any]:
     """Return *entry* as the JSON form has it."""
     general = _filled(entry, reason or "")
     return {
@@ -101,7 +102,7 @@ def document(entry: Entry, reason: Optional[str] = None) -> Dict[str, Any]:
     }
 
 
-def _remedy_document(entry: Entry, reason: str) -> Dict[str, Any]:
+def _remedy_document(entry: Entry, reason: str) -> dict[str, Any]:
     filled = _filled(entry, reason)
     return {
         "cause": filled.cause,
@@ -117,7 +118,7 @@ def _filled(entry: Entry, reason: str) -> Explained:
     return explain(entry.fault, {"reason": reason}, {})
 
 
-def _remedies(entry: Entry, reason: Optional[str]) -> List[str]:
+def _remedies(entry: Entry, reason: str | None) -> list[str]:
     """Return the reasons to show; the empty one is the remedy where no reason differs."""
     return [reason] if reason else ["", *entry.variants]
 
@@ -131,11 +132,11 @@ def _remedy(filled: Explained) -> Iterator[str]:
     yield from _paragraph("takes effect", filled.takes_effect)
 
 
-def _paragraph(label: str, body: str) -> List[str]:
+def _paragraph(label: str, body: str) -> list[str]:
     return _wrapped(body, f"  {label:<{_LABEL - 2}}", _LABEL)
 
 
-def _wrapped(body: str, first: str, indent: int) -> List[str]:
+def _wrapped(body: str, first: str, indent: int) -> list[str]:
     return textwrap.wrap(
         printable(body),
         WIDTH,
@@ -156,7 +157,7 @@ def _find(name: str) -> Entry:
         raise UsageError(_unknown("fault", name, _near(meant, known), "`rolewatch explain` lists them.")) from None
 
 
-def _find_reason(entry: Optional[Entry], name: str) -> str:
+def _find_reason(entry: Entry | None, name: str) -> str:
     """Return *name* where it is a reason. Raise `UsageError` where not.
 
     One without a remedy of its own is good, too: it comes from the evidence of a fault, and gets the general remedy.
@@ -171,7 +172,7 @@ def _find_reason(entry: Optional[Entry], name: str) -> str:
     return name
 
 
-def _near(name: str, known: Sequence[str]) -> List[str]:
+def _near(name: str, known: Sequence[str]) -> list[str]:
     return difflib.get_close_matches(name, known, n=3, cutoff=0.5)
 
 

@@ -9,10 +9,11 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any
 
 from rolewatch.cli import journal_reader, output
 from rolewatch.cli.journal_reader import (
@@ -43,13 +44,13 @@ class Episode:
 
     fault: str
     since: datetime
-    until: Optional[datetime] = None
+    until: datetime | None = None
     """None where the end was not told."""
     stands: bool = True
     """Whether, without an end, it may still stand: nothing that was told since then says otherwise."""
 
 
-def episodes(events: Sequence[PastEvent]) -> List[Episode]:
+def episodes(events: Sequence[PastEvent]) -> list[Episode]:
     """Return each fault's episodes in *events*, by when they began.
 
     An end may go untold: rolewatch was stopped, the fault was mended, and nothing was remembered over the restart.
@@ -70,10 +71,10 @@ class _Ledger:
     """Episodes, by the order in which they were reported. Each call takes constant time, amortised."""
 
     def __init__(self) -> None:
-        self.episodes: List[Episode] = []
-        self._open: Dict[str, Dict[datetime, int]] = {}
+        self.episodes: list[Episode] = []
+        self._open: dict[str, dict[datetime, int]] = {}
         """Of each fault the episodes without an end: index by beginning, the latest reported last."""
-        self._standing: Dict[str, int] = {}
+        self._standing: dict[str, int] = {}
         """Of each fault the episode that may still stand."""
 
     def begin(self, fault: str, since: datetime) -> None:
@@ -103,7 +104,7 @@ class _Ledger:
             self._doubt(index)
         self._standing.clear()
 
-    def _doubt(self, index: Optional[int]) -> None:
+    def _doubt(self, index: int | None) -> None:
         if index is not None:
             self._set(index, stands=False)
 
@@ -123,7 +124,7 @@ def _since(event: PastEvent) -> datetime:
         return event.at
 
 
-def table(events: Sequence[PastEvent], width: Optional[int]) -> Iterator[str]:
+def table(events: Sequence[PastEvent], width: int | None) -> Iterator[str]:
     """Yield a line for each of *events*; where *width* is given, the sentence goes below it, wrapped to that."""
     lines = _aligned([("time (UTC)", "event", "fault or state", "role", "lasted"), *map(_row, events)])
     yield lines[0].rstrip() if width else f"{lines[0]}{_GAP}message"
@@ -137,7 +138,7 @@ def table(events: Sequence[PastEvent], width: Optional[int]) -> Iterator[str]:
 
 def fault_table(told: Sequence[Episode], until: datetime) -> Iterator[str]:
     """Yield a line for each episode: from when to when, and how long. What still stands has lasted until *until*."""
-    rows: List[Tuple[str, ...]] = [("fault", "from (UTC)", "to", "lasted")]
+    rows: list[tuple[str, ...]] = [("fault", "from (UTC)", "to", "lasted")]
     for episode in told:
         if episode.until is not None:
             end, lasted = _time(episode.until), duration((episode.until - episode.since).total_seconds())
@@ -150,7 +151,7 @@ def fault_table(told: Sequence[Episode], until: datetime) -> Iterator[str]:
         yield from (line.rstrip() for line in _aligned(rows))
 
 
-def _row(event: PastEvent) -> Tuple[str, ...]:
+def _row(event: PastEvent) -> tuple[str, ...]:
     role = str(event.facts.get("role", ""))
     return (_time(event.at), _cell(event.event), _cell(_what(event)), _cell(role), _lasted(event))
 
@@ -175,7 +176,7 @@ def _time(moment: datetime) -> str:
     return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> List[str]:
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows)]
     return [_GAP.join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
 
@@ -274,7 +275,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what happened and return 0. Raise `UsageError` or `UnavailableError` where that cannot be read."""
     now = datetime.now(timezone.utc)
     source = Source(files=tuple(arguments.file or ()), directory=arguments.directory)
-    wanted: Optional[float] = arguments.since
+    wanted: float | None = arguments.since
     if wanted is None and source.is_live:
         wanted = since(DEFAULT_SINCE)
     writer = _writer(arguments, source)
@@ -292,7 +293,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _writer(arguments: argparse.Namespace, source: Source) -> Optional[Writer]:
+def _writer(arguments: argparse.Namespace, source: Source) -> Writer | None:
     """Return whose entries count; None: everybody's. Raise `UsageError` where the options contradict each other."""
     if arguments.unverified:
         if arguments.unit or arguments.uid:
@@ -304,7 +305,7 @@ def _writer(arguments: argparse.Namespace, source: Source) -> Optional[Writer]:
     return Writer(units, uids_of_the_daemon() if source.is_live else None)
 
 
-def _warnings(past: Past, writer: Optional[Writer]) -> Iterator[str]:
+def _warnings(past: Past, writer: Writer | None) -> Iterator[str]:
     """Yield what a reader must know about *past* before believing it."""
     if past.damaged:
         yield f"the journal is damaged; entries that are left out: {past.damaged}"
@@ -319,7 +320,7 @@ def _warnings(past: Past, writer: Optional[Writer]) -> Iterator[str]:
         )
 
 
-def _text(events: List[journal_reader.PastEvent], until: datetime) -> List[str]:
+def _text(events: list[journal_reader.PastEvent], until: datetime) -> list[str]:
     """Return the time line of *events* and the list of faults, as of *until*."""
     # Elsewhere than on a terminal an event stays on one line, for grep.
     width = min(_WIDEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
@@ -327,7 +328,7 @@ def _text(events: List[journal_reader.PastEvent], until: datetime) -> List[str]:
     return [*table(events, width), *(["", *faults] if faults else [])]
 
 
-def _nothing(source: Source, wanted: Optional[float]) -> str:
+def _nothing(source: Source, wanted: float | None) -> str:
     if not source.is_live:
         return "no entry of rolewatch in these journal files" + ("." if wanted is None else ", since then.")
     return (

@@ -7,11 +7,12 @@ import math
 import os
 import pwd
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable
 
 from rolewatch.errors import UnavailableError, UsageError
 from rolewatch.publish.journal_entry import text
@@ -32,7 +33,7 @@ class PastEvent:
     facts: Mapping[str, Scalar]
 
     @property
-    def document(self) -> Dict[str, Scalar]:
+    def document(self) -> dict[str, Scalar]:
         """The event as JSON, with the keys of the daemon's own JSON lines."""
         time = self.at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
         head = {"time": time, "level": self.level, "event": self.event, "message": self.message}
@@ -47,7 +48,7 @@ _LEVELS = {str(level.value): level.name.lower() for level in Level}
 _MICROSECONDS = 1_000_000
 
 
-def read_event(entry: Mapping[str, Any]) -> Optional[PastEvent]:
+def read_event(entry: Mapping[str, Any]) -> PastEvent | None:
     """Return the event that *entry* reports, or None where it reports none.
 
     *entry* has the bytes of each field, and its time as an int. Raise `ValueError` where that time is no date.
@@ -76,7 +77,7 @@ def word(entry: Mapping[str, Any], name: str) -> str:
     return text(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
 
-def _scalar(name: str, value: str) -> Optional[Scalar]:
+def _scalar(name: str, value: str) -> Scalar | None:
     """Return *value* as the daemon had it, or None where it is empty, or is no finite number in a field of numbers."""
     if not value:
         return None
@@ -117,8 +118,8 @@ _LONGEST_FIELD = 64 * 1024
 class Source:
     """Which journal to read: the files given, or those of a directory, or this machine's own."""
 
-    files: Tuple[Path, ...] = ()
-    directory: Optional[Path] = None
+    files: tuple[Path, ...] = ()
+    directory: Path | None = None
 
     @property
     def is_live(self) -> bool:
@@ -134,8 +135,8 @@ WRITER_FIELDS = ("_TRANSPORT", "_SYSTEMD_UNIT", "_UID")
 class Writer:
     """Whose entries are read. journald attests both: no process can write them itself."""
 
-    units: Tuple[str, ...] = (UNIT,)
-    uids: Optional[Tuple[int, ...]] = None
+    units: tuple[str, ...] = (UNIT,)
+    uids: tuple[int, ...] | None = None
     """None: those of any user. Of a journal from another machine nobody here knows which uid rolewatch had."""
 
     @property
@@ -154,7 +155,7 @@ class Writer:
         )
 
 
-def uids_of_the_daemon() -> Tuple[int, ...]:
+def uids_of_the_daemon() -> tuple[int, ...]:
     """Return the uids that the daemon may have on this machine: of root, and of its user where there is one."""
     with contextlib.suppress(KeyError):
         return (ROOT, pwd.getpwnam(USER).pw_uid)
@@ -165,7 +166,7 @@ def uids_of_the_daemon() -> Tuple[int, ...]:
 class Past:
     """What was read."""
 
-    events: List[PastEvent] = field(default_factory=list)
+    events: list[PastEvent] = field(default_factory=list)
     """The oldest first."""
     damaged: int = 0
     """Entries that could not be read, and are left out."""
@@ -174,7 +175,7 @@ class Past:
     `MOST_STRANGERS` means so many or more."""
 
 
-def read_past(source: Source, *, since: Optional[float] = None, writer: Optional[Writer]) -> Past:
+def read_past(source: Source, *, since: float | None = None, writer: Writer | None) -> Past:
     """Return the events in *source* from *since* on (seconds of the epoch; None: all of them).
 
     Only those of *writer*; where it is None, those of everybody. Raise `UsageError` where there is no such file, and
@@ -209,9 +210,9 @@ def _module() -> ModuleType:
     return module
 
 
-def _open(source: Source, since: Optional[float], matches: Sequence[str]) -> Any:  # noqa: ANN401 - it has no types
+def _open(source: Source, since: float | None, matches: Sequence[str]) -> Any:  # noqa: ANN401 - it has no types
     journal = _module()
-    options: Dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if source.files:
         options["files"] = [str(path) for path in source.files]
     elif source.directory is not None:

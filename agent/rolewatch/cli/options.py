@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Optional, Sequence, Union
+from typing import TYPE_CHECKING
 
 from rolewatch.config import Loaded
 from rolewatch.config import load as config_load
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 class Given:
     """The values of the options below; as they stand: none was given."""
 
-    config: Optional[Path] = None
-    endpoint: Optional[str] = None
-    expect_role: Optional[Sequence[str]] = None
+    config: Path | None = None
+    endpoint: str | None = None
+    expect_role: Sequence[str] | None = None
 
 
 def seconds(text: str) -> float:
@@ -49,9 +50,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(arguments: Union[Given, argparse.Namespace], **flags: Optional[object]) -> Loaded:
+def load(arguments: Given | argparse.Namespace, **flags: object | None) -> Loaded:
     """Return the settings in force, *flags* before all others. Raise `ConfigError` where they cannot be used."""
-    given: Dict[str, object] = {
+    given: dict[str, object] = {
         "imds.endpoint": arguments.endpoint,
         "expect.role": tuple(arguments.expect_role) if arguments.expect_role else None,
         **flags,

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Dict, Optional, TextIO, Tuple
+from typing import TYPE_CHECKING, TextIO
 
 from rolewatch.text import printable
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rolewatch.publish.journald import LineWriter
 
 _lock = threading.Lock()
-_writers: Dict[Tuple[int, str], LineWriter] = {}
+_writers: dict[tuple[int, str], LineWriter] = {}
 """By descriptor and encoding. Each keeps the rest of a line that was written in part."""
 
 
@@ -50,7 +50,7 @@ def discard() -> None:
         os.close(nowhere)
 
 
-def _write(stream: TextIO, text: str) -> Optional[OSError]:
+def _write(stream: TextIO, text: str) -> OSError | None:
     """Write *text* as a line to *stream* if there is room. Return the error where it cannot be written."""
     from rolewatch.publish.journald import LineWriter  # noqa: PLC0415 - of no use where there is nothing to say
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from typing import NoReturn, Optional
+from typing import NoReturn
 
 from rolewatch.cli import COMMANDS, EX_USAGE, output
 from rolewatch.text import printable
@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(EX_USAGE)
 
 
-def build_parser(only: Optional[str] = None) -> Parser:
+def build_parser(only: str | None = None) -> Parser:
     """Return the parser of all commands, or with the arguments of the command *only*: each costs an import."""
     parser = Parser(prog="rolewatch", description="Watch the credentials that an EC2 instance gets from its role.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")

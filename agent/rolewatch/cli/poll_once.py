@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Optional
 
 from rolewatch import monitor
 from rolewatch.errors import StateFileError
@@ -24,13 +24,13 @@ INSTALLED = "/var/lib/rolewatch"
 """The StateDirectory of the unit, for those that systemd does not tell."""
 
 
-def state_file(settings: Settings, environ: Mapping[str, str]) -> Optional[StateFile]:
+def state_file(settings: Settings, environ: Mapping[str, str]) -> StateFile | None:
     """Return the state file of a daemon; None where nothing is to be kept. systemd may name several: the first."""
     directory = settings.state.directory or environ.get("STATE_DIRECTORY", "").split(":")[0]
     return StateFile(Path(directory)) if directory else None
 
 
-def confirmation_request(settings: Settings, environ: Mapping[str, str]) -> Optional[Path]:
+def confirmation_request(settings: Settings, environ: Mapping[str, str]) -> Path | None:
     """Return the file that a daemon touches to ask for a confirmation; None where it has no place for one."""
     if settings.confirm.request:
         return Path(settings.confirm.request)

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable
 
 from rolewatch import config
 from rolewatch.aws import credentials, preflight
@@ -28,7 +28,7 @@ EXITS = (
 COLOUR = {Outlook.OK: "green", Outlook.MAY_FAIL: "yellow", Outlook.WILL_FAIL: "red", Outlook.CANNOT_TELL: "yellow"}
 
 
-Question = Callable[[Api], Tuple[Result, ...]]
+Question = Callable[[Api], tuple[Result, ...]]
 """What to ask AWS, with the names checked already: wrong usage is told before anybody is asked."""
 
 
@@ -113,7 +113,7 @@ def _ask_launch(arguments: argparse.Namespace) -> Question:
     given, principal = parse_profile(arguments.instance_profile), _principal(arguments)
     if arguments.subnet_id and not arguments.image_id:
         raise UsageError("--subnet-id is for a dry run, which needs --image-id, too.")
-    image: Dict[str, str] = {}
+    image: dict[str, str] = {}
     if arguments.image_id:
         image = {"ImageId": arguments.image_id, "InstanceType": arguments.instance_type}
         image.update({"SubnetId": arguments.subnet_id} if arguments.subnet_id else {})
@@ -131,11 +131,11 @@ def _ask_visible(arguments: argparse.Namespace) -> Question:
     return lambda door: preflight.visible(door, role, principal)
 
 
-def _principal(arguments: argparse.Namespace) -> Optional[Principal]:
+def _principal(arguments: argparse.Namespace) -> Principal | None:
     return parse_principal(arguments.principal) if arguments.principal else None
 
 
-def _tell(results: Tuple[Result, ...]) -> None:
+def _tell(results: tuple[Result, ...]) -> None:
     """Print the table, and below it what to do."""
     verdict = outlook(results)
     styled = render.is_styled(sys.stdout, os.environ)

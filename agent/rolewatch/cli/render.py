@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TextIO
 
 from rolewatch.aws.checks import Result, Status
 from rolewatch.faults.entry import Entry, Step
@@ -44,7 +45,7 @@ def width(out: TextIO) -> int:
     return max(_NARROW, shutil.get_terminal_size((WIDTH, 24)).columns) if out.isatty() else WIDTH
 
 
-def paragraph(label: str, body: str, columns: int = WIDTH) -> List[str]:
+def paragraph(label: str, body: str, columns: int = WIDTH) -> list[str]:
     """Return *body* wrapped beside *label*; commands and URLs are not broken."""
     return _wrapped(body, f"  {label:<12} ", columns)
 
@@ -61,7 +62,7 @@ def style(words: str, colour: str, *, styled: bool) -> str:
     return f"\x1b[{_CODES[colour]}m{words}\x1b[0m" if styled else words
 
 
-def _notes(results: Sequence[Result]) -> List[str]:
+def _notes(results: Sequence[Result]) -> list[str]:
     """Return the note of each result; what was just said is not said again."""
     notes = [_note(result) for result in results]
     return ["As above." if number and note == notes[number - 1] else note for number, note in enumerate(notes)]
@@ -103,7 +104,7 @@ def _word(status: Status) -> str:
     return word.upper() if status is Status.FAIL else word
 
 
-def _wrapped(body: str, first: str, columns: int) -> List[str]:
+def _wrapped(body: str, first: str, columns: int) -> list[str]:
     return textwrap.wrap(
         printable(body),
         columns,
@@ -122,7 +123,7 @@ def raised_when(entry: Entry) -> str:
     return f"after {entry.debounce} {unit}s in a row that see it"
 
 
-def section(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
+def section(entry: Entry, reason: str | None = None) -> Iterator[str]:
     """Yield the lines of *entry*'s section; of one *reason* only, where that is given."""
     general = explain(entry.fault, {}, {})
     yield f"## {entry.fault.value}"
@@ -138,7 +139,7 @@ def section(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
     yield from remedies(entry, reason)
 
 
-def remedies(entry: Entry, reason: Optional[str] = None) -> Iterator[str]:
+def remedies(entry: Entry, reason: str | None = None) -> Iterator[str]:
     """Yield cause, fix and timing of *entry*'s fault: in general and for each reason, or for one *reason* only."""
     if reason is None:
         if entry.variants:

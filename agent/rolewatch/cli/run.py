@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any
 
 from rolewatch.cli import options, signals
 from rolewatch.settings import Settings
@@ -18,7 +19,7 @@ from rolewatch.settings import Settings
 class Given(options.Given):
     """What was asked for on the command line; as it stands: nothing."""
 
-    listen: Optional[Sequence[str]] = None
+    listen: Sequence[str] | None = None
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -48,7 +49,7 @@ def run(arguments: Given) -> int:
 
     listen = tuple(arguments.listen) if arguments.listen else None
 
-    def load() -> Tuple[Settings, Sequence[str]]:
+    def load() -> tuple[Settings, Sequence[str]]:
         loaded = options.load(arguments, **{"metrics.listen": listen})
         doubts = tls.find_warnings(loaded.settings.metrics.tls, datetime.now(timezone.utc))
         return loaded.settings, [*loaded.warnings, *(text for _, text in doubts)]

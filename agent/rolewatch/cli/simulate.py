@@ -6,9 +6,10 @@ import argparse
 import ipaddress
 import json
 import signal
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any
 
 from rolewatch import files
 from rolewatch.cli import output
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     anywhere = arguments.allow_non_loopback
     host, port = address(arguments.listen, "--listen", anywhere=anywhere)
-    control: Tuple[str, Optional[int]] = ("127.0.0.1", None)
+    control: tuple[str, int | None] = ("127.0.0.1", None)
     if arguments.control != "none":
         control = address(arguments.control, "--control", anywhere=anywhere)
     user_data = b"" if arguments.user_data is None else read_user_data(arguments.user_data)
@@ -132,7 +133,7 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def address(text: str, option: str, *, anywhere: bool) -> Tuple[str, int]:
+def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
     """Read ``HOST:PORT`` or ``[IPV6]:PORT``, the value of *option*.
 
     Raise `UsageError` where it is neither, or is not loopback or link-local and *anywhere* does not allow it.

@@ -11,9 +11,9 @@ their names, ``ROLEWATCH_<TABLE>_<KEY>``, flags. A list is replaced, never added
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Optional, Tuple
 
 from rolewatch.config.addresses import IPV4, IPV6
 from rolewatch.config.merge import Draft, settle
@@ -30,14 +30,14 @@ class Loaded:
     settings: Settings
     origins: Mapping[str, str]
     """Where each comes from: ``FILE:LINE``, a variable, a flag, or ``default``. Every setting has an entry."""
-    warnings: Tuple[str, ...]
+    warnings: tuple[str, ...]
     """What is probably not meant and stops nothing; one sentence each, with its place."""
-    files: Tuple[str, ...]
+    files: tuple[str, ...]
     """The files that were read, the weakest first."""
 
 
 def load(
-    path: Optional[Path], *, environ: Mapping[str, str], flags: Mapping[str, object], default: Path = DEFAULT_FILE
+    path: Path | None, *, environ: Mapping[str, str], flags: Mapping[str, object], default: Path = DEFAULT_FILE
 ) -> Loaded:
     """Return the settings in force.
 

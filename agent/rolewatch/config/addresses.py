@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Optional, Tuple
 
 from rolewatch.config.types import UnusableError, shown
 
@@ -85,7 +84,7 @@ def _why_no_address(text: str) -> str:
     return f"has {shown(text)}; write HOST:PORT with a port up to {_HIGHEST_PORT}, as in 127.0.0.1:10169 or [::1]:10169"
 
 
-def split(address: str) -> Tuple[str, Optional[int]]:
+def split(address: str) -> tuple[str, int | None]:
     """Return host (without brackets) and port of ``HOST[:PORT]`` or ``[IPV6][:PORT]``."""
     if address.startswith("["):
         host, _, rest = address[1:].partition("]")

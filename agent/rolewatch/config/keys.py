@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Tuple
+from typing import Any
 
 from rolewatch.config import addresses, names
 from rolewatch.config.types import Duration, Reader, Several, Switch, Text, Value, Whole
@@ -85,7 +86,7 @@ def prefix_of(table: str) -> str:
     return f"ROLEWATCH_{table.replace('.', '_')}_".upper()
 
 
-def _keys() -> Dict[str, Key]:
+def _keys() -> dict[str, Key]:
     found = {}
     for table, field, default in _fields("", Settings()):
         name = f"{table}.{field}"
@@ -93,7 +94,7 @@ def _keys() -> Dict[str, Key]:
     return found
 
 
-def _fields(table: str, values: Any) -> Iterator[Tuple[str, str, Value]]:  # noqa: ANN401 - any dataclass
+def _fields(table: str, values: Any) -> Iterator[tuple[str, str, Value]]:  # noqa: ANN401 - any dataclass
     """Yield table, name and default of each setting in *values*; a table's own come before those of tables in it."""
     within = {one.name: getattr(values, one.name) for one in fields(values)}
     yield from ((table, name, value) for name, value in within.items() if not is_dataclass(value))
@@ -117,7 +118,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return found[0] if found else ""
 
 
-def nearest_setting(name: str) -> Optional[Key]:
+def nearest_setting(name: str) -> Key | None:
     """Return the setting that was probably meant by *name*: of the same table, of another one, or by the whole name."""
     table, _, field = name.rpartition(".")
     for keys in ([key for key in KEYS.values() if key.table == table], KEYS.values()):

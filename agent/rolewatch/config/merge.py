@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from operator import attrgetter
-from typing import Any, Dict, Set, cast
+from typing import Any, cast
 
 from rolewatch.config import addresses
 from rolewatch.config.keys import KEYS, TABLES
@@ -18,15 +18,15 @@ class Draft:
 
     def __init__(self) -> None:
         """Start with the defaults."""
-        self.values: Dict[str, Value] = {name: key.default for name, key in KEYS.items()}
-        self.origins: Dict[str, str] = dict.fromkeys(KEYS, "default")
-        self.sources: Dict[str, Source] = {}
-        self.broken: Set[str] = set()
+        self.values: dict[str, Value] = {name: key.default for name, key in KEYS.items()}
+        self.origins: dict[str, str] = dict.fromkeys(KEYS, "default")
+        self.sources: dict[str, Source] = {}
+        self.broken: set[str] = set()
         """Settings for which something unusable was given: nothing more is to be said of them."""
 
     def take(self, gathered: Gathered) -> None:
         """Take what was *gathered*, the weakest source first; add what cannot be used to its problems."""
-        postponed: Dict[str, str] = {}
+        postponed: dict[str, str] = {}
         for given in sorted(gathered.given, key=lambda one: one.source):  # stable: files stay in their order
             try:
                 self._set(given, _read(given))
@@ -54,7 +54,7 @@ class Draft:
 
     def settings(self) -> Settings:
         """Return the values as settings."""
-        tables: Dict[str, Dict[str, Any]] = {table: {} for table in TABLES}
+        tables: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
         for name, value in self.values.items():
             tables[KEYS[name].table][KEYS[name].field] = value
         settings = Settings()

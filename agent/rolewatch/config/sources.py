@@ -6,11 +6,12 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable
 
 from rolewatch.config.keys import KEYS, TABLES, nearest, nearest_setting, prefix_of
 from rolewatch.config.toml_document import KeyPath, locate
@@ -41,7 +42,7 @@ class Given:
     source: Source
     origin: str
     """The place, as a complaint and ``rolewatch config show`` name it: ``FILE:LINE``, a variable, a flag."""
-    item_origins: Tuple[str, ...] = ()
+    item_origins: tuple[str, ...] = ()
     """The places of a list's items, where they are known."""
     complaint: str = ""
     """Why the value cannot be used, where the source knows that already; goes on after the setting's name."""
@@ -51,10 +52,10 @@ class Given:
 class Gathered:
     """Everything that the sources give, and what was wrong with them."""
 
-    given: List[Given] = field(default_factory=list)
-    problems: List[str] = field(default_factory=list)
-    warnings: List[str] = field(default_factory=list)
-    files: List[str] = field(default_factory=list)
+    given: list[Given] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     """The files that were read, in order."""
 
 
@@ -88,7 +89,7 @@ def add_document(file: str, text: str, gathered: Gathered) -> None:
             gathered.problems.append(_no_such_table((name,), table, where))
 
 
-def _add_table(path: Tuple[str, ...], table: object, where: _Where, gathered: Gathered) -> None:
+def _add_table(path: tuple[str, ...], table: object, where: _Where, gathered: Gathered) -> None:
     """Add what stands in the table at *path*, and in the tables in it."""
     name = ".".join(path)
     if not isinstance(table, dict):
@@ -129,7 +130,7 @@ class _Where:
         return self._file
 
 
-def _parse(file: str, text: str, gathered: Gathered) -> Dict[str, object]:
+def _parse(file: str, text: str, gathered: Gathered) -> dict[str, object]:
     """Return what tomllib makes of *text*; nothing where that is no TOML, which is added to the problems."""
     # tomli is the same for Pythons without tomllib. Neither is loaded where there is no file.
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -137,7 +138,7 @@ def _parse(file: str, text: str, gathered: Gathered) -> Dict[str, object]:
         # tomllib takes the square of a key's parts: ten seconds for a key as long as a file may be.
         if any(line.count(".") > _MOST_DOTS for line in _TEXT_OR_COMMENT.sub("", text).split("\n")):
             raise RecursionError  # noqa: TRY301 - as tomllib says it of brackets
-        tables: Dict[str, object] = tomllib.loads(text)
+        tables: dict[str, object] = tomllib.loads(text)
     except RecursionError:
         gathered.problems.append(f"{file}: is nested too deeply; no setting is deeper than [metrics.tls].")
     except ValueError as error:
@@ -149,7 +150,7 @@ def _parse(file: str, text: str, gathered: Gathered) -> Dict[str, object]:
     return {}
 
 
-def _placed(message: str, text: str) -> Tuple[str, str]:
+def _placed(message: str, text: str) -> tuple[str, str]:
     """Return the place that tomllib's *message* ends in, as ``:LINE:COLUMN``, and the rest of it."""
     match = _PLACE.match(message)
     if match is None:
@@ -158,7 +159,7 @@ def _placed(message: str, text: str) -> Tuple[str, str]:
     return place, match["what"] if match["line"] else f"{match['what']}, and there the file ends"
 
 
-def _no_such_table(path: Tuple[str, ...], value: object, where: _Where) -> str:
+def _no_such_table(path: tuple[str, ...], value: object, where: _Where) -> str:
     name = ".".join(path)
     if isinstance(value, dict):
         table = nearest(name, TABLES)
@@ -192,7 +193,7 @@ class UnreadableError(Exception):
     """A file or directory cannot be used; the text is a whole sentence that says which and why."""
 
 
-def read(file: Path) -> Optional[str]:
+def read(file: Path) -> str | None:
     """Return the text of *file*; None where there is no such file. Raise `UnreadableError` where it cannot be used."""
     try:
         content = files_read(file, limit=_LARGEST, follow_links=True)
@@ -253,7 +254,7 @@ def _readers(path: Path) -> str:
     return ""
 
 
-def _names(status: os.stat_result) -> Tuple[str, str]:
+def _names(status: os.stat_result) -> tuple[str, str]:
     """Return owner and group; their numbers where they have no names."""
     import grp  # noqa: PLC0415 - only for complaints
     import pwd  # noqa: PLC0415 - likewise
@@ -276,7 +277,7 @@ _MISNAMED = (".toml", ".conf", ".cfg", ".ini", ".yaml", ".yml", ".json")
 """Endings, in any case, of files in ``conf.d`` that somebody may believe to be read."""
 
 
-def gather_files(path: Optional[Path], gathered: Gathered, *, default: Path = DEFAULT_FILE) -> None:
+def gather_files(path: Path | None, gathered: Gathered, *, default: Path = DEFAULT_FILE) -> None:
     """Add what the files give to *gathered*.
 
     Without a *path* these are *default*, which need not exist, and ``conf.d/*.toml`` beside it in the order of their
@@ -296,7 +297,7 @@ def gather_files(path: Optional[Path], gathered: Gathered, *, default: Path = DE
             gathered.problems.append(str(error))
 
 
-def _files(first: Path, gathered: Gathered, *, whole: bool, required: bool) -> Iterator[Tuple[Path, bool]]:
+def _files(first: Path, gathered: Gathered, *, whole: bool, required: bool) -> Iterator[tuple[Path, bool]]:
     """Yield each file, and whether it must be there."""
     yield first, required
     if not whole:
@@ -413,7 +414,7 @@ def _cut(name: str, value: object, variable: str, gathered: Gathered) -> object:
     return cut
 
 
-SDK_VARIABLES: Mapping[str, Tuple[str, Callable[[str], object]]] = {
+SDK_VARIABLES: Mapping[str, tuple[str, Callable[[str], object]]] = {
     "AWS_EC2_METADATA_SERVICE_ENDPOINT": ("imds.endpoint", str),
     "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": ("imds.endpoint_mode", str),
     "AWS_METADATA_SERVICE_TIMEOUT": ("imds.timeout", _sdk_seconds),

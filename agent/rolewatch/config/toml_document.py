@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Dict, List, Mapping, Tuple, Union
+from typing import Union
 
 from rolewatch.config.keys import KEYS, TABLES, Key
 from rolewatch.config.types import Duration, Value, format_duration
 from rolewatch.settings import Settings
 
-KeyPath = Tuple[Union[str, int], ...]
+KeyPath = tuple[Union[str, int], ...]
 """The way to a value: keys, and indices of arrays."""
 
 DEEPEST = 8
@@ -36,7 +37,7 @@ class _Open:
     path: KeyPath
     is_array: bool
     index: int = 0
-    key: List[str] = field(default_factory=list)
+    key: list[str] = field(default_factory=list)
     in_value: bool = False
 
 
@@ -56,10 +57,10 @@ class _Scanner:
     """Knows at every piece whether it stands in a header, a key or a value, and of what."""
 
     def __init__(self) -> None:
-        self.found: Dict[KeyPath, int] = {}
+        self.found: dict[KeyPath, int] = {}
         self._open = [_Open((), is_array=False)]
         self._header = 0
-        self._counts: Dict[KeyPath, int] = {}
+        self._counts: dict[KeyPath, int] = {}
 
     def feed(self, piece: str, line: int, *, is_mark: bool) -> None:
         """Take the next piece."""
@@ -93,7 +94,7 @@ class _Scanner:
             top.path, top.key = self._resolved(top.key), []
             self._note(top.path, line)
 
-    def _resolved(self, keys: List[str]) -> KeyPath:
+    def _resolved(self, keys: list[str]) -> KeyPath:
         """Return the path of the table *keys*, with the index of the last table of each array on the way."""
         path: KeyPath = ()
         for key in keys:

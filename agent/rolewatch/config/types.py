@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Callable, Optional, Protocol, Tuple, Union
+from typing import Callable, Protocol, Union
 
 from rolewatch.text import printable
 
@@ -17,7 +17,7 @@ _LONGEST = 40
 """Characters. Longer than any duration that makes sense, and short enough to be matched at once."""
 
 
-def parse_duration(text: str) -> Optional[float]:
+def parse_duration(text: str) -> float | None:
     """Return the seconds that *text* stands for, the larger unit first; None where it is not a duration."""
     match = _FORM.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if match is None or not any(match.groups()):
@@ -35,7 +35,7 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
-Value = Union[str, float, bool, Tuple[str, ...]]
+Value = Union[str, float, bool, tuple[str, ...]]
 """What a setting may be. An ``int`` is a ``float`` to the type checker."""
 
 _LONGEST_SHOWN = 60
@@ -51,7 +51,7 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 class UnusableError(ValueError):
     """A value cannot be used. The text goes on after the name of the setting: "is 2s; it must be …"."""
 
-    def __init__(self, complaint: str, *, item: Optional[int] = None) -> None:
+    def __init__(self, complaint: str, *, item: int | None = None) -> None:
         """Complain, about the whole value or about its *item*."""
         super().__init__(complaint)
         self.item = item
@@ -202,7 +202,7 @@ class Several:
         """Split *text* at commas and white space."""
         return [word for word in _SEPARATORS.split(text) if word]
 
-    def __call__(self, given: object) -> Tuple[str, ...]:
+    def __call__(self, given: object) -> tuple[str, ...]:
         """Return the items, each in its form."""
         items = [given] if isinstance(given, str) else given
         if not isinstance(items, (list, tuple)):

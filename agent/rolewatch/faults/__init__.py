@@ -6,7 +6,7 @@ from the entries; no other module lists faults.
 
 from __future__ import annotations
 
-from typing import FrozenSet, Mapping, Tuple
+from collections.abc import Mapping
 
 from rolewatch.faults import confirmed, credentials, imds, profile
 from rolewatch.faults.entry import Entry
@@ -17,20 +17,20 @@ _ENTRIES = {entry.fault: entry for entry in (*imds.ENTRIES, *profile.ENTRIES, *c
 FAULTS: Mapping[Fault, Entry] = {fault: _ENTRIES[fault] for fault in Fault}
 """The one table: an entry for every fault, in the order of `Fault`."""
 
-IMDS_FAULTS: Tuple[Fault, ...] = tuple(fault for fault, entry in FAULTS.items() if entry.is_imds_failure)
+IMDS_FAULTS: tuple[Fault, ...] = tuple(fault for fault, entry in FAULTS.items() if entry.is_imds_failure)
 """The faults of IMDS itself, in the order in which a poll meets them."""
 
-CONFIRMED_FAULTS: Tuple[Fault, ...] = tuple(fault for fault, entry in FAULTS.items() if entry.decided_by)
+CONFIRMED_FAULTS: tuple[Fault, ...] = tuple(fault for fault, entry in FAULTS.items() if entry.decided_by)
 """The faults that only a confirmation through the AWS API shows, never IMDS alone."""
 
-DENYING_FAULTS: FrozenSet[Fault] = frozenset(fault for fault, entry in FAULTS.items() if entry.denies_credentials)
+DENYING_FAULTS: frozenset[Fault] = frozenset(fault for fault, entry in FAULTS.items() if entry.denies_credentials)
 """The faults that explain why there are no usable credentials."""
 
-ROOT_CAUSES: Tuple[Fault, ...] = tuple(sorted(Fault, key=lambda fault: FAULTS[fault].root_rank))
+ROOT_CAUSES: tuple[Fault, ...] = tuple(sorted(Fault, key=lambda fault: FAULTS[fault].root_rank))
 """All faults; of several that are active, the first causes the others."""
 
 
-def faults_read_from(*documents: Document) -> FrozenSet[Fault]:
+def faults_read_from(*documents: Document) -> frozenset[Fault]:
     """Return the faults that any of *documents* shows; without an argument those that any document shows."""
     wanted = frozenset(documents or Document)
     return frozenset(fault for fault, entry in FAULTS.items() if entry.reads & wanted)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import FrozenSet, Mapping, Tuple
 
 from rolewatch.vocabulary import Document, Evidence, Fault, Severity, Who
 
@@ -28,7 +28,7 @@ class Remedy:
     """What brings this about, in one or two sentences."""
     hint: str
     """The fix in one short sentence, for a log line: it names neither the fault nor a command line."""
-    fix: Tuple[Step, ...]
+    fix: tuple[Step, ...]
     takes_effect: str
     """When the fix shows: at the next refresh, at once…"""
     who: Who
@@ -55,7 +55,7 @@ class Entry:
     """Its place among root causes: of several active faults, the one with the lowest rank causes the others. A stuck
     rotation follows from a broken chain, a profile that is not found from one that was replaced, a role that is not the
     expected one from a swap."""
-    reads: FrozenSet[Document] = frozenset()
+    reads: frozenset[Document] = frozenset()
     """The documents that show it. If one of them could not be read, the poll says nothing about this fault."""
     is_imds_failure: bool = False
     """Whether IMDS itself gives no usable answer. A poll that ends with such a fault says nothing about later ones, in

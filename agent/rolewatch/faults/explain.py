@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Callable, Mapping, Optional, Tuple
+from typing import Callable
 
 from rolewatch import shell
 from rolewatch.faults import FAULTS
@@ -28,7 +29,7 @@ class Explained:
     cause: str
     hint: str
     """The fix in one short sentence."""
-    fix: Tuple[Step, ...]
+    fix: tuple[Step, ...]
     takes_effect: str
     who: str
     page: str
@@ -86,7 +87,7 @@ def _values(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Mappi
     return {name: value for name, value in values.items() if is_printable(value) and len(value) <= _LONGEST}
 
 
-def one_name(expected: str) -> Optional[str]:
+def one_name(expected: str) -> str | None:
     """Return *expected* where it is one plain name, without wildcards."""
     return expected if expected and ", " not in expected and not _WILDCARD.search(expected) else None
 

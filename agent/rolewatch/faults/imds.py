@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from collections.abc import Mapping
 
 from rolewatch.faults.entry import Entry, Remedy, Step
 from rolewatch.faults.steps import (

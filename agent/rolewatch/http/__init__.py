@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable
 from urllib.parse import parse_qs
 
 from rolewatch.http.host_check import HostCheck, own_names
@@ -58,7 +59,7 @@ class Endpoint:
         addresses: Sequence[str],
         uptime: Callable[[], float],
         sockets: Sequence[socket.socket] = (),
-        tls: Optional[SSLContext] = None,
+        tls: SSLContext | None = None,
         deadline: float = DEADLINE,
         allowed_hosts: Sequence[str] = (),
         runbooks: str = "",
@@ -74,7 +75,7 @@ class Endpoint:
         self._recent = Recent()
         self.allow(allowed_hosts)
         self._uptime = uptime
-        self._snapshot: Optional[Snapshot] = None
+        self._snapshot: Snapshot | None = None
         self._ticked = uptime()
         self._server = Server(self.answer, addresses=addresses, sockets=sockets, tls=tls, deadline=deadline)
         self._routes: Mapping[str, Callable[[Request], Response]] = {
@@ -86,17 +87,17 @@ class Endpoint:
         }
 
     @property
-    def addresses(self) -> Tuple[str, ...]:
+    def addresses(self) -> tuple[str, ...]:
         """What is listened on, as a URL has it; empty before `start`, and where nothing was asked for."""
         return self._server.addresses
 
     @property
-    def urls(self) -> Tuple[str, ...]:
+    def urls(self) -> tuple[str, ...]:
         """The same as URLs; a socket in the file system as it is."""
         scheme = "https" if self._server.tls else "http"
         return tuple(each if each.startswith("unix:") else f"{scheme}://{each}" for each in self.addresses)
 
-    def secure(self, tls: Optional[SSLContext]) -> None:
+    def secure(self, tls: SSLContext | None) -> None:
         """Let connections that come from now on speak *tls*, or plain HTTP. Those that are open stay as they are."""
         self._server.tls = tls
 
@@ -184,7 +185,7 @@ class Endpoint:
         return Response(HTTPStatus.OK, b"rolewatch is ready.\n")
 
 
-def _arguments(request: Request) -> Mapping[str, List[str]]:
+def _arguments(request: Request) -> Mapping[str, list[str]]:
     """Return what the query asks for. Raise `BadRequestError` where that is more than there is to ask for."""
     try:
         return parse_qs(request.query, max_num_fields=MAX_NAMES)

@@ -8,9 +8,10 @@ import functools
 import select
 import socket
 from collections import OrderedDict
-from typing import Any, Callable, Coroutine, Dict, Generic, Iterator, Optional, Sequence, Set, Tuple, TypeVar
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any, Callable, Generic, TypeVar
 
-Crowd = Tuple[str, int]
+Crowd = tuple[str, int]
 """Whose a connection is: the host at its other end, and what that one had done when it was accepted, as poll(2) says:
 asked for something (POLLIN), asked and closed its side (and POLLRDHUP), or nothing yet (0). A scraper whose request is
 there is so told from those who have its address, and ask and go or only connect."""
@@ -25,9 +26,9 @@ class Crowds(Generic[T]):
         """Hold nothing."""
         self._hosts: OrderedDict[str, OrderedDict[int, OrderedDict[T, None]]] = OrderedDict()
         """In the order of their turns, and so are a host's crowds."""
-        self._counts: Dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         """Of things, by host: looked through for each connection of a flood."""
-        self._crowd_of: Dict[T, Crowd] = {}
+        self._crowd_of: dict[T, Crowd] = {}
 
     def __len__(self) -> int:
         """Return how many things there are."""
@@ -65,7 +66,7 @@ class Crowds(Generic[T]):
         self.discard(thing)
         return thing
 
-    def take_next(self) -> Tuple[T, Crowd]:
+    def take_next(self) -> tuple[T, Crowd]:
         """Take out, with its crowd, the oldest of the crowd whose turn it is. Raise `StopIteration` where nothing is.
 
         Hosts take turns, and so do the crowds of one host.
@@ -120,7 +121,7 @@ class Acceptor:
         self._poll = select.poll()
         self._waiting: Crowds[socket.socket] = Crowds()
         self._turn_comes = False
-        self._tasks: Set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         """Of those that are being let in. The loop itself holds them weakly."""
 
     def start(self) -> None:
@@ -175,7 +176,7 @@ class Acceptor:
         if len(self._waiting) > MAX_WAITING:
             self._waiting.take_one_of_most().close()
 
-    def _done_by(self, connection: socket.socket) -> Optional[int]:
+    def _done_by(self, connection: socket.socket) -> int | None:
         """Return what the peer of *connection* has done, as `Crowd` has it; None where it is gone already."""
         self._poll.register(connection, select.POLLIN | select.POLLRDHUP)
         try:

@@ -9,9 +9,9 @@ can have any.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import FrozenSet, Iterator, Optional, Sequence
 
 from rolewatch.authority import host_name, host_of, is_ip
 from rolewatch.http.request import Request, Response
@@ -28,12 +28,12 @@ _MALFORMED = Response(
 class HostCheck:
     """Whether a request names a host that is answered for. Names are compared, never resolved."""
 
-    def __init__(self, allowed: Sequence[str], own: FrozenSet[str]) -> None:
+    def __init__(self, allowed: Sequence[str], own: frozenset[str]) -> None:
         """Allow the names in *own* and those that match *allowed*: a name, or ``*.`` and the domain that it is in."""
         self._names = {"localhost", *own, *(each for each in allowed if not each.startswith("*."))}
         self._domains = tuple(each[1:] for each in allowed if each.startswith("*."))
 
-    def refusal(self, request: Request) -> Optional[Response]:
+    def refusal(self, request: Request) -> Response | None:
         """Return the answer to a *request* for a host that is not answered for, or None if it is."""
         authority = request.headers.get("host") if request.authority is None else request.authority
         host = host_of(authority or "")
@@ -48,7 +48,7 @@ class HostCheck:
         return Response(HTTPStatus.MISDIRECTED_REQUEST, text.encode())
 
 
-def own_names(hosts: Path = HOSTS) -> FrozenSet[str]:
+def own_names(hosts: Path = HOSTS) -> frozenset[str]:
     """Return the names that this host knows of itself, in lower case. Asks no DNS.
 
     They are the kernel's host name, its first label, and the names on the lines of *hosts* that have the host name: the
@@ -61,7 +61,7 @@ def own_names(hosts: Path = HOSTS) -> FrozenSet[str]:
     return frozenset(own.union(*(names for names in _lines(hosts) if name in names)))
 
 
-def _lines(hosts: Path) -> Iterator[FrozenSet[str]]:
+def _lines(hosts: Path) -> Iterator[frozenset[str]]:
     """Yield the names in each line of *hosts* (hosts(5))."""
     try:
         with hosts.open(encoding="utf-8", errors="replace") as file:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from html import escape
-from typing import List, Mapping, Optional, Tuple
 from urllib.parse import quote
 
 from rolewatch.faults import FAULTS
@@ -37,15 +37,15 @@ class Happened:
     kind: EventKind
     level: Level
     message: str
-    fault: Optional[Fault] = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True)
 class Recent:
     """The last events. A value: another thread may be showing it while the next one is made."""
 
-    changes: Tuple[Happened, ...] = ()
-    rotations: Tuple[Happened, ...] = ()
+    changes: tuple[Happened, ...] = ()
+    rotations: tuple[Happened, ...] = ()
     count: int = 0
 
     def after(self, report: Report) -> Recent:
@@ -56,7 +56,7 @@ class Recent:
                 recent = recent._with(event, at)
         return recent
 
-    def newest_first(self) -> Tuple[Happened, ...]:
+    def newest_first(self) -> tuple[Happened, ...]:
         """Return all that is kept."""
         return tuple(sorted((*self.changes, *self.rotations), key=lambda each: -each.number))
 
@@ -72,20 +72,20 @@ class Recent:
 class View:
     """The last report, and when it is looked at."""
 
-    snapshot: Optional[Snapshot]
+    snapshot: Snapshot | None
     """None before the first poll has ended."""
     age: float
     """Seconds since the last poll ended; without one since the start."""
     stuck: bool = False
     """Whether the next poll is so late that what is shown may be wrong."""
     recent: Recent = field(default_factory=Recent)
-    refresh: Optional[int] = None
+    refresh: int | None = None
     """Seconds until the browser asks again; None where the reader has stopped that."""
     version: str = ""
     runbooks: str = ""
     """URL below which every fault has its page, by its name. Empty: there are none."""
     homepage: str = ""
-    uid: Optional[int] = None
+    uid: int | None = None
     """User that asked IMDS: firewall rules may be for single users."""
 
     @property
@@ -136,7 +136,7 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{messages.duration(seconds)} ago" if seconds >= 0 else f"in {messages.duration(-seconds)}"
 
 
-def row(label: str, value: Optional[str], *, wide: bool = False) -> str:
+def row(label: str, value: str | None, *, wide: bool = False) -> str:
     """Return one row of a description list, *value* being HTML; nothing where there is none.
 
     A *wide* one has its label above it, whatever the window.
@@ -184,7 +184,7 @@ def lifetime(snapshot: Snapshot, now: datetime) -> str:
     )
 
 
-def _due(snapshot: Snapshot) -> List[datetime]:
+def _due(snapshot: Snapshot) -> list[datetime]:
     """Return when the refreshes of this life are due."""
     begun, ends, interval = snapshot.last_updated, snapshot.expiration, snapshot.rotation_interval
     if begun is None or ends is None or not interval:
@@ -207,7 +207,7 @@ def _refreshes(snapshot: Snapshot, now: datetime) -> str:
     return f"Refreshed about every {words(messages.duration(interval))}; {verb} at {clock(due, now)}, {ago(due, now)}."
 
 
-def _overdue(overdue: Optional[datetime], now: datetime) -> str:
+def _overdue(overdue: datetime | None, now: datetime) -> str:
     if overdue is None:
         return ""
     told = (
@@ -327,7 +327,7 @@ def _header(view: View) -> str:
     )
 
 
-def _where(snapshot: Optional[Snapshot]) -> str:
+def _where(snapshot: Snapshot | None) -> str:
     identity = snapshot.identity if snapshot else None
     if identity is None:
         return "rolewatch"
@@ -407,7 +407,7 @@ def _instance(snapshot: Snapshot, here: datetime, *, told: bool) -> str:
     return _section("instance", "This instance", f"<dl>\n{rows}</dl>\n")
 
 
-def _expiration(ends: Optional[datetime], here: datetime) -> str:
+def _expiration(ends: datetime | None, here: datetime) -> str:
     if ends is None:
         return "IMDS serves none"
     return f"{'expired' if ends <= here else 'expire'} {clock(ends, here)}, {ago(ends, here)}"
@@ -419,7 +419,7 @@ def _clock(offset: float) -> str:
     return f"{messages.duration(abs(offset))} {'ahead of' if offset > 0 else 'behind'} IMDS"
 
 
-def _happened(view: View, here: Optional[datetime]) -> str:
+def _happened(view: View, here: datetime | None) -> str:
     items = "".join(_item(each, here or each.at) for each in view.recent.newest_first())
     body = f'<ol class="time">\n{items}</ol>\n' if items else "<p>Nothing yet.</p>\n"
     note = (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Dict, List, Mapping, Optional, Tuple
 
 _END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_END = 4
@@ -27,7 +27,7 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     """By name in lower case; the values of a repeated one are joined by commas."""
-    authority: Optional[str] = None
+    authority: str | None = None
     """Of a target that is a whole URL, where it comes before the Host header (RFC 9112, 3.2.2); None for a path."""
 
 
@@ -78,7 +78,7 @@ class RequestParser:
         """Accept a head of at most *most* bytes."""
         self._most = most
         self._head = bytearray()
-        self._first: Optional[Tuple[str, str, int]] = None
+        self._first: tuple[str, str, int] | None = None
         """Method, target and length of the request line, once it is complete."""
 
     @property
@@ -86,7 +86,7 @@ class RequestParser:
         """Whether no byte has come yet."""
         return not self._head
 
-    def feed(self, data: bytes) -> Optional[Request]:
+    def feed(self, data: bytes) -> Request | None:
         """Return the request when *data* completes its head; None while more must come.
 
         Raise `BadRequestError` as soon as it is clear that no request can follow: too many bytes, no HTTP, another
@@ -120,7 +120,7 @@ class RequestParser:
         self._head.clear()
 
 
-def _request_line(line: str) -> Tuple[str, str]:
+def _request_line(line: str) -> tuple[str, str]:
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise BadRequestError(HTTPStatus.BAD_REQUEST, "The first line is not METHOD PATH HTTP/1.1.")
@@ -129,8 +129,8 @@ def _request_line(line: str) -> Tuple[str, str]:
     return match["method"], match["target"]
 
 
-def _headers(block: str) -> Dict[str, str]:
-    headers: Dict[str, List[str]] = {}
+def _headers(block: str) -> dict[str, str]:
+    headers: dict[str, list[str]] = {}
     for line in block.split("\n"):
         text = line.removesuffix("\r")
         if text:
@@ -139,7 +139,7 @@ def _headers(block: str) -> Dict[str, str]:
     return {name: ", ".join(values) for name, values in headers.items()}
 
 
-def _header(line: str) -> Tuple[str, str]:
+def _header(line: str) -> tuple[str, str]:
     """Return the name of a header in lower case, and its value. Raise `BadRequestError` where *line* is none.
 
     Split and strip instead of one regular expression: white space around a value that may contain white space makes a

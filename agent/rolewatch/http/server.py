@@ -16,9 +16,10 @@ import socket
 import ssl
 import struct
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from http import HTTPStatus
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable
 
 from rolewatch.errors import ConfigError, UnavailableError, UsageError
 from rolewatch.http.fair_queue import BACKLOG, Acceptor, Crowd, Crowds
@@ -37,14 +38,14 @@ _WHY = {
 }
 
 
-def bind(addresses: Sequence[str], *, backlog: int) -> List[socket.socket]:
+def bind(addresses: Sequence[str], *, backlog: int) -> list[socket.socket]:
     """Return a listening socket for each of *addresses*: ``HOST:PORT``, ``[IPV6]:PORT``, ``*:PORT``.
 
     ``localhost`` is 127.0.0.1, ``*`` is every address, IPv6 and IPv4; port 0 lets the kernel choose. No name is ever
     looked up: a resolver that does not answer must not keep the agent from starting. Raise `ConfigError` for what is no
     address, `UnavailableError` for what cannot be bound; nothing stays bound then.
     """
-    bound: List[socket.socket] = []
+    bound: list[socket.socket] = []
     try:
         bound.extend(_bind(address, backlog) for address in addresses)
     except Exception:
@@ -53,7 +54,7 @@ def bind(addresses: Sequence[str], *, backlog: int) -> List[socket.socket]:
     return bound
 
 
-def adopt(sockets: Sequence[socket.socket]) -> List[socket.socket]:
+def adopt(sockets: Sequence[socket.socket]) -> list[socket.socket]:
     """Return *sockets*, which systemd handed in, where each of them listens. Raise `UsageError` otherwise."""
     for each in sockets:
         if each.type != socket.SOCK_STREAM or not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
@@ -104,7 +105,7 @@ def _bind(address: str, backlog: int) -> socket.socket:
         raise _refused(address, error) from None
 
 
-def _parse(address: str) -> Tuple[str, int]:
+def _parse(address: str) -> tuple[str, int]:
     match = _ADDRESS.fullmatch(address)
     if match is None or int(match["port"]) > _HIGHEST_PORT:
         raise ConfigError(
@@ -117,7 +118,7 @@ def _parse(address: str) -> Tuple[str, int]:
     return host, int(match["port"])
 
 
-def _listen(family: int, address: Tuple[object, ...], backlog: int, *, only_ipv6: bool) -> socket.socket:
+def _listen(family: int, address: tuple[object, ...], backlog: int, *, only_ipv6: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -168,7 +169,7 @@ _NOT_TLS = Response(HTTPStatus.BAD_REQUEST, b"TLS is spoken here: ask https:// i
 _FORGET = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for no time."""
 
-_Running = Tuple[asyncio.AbstractEventLoop, asyncio.Event]
+_Running = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 """The server's loop, and what ends it."""
 
 
@@ -181,7 +182,7 @@ class Server:
         *,
         addresses: Sequence[str],
         sockets: Sequence[socket.socket] = (),
-        tls: Optional[ssl.SSLContext] = None,
+        tls: ssl.SSLContext | None = None,
         deadline: float = DEADLINE,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
@@ -193,11 +194,11 @@ class Server:
         """What connections speak that come from now on; None: plain HTTP. May be replaced at any time."""
         self._deadline = deadline
         self._pool = _Pool(max_connections)
-        self._thread: Optional[threading.Thread] = None
-        self._running: Optional[_Running] = None
-        self._listeners: List[socket.socket] = []
-        self._failure: Optional[Exception] = None
-        self.addresses: Tuple[str, ...] = ()
+        self._thread: threading.Thread | None = None
+        self._running: _Running | None = None
+        self._listeners: list[socket.socket] = []
+        self._failure: Exception | None = None
+        self.addresses: tuple[str, ...] = ()
         """What is listened on since `start`, as a URL has it: ``127.0.0.1:10169``, ``[::1]:10169``."""
 
     def start(self) -> None:
@@ -235,7 +236,7 @@ class Server:
         self._running = None
         close(self._listeners)
 
-    def take_failure(self) -> Optional[Exception]:
+    def take_failure(self) -> Exception | None:
         """Return what went wrong last while serving, if anything did since the last call.
 
         Nothing is logged here: whoever can connect could fill a log.
@@ -284,7 +285,7 @@ class Server:
     def _failed(self, failure: Exception) -> None:
         self._failure = failure
 
-    def _note(self, _loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
+    def _note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Keep what asyncio would log."""
         failure = context.get("exception")
         if isinstance(failure, Exception):
@@ -323,7 +324,7 @@ class _Pool:
 class _Connection(asyncio.BufferedProtocol):
     """One connection: a head is read, an answer is sent, and the peer closes or is closed upon."""
 
-    def __init__(self, crowd: Crowd, answer: Handler, pool: _Pool, deadline: float, tls: Optional[TlsStream]) -> None:
+    def __init__(self, crowd: Crowd, answer: Handler, pool: _Pool, deadline: float, tls: TlsStream | None) -> None:
         self._crowd = crowd
         self._answer = answer
         self._pool = pool
@@ -366,7 +367,7 @@ class _Connection(asyncio.BufferedProtocol):
         if self._received > MAX_RECEIVED and not self._answered:
             self.abort()
 
-    def connection_lost(self, exc: Optional[Exception]) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the connection."""
         self._timer.cancel()
         self._pool.leave(self)
@@ -415,7 +416,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _reset(self) -> None:
         """Close at once, and let the kernel forget what the peer has not taken, too."""
-        own: Optional[socket.socket] = self._transport.get_extra_info("socket")
+        own: socket.socket | None = self._transport.get_extra_info("socket")
         if own is not None:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
         self.abort()

@@ -7,9 +7,10 @@ import os
 import re
 import ssl
 import stat
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Iterator, NamedTuple, NoReturn, Optional, Tuple
+from typing import NamedTuple, NoReturn
 
 from rolewatch import files
 from rolewatch.errors import UnavailableError
@@ -39,7 +40,7 @@ def pem_blocks(text: str) -> Iterator[str]:
         begin = text.find(_BEGIN, end)
 
 
-def validity(pem: str) -> Optional[Validity]:
+def validity(pem: str) -> Validity | None:
     """Return the validity of the first certificate in *pem*; None where there is none that can be read."""
     first = next(pem_blocks(pem), None)
     try:
@@ -60,7 +61,7 @@ def _validity(der: bytes) -> Validity:
     return Validity(begins, ends)
 
 
-def _values(der: bytes) -> Iterator[Tuple[int, bytes]]:
+def _values(der: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield tag and contents of each value in *der*, one after the other."""
     at = 0
     while at < len(der):
@@ -148,7 +149,7 @@ class _EncryptedError(Exception):
     """OpenSSL asks for a passphrase."""
 
 
-def make_context(settings: TlsSettings) -> Optional[ssl.SSLContext]:
+def make_context(settings: TlsSettings) -> ssl.SSLContext | None:
     """Return what the server speaks by *settings*, from the files as they are now; None for plain HTTP.
 
     Raise `UnusableFileError`.
@@ -167,7 +168,7 @@ def make_context(settings: TlsSettings) -> Optional[ssl.SSLContext]:
     return made
 
 
-def find_warnings(settings: TlsSettings, now: datetime) -> Iterator[Tuple[str, str]]:
+def find_warnings(settings: TlsSettings, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield what deserves a look although it can be used: the setting, and a sentence. Raise `UnusableFileError`."""
     if not settings:
         return

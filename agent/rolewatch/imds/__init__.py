@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Callable, TypeVar
 
 from rolewatch.errors import ImdsError
 from rolewatch.imds import documents
@@ -57,9 +57,7 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
     )
 
 
-def _credentials(
-    session: Session, listing: Union[RoleListing, Absent, Failure]
-) -> Union[Credentials, Absent, Failure, None]:
+def _credentials(session: Session, listing: RoleListing | Absent | Failure) -> Credentials | Absent | Failure | None:
     """Ask for the credentials of the role that the listing names now: a role's name is never remembered."""
     if not isinstance(listing, RoleListing):
         return None
@@ -67,7 +65,7 @@ def _credentials(
     return _ask(session, ROLES_PATH, lambda body: documents.credentials(role, body), role=role)
 
 
-def _ask(session: Session, path: str, parse: Callable[[bytearray], T], *, role: str = "") -> Union[T, Absent, Failure]:
+def _ask(session: Session, path: str, parse: Callable[[bytearray], T], *, role: str = "") -> T | Absent | Failure:
     try:
         document = session.get(path, role=role)
         if document is None:
@@ -80,7 +78,7 @@ def _ask(session: Session, path: str, parse: Callable[[bytearray], T], *, role: 
         return error.failure
 
 
-def _tags(session: Session, expect: ExpectSettings) -> Optional[Tags]:
+def _tags(session: Session, expect: ExpectSettings) -> Tags | None:
     """Return what the instance's tags expect; None where IMDS did not tell, so that the last answer stays in force."""
     answers = [_tag(session, expect.role_tag), _tag(session, expect.instance_profile_tag)]
     if any(isinstance(answer, Failure) for answer in answers):
@@ -89,5 +87,5 @@ def _tags(session: Session, expect: ExpectSettings) -> Optional[Tags]:
     return Tags(role=role, instance_profile=profile)
 
 
-def _tag(session: Session, key: str) -> Union[str, Absent, Failure, None]:
+def _tag(session: Session, key: str) -> str | Absent | Failure | None:
     return _ask(session, TAGS_PATH, documents.name_pattern, role=key) if key else None

@@ -6,10 +6,10 @@ breaks first (hop limit, 403), and applications walk it too. There is no fallbac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Mapping, Optional, Tuple
 from urllib.parse import quote
 
 import requests
@@ -100,7 +100,7 @@ class Client:
         # Whatever a server can do to requests, urllib3 and http.client ends here. They raise more than their own
         # errors (ValueError, AttributeError on a header line, UnicodeError), and none may end the watching.
         except Exception:  # noqa: BLE001 - see above; the errors that were made on purpose are values from here on
-            failure: Optional[Failure] = wire.failure(phase, shown_path)
+            failure: Failure | None = wire.failure(phase, shown_path)
         else:
             failure = Failure(phase, body.reason, shown_path, status=response.status_code) if body.reason else None
             if failure or response.status_code != requests.codes.ok:
@@ -110,7 +110,7 @@ class Client:
             raise ImdsError(failure)
         return Answer(response.status_code, response.headers.get("Date", ""), body.content)
 
-    def _exchange(self, method: str, path: str, headers: Mapping[str, str]) -> Tuple[requests.Response, Body]:
+    def _exchange(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[requests.Response, Body]:
         """Return the answer and its body. Raise anything."""
         response = self._http.request(
             method,
@@ -131,11 +131,11 @@ class Session:
     def __init__(self, client: Client) -> None:
         """Get the token. Raise `ImdsError` where there is none."""
         self._client = client
-        self.date: Optional[datetime] = None
+        self.date: datetime | None = None
         self._token = self._new_token()
         self._renewed = False
 
-    def get(self, path: str, *, role: str = "") -> Optional[Document]:
+    def get(self, path: str, *, role: str = "") -> Document | None:
         """Return the document at *path* below ``/latest/``, or None where IMDS has none (404).
 
         *role* is appended as one quoted segment. Raise `ImdsError` where there is no usable answer. A 401 is cured with
@@ -185,13 +185,13 @@ class Session:
 class DatedImdsError(ImdsError):
     """No token, but an answer with a `Date`: IMDS's clock is known."""
 
-    def __init__(self, failure: Failure, date: Optional[datetime]) -> None:
+    def __init__(self, failure: Failure, date: datetime | None) -> None:
         """Carry *failure* and IMDS's clock."""
         super().__init__(failure)
         self.date = date
 
 
-def _token(body: bytearray, date: Optional[datetime]) -> str:
+def _token(body: bytearray, date: datetime | None) -> str:
     """Return the token where *body* can be one: printable ASCII on one line. It goes into a header."""
     text = body.decode("ascii", "replace").strip()
     if not text:
@@ -209,7 +209,7 @@ _STATUS_REASONS = {
 }
 
 
-def _status_failure(phase: Phase, status: int, path: str) -> Optional[Failure]:
+def _status_failure(phase: Phase, status: int, path: str) -> Failure | None:
     """Judge *status* at the door: None for 200."""
     if status == requests.codes.ok:
         return None

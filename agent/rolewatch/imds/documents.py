@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Dict, Optional, Union
+from typing import Union
 
 from rolewatch.aws_names import (
     ACCOUNT_ID,
@@ -109,7 +109,7 @@ def credentials(role: str, body: Body) -> Credentials:
     )
 
 
-def _blank(body: bytearray) -> Dict[str, str]:
+def _blank(body: bytearray) -> dict[str, str]:
     """Overwrite the secrets in *body*; return the fingerprint of each access key id, by what stands there instead.
 
     `json` would make a `str` of each secret, and nobody can overwrite those: once freed they stay in memory until it is
@@ -131,7 +131,7 @@ def _blank(body: bytearray) -> Dict[str, str]:
     return fingerprints
 
 
-def _digest(key_id: Union[bytes, memoryview]) -> str:
+def _digest(key_id: bytes | memoryview) -> str:
     return hashlib.sha256(key_id).hexdigest()[:FINGERPRINT]
 
 
@@ -150,7 +150,7 @@ def identity(body: Body) -> Identity:
     )
 
 
-def name_pattern(body: Body) -> Optional[str]:
+def name_pattern(body: Body) -> str | None:
     """Read the value of an instance tag that names a role or an instance profile; None where it cannot be one.
 
     Wildcards are allowed. An ARN is cut to its last segment.
@@ -172,7 +172,7 @@ def whole_number(digits: str) -> int:
     return int(digits)
 
 
-def _json_object(body: Body, document: str) -> Dict[str, str]:
+def _json_object(body: Body, document: str) -> dict[str, str]:
     """Return the JSON object's fields that are strings, keys in lower case. Numbers are never converted: they are long.
 
     Here and in `_text` the error is raised outside of the handlers: `JSONDecodeError.doc` and

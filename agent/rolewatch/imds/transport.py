@@ -12,7 +12,7 @@ import re
 import socket
 from http.client import HTTPException, HTTPResponse, LineTooLong
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable, List, NamedTuple, Optional, Type
+from typing import Any, Callable, NamedTuple
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -175,7 +175,7 @@ class Wire:
         self.begun = False
         self.closed = False
         self.received = 0
-        self.error: Optional[OSError] = None
+        self.error: OSError | None = None
 
     def left(self) -> float:
         """Return the seconds that the poll still has. Raise `TimeoutError` where there are none."""
@@ -299,8 +299,8 @@ class _Response(HTTPResponse):
         all of these. A defect is a line that is no header, behind which `email` ignores all headers.
         """
         super().begin()
-        lengths: List[str] = self.msg.get_all("Content-Length", [])
-        encodings: List[str] = self.msg.get_all("Transfer-Encoding", [])
+        lengths: list[str] = self.msg.get_all("Content-Length", [])
+        encodings: list[str] = self.msg.get_all("Transfer-Encoding", [])
         once = len(lengths) + len(encodings) <= 1 and not self.msg.defects
         digits = all(_DIGITS.fullmatch(each.strip(" \t")) for each in lengths)
         if not once or not digits or self.chunked is not bool(encodings):
@@ -342,7 +342,7 @@ class _Adapter(HTTPAdapter):
     """Let requests use `_Connection`, never a retry of its own, never a proxy."""
 
     def __init__(self, wire: Wire) -> None:
-        self._connection: Type[_Connection] = type("_WiredConnection", (_Connection,), {"wire": wire})
+        self._connection: type[_Connection] = type("_WiredConnection", (_Connection,), {"wire": wire})
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -382,7 +382,7 @@ class Body(NamedTuple):
 
     content: bytearray
     """As it came, at most a byte longer than `MAX_BODY`. It may be a secret."""
-    reason: Optional[Reason]
+    reason: Reason | None
     """Why *content* is not the whole of a body that IMDS could have sent. None if it is the whole."""
 
 
@@ -393,7 +393,7 @@ def read_body(response: requests.Response) -> Body:
     Of chunks that are cut off `http.client` makes an error with a copy of what it has read in this call: so it reads
     but a few bytes in each.
     """
-    length: Optional[int] = response.raw.length_remaining  # as `http.client` has it, after `_Response`
+    length: int | None = response.raw.length_remaining  # as `http.client` has it, after `_Response`
     stream: Any = response.raw._fp  # noqa: SLF001 - the answer of `http.client`, in urllib3 1.25 to 2.8
     body = bytearray(MAX_BODY + 1 if length is None else min(length, MAX_BODY + 1))
     count = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import List, Optional, Tuple
 
 from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.monitor import rotation
@@ -24,7 +23,7 @@ from rolewatch.vocabulary import EventKind, Fault, Level, State, Told
 
 def advance(
     memory: Memory, seen: Observation, verdict: Verdict, settings: Settings, now: Moment
-) -> Tuple[Memory, Tuple[Event, ...]]:
+) -> tuple[Memory, tuple[Event, ...]]:
     """Return what is remembered after one poll, and what happened in it. *memory* has noted `seen.date`."""
     before = memory
     memory = attach(replace(memory, polls=memory.polls + 1), seen)
@@ -55,7 +54,7 @@ make up to seven requests of four."""
 
 def recognise(
     memory: Memory, seen: Observation, now: Moment, *, at_once: bool = False
-) -> Tuple[Memory, Tuple[Event, ...]]:
+) -> tuple[Memory, tuple[Event, ...]]:
     """Return *memory* with what *seen* says about the instance itself.
 
     A memory of another instance (an image made of a running one) is dropped, and an event says so: when two answers in
@@ -63,7 +62,7 @@ def recognise(
     """
     if not isinstance(seen, Answered):
         return memory, ()
-    events: List[Event] = []
+    events: list[Event] = []
     rival, memory = memory.rival, replace(memory, rival=None)
     if seen.identity is not None:
         contradicts = memory.instance_id not in (None, seen.identity.instance_id)
@@ -113,7 +112,7 @@ def _of_this_process(memory: Memory) -> Memory:
 
 
 def known(
-    memory: Memory, seen: Observation, settings: Settings, now: Moment, confirmation: Optional[Confirmation] = None
+    memory: Memory, seen: Observation, settings: Settings, now: Moment, confirmation: Confirmation | None = None
 ) -> Known:
     """Return what a judgement of *seen* needs of *memory*, and of the last *confirmation*.
 
@@ -134,8 +133,8 @@ def known(
 
 
 def _confirmed(
-    memory: Memory, confirmation: Optional[Confirmation], confirm: ConfirmSettings, now: Moment
-) -> Optional[Confirmed]:
+    memory: Memory, confirmation: Confirmation | None, confirm: ConfirmSettings, now: Moment
+) -> Confirmed | None:
     """Return what *confirmation* says; None where there is none of this instance and time.
 
     Each counts once: in the polls until the next one it is silent, and what it said stands.
@@ -154,7 +153,7 @@ def _confirmed(
     return Confirmed(findings, confirmation.untold)
 
 
-def expected(memory: Memory, expect: ExpectSettings) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
+def expected(memory: Memory, expect: ExpectSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the patterns of role and instance profile in force: the settings' come before the tags'."""
     tagged_role = memory.tags.role if expect.role_tag else None
     tagged_profile = memory.tags.instance_profile if expect.instance_profile_tag else None
@@ -235,7 +234,7 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
     )
 
 
-def _overdue(served: Optional[Served], intervals: Tuple[float, ...]) -> Optional[datetime]:
+def _overdue(served: Served | None, intervals: tuple[float, ...]) -> datetime | None:
     """Return from when on a successor of *served* is overdue, as `classify` judges it."""
     if served is None or served.last_updated is None or served.expiration is None:
         return None

@@ -6,10 +6,10 @@ As time passes over the same observation the verdict never improves (a property 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple, Union
 
 from rolewatch.faults import IMDS_FAULTS, faults_read_from
 from rolewatch.observation import (
@@ -34,7 +34,7 @@ class Finding:
 
     fault: Fault
     evidence: Evidence = field(default_factory=dict)
-    failure: Optional[Failure] = None
+    failure: Failure | None = None
     """The request that failed, for a fault of IMDS itself."""
 
 
@@ -42,12 +42,12 @@ class Finding:
 class Verdict:
     """What one observation means. `monitor` turns verdicts into states and events."""
 
-    findings: Tuple[Finding, ...]
+    findings: tuple[Finding, ...]
     """Every fault that holds, in the order of `Fault`."""
-    untold: Tuple[Fault, ...]
+    untold: tuple[Fault, ...]
     """The faults on which this observation is silent: they neither hold nor do they not."""
     credentials: Told
-    clock_offset: Optional[float]
+    clock_offset: float | None
     """Local clock minus IMDS's, in seconds; None where no answer had a `Date`."""
 
 
@@ -62,8 +62,8 @@ cautious."""
 class Confirmed:
     """What is known of the faults that only the AWS API can tell."""
 
-    findings: Tuple[Finding, ...] = ()
-    untold: Tuple[Fault, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    untold: tuple[Fault, ...] = ()
     """Those that the confirmation could not decide; all of them, where it was judged before."""
 
 
@@ -71,20 +71,20 @@ class Confirmed:
 class Known:
     """What is remembered from earlier polls, as far as a judgement needs it."""
 
-    expected_role: Tuple[str, ...] = ()
+    expected_role: tuple[str, ...] = ()
     """Patterns; empty: any."""
-    expected_instance_profile: Tuple[str, ...] = ()
-    rotation_interval: Optional[float] = None
+    expected_instance_profile: tuple[str, ...] = ()
+    rotation_interval: float | None = None
     """The learned cadence in seconds; None where too few rotations were seen."""
     grace: bool = False
     """It is shortly after boot and no credentials were seen since: that they are missing is no fault yet."""
-    profile_name: Optional[str] = None
+    profile_name: str | None = None
     """The instance profile's name as last told: an error document does not repeat it."""
-    confirmed: Optional[Confirmed] = None
+    confirmed: Confirmed | None = None
     """What a confirmation through the AWS API says; None where there is none, or it is too old to be believed."""
-    time: Optional[datetime] = None
+    time: datetime | None = None
     """The time by which ages and expiries are judged: see `monitor.clock`. None: `Date`, or else the local clock."""
-    doubted: Optional[datetime] = None
+    doubted: datetime | None = None
     """The `Date` of this poll, if it is not believed: where it judges the credentials otherwise than `time` does, the
     poll decides nothing. None: it is believed, or there is no belief to hold it against."""
 
@@ -117,13 +117,13 @@ def classify(seen: Observation, known: Known, limits: LimitSettings, now: Moment
 class _Judgement:
     """A verdict in the making: what holds, and on what the observation is silent."""
 
-    def __init__(self, *, clock_offset: Optional[float]) -> None:
+    def __init__(self, *, clock_offset: float | None) -> None:
         self._offset = clock_offset
-        self._findings: Dict[Fault, Finding] = {}
-        self._untold: Set[Fault] = set()
+        self._findings: dict[Fault, Finding] = {}
+        self._untold: set[Fault] = set()
         self.told = Told.UNTOLD
 
-    def hold(self, fault: Fault, evidence: Evidence, failure: Optional[Failure] = None) -> None:
+    def hold(self, fault: Fault, evidence: Evidence, failure: Failure | None = None) -> None:
         """Add *fault*, with the request that failed if that is what shows it. The first evidence stays."""
         self._findings.setdefault(fault, Finding(fault, evidence, failure))
 
@@ -152,7 +152,7 @@ def _imds_fault(failure: Failure) -> Fault:
     return Fault.IMDS_ERROR
 
 
-def _judge_clock(verdict: _Judgement, offset: Optional[float], limits: LimitSettings) -> None:
+def _judge_clock(verdict: _Judgement, offset: float | None, limits: LimitSettings) -> None:
     if offset is None:
         verdict.silence({Fault.CLOCK_SKEW})
     elif abs(offset) > limits.clock_skew:
@@ -233,12 +233,12 @@ def _not_found(info: ProfileInfo) -> bool:
     return (info.code or "").lower() == "instanceprofilenotfound"
 
 
-def _denies_role(info: Union[ProfileInfo, Absent, Failure]) -> bool:
+def _denies_role(info: ProfileInfo | Absent | Failure) -> bool:
     """Return whether *info* explains that no role is served: there is no profile, or none in it."""
     return isinstance(info, ProfileInfo) and (info.without_role or _not_found(info))
 
 
-def _unread(listing: Union[RoleListing, Absent, Failure]) -> bool:
+def _unread(listing: RoleListing | Absent | Failure) -> bool:
     """Return whether *listing* failed in a way that leaves open what it says. An empty one names no role."""
     return isinstance(listing, Failure) and listing.reason is not Reason.EMPTY
 
@@ -274,7 +274,7 @@ def _judge_document(verdict: _Judgement, document: Credentials, known: Known, no
         )
 
 
-def _by_dates(document: Credentials, known: Known, now: datetime) -> Tuple[bool, bool]:
+def _by_dates(document: Credentials, known: Known, now: datetime) -> tuple[bool, bool]:
     """Return whether *document* has expired as of *now*, and whether a successor is overdue."""
     expiration, last_updated = document.expiration, document.last_updated
     if expiration is None:
@@ -284,7 +284,7 @@ def _by_dates(document: Credentials, known: Known, now: datetime) -> Tuple[bool,
     return now >= expiration, now - last_updated > allowed_age(expiration - last_updated, known.rotation_interval)
 
 
-def allowed_age(life: timedelta, interval: Optional[float]) -> timedelta:
+def allowed_age(life: timedelta, interval: float | None) -> timedelta:
     """Return how old a set that lives for *life* may grow before a successor is overdue.
 
     With a learned cadence a set may grow twice as old as that, since one rotation may come late; never less than a
@@ -297,13 +297,13 @@ def allowed_age(life: timedelta, interval: Optional[float]) -> timedelta:
 
 
 def _judge_age(
-    verdict: _Judgement, facts: Dict[str, Scalar], *, age: timedelta, life: timedelta, interval: Optional[float]
+    verdict: _Judgement, facts: dict[str, Scalar], *, age: timedelta, life: timedelta, interval: float | None
 ) -> None:
     """Judge whether a successor is overdue."""
     allowed = allowed_age(life, interval)
     if age <= allowed:
         return
-    evidence: Dict[str, Scalar] = {
+    evidence: dict[str, Scalar] = {
         **facts,
         "age_seconds": round(age.total_seconds()),
         "allowed_age_seconds": round(allowed.total_seconds()),
@@ -347,9 +347,9 @@ def _match(name: str, pattern: str) -> bool:
         return False
 
 
-def _facts(**facts: Union[str, datetime, None]) -> Dict[str, Scalar]:
+def _facts(**facts: str | datetime | None) -> dict[str, Scalar]:
     """Return the facts that are known, times as RFC 3339."""
-    kept: List[Tuple[str, Scalar]] = []
+    kept: list[tuple[str, Scalar]] = []
     for key, value in facts.items():
         if isinstance(value, datetime):
             kept.append((key, rfc3339(value)))

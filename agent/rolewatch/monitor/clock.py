@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Optional
 
 from rolewatch.faults import FAULTS
 from rolewatch.monitor.memory import Memory, true_time
@@ -90,7 +89,7 @@ def _passed(memory: Memory) -> datetime:
     return max(RELEASED, memory.served.seen) if memory.served else RELEASED
 
 
-def _follows(date: datetime, earlier: Optional[datetime], at: float, now: Moment) -> bool:
+def _follows(date: datetime, earlier: datetime | None, at: float, now: Moment) -> bool:
     """Return whether *date* is what a clock shows now that showed *earlier* at the uptime *at*."""
     return earlier is not None and abs((date - earlier) - timedelta(seconds=now.uptime - at)) <= AGREE
 

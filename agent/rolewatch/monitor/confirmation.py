@@ -7,10 +7,10 @@ cannot tell. docs/diagnose.schema.json describes the file; whatever else stands 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Iterator, Mapping, Optional, Tuple
 
 from rolewatch import files
 from rolewatch.aws_names import name
@@ -37,9 +37,9 @@ class Confirmation:
 
     at: datetime
     """When it was made, by the clock of the instance."""
-    instance_id: Optional[str]
-    findings: Tuple[Finding, ...]
-    untold: Tuple[Fault, ...]
+    instance_id: str | None
+    findings: tuple[Finding, ...]
+    untold: tuple[Fault, ...]
     """The faults that it could not decide: no permission, no network, throttled."""
 
 
@@ -51,11 +51,11 @@ class ConfirmationFile:
     def __init__(self, path: Path) -> None:
         """Read from *path* when asked; it need not be there yet."""
         self.path = path
-        self._read: Optional[Tuple[int, int, int]] = None
-        self._last: Optional[Confirmation] = None
+        self._read: tuple[int, int, int] | None = None
+        self._last: Confirmation | None = None
         self._believed = self._refused = False
 
-    def read(self, now: datetime) -> Optional[Confirmation]:
+    def read(self, now: datetime) -> Confirmation | None:
         """Return the last confirmation, or None if there is none or it is dated after *now*, the local time.
 
         Raise `ConfirmationError` once for each bad file. A confirmation that was believed once stays believed, though

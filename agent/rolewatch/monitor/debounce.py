@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Dict, Sequence
 
 from rolewatch.faults import CONFIRMED_FAULTS, DENYING_FAULTS, FAULTS, IMDS_FAULTS
 from rolewatch.monitor.classify import Verdict
@@ -15,10 +15,10 @@ CLEAR_AFTER = 2
 """Polls in a row that must not see a fault before it is cleared: hysteresis, the same for metric and journal."""
 
 
-def watch(memory: Memory, verdict: Verdict, now: Moment) -> Dict[Fault, Watched]:
+def watch(memory: Memory, verdict: Verdict, now: Moment) -> dict[Fault, Watched]:
     """Debounce: raise what was seen often enough, clear what was not seen twice, leave what was not told."""
     evidence = {finding.fault: finding.evidence for finding in verdict.findings}
-    after: Dict[Fault, Watched] = {}
+    after: dict[Fault, Watched] = {}
     for fault in Fault:
         watched = memory.faults.get(fault)
         if fault in evidence:

@@ -6,14 +6,15 @@ bounded here is one that overflows somewhere else, at every start.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Callable, Union
 
 from rolewatch.text import is_printable, timestamp
 from rolewatch.vocabulary import EVIDENCE_KEYS, Scalar
 
 Number = Union[int, float]
-Range = Tuple[Number, Number]
+Range = tuple[Number, Number]
 """The lowest and the highest value that are accepted."""
 
 _ALL_TIME = 10_000 * 366 * 86_400
@@ -34,7 +35,7 @@ class Fields:
         """Take *value*, as `json.loads` returned it. Raise `ValueError` where it is no object."""
         if not isinstance(value, dict):
             raise ValueError("not an object")  # noqa: TRY004 - the callers have one kind of error
-        self._members: Dict[str, object] = value
+        self._members: dict[str, object] = value
 
     def get(self, key: str) -> object:
         """Return the member *key*, whatever it is."""
@@ -46,18 +47,18 @@ class Fields:
         """Return the object *key*."""
         return Fields(self.get(key))
 
-    def optional_fields(self, key: str) -> Optional[Fields]:
+    def optional_fields(self, key: str) -> Fields | None:
         """Return the object *key*, or None for null."""
         return None if self.get(key) is None else self.fields(key)
 
-    def objects(self, key: str) -> List[Fields]:
+    def objects(self, key: str) -> list[Fields]:
         """Return the list of objects *key*."""
         values = self.get(key)
         if not isinstance(values, list):
             raise ValueError("not a list")  # noqa: TRY004 - as above
         return [Fields(value) for value in values]
 
-    def items(self) -> List[Tuple[str, object]]:
+    def items(self) -> list[tuple[str, object]]:
         """Return all members, whatever they are."""
         return list(self._members.items())
 
@@ -65,7 +66,7 @@ class Fields:
         """Return the printable text *key*."""
         return text(self.get(key))
 
-    def optional_text(self, key: str) -> Optional[str]:
+    def optional_text(self, key: str) -> str | None:
         """Return the printable text *key*, or None for null."""
         return None if self.get(key) is None else self.text(key)
 
@@ -80,7 +81,7 @@ class Fields:
         """Return the number *key*."""
         return number(self.get(key), allowed)
 
-    def numbers(self, key: str, allowed: Range, *, most: int) -> Tuple[float, ...]:
+    def numbers(self, key: str, allowed: Range, *, most: int) -> tuple[float, ...]:
         """Return the list of at most *most* numbers *key*."""
         values = self.get(key)
         if not isinstance(values, list) or len(values) > most:
@@ -94,13 +95,13 @@ class Fields:
             raise ValueError("not a time")
         return moment
 
-    def optional_time(self, key: str) -> Optional[datetime]:
+    def optional_time(self, key: str) -> datetime | None:
         """Return the time *key*, or None for null."""
         return None if self.get(key) is None else self.time(key)
 
-    def evidence(self, key: str, as_text: Callable[[object], str]) -> Dict[str, Scalar]:
+    def evidence(self, key: str, as_text: Callable[[object], str]) -> dict[str, Scalar]:
         """Return the evidence *key*: of the closed vocabulary, each number in its range, each text by *as_text*."""
-        kept: Dict[str, Scalar] = {}
+        kept: dict[str, Scalar] = {}
         for name, value in self.fields(key).items():
             if name not in EVIDENCE_KEYS:
                 raise ValueError("unknown evidence")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Dict, List, Mapping, Optional, Tuple
 
 from rolewatch.faults import FAULTS
 from rolewatch.monitor import rotation
@@ -16,9 +16,9 @@ from rolewatch.text import rfc3339
 from rolewatch.vocabulary import EventKind, Fault, Level, Scalar
 
 
-def change_events(before: Memory, after: Memory) -> List[Event]:
+def change_events(before: Memory, after: Memory) -> list[Event]:
     """Tell that role or instance profile changed, and that the credentials were rotated."""
-    events: List[Event] = []
+    events: list[Event] = []
     old, new = before.settled, after.settled
     if old.role is not None and (old.role, old.instance_profile) != (new.role, new.instance_profile):
         changed = {
@@ -39,11 +39,11 @@ def change_events(before: Memory, after: Memory) -> List[Event]:
 
 def fault_events(
     before: Memory, after: Memory, snapshot: Snapshot, reminder: float, now: Moment
-) -> Tuple[Memory, List[Event]]:
+) -> tuple[Memory, list[Event]]:
     """Tell what was raised, what was cleared, and what has lasted long enough to be told again."""
-    events: List[Event] = []
+    events: list[Event] = []
     facts = facts_of(snapshot)
-    faults: Dict[Fault, Watched] = dict(after.faults)
+    faults: dict[Fault, Watched] = dict(after.faults)
     for fault, watched in after.faults.items():
         old = before.faults.get(fault)
         raised = watched.active and not (old and old.active)
@@ -62,13 +62,13 @@ def fault_events(
     for fault, watched in before.faults.items():
         if watched.active and fault not in after.faults:
             seconds = lasted(watched, after, now)
-            over: Dict[str, Scalar] = {"since": rfc3339(watched.since), "duration_seconds": round(seconds)}
+            over: dict[str, Scalar] = {"since": rfc3339(watched.since), "duration_seconds": round(seconds)}
             message = messages.cleared(fault, watched.since, seconds)
             events.append(Event(EventKind.FAULT_CLEARED, Level.NOTICE, message, fault, over))
     return replace(after, faults=faults), events
 
 
-def state_events(before: Memory, after: Memory, snapshot: Snapshot) -> List[Event]:
+def state_events(before: Memory, after: Memory, snapshot: Snapshot) -> list[Event]:
     """Tell that the state changed."""
     if before.state is after.state:
         return []
@@ -76,7 +76,7 @@ def state_events(before: Memory, after: Memory, snapshot: Snapshot) -> List[Even
     return [Event(EventKind.STATE_CHANGED, Level.NOTICE, message, fields={"previous_state": before.state.value})]
 
 
-def poll_events(before: Memory, after: Memory, verdict: Verdict) -> List[Event]:
+def poll_events(before: Memory, after: Memory, verdict: Verdict) -> list[Event]:
     """Tell of the first failed poll, then of the tenth, hundredth…: the fault that follows is told hourly anyway."""
     finding = imds_finding(verdict)
     if (
@@ -90,7 +90,7 @@ def poll_events(before: Memory, after: Memory, verdict: Verdict) -> List[Event]:
     return [Event(EventKind.POLL_FAILED, Level.WARNING, message, fields=fields)]
 
 
-def common_fields(memory: Memory) -> Dict[str, Scalar]:
+def common_fields(memory: Memory) -> dict[str, Scalar]:
     """Return what every event of a poll carries."""
     served = memory.shown
     return _present(
@@ -107,5 +107,5 @@ def common_fields(memory: Memory) -> Dict[str, Scalar]:
     )
 
 
-def _present(fields: Mapping[str, Optional[Scalar]]) -> Dict[str, Scalar]:
+def _present(fields: Mapping[str, Scalar | None]) -> dict[str, Scalar]:
     return {key: value for key, value in fields.items() if value is not None}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
+from typing import Callable, Optional, TypeVar
 
 from rolewatch import monitor
 from rolewatch.errors import RolewatchError
@@ -41,7 +42,7 @@ class Schedule:
     credit: float = MAX_CREDIT
 
 
-def next_poll(schedule: Schedule, memory: Memory, poll: PollSettings, uptime: float) -> Tuple[Schedule, float]:
+def next_poll(schedule: Schedule, memory: Memory, poll: PollSettings, uptime: float) -> tuple[Schedule, float]:
     """Return the schedule after this poll, and the seconds to the next one.
 
     Nominally the polls stand on a grid of `poll.interval` whose origin differs from instance to instance, so that a
@@ -105,12 +106,12 @@ class Setup:
 
     settings: Settings
     client: Client
-    confirmation: Optional[ConfirmationFile] = None
-    request: Optional[Path] = None
+    confirmation: ConfirmationFile | None = None
+    request: Path | None = None
     """The file to touch where a confirmation is wanted; None: nobody is asked."""
 
 
-Reload = Callable[[], Tuple[Optional[Setup], Event]]
+Reload = Callable[[], tuple[Optional[Setup], Event]]
 """Read the settings again. None where they cannot be used: the old ones stay. The event tells either way."""
 
 
@@ -121,21 +122,21 @@ class Watch:
     setup: Setup
     memory: Memory
     publishers: Sequence[Publisher]
-    remember: Optional[Remember] = None
+    remember: Remember | None = None
     clock: Clock = clock
     beat: Callable[[], None] = lambda: None
     """Called at least every `beat_interval` seconds while waiting: the watchdog, entries that wait to be written."""
     beat_interval: float = 30.0
     min_gap: float = MIN_GAP
-    publisher_failures: Dict[str, int] = field(default_factory=dict)
+    publisher_failures: dict[str, int] = field(default_factory=dict)
     """How often each publisher failed. Shared with the metrics."""
 
     def __post_init__(self) -> None:
         """Start with what every publisher has: no failure."""
         self._schedule = Schedule(seed=self.memory.boot_id)
-        self._events: List[Event] = []
-        self._ask_at: Optional[float] = None
-        self._asked_at: Optional[float] = None
+        self._events: list[Event] = []
+        self._ask_at: float | None = None
+        self._asked_at: float | None = None
         if self.setup.confirmation is not None:
             self.publisher_failures.setdefault("confirmation", 0)
         for publisher in self.publishers:
@@ -165,7 +166,7 @@ class Watch:
             if again:  # one stands for all that came since the first
                 self._take(*reload())
 
-    def _take(self, setup: Optional[Setup], event: Event) -> None:
+    def _take(self, setup: Setup | None, event: Event) -> None:
         """Put *setup* in force, where a reload gave one, and tell."""
         if setup is not None:
             old, new = self.setup.settings.expect, setup.settings.expect
@@ -212,7 +213,7 @@ class Watch:
         self._schedule, wait = next_poll(self._schedule, self.memory, settings.poll, self.clock().uptime)
         return wait
 
-    def _confirmation(self, now: Moment) -> Optional[Confirmation]:
+    def _confirmation(self, now: Moment) -> Confirmation | None:
         """Return the last confirmation, where one is configured and can be read."""
         file = self.setup.confirmation
         return None if file is None else self._attempt(file.name, lambda: file.read(now.utc))
@@ -240,7 +241,7 @@ class Watch:
             remember = self.remember
             self._attempt("state_file", lambda: remember(self.memory, now))
 
-    def _attempt(self, name: str, act: Callable[[], T]) -> Optional[T]:
+    def _attempt(self, name: str, act: Callable[[], T]) -> T | None:
         """Return what *act* returns; where it fails that is counted under *name* and told, and the answer is None."""
         try:
             return act()

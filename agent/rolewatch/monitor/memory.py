@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Mapping, Optional, Tuple
 
 from rolewatch.observation import Identity, Moment, Tags
 from rolewatch.text import shift
@@ -24,9 +24,9 @@ class Watched:
     """Polls in a row in which it held, while it is not yet active."""
     unseen: int = 0
     """Polls in a row in which it did not hold, while it is still active."""
-    since_uptime: Optional[float] = None
+    since_uptime: float | None = None
     """The same as uptime, which no step of a clock moves; None where a process before this one saw it first."""
-    told_at: Optional[float] = None
+    told_at: float | None = None
     """Uptime at which the journal was told last; None where this process has not told it yet."""
 
 
@@ -35,9 +35,9 @@ class Served:
     """A set of credentials that IMDS served, without its secrets."""
 
     role: str
-    fingerprint: Optional[str]
-    last_updated: Optional[datetime]
-    expiration: Optional[datetime]
+    fingerprint: str | None
+    last_updated: datetime | None
+    expiration: datetime | None
     seen: datetime
     """When it was last seen: see `true_time`."""
 
@@ -46,59 +46,59 @@ class Served:
 class Attached:
     """Which role and instance profile the instance has."""
 
-    role: Optional[str] = None
-    instance_profile: Optional[str] = None
-    instance_profile_id: Optional[str] = None
+    role: str | None = None
+    instance_profile: str | None = None
+    instance_profile_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Memory:
     """All that is remembered. The first group survives a restart, the second does not."""
 
-    instance_id: Optional[str] = None
+    instance_id: str | None = None
     boot_id: str = ""
     faults: Mapping[Fault, Watched] = field(default_factory=dict)
-    served: Optional[Served] = None
+    served: Served | None = None
     """The last set whose dates are believed. The next rotation is measured from it."""
-    newest: Optional[datetime] = None
+    newest: datetime | None = None
     """The newest believed LastUpdated: two documents that alternate are no rotations."""
     settled: Attached = field(default_factory=Attached)
     """Role and profile that were seen twice in a row, for events of change."""
-    intervals: Tuple[float, ...] = ()
+    intervals: tuple[float, ...] = ()
     """The last observed intervals between rotations, in seconds, oldest first."""
-    confirmed_at: Optional[datetime] = None
+    confirmed_at: datetime | None = None
     """When the confirmation was made that was judged last: each counts once."""
     credentials_seen: bool = False
     """Whether usable credentials were seen since boot."""
 
-    identity: Optional[Identity] = None
-    identity_at: Optional[float] = None
+    identity: Identity | None = None
+    identity_at: float | None = None
     """Uptime at which the identity document was read last."""
-    rival: Optional[str] = None
+    rival: str | None = None
     """The instance id of the last identity document, where it contradicts `instance_id` and was read once."""
     tags: Tags = field(default_factory=Tags)
     state: State = State.STARTING
-    state_since: Optional[datetime] = None
+    state_since: datetime | None = None
     """See `true_time`; `state_since_uptime` is the same as uptime."""
     state_since_uptime: float = 0.0
-    usable: Optional[bool] = None
+    usable: bool | None = None
     denied: int = 0
     """Looks in a row that said that there are no usable credentials."""
-    misdated: Optional[Served] = None
+    misdated: Served | None = None
     """The last set, if its dates are not believed. It is shown, and neither saved nor learned from."""
     current: bool = False
     """Whether IMDS serves the last set, as far as is known."""
     attached: Attached = field(default_factory=Attached)
     """As told last."""
-    candidate: Optional[Attached] = None
+    candidate: Attached | None = None
     """Role and profile that differ from `settled` and were seen once."""
-    clock_offset: Optional[float] = None
-    imds_date: Optional[datetime] = None
+    clock_offset: float | None = None
+    imds_date: datetime | None = None
     """The last believed `Date` of IMDS, received at the uptime `imds_date_at`: see `monitor.clock`."""
     imds_date_at: float = 0.0
     imds_date_confirmed: bool = False
     """Whether a second clock agreed with `imds_date`: the local one, or an earlier `Date` and the uptime since."""
-    doubted: Optional[datetime] = None
+    doubted: datetime | None = None
     """The `Date` of the last poll, received at the uptime `doubted_at`, if it is not believed."""
     doubted_at: float = 0.0
     doubts: int = 0
@@ -106,22 +106,22 @@ class Memory:
     polls: int = 0
     failures: Mapping[FailureLabel, int] = field(default_factory=dict)
     rotations: int = 0
-    last_success: Optional[datetime] = None
+    last_success: datetime | None = None
     """See `true_time`; `last_success_uptime` is the same as uptime."""
     last_success_uptime: float = 0.0
     failed_polls: int = 0
     """Failed polls since the last calm hour, to thin out `poll_failed`."""
-    failed_at: Optional[float] = None
+    failed_at: float | None = None
     """Uptime of the last failed poll."""
     throttled: int = 0
     """Polls in a row that IMDS throttled."""
-    asked_at: Optional[float] = None
+    asked_at: float | None = None
     """Uptime at which IMDS was asked for identity or tags last, whatever it answered."""
-    tags_at: Optional[float] = None
+    tags_at: float | None = None
     """Uptime at which the tags were told last."""
 
     @property
-    def shown(self) -> Optional[Served]:
+    def shown(self) -> Served | None:
         """The set that IMDS serves, as far as is known; None if it serves none."""
         return (self.misdated or self.served) if self.current else None
 

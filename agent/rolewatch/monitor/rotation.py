@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Dict, Optional, Tuple
 
 from rolewatch.faults import IMDS_FAULTS
 from rolewatch.monitor.classify import SUCCESS, Finding, Verdict
@@ -24,14 +23,14 @@ UNWATCHED = timedelta(minutes=5)
 would pass for one long interval."""
 
 
-def learned(intervals: Tuple[float, ...]) -> Optional[float]:
+def learned(intervals: tuple[float, ...]) -> float | None:
     """Return the cadence in seconds: the median, so that neither one late rotation nor one re-association moves it."""
     if len(intervals) < NEEDED:
         return None
     return sorted(intervals)[len(intervals) // 2]
 
 
-def with_rotation(intervals: Tuple[float, ...], old: Served, new: Served) -> Tuple[float, ...]:
+def with_rotation(intervals: tuple[float, ...], old: Served, new: Served) -> tuple[float, ...]:
     """Return *intervals* and the one between *old* and *new*, where it can be known."""
     if old.last_updated is None or new.last_updated is None:
         return intervals
@@ -77,7 +76,7 @@ def count_failure(memory: Memory, verdict: Verdict, now: Moment, *, calm: float)
     if reason is None:
         ended = memory.failed_at is not None and now.uptime - memory.failed_at >= calm
         return replace(memory, throttled=0, failed_polls=0 if ended else memory.failed_polls)
-    failures: Dict[FailureLabel, int] = dict(memory.failures)
+    failures: dict[FailureLabel, int] = dict(memory.failures)
     failures[reason.label] = failures.get(reason.label, 0) + 1
     return replace(
         memory,
@@ -88,12 +87,12 @@ def count_failure(memory: Memory, verdict: Verdict, now: Moment, *, calm: float)
     )
 
 
-def _failure_reason(verdict: Verdict) -> Optional[Reason]:
+def _failure_reason(verdict: Verdict) -> Reason | None:
     finding = imds_finding(verdict)
     return finding.failure.reason if finding and finding.failure else None
 
 
-def imds_finding(verdict: Verdict) -> Optional[Finding]:
+def imds_finding(verdict: Verdict) -> Finding | None:
     """Return the finding that IMDS itself failed, if that is one."""
     return next((finding for finding in verdict.findings if finding.fault in IMDS_FAULTS), None)
 
@@ -131,12 +130,12 @@ def serve(memory: Memory, seen: Observation, verdict: Verdict, now: Moment) -> M
     return replace(memory, rotations=memory.rotations + 1, intervals=with_rotation(memory.intervals, old, new))
 
 
-def _is_later(date: Optional[datetime], time: datetime) -> bool:
+def _is_later(date: datetime | None, time: datetime) -> bool:
     """Return whether *date* is later than *time* by more than clocks and rounding explain."""
     return date is not None and date - time > FROM_THE_FUTURE
 
 
-def _is_rotation(old: Served, new: Served, *, newest: Optional[datetime]) -> bool:
+def _is_rotation(old: Served, new: Served, *, newest: datetime | None) -> bool:
     """Return whether *new* succeeds *old*: another key, and newer than any set seen before (*newest*)."""
     if old.fingerprint == new.fingerprint:
         return False

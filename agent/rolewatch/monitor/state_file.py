@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 from rolewatch import files
 from rolewatch.errors import StateFileError
@@ -40,7 +40,7 @@ class StateFile:
     def __init__(self, directory: Path) -> None:
         """Keep the state in *directory*, which must exist and be writable when something is saved."""
         self.path = directory / NAME
-        self._written: Optional[str] = None
+        self._written: str | None = None
         self._written_at = -math.inf
 
     def load(self, *, boot_id: str) -> Memory:
@@ -75,7 +75,7 @@ class StateFile:
         self._written, self._written_at = stable, now.uptime
 
 
-def _encode(memory: Memory) -> Dict[str, Any]:
+def _encode(memory: Memory) -> dict[str, Any]:
     served = memory.served
     return {
         "version": VERSION,

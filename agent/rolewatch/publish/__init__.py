@@ -5,9 +5,10 @@ A publisher decides nothing. One that fails is counted, and the loop goes on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Dict, Mapping, Optional, Protocol, Tuple
+from typing import Protocol
 
 from rolewatch.aws_names import partition_of
 from rolewatch.faults.explain import one_name
@@ -34,33 +35,33 @@ class Snapshot:
     state: State
     state_since: datetime
     """When the state became this one, by the same clock as `time`."""
-    faults: Tuple[ActiveFault, ...]
-    usable: Optional[bool]
+    faults: tuple[ActiveFault, ...]
+    usable: bool | None
     """Whether the last credentials told are well-formed and unexpired; None where nothing was told yet."""
-    role: Optional[str] = None
-    instance_profile: Optional[str] = None
-    instance_profile_id: Optional[str] = None
-    expected_role: Tuple[str, ...] = ()
+    role: str | None = None
+    instance_profile: str | None = None
+    instance_profile_id: str | None = None
+    expected_role: tuple[str, ...] = ()
     """The patterns in force, from the settings or the instance tag."""
-    expected_instance_profile: Tuple[str, ...] = ()
-    expiration: Optional[datetime] = None
+    expected_instance_profile: tuple[str, ...] = ()
+    expiration: datetime | None = None
     """Of the credentials served last; None once IMDS has withdrawn them."""
-    last_updated: Optional[datetime] = None
-    rotation_interval: Optional[float] = None
+    last_updated: datetime | None = None
+    rotation_interval: float | None = None
     """The learned cadence in seconds; None while too few rotations were seen."""
-    overdue: Optional[datetime] = None
+    overdue: datetime | None = None
     """From when on a successor of that set is overdue; None where its dates are not known."""
-    time: Optional[datetime] = None
+    time: datetime | None = None
     """The time of this poll by the believed clock: what counts down to `expiration`. None: that of `moment`."""
-    clock_offset: Optional[float] = None
-    identity: Optional[Identity] = None
+    clock_offset: float | None = None
+    identity: Identity | None = None
     polls: int = 0
     """Polls ended since the daemon started."""
     failures: Mapping[FailureLabel, int] = field(default_factory=dict)
     """Polls that yielded no usable answer, since the daemon started."""
     rotations: int = 0
     """Changes of the credential set since the daemon started."""
-    last_success: Optional[datetime] = None
+    last_success: datetime | None = None
     """When the last poll that yielded a credentials document ended, by the same clock as `time`."""
     poll_duration: float = 0.0
     """Wall seconds of the last poll."""
@@ -76,7 +77,7 @@ class Event:
     level: Level
     message: str
     """One English sentence for a person. Not to be parsed."""
-    fault: Optional[Fault] = None
+    fault: Fault | None = None
     fields: Mapping[str, Scalar] = field(default_factory=dict)
     """Named facts; every key is one of `EVENT_FIELDS`."""
 
@@ -86,7 +87,7 @@ class Report:
     """What one turn of the loop hands to every publisher."""
 
     snapshot: Snapshot
-    events: Tuple[Event, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Publisher(Protocol):
         """Tell *report*. May raise anything; must not block for longer than a moment."""
 
 
-def facts_of(snapshot: Snapshot, *, uid: Optional[int] = None) -> Dict[str, str]:
+def facts_of(snapshot: Snapshot, *, uid: int | None = None) -> dict[str, str]:
     """Return what *snapshot* knows to fill a remedy in with, by the names of `PLACEHOLDERS`.
 
     An expectation is known only where it is one plain name: a pattern cannot be pasted. Besides the placeholders there

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Any, Callable, Deque, Dict, Mapping, Optional, Protocol, Tuple
+from typing import Any, Callable, Protocol
 
 from structlog._base import BoundLoggerBase
 from structlog.exceptions import DropEvent
@@ -35,7 +36,7 @@ MESSAGE_IDS: Mapping[EventKind, str] = {
 }
 
 
-def message_id(event: Event) -> Optional[str]:
+def message_id(event: Event) -> str | None:
     """Return the MESSAGE_ID of *event*; None for a raised or persisting fault that does not say which it is."""
     own = MESSAGE_IDS.get(event.kind)
     if own is None and event.fault is not None:
@@ -79,7 +80,7 @@ def _at_least(least: Level) -> Callable[[WrappedLogger, str, EventDict], EventDi
 
 
 def _as_entry(version: str, now: Callable[[], datetime], *, strict: bool) -> Callable[..., Any]:
-    def as_entry(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> Tuple[Tuple[Entry], EventDict]:
+    def as_entry(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> tuple[tuple[Entry], EventDict]:
         """End the chain: what was bound or added besides the event's own fields is not looked at."""
         told: Event = event_dict["told"]
         entry = Entry(
@@ -136,8 +137,8 @@ class Journal:
         self._prefix = names_journal(environ, stderr)
         self._native = NativeSocket(socket_path) if self._form is Form.JOURNAL else None
         self._lines = LineWriter(stderr)
-        self._backlog: Deque[Entry] = deque()
-        self._counts: Dict[Level, int] = dict.fromkeys(Level, 0)
+        self._backlog: deque[Entry] = deque()
+        self._counts: dict[Level, int] = dict.fromkeys(Level, 0)
         self._dropped = 0
         self._dropped_and_told = 0
         self._logger = event_logger(self, level=settings.level, version=version, now=now, strict=strict)

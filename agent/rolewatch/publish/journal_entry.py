@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Dict, Iterator, Mapping, Optional
 
 from rolewatch.text import shortened
 from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, Level, Scalar
@@ -28,16 +28,16 @@ class Entry:
     message: str
     facts: Mapping[str, Scalar]
     """The fields, by their names in `EVENT_FIELDS` and in that order."""
-    fault: Optional[Fault] = None
-    message_id: Optional[str] = None
-    documentation: Optional[str] = None
+    fault: Fault | None = None
+    message_id: str | None = None
+    documentation: str | None = None
 
 
 class UnknownFieldError(Exception):
     """An event carries what no allow-list knows. Only in tests: the daemon leaves such a field out."""
 
 
-def allowed(fields: Mapping[str, object], *, strict: bool) -> Dict[str, Scalar]:
+def allowed(fields: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
     """Return those of *fields* that may be told: the names of `EVENT_FIELDS`, with clean values.
 
     Everything else is left out or, if *strict*, raises `UnknownFieldError`. Nothing is ever told by its ``repr``.
@@ -50,7 +50,7 @@ def allowed(fields: Mapping[str, object], *, strict: bool) -> Dict[str, Scalar]:
     return told
 
 
-def clean(value: object) -> Optional[Scalar]:
+def clean(value: object) -> Scalar | None:
     """Return *value* as it may be written, or None where it is neither text nor a number."""
     if isinstance(value, Enum):
         value = value.value
@@ -88,7 +88,7 @@ _COLOURS: Mapping[Level, str] = {
 
 def as_json(entry: Entry) -> str:
     """Return *entry* as one JSON object: time, level, event, message, and its fields by their names."""
-    document: Dict[str, Scalar] = {
+    document: dict[str, Scalar] = {
         "time": _instant(entry.at),
         "level": entry.level.name.lower(),
         "event": entry.kind.value,

@@ -9,8 +9,8 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Iterator
 from enum import Enum
-from typing import Iterator, Optional, Tuple
 
 from rolewatch.publish.journal_entry import Entry
 
@@ -77,7 +77,7 @@ class NativeSocket:
         self._socket.close()
 
 
-def fields(entry: Entry) -> Iterator[Tuple[str, str]]:
+def fields(entry: Entry) -> Iterator[tuple[str, str]]:
     """Yield the names and values of *entry*'s fields, as the journal keeps them."""
     yield "MESSAGE", entry.message
     if entry.message_id:
@@ -116,7 +116,7 @@ class LineWriter:
 
     def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
         """Write to *descriptor*, which stays open. A character that *encoding* does not have is escaped."""
-        self.error: Optional[OSError] = None
+        self.error: OSError | None = None
         """Why the last `write` or `flush` failed; None where it did not, or there was no room."""
         self._descriptor = descriptor
         self._encoding = encoding

@@ -6,8 +6,8 @@ A sentence holds names and times, never a secret, and stays on one line whatever
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Mapping, Optional, Sequence
 
 from rolewatch.faults import FAULTS
 from rolewatch.faults.explain import explain
@@ -49,16 +49,14 @@ STATES: Mapping[State, str] = {
 """What each state says of the credentials, to follow its name."""
 
 
-def rotated(role: str, expiration: Optional[datetime], rotation_interval: Optional[float]) -> str:
+def rotated(role: str, expiration: datetime | None, rotation_interval: float | None) -> str:
     """Say that IMDS serves a new set of credentials; *rotation_interval* is the learned cadence in seconds."""
     until = f", good until {clock(expiration)}" if expiration else ""
     usual = f"; that happens about every {duration(rotation_interval)} here" if rotation_interval else ""
     return f"IMDS serves new credentials of role {_value(role)}{until}{usual}."
 
 
-def role_changed(
-    old_role: Optional[str], new_role: Optional[str], old_profile: Optional[str], new_profile: Optional[str]
-) -> str:
+def role_changed(old_role: str | None, new_role: str | None, old_profile: str | None, new_profile: str | None) -> str:
     """Say that the instance got another role or instance profile."""
     changes = []
     if old_role != new_role:
@@ -173,7 +171,7 @@ def _value(value: object) -> str:
     return shortened(str(value), _LONGEST_VALUE)
 
 
-def _moment(text: str) -> Optional[datetime]:
+def _moment(text: str) -> datetime | None:
     """Return the moment that `model.rfc3339` wrote as *text*, if it is one."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)

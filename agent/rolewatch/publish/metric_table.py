@@ -8,7 +8,6 @@ from the first scrape on, no ids and no ARNs in labels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Family:
     kind: str
     """``gauge``, ``counter``, ``histogram`` or ``info``, as OpenMetrics has them."""
     help: str
-    labels: Tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     absent: str = ""
     """When the metric, or a series of it, is not exported. Empty: it always is."""
 

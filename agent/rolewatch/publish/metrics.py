@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import platform
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
@@ -31,13 +32,13 @@ OTHER = "(other)"
 
 _LOG_LEVELS = {"warning": (Level.WARNING,), "error": (Level.ERROR, Level.CRITICAL)}
 
-Names = Tuple[str, str]
+Names = tuple[str, str]
 """Role and instance profile, as label values; empty where one is not known."""
 
-Sample = Tuple[Mapping[str, str], float]
+Sample = tuple[Mapping[str, str], float]
 """Labels and value."""
 
-Samples = Dict[str, List[Sample]]
+Samples = dict[str, list[Sample]]
 """By sample name. What is not known has no entry, or an empty one."""
 
 
@@ -47,15 +48,15 @@ class Told:
 
     snapshot: Snapshot
     """Of the last report."""
-    within: Tuple[int, ...]
+    within: tuple[int, ...]
     """Polls within each of `BUCKETS`."""
     seconds: float
     """Seconds that all polls took."""
-    names: Tuple[Names, ...] = ()
+    names: tuple[Names, ...] = ()
     """The pairs that may be labels of `rolewatch_role_info`: the first `MOST_NAMES` that IMDS told."""
 
 
-def after(told: Optional[Told], snapshot: Snapshot) -> Told:
+def after(told: Told | None, snapshot: Snapshot) -> Told:
     """Return *told* as it is after one more poll, whose outcome is *snapshot*."""
     took = snapshot.poll_duration
     within, seconds = (told.within, told.seconds) if told else (_NONE_WITHIN, 0.0)
@@ -68,7 +69,7 @@ def after(told: Optional[Told], snapshot: Snapshot) -> Told:
     )
 
 
-def samples(told: Optional[Told], status: AgentStatus, *, role_info: bool) -> Samples:
+def samples(told: Told | None, status: AgentStatus, *, role_info: bool) -> Samples:
     """Return the samples of a page. Before the first report everything that has to be there is there already."""
     snapshot = told.snapshot if told else None
     values = {**_of_status(status), **_of_verdict(snapshot), **_of_polls(told)}
@@ -101,19 +102,19 @@ _NOT_OF_A_LOOK = ("rolewatch_fault_active_since_timestamp_seconds", "rolewatch_p
 _NONE_WITHIN = (0,) * len(BUCKETS)
 
 
-def _one(value: float) -> List[Sample]:
+def _one(value: float) -> list[Sample]:
     return [({}, float(value))]
 
 
-def _known(**values: Optional[float]) -> Samples:
+def _known(**values: float | None) -> Samples:
     """Return the series whose value is known."""
     return {f"rolewatch_{name}": _one(value) for name, value in values.items() if value is not None}
 
 
-def _of_verdict(snapshot: Optional[Snapshot]) -> Samples:
+def _of_verdict(snapshot: Snapshot | None) -> Samples:
     state = snapshot.state if snapshot else State.STARTING
     active = {each.fault: each.since.timestamp() for each in snapshot.faults} if snapshot else {}
-    since: List[Sample] = [({"fault": fault.value}, active[fault]) for fault in Fault if fault in active]
+    since: list[Sample] = [({"fault": fault.value}, active[fault]) for fault in Fault if fault in active]
     return {
         "rolewatch_state": [({"state": member.value}, float(member is state)) for member in State],
         "rolewatch_fault_active": [({"fault": fault.value}, float(fault in active)) for fault in Fault],
@@ -131,14 +132,14 @@ def _of_credentials(snapshot: Snapshot) -> Samples:
     )
 
 
-def _names(snapshot: Snapshot) -> Optional[Names]:
+def _names(snapshot: Snapshot) -> Names | None:
     """Return the names in *snapshot* as label values, or None if IMDS told none."""
     if snapshot.role is None and snapshot.instance_profile is None:
         return None
     return _label(snapshot.role), _label(snapshot.instance_profile)
 
 
-def _of_role(pair: Optional[Names], known: Sequence[Names]) -> Samples:
+def _of_role(pair: Names | None, known: Sequence[Names]) -> Samples:
     """Return the info series of *pair*, whose labels are `OTHER` if it is not *known*."""
     if pair is None:
         return {}
@@ -146,12 +147,12 @@ def _of_role(pair: Optional[Names], known: Sequence[Names]) -> Samples:
     return {"rolewatch_role_info": [({"role": role, "instance_profile": profile}, 1.0)]}
 
 
-def _label(name: Optional[str]) -> str:
+def _label(name: str | None) -> str:
     """Return *name* as a label's value: cut, and without half a surrogate pair, which JSON can say and UTF-8 cannot."""
     return (name or "")[:MAX_LABEL].encode("utf-8", "replace").decode("utf-8")
 
 
-def _of_polls(told: Optional[Told]) -> Samples:
+def _of_polls(told: Told | None) -> Samples:
     snapshot = told.snapshot if told else None
     failures = snapshot.failures if snapshot else {}
     within = told.within if told else _NONE_WITHIN
@@ -215,8 +216,8 @@ class Metrics:
         self._build = build_info(version)
         self._health = health
         self._role_info = role_info
-        self._told: Optional[Told] = None
-        self._encoded: Tuple[str, Samples, bytes] = ("", {}, b"")
+        self._told: Told | None = None
+        self._encoded: tuple[str, Samples, bytes] = ("", {}, b"")
         self._process = _Process()
         self.registry = CollectorRegistry()
         self.registry.register(_Ours(self._samples))
@@ -226,7 +227,7 @@ class Metrics:
         """Keep *report* for the page, and count the duration of its poll."""
         self._told = after(self._told, report.snapshot)
 
-    def render(self, accept: str = "", accept_encoding: str = "", names: Sequence[str] = ()) -> Tuple[bytes, str, str]:
+    def render(self, accept: str = "", accept_encoding: str = "", names: Sequence[str] = ()) -> tuple[bytes, str, str]:
         """Return the page, its content type, and its content encoding (empty: none).
 
         The first two arguments are the headers of the request; *names*, where there are any, are the samples wanted.
@@ -311,7 +312,7 @@ def _metric(family: Family) -> Metric:
     return Metric(family.base, family.help, family.kind)
 
 
-def _sample_names(family: Family) -> Tuple[str, ...]:
+def _sample_names(family: Family) -> tuple[str, ...]:
     if family.kind != "histogram":
         return (family.name,)
     return tuple(family.name + suffix for suffix in ("_bucket", "_count", "_sum"))

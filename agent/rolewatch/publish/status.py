@@ -5,8 +5,8 @@ Version 1 of its schema is the contract: keys may be added, none is renamed or r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Dict, Mapping, Optional
 
 from rolewatch.faults.explain import explain
 from rolewatch.publish import ActiveFault, Snapshot, facts_of
@@ -16,7 +16,7 @@ from rolewatch.vocabulary import State
 SCHEMA = 1
 
 
-def status_document(snapshot: Snapshot, *, version: str, uid: Optional[int] = None) -> Dict[str, object]:
+def status_document(snapshot: Snapshot, *, version: str, uid: int | None = None) -> dict[str, object]:
     """Return *snapshot* for JSON; *version* is that of rolewatch. Times are RFC 3339 in UTC, durations seconds.
 
     *uid* is that of the process that asked IMDS: firewall rules may be for single users.
@@ -46,7 +46,7 @@ def status_document(snapshot: Snapshot, *, version: str, uid: Optional[int] = No
     }
 
 
-def unpolled_document(*, version: str) -> Dict[str, object]:
+def unpolled_document(*, version: str) -> dict[str, object]:
     """Return what is told before the first poll has ended."""
     return {
         "schema": SCHEMA,
@@ -56,7 +56,7 @@ def unpolled_document(*, version: str) -> Dict[str, object]:
     }
 
 
-def _fault(active: ActiveFault, facts: Mapping[str, str]) -> Dict[str, object]:
+def _fault(active: ActiveFault, facts: Mapping[str, str]) -> dict[str, object]:
     explained = explain(active.fault, active.evidence, facts)
     return {
         "fault": active.fault.value,
@@ -73,5 +73,5 @@ def _fault(active: ActiveFault, facts: Mapping[str, str]) -> Dict[str, object]:
     }
 
 
-def _time(moment: Optional[datetime]) -> Optional[str]:
+def _time(moment: datetime | None) -> str | None:
     return None if moment is None else rfc3339(moment)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Mapping
 from types import ModuleType
-from typing import List, Mapping, Optional
 
 from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS
@@ -63,7 +63,7 @@ class Systemd:
 
     name = "systemd"
 
-    def __init__(self, environ: Mapping[str, str], *, pid: Optional[int] = None) -> None:
+    def __init__(self, environ: Mapping[str, str], *, pid: int | None = None) -> None:
         """Look in *environ* for what systemd set there. *pid* is our process id."""
         self._environ = environ
         self._pid = os.getpid() if pid is None else pid
@@ -109,11 +109,11 @@ class Systemd:
         """Say that the daemon ends as it was told to."""
         self._try("STOPPING=1")
 
-    def watchdog_interval(self) -> Optional[float]:
+    def watchdog_interval(self) -> float | None:
         """Return the seconds between two `alive`: half of what systemd allows. None where it does not watch."""
         return watchdog_interval(self._environ, self._pid)
 
-    def sockets(self) -> List[socket.socket]:
+    def sockets(self) -> list[socket.socket]:
         """Return the listening sockets that systemd hands in. To be called once: they belong to the caller then."""
         return sockets(self._environ, self._pid)
 
@@ -135,7 +135,7 @@ class Systemd:
                 way.sendto(state.encode("utf-8", "backslashreplace"), self._address)
 
 
-def watchdog_interval(environ: Mapping[str, str], pid: int) -> Optional[float]:
+def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
     """Return half of WATCHDOG_USEC in seconds, as sd_watchdog_enabled(3) advises; None where it is not for us."""
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
@@ -144,7 +144,7 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> Optional[float]:
     return limit / 2 / 1_000_000 if limit else None
 
 
-def sockets(environ: Mapping[str, str], pid: int) -> List[socket.socket]:
+def sockets(environ: Mapping[str, str], pid: int) -> list[socket.socket]:
     """Return the sockets of LISTEN_FDS, if they are for us, and take the variables out of the process's environment.
 
     Raise `UsageError` where python3-systemd is not installed, where LISTEN_FDS is not the number of descriptors, or

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Optional, Tuple
 
 
 class Association(Enum):
@@ -102,7 +101,7 @@ class Wire:
     """Of LATENCY and DRIP. Real seconds, whatever the speed."""
     status: int = 500
     """Of STATUS."""
-    times: Optional[int] = None
+    times: int | None = None
     """How often it happens after the scenario was entered; None: always."""
 
 
@@ -124,9 +123,9 @@ class Conditions:
     """Its Code; empty: it has none."""
     message: str = ""
     """Its Message, which goes with an error Code; ``{role}`` is filled in."""
-    lacking: Tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     """Fields that are left out of it."""
-    blank: Tuple[str, ...] = ()
+    blank: tuple[str, ...] = ()
     """Fields of it that are empty strings."""
 
     life: timedelta = timedelta(hours=6, minutes=2)
@@ -135,7 +134,7 @@ class Conditions:
     """By how much a set may live longer: 6 h 02 min to 6 h 35 min were measured (2015-2025)."""
     period: timedelta = timedelta(hours=1)
     """Time from one rotation to the next."""
-    age: Optional[timedelta] = None
+    age: timedelta | None = None
     """How old the set is when the scenario is entered. It is never renewed then, and no speed makes it live shorter.
     None: it is rotated every `period`."""
     rotates: bool = True
@@ -145,7 +144,7 @@ class Conditions:
     """Time since the instance was started, when the scenario is entered."""
     imds_ahead: timedelta = timedelta(0)
     """IMDS's clock minus the local clock."""
-    tags: Tuple[Tuple[str, str], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
     """Instance tags in the metadata; empty: they are not enabled. ``{role}`` is filled in."""
     container_roles: bool = False
     """Whether ECS serves the credentials of tasks besides, in namespaces of their own (``iam-ecs-…``, 2026)."""
@@ -159,7 +158,7 @@ class Conditions:
     style: Style = Style.RECORDED
     trailing_newline: bool = False
     """Whether documents end with a newline; IMDS's do not."""
-    wire: Tuple[Wire, ...] = ()
+    wire: tuple[Wire, ...] = ()
 
 
 HEALTHY = Conditions()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 from rolewatch.authority import host_of, is_loopback, is_same_ip
 from rolewatch.errors import UsageError
@@ -40,7 +41,7 @@ class Control:
         self._rotate = rotate
 
     async def handle(
-        self, request: Optional[Request], _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, request: Request | None, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Answer *request*."""
         reply = (
@@ -79,12 +80,12 @@ class Control:
         return _text(HTTPStatus.OK, self._current() + "\n")
 
 
-def catalogue() -> List[Dict[str, object]]:
+def catalogue() -> list[dict[str, object]]:
     """Return every scenario as JSON can hold it."""
     return [described(each) for each in SCENARIOS]
 
 
-def described(each: Scenario) -> Dict[str, object]:
+def described(each: Scenario) -> dict[str, object]:
     """Return one scenario as JSON can hold it."""
     expect = each.expect
     return {
@@ -99,12 +100,12 @@ def described(each: Scenario) -> Dict[str, object]:
     }
 
 
-def _numeric(sockname: Tuple[Any, ...]) -> Tuple[str, str]:
+def _numeric(sockname: tuple[Any, ...]) -> tuple[str, str]:
     """Return address and port of *sockname* as text, the address with its IPv6 zone."""
     return socket.getnameinfo(sockname, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
 
 
-def _refusal(request: Request, address: str, port: str) -> Optional[Reply]:
+def _refusal(request: Request, address: str, port: str) -> Reply | None:
     """Return the answer to a request that a web page may have sent, or None if none can have sent it.
 
     *address* and *port* are where the request arrived. The address may be another one than loopback: --control says so.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Dict, Mapping, Optional
 
 from rolewatch.simulator import instance
 from rolewatch.simulator.conditions import Association, Conditions, Listing
@@ -99,7 +99,7 @@ class Chain:
         self._conditions = conditions
         self._term = term
         self._seed = seed
-        self.secrets: Dict[str, None] = {}
+        self.secrets: dict[str, None] = {}
 
     def plant(self, tree: Tree) -> None:
         """Put every item of the chain into *tree*."""
@@ -111,7 +111,7 @@ class Chain:
         tree.add("meta-data/iam/info", self._item(self.info(), self._info_time))
         self._plant_roles(tree)
 
-    def info(self) -> Dict[str, str]:
+    def info(self) -> dict[str, str]:
         """Return ``iam/info``."""
         conditions = self._conditions
         profile = conditions.instance_profile
@@ -127,7 +127,7 @@ class Chain:
             return {"Code": "Success", "Message": message, **updated, **named}
         return {"Code": "Success", **updated, **about}
 
-    def credentials(self, role: str) -> Dict[str, str]:
+    def credentials(self, role: str) -> dict[str, str]:
         """Return the credentials document of *role*."""
         conditions = self._conditions
         if conditions.message:
@@ -174,7 +174,7 @@ class Chain:
         fields = self._set(_CONTAINER_ROLE)
         tree.add(f"{_CONTAINER_NAMESPACE}/security-credentials/{_CONTAINER_ROLE}", self._item(fields))
 
-    def _set(self, role: str) -> Dict[str, str]:
+    def _set(self, role: str) -> dict[str, str]:
         made = instance.secrets(self._seed, role, self._term.serial)
         self.secrets.update(dict.fromkeys(made.strings))
         return {
@@ -187,7 +187,7 @@ class Chain:
             "Expiration": rfc3339(self._term.expiration),
         }
 
-    def _item(self, fields: Mapping[str, str], modified: Optional[datetime] = None, *, since: str = _IAM_SINCE) -> Item:
+    def _item(self, fields: Mapping[str, str], modified: datetime | None = None, *, since: str = _IAM_SINCE) -> Item:
         newline = "\n" if self._conditions.trailing_newline else ""
         text = written(fields, self._conditions.style) + newline
         return Item(text.encode(), modified or self._term.last_updated, since)

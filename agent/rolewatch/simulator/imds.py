@@ -9,10 +9,11 @@ import hmac
 import math
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
-from typing import Callable, Iterable, Optional, Tuple
+from typing import Callable
 
 from rolewatch.simulator import instance
 from rolewatch.simulator.conditions import HEALTHY, Conditions, Where
@@ -31,7 +32,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TTL = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
-def ttl(text: Optional[str]) -> Optional[int]:
+def ttl(text: str | None) -> int | None:
     """Read the life that a client asks for; None where it is missing or not 1 to 21600."""
     if text is None or not _TTL.fullmatch(text.strip()):
         return None
@@ -100,7 +101,7 @@ class World:
         self.conditions = self._renamed(conditions)
         self._born = self._entered = now()
         self._rotation = Rotation(self.conditions, now=self._entered, speed=speed)
-        self._chain: Optional[Chain] = None
+        self._chain: Chain | None = None
 
     def enter(self, conditions: Conditions) -> None:
         """Go on under *conditions*, from now."""
@@ -122,7 +123,7 @@ class World:
         """IMDS's clock: what `Date` says."""
         return self._now() + self.conditions.imds_ahead
 
-    def find(self, version: str, path: str) -> Optional[Item]:
+    def find(self, version: str, path: str) -> Item | None:
         """Return the document or listing at *path* below *version*; None where there is none."""
         if version not in VERSIONS:
             return None
@@ -160,7 +161,7 @@ TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 _TTL_KEY = TTL_HEADER.lower()
 _TOKEN_KEY = "x-aws-ec2-metadata-token"  # noqa: S105 - a header's name
 _ROLES = "meta-data/iam/security-credentials"
-Headers = Tuple[Tuple[str, str], ...]
+Headers = tuple[tuple[str, str], ...]
 
 
 class Imds:
@@ -222,7 +223,7 @@ class Imds:
     def _found(self, request: Request, headers: Headers) -> Reply:
         path = request.plain_path
         if path == "/":
-            item: Optional[Item] = Item("\n".join(VERSIONS).encode(), self.world.imds_time)
+            item: Item | None = Item("\n".join(VERSIONS).encode(), self.world.imds_time)
         else:
             version, _, below = path[1:].partition("/")
             item = self.world.find(version, below)
@@ -246,7 +247,7 @@ class Imds:
         return Reply(int(status), (*headers, *common), body)
 
 
-def where(request: Request) -> Tuple[Where, ...]:
+def where(request: Request) -> tuple[Where, ...]:
     """Return the harms' targets among which *request* counts."""
     if request.plain_path == TOKEN_PATH:
         return Where.ANY, Where.TOKEN

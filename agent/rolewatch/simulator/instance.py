@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Dict, List, Mapping, Optional, Tuple
 
 from rolewatch.simulator.conditions import Conditions, Style
 
@@ -28,7 +28,7 @@ class Secrets:
     token: str = field(repr=False)
 
     @property
-    def strings(self) -> Tuple[str, str, str]:
+    def strings(self) -> tuple[str, str, str]:
         """All three."""
         return self.access_key_id, self.secret_access_key, self.token
 
@@ -109,8 +109,8 @@ class Tree:
     def __init__(self, modified: datetime) -> None:
         """Begin empty; listings bear the time *modified*."""
         self._modified = modified
-        self._items: Dict[str, Item] = {}
-        self._listings: Dict[str, Item] = {}
+        self._items: dict[str, Item] = {}
+        self._listings: dict[str, Item] = {}
 
     def add(self, path: str, item: Item) -> None:
         """Add *item*; the directories above it follow from its path."""
@@ -120,7 +120,7 @@ class Tree:
         """Answer *body* for the directory *path*, instead of the names of what is in it."""
         self._listings[path] = Item(body, modified, since)
 
-    def find(self, path: str, version: str) -> Optional[Item]:
+    def find(self, path: str, version: str) -> Item | None:
         """Return the item or the listing at *path*, with or without a slash at its end; None where there is none.
 
         A document with a slash behind it is none.
@@ -133,7 +133,7 @@ class Tree:
         names = self._names(key + "/" if key else "", version)
         return Item("\n".join(names).encode(), self._modified) if names else None
 
-    def _names(self, prefix: str, version: str) -> List[str]:
+    def _names(self, prefix: str, version: str) -> list[str]:
         """Return what is in the directory: its own directories end with a slash, except right below the version."""
         names = set()
         for path, item in [*self._items.items(), *self._listings.items()]:
@@ -143,7 +143,7 @@ class Tree:
         return sorted(names)
 
 
-def written(fields: Mapping[str, Optional[str]], style: Style = Style.RECORDED) -> str:
+def written(fields: Mapping[str, str | None], style: Style = Style.RECORDED) -> str:
     """Write *fields* as a JSON object in *style*."""
     if style is Style.COMPACT:
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
@@ -168,7 +168,7 @@ _PUBLIC_NAME = f"ec2-203-0-113-25.{REGION}.compute.amazonaws.com"
 _INTERFACE = f"network/interfaces/macs/{_MAC}"
 _KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAK rolewatch-simulator"
 
-_ITEMS: Dict[str, str] = {
+_ITEMS: dict[str, str] = {
     "ami-id": "ami-0123456789abcdef0",
     "ami-launch-index": "0",
     "ami-manifest-path": "(unknown)",
@@ -236,7 +236,7 @@ def plant(tree: Tree, conditions: Conditions, *, started: datetime) -> None:
         tree.add(f"meta-data/tags/instance/{key}", Item(text.encode(), started, _TAGS_SINCE))
 
 
-def _identity(started: datetime) -> Dict[str, Optional[str]]:
+def _identity(started: datetime) -> dict[str, str | None]:
     """Return the instance identity document: the keys as in the EC2 user guide."""
     return {
         "accountId": ACCOUNT_ID,

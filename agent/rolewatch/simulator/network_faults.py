@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Awaitable, Callable, Dict, Optional, Tuple
+from typing import Callable
 
 from rolewatch.simulator.conditions import Harm, Wire
 from rolewatch.simulator.server import Reply
@@ -47,7 +48,7 @@ Send = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Reply, Wire], Await
 
 
 async def send(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, wire: Optional[Wire], *, head_only: bool
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, wire: Wire | None, *, head_only: bool
 ) -> None:
     """Write *reply*, with the harm of *wire* done to it. *head_only*: it answers a HEAD."""
     if head_only:
@@ -65,7 +66,7 @@ def changed(reply: Reply, wire: Wire) -> Reply:
     return reply if change is None else change(reply, wire)
 
 
-def _with(reply: Reply, status: int, body: bytes, header: Optional[Tuple[str, str]] = None) -> Reply:
+def _with(reply: Reply, status: int, body: bytes, header: tuple[str, str] | None = None) -> Reply:
     name = header[0] if header else ""
     kept = tuple(each for each in reply.headers if each[0] not in ("Content-Length", name))
     added = (*([header] if header else []), ("Content-Length", str(len(body))))
@@ -101,7 +102,7 @@ def _gzip(reply: Reply, _wire: Wire) -> Reply:
     return _with(reply, HTTPStatus.OK, b"\x1f\x8b\x08" + reply.body, ("Content-Encoding", "gzip"))
 
 
-_CHANGES: Dict[Harm, Callable[[Reply, Wire], Reply]] = {
+_CHANGES: dict[Harm, Callable[[Reply, Wire], Reply]] = {
     Harm.STATUS: _status,
     Harm.REDIRECT: _redirect,
     Harm.EMPTY: _empty,
@@ -172,7 +173,7 @@ async def _endless_headers(
         await writer.drain()
 
 
-_SENDS: Dict[Harm, Send] = {
+_SENDS: dict[Harm, Send] = {
     **dict.fromkeys(_CHANGES, _changed),
     Harm.SILENCE: _silence,
     Harm.RESET: _reset,

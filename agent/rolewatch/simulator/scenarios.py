@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from enum import Enum
-from typing import Optional, Tuple
 
 from rolewatch.errors import UsageError
 from rolewatch.simulator.conditions import HEALTHY, Association, Conditions, Harm, Listing, Style, Where, Wire
@@ -31,15 +30,15 @@ class Expectation:
     """What rolewatch has to say of a scenario: in a single look, and as a daemon started in it, after debouncing."""
 
     state: State = State.OK
-    faults: Tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = ()
     """Exactly the faults that stand, in the order of `Fault`."""
-    reason: Optional[Reason] = None
+    reason: Reason | None = None
     """Why IMDS gave no usable answer; it stands in the evidence of the fault of IMDS."""
-    expect_role: Tuple[str, ...] = ()
+    expect_role: tuple[str, ...] = ()
     """The setting ``expect.role`` under which this holds."""
 
     @property
-    def failure(self) -> Optional[FailureLabel]:
+    def failure(self) -> FailureLabel | None:
         """The label under which the poll is counted in ``rolewatch_poll_failures_total``; None: it is not."""
         return None if self.reason is None else self.reason.label
 
@@ -537,7 +536,7 @@ _HOSTILE = (
     ),
 )
 
-SCENARIOS: Tuple[Scenario, ...] = _WELL + _CHAIN + _IMDS + _TRAPS + _HOSTILE
+SCENARIOS: tuple[Scenario, ...] = _WELL + _CHAIN + _IMDS + _TRAPS + _HOSTILE
 """Every scenario, in the order of the tour."""
 
 _BY_NAME = {each.name: each for each in SCENARIOS}

@@ -7,9 +7,10 @@ import re
 import socket
 import threading
 from collections import deque
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Awaitable, Callable, Deque, Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple, final
+from typing import Callable, Optional, final
 from urllib.parse import unquote, urlsplit
 
 from rolewatch.errors import UsageError
@@ -38,11 +39,11 @@ class Request:
     """Names in lower case; the values of a repeated one are joined by commas. Session tokens are among the values:
     never log them."""
     body: bytes = field(default=b"", repr=False)
-    target_authority: Optional[str] = None
+    target_authority: str | None = None
     """The authority of a target that is a whole URL; None where the target is a path."""
 
     @property
-    def authority(self) -> Optional[str]:
+    def authority(self) -> str | None:
         """The authority that the client asked, or None: that of the target, else the Host header (RFC 9112, 3.2.2)."""
         return self.headers.get("host") if self.target_authority is None else self.target_authority
 
@@ -57,7 +58,7 @@ class Reply:
     """One answer."""
 
     status: int
-    headers: Tuple[Tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
     body: bytes = field(default=b"", repr=False)
 
     def head(self) -> bytes:
@@ -70,7 +71,7 @@ class Reply:
         return "\r\n".join(lines).encode("latin-1", "replace")
 
 
-async def read_request(reader: asyncio.StreamReader) -> Optional[Request]:
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
     """Read one request; None where the client left without one.
 
     Raise `BadRequestError` where it is not HTTP, too large, or too slow.
@@ -104,8 +105,8 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     return Request(line[1], target.path or "/", headers, body, authority)
 
 
-def _headers(lines: List[str]) -> Dict[str, str]:
-    headers: Dict[str, str] = {}
+def _headers(lines: list[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if colon:
@@ -125,8 +126,8 @@ class Seen:
     def __init__(self) -> None:
         """Begin with none."""
         self._lock = threading.Lock()
-        self._requests: Deque[Request] = deque(maxlen=MAX_REQUESTS)
-        self._secrets: Dict[str, None] = {}
+        self._requests: deque[Request] = deque(maxlen=MAX_REQUESTS)
+        self._secrets: dict[str, None] = {}
 
     def request(self, request: Request) -> None:
         """Note *request*."""
@@ -140,12 +141,12 @@ class Seen:
             while len(self._secrets) > MAX_SECRETS:
                 del self._secrets[next(iter(self._secrets))]
 
-    def all_requests(self) -> List[Request]:
+    def all_requests(self) -> list[Request]:
         """Return the requests noted, oldest first."""
         with self._lock:
             return list(self._requests)
 
-    def all_secrets(self) -> FrozenSet[str]:
+    def all_secrets(self) -> frozenset[str]:
         """Return the secrets noted."""
         with self._lock:
             return frozenset(self._secrets)
@@ -223,8 +224,8 @@ class Server:
         """Prepare to let *handle* answer what comes to *place*."""
         self._place = place
         self._handle = handle
-        self._listening: Optional[socket.socket] = None
-        self._tasks: Set[asyncio.Task[None]] = set()
+        self._listening: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
         """Accept connections from now on."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Callable, Coroutine, Dict, FrozenSet, List, Optional, TypeVar, final
+from typing import Any, Callable, TypeVar, final
 
 from rolewatch.errors import UsageError
 from rolewatch.simulator import network_faults
@@ -99,13 +100,13 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         control_host: str = "127.0.0.1",
-        control_port: Optional[int] = None,
+        control_port: int | None = None,
         speed: float = 1.0,
         role: str = "",
         instance_profile: str = "",
         user_data: bytes = b"",
         seed: str = "rolewatch",
-        on_exchange: Optional[Callable[[Exchange], None]] = None,
+        on_exchange: Callable[[Exchange], None] | None = None,
     ) -> None:
         """Prepare; nothing is bound yet. *now* is the local clock (aware, UTC), *port* 0 takes a free one.
 
@@ -132,11 +133,11 @@ class Simulator:
         )
         self._imds = Imds(self._world, self._seen, seed=seed)
         self._on_exchange = on_exchange
-        self._done: Dict[Wire, int] = {}
-        self._place: Optional[Place] = None
-        self._control_place: Optional[Place] = None
-        self._server: Optional[Server] = None
-        self._background: Optional[Background] = None
+        self._done: dict[Wire, int] = {}
+        self._place: Place | None = None
+        self._control_place: Place | None = None
+        self._server: Server | None = None
+        self._background: Background | None = None
         self._open = ExitStack()
 
     def __enter__(self) -> Simulator:
@@ -166,7 +167,7 @@ class Simulator:
         return self._started(self._place).url
 
     @property
-    def control(self) -> Optional[str]:
+    def control(self) -> str | None:
         """The URL of the control port; None where there is none."""
         return None if self._control_address is None else self._started(self._control_place).url
 
@@ -176,12 +177,12 @@ class Simulator:
         return self._scenario
 
     @property
-    def requests(self) -> List[Request]:
+    def requests(self) -> list[Request]:
         """The requests seen, oldest first; the last 10 000."""
         return self._seen.all_requests()
 
     @property
-    def secrets(self) -> FrozenSet[str]:
+    def secrets(self) -> frozenset[str]:
         """Every secret that was served: key ids, secret keys, tokens, session tokens; the last 10 000."""
         return self._seen.all_secrets()
 
@@ -218,7 +219,7 @@ class Simulator:
         self._world.rotate()
 
     async def _handle(
-        self, request: Optional[Request], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, request: Request | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         if request is None:
             request, reply, wires = Request("-", "-"), self._imds.error(HTTPStatus.BAD_REQUEST), []
@@ -229,7 +230,7 @@ class Simulator:
         await asyncio.sleep(sum(wire.seconds for wire in wires if wire.harm is Harm.LATENCY))
         await network_faults.send(reader, writer, reply, done, head_only=request.method == "HEAD")
 
-    def _befalling(self, request: Request) -> List[Wire]:
+    def _befalling(self, request: Request) -> list[Wire]:
         """Return the harms that befall *request*, and count them."""
         kinds = where(request)
         befalling = []
@@ -240,14 +241,14 @@ class Simulator:
                 befalling.append(wire)
         return befalling
 
-    def _tell(self, request: Request, reply: Reply, wires: List[Wire], done: Optional[Wire]) -> None:
+    def _tell(self, request: Request, reply: Reply, wires: list[Wire], done: Wire | None) -> None:
         if self._on_exchange is not None:
             final_reply = reply if done is None else network_faults.changed(reply, done)
             harms = ", ".join(wire.harm.value for wire in wires)
             outcome = f"{final_reply.status} ({harms})" if harms else str(final_reply.status)
             self._on_exchange(Exchange(request.method, request.path, outcome))
 
-    def _started(self, thing: Optional[T]) -> T:
+    def _started(self, thing: T | None) -> T:
         if thing is None:
             message = "the simulator does not run: use it in a `with`."
             raise RuntimeError(message)

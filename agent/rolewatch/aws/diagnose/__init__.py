@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any
 
 from rolewatch.aws import checks
 from rolewatch.aws.checks import Check, Result, Status
@@ -26,7 +27,7 @@ _IAM = (iam_checks.asked,)
 _PROFILE = (iam_checks.asked, iam_checks.existing)
 _ROLE = (iam_checks.asked, iam_checks.existing, iam_checks.with_role)
 
-CHECKS: Tuple[Check[Context], ...] = (
+CHECKS: tuple[Check[Context], ...] = (
     Check("imds.token", "IMDS gives a session token", imds_checks.reachable, _HERE),
     Check("host.route", "This host has a route to IMDS", host_checks.route, _HERE),
     Check("host.firewall", "No firewall stands before IMDS", host_checks.firewall, _HERE),
@@ -78,14 +79,14 @@ class Diagnosis:
     """What a diagnosis says."""
 
     state: State
-    results: Tuple[Result, ...]
-    findings: Tuple[Finding, ...]
+    results: tuple[Result, ...]
+    findings: tuple[Finding, ...]
     """Every fault, once, in the order of `Fault`."""
-    root: Optional[Root]
+    root: Root | None
     facts: Mapping[str, str]
     """What is known of the instance, by the names of `faults.PLACEHOLDERS`."""
-    association_id: Optional[str] = None
-    association_state: Optional[str] = None
+    association_id: str | None = None
+    association_state: str | None = None
     on_instance: bool = True
     """Whether IMDS was asked."""
 
@@ -109,7 +110,7 @@ def diagnose(context: Context) -> Diagnosis:
     )
 
 
-def known_facts(context: Context) -> Dict[str, str]:
+def known_facts(context: Context) -> dict[str, str]:
     """Return what is known to fill a remedy in with: IMDS's word first, then EC2's, then IAM's."""
     facts = facts_of(context.look.snapshot) if context.look else {}
     held = context.profile.role.name if context.profile and context.profile.role else None
@@ -129,13 +130,13 @@ def known_facts(context: Context) -> Dict[str, str]:
     return facts
 
 
-def _plain(patterns: Tuple[str, ...]) -> bool:
+def _plain(patterns: tuple[str, ...]) -> bool:
     return len(patterns) == 1 and not any(character in patterns[0] for character in "*?[]")
 
 
-def _findings(context: Context, results: Tuple[Result, ...]) -> Tuple[Finding, ...]:
+def _findings(context: Context, results: tuple[Result, ...]) -> tuple[Finding, ...]:
     """Join what IMDS shows and what the checks found; IMDS's evidence is the one to stay."""
-    found: Dict[Fault, Finding] = {}
+    found: dict[Fault, Finding] = {}
     for finding in context.look.verdict.findings if context.look else ():
         found.setdefault(finding.fault, finding)
     for result in results:
@@ -145,13 +146,13 @@ def _findings(context: Context, results: Tuple[Result, ...]) -> Tuple[Finding, .
 
 
 def _root(
-    context: Context, results: Tuple[Result, ...], findings: Tuple[Finding, ...], facts: Mapping[str, str]
-) -> Optional[Root]:
+    context: Context, results: tuple[Result, ...], findings: tuple[Finding, ...], facts: Mapping[str, str]
+) -> Root | None:
     by_fault = {finding.fault: finding for finding in findings}
     fault = next((fault for fault in ROOT_CAUSES if fault in by_fault), None)
     if fault is None:
         return None
-    notes: List[str] = [result.outcome.note for result in results if result.outcome.fault is fault]
+    notes: list[str] = [result.outcome.note for result in results if result.outcome.fault is fault]
     if fault is Fault.ASSUME_ROLE_UNAUTHORIZED:  # IMDS says that, the trust policy why
         notes = [each.outcome.note for each in results if each.id == "iam.trust" and each.outcome.facts] + notes
     explained = remedy.fit(fault, by_fault[fault].evidence, facts, _situation(context))
@@ -170,7 +171,7 @@ def _situation(context: Context) -> remedy.Situation:
     )
 
 
-def _state(context: Context, results: Tuple[Result, ...], findings: Tuple[Finding, ...]) -> State:
+def _state(context: Context, results: tuple[Result, ...], findings: tuple[Finding, ...]) -> State:
     """Return the state: IMDS's word, made worse by what only AWS knows; from a workstation, what AWS knows."""
     faults = {finding.fault for finding in findings}
     if context.look is not None:
@@ -191,7 +192,7 @@ def _state(context: Context, results: Tuple[Result, ...], findings: Tuple[Findin
 SCHEMA = 1
 
 
-def document(diagnosis: Diagnosis, *, polled: datetime, version: str) -> Dict[str, Any]:
+def document(diagnosis: Diagnosis, *, polled: datetime, version: str) -> dict[str, Any]:
     """Return *diagnosis*, made at *polled*, for JSON; *version* is that of rolewatch."""
     facts = diagnosis.facts
     return {
@@ -215,7 +216,7 @@ def document(diagnosis: Diagnosis, *, polled: datetime, version: str) -> Dict[st
     }
 
 
-def _root_document(root: Optional[Root]) -> Optional[Dict[str, Any]]:
+def _root_document(root: Root | None) -> dict[str, Any] | None:
     if root is None:
         return None
     explained = root.explained

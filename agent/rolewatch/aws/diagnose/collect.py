@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Optional, Tuple, Union
+from typing import Callable
 
 from rolewatch.aws import client, queries
 from rolewatch.aws.client import Api
@@ -35,16 +35,16 @@ class Look:
 class Asked:
     """What AWS answered."""
 
-    caller: Union[Caller, Refused]
-    instance: Union[Instance, Missing, Refused, None]
+    caller: Caller | Refused
+    instance: Instance | Missing | Refused | None
     """None where the instance's id is not known."""
-    association: Union[Association, Missing, Refused, None]
-    profile_name: Optional[str] = None
+    association: Association | Missing | Refused | None
+    profile_name: str | None = None
     """The name that IAM was asked for; None where none is known."""
-    profile: Union[Profile, Missing, Refused, None] = None
+    profile: Profile | Missing | Refused | None = None
     profile_twice: bool = False
     """Whether IAM was asked twice: it is eventually consistent, and what it said first was bad news."""
-    role: Union[Role, Missing, Refused, None] = None
+    role: Role | Missing | Refused | None = None
     """The role that IMDS serves, asked for where the instance profile does not hold it."""
     method: str = ""
     """Where the credentials came from that AWS was asked with, in botocore's words."""
@@ -55,50 +55,50 @@ class Context:
     """Everything that the checks may know."""
 
     asked: Asked
-    look: Optional[Look] = None
+    look: Look | None = None
     """None from a workstation."""
-    proof: Union[Caller, Refused, None] = None
+    proof: Caller | Refused | None = None
     """What STS says of the served credentials; None where none are served, or none were looked for."""
-    instance_id: Optional[str] = None
-    region: Optional[str] = None
-    expected_role: Tuple[str, ...] = ()
+    instance_id: str | None = None
+    region: str | None = None
+    expected_role: tuple[str, ...] = ()
 
     @property
-    def answered(self) -> Optional[Answered]:
+    def answered(self) -> Answered | None:
         """What IMDS said; None where it gave no token, or was not asked."""
         seen = self.look.seen if self.look else None
         return seen if isinstance(seen, Answered) else None
 
     @property
-    def identity(self) -> Optional[Identity]:
+    def identity(self) -> Identity | None:
         """What the instance identity document says."""
         return self.answered.identity if self.answered else None
 
     @property
-    def info(self) -> Optional[ProfileInfo]:
+    def info(self) -> ProfileInfo | None:
         """``iam/info``, where it could be read."""
         info = self.answered.info if self.answered else None
         return info if isinstance(info, ProfileInfo) else None
 
     @property
-    def served_role(self) -> Optional[str]:
+    def served_role(self) -> str | None:
         """The role that IMDS lists."""
         listing = self.answered.listing if self.answered else None
         return listing.role if isinstance(listing, RoleListing) else None
 
     @property
-    def credentials(self) -> Optional[Credentials]:
+    def credentials(self) -> Credentials | None:
         """The credentials document without its secrets, where it could be read."""
         document = self.answered.credentials if self.answered else None
         return document if isinstance(document, Credentials) else None
 
     @property
-    def profile(self) -> Optional[Profile]:
+    def profile(self) -> Profile | None:
         """IAM's instance profile, where IAM told of it."""
         return self.asked.profile if isinstance(self.asked.profile, Profile) else None
 
     @property
-    def attached(self) -> Optional[Association]:
+    def attached(self) -> Association | None:
         """What EC2 has attached, by whichever call told."""
         association, instance = self.asked.association, self.asked.instance
         if isinstance(association, Association):
@@ -108,14 +108,14 @@ class Context:
         return None
 
     @property
-    def attached_id(self) -> Optional[str]:
+    def attached_id(self) -> str | None:
         """The id of the attached instance profile, as EC2 tells it."""
         instance = self.asked.instance
         told = self.attached.profile_id if self.attached else None
         return told or (instance.profile_id if isinstance(instance, Instance) and self.attached else None)
 
     @property
-    def account_id(self) -> Optional[str]:
+    def account_id(self) -> str | None:
         """The account of the instance."""
         if self.identity and self.identity.account_id:
             return self.identity.account_id
@@ -127,7 +127,7 @@ class Context:
         arn = self.profile.arn if self.profile else None
         return arn.split(":")[1] if arn else partition_of(self.region or "")
 
-    def finding(self, *faults: Fault) -> Optional[Finding]:
+    def finding(self, *faults: Fault) -> Finding | None:
         """Return the first of *faults* that holds by IMDS alone."""
         findings = self.look.verdict.findings if self.look else ()
         return next((finding for finding in findings if finding.fault in faults), None)
@@ -143,17 +143,15 @@ Pause = Callable[[float], None]
 class Subject:
     """What is known of the instance before AWS is asked."""
 
-    instance_id: Optional[str] = None
-    account_id: Optional[str] = None
-    instance_profile: Optional[str] = None
+    instance_id: str | None = None
+    account_id: str | None = None
+    instance_profile: str | None = None
     """By IMDS, or as remembered."""
-    instance_profile_id: Optional[str] = None
-    served_role: Optional[str] = None
+    instance_profile_id: str | None = None
+    served_role: str | None = None
 
 
-def ask(
-    door: Api, subject: Subject, *, pause: Pause, method: str = "", proof: Union[Caller, Refused, None] = None
-) -> Asked:
+def ask(door: Api, subject: Subject, *, pause: Pause, method: str = "", proof: Caller | Refused | None = None) -> Asked:
     """Ask EC2 and IAM about *subject*, with credentials that *method* gave. Reads only; nothing is changed.
 
     *proof* is what STS said of the served credentials: it is not asked again for what it has just told.
@@ -177,7 +175,7 @@ def ask(
     )
 
 
-def _caller(door: Api, method: str, proof: Union[Caller, Refused, None]) -> Union[Caller, Refused]:
+def _caller(door: Api, method: str, proof: Caller | Refused | None) -> Caller | Refused:
     """Ask who the credentials belong to, where that is not known, and where STS has not just been out of reach."""
     if isinstance(proof, Caller) and method == IAM_ROLE:
         return proof
@@ -187,8 +185,8 @@ def _caller(door: Api, method: str, proof: Union[Caller, Refused, None]) -> Unio
 
 
 def _attached(
-    instance: Union[Instance, Missing, Refused, None], association: Union[Association, Missing, Refused, None]
-) -> Tuple[Optional[str], Optional[str]]:
+    instance: Instance | Missing | Refused | None, association: Association | Missing | Refused | None
+) -> tuple[str | None, str | None]:
     """Return ARN and id of what EC2 has attached, the association's before the instance's."""
     told = [association.profile_arn] if isinstance(association, Association) else []
     ids = [association.profile_id] if isinstance(association, Association) else []
@@ -198,7 +196,7 @@ def _attached(
     return next(filter(None, told), None), next(filter(None, ids), None)
 
 
-def _stranger(caller: Union[Caller, Refused], account: Optional[str]) -> Optional[Refused]:
+def _stranger(caller: Caller | Refused, account: str | None) -> Refused | None:
     """Return why IAM is not asked: it would tell of the caller's account, whatever the instance's is."""
     if account is None or not isinstance(caller, Caller) or caller.account_id == account:
         return None
@@ -207,8 +205,8 @@ def _stranger(caller: Union[Caller, Refused], account: Optional[str]) -> Optiona
 
 
 def _profile(
-    door: Api, name: Optional[str], ids: Tuple[Optional[str], ...], pause: Pause, stranger: Optional[Refused]
-) -> Tuple[Union[Profile, Missing, Refused, None], bool]:
+    door: Api, name: str | None, ids: tuple[str | None, ...], pause: Pause, stranger: Refused | None
+) -> tuple[Profile | Missing | Refused | None, bool]:
     """Ask for the instance profile; twice where the first answer is that it is gone, another, or empty."""
     if name is None:
         return None, False
@@ -225,8 +223,8 @@ def _profile(
 
 
 def _role(
-    door: Api, served: Optional[str], profile: Union[Profile, Missing, Refused, None]
-) -> Union[Role, Missing, Refused, None]:
+    door: Api, served: str | None, profile: Profile | Missing | Refused | None
+) -> Role | Missing | Refused | None:
     """Ask for the role that IMDS serves, where the instance profile does not hold it: it may be deleted."""
     if served is None or profile is None or isinstance(profile, Refused):
         return None

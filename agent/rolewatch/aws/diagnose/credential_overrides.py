@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Mapping, Optional, Tuple
 
 from rolewatch.files import read
 from rolewatch.text import printable
@@ -44,16 +44,16 @@ class Shadow:
 class Shadows:
     """All of them, by kind, in the order in which SDKs look."""
 
-    environment: Tuple[Shadow, ...] = ()
-    files: Tuple[Shadow, ...] = ()
-    container: Tuple[Shadow, ...] = ()
-    unreadable: Tuple[str, ...] = ()
+    environment: tuple[Shadow, ...] = ()
+    files: tuple[Shadow, ...] = ()
+    container: tuple[Shadow, ...] = ()
+    unreadable: tuple[str, ...] = ()
     """Files that are there and could not be read."""
 
 
-def look(environ: Mapping[str, str], home: Optional[Path], *, root: Path = Path("/")) -> Shadows:
+def look(environ: Mapping[str, str], home: Path | None, *, root: Path = Path("/")) -> Shadows:
     """Look into *environ*, and below *home* and *root*. Total."""
-    unreadable: List[str] = []
+    unreadable: list[str] = []
     return Shadows(
         environment=tuple(_environment(environ)),
         files=tuple(_files(environ, home, root, unreadable)),
@@ -80,7 +80,7 @@ def _container(environ: Mapping[str, str]) -> Iterator[Shadow]:
             yield Shadow(name, "the role of a container (ECS task, EKS Pod Identity)")
 
 
-def _files(environ: Mapping[str, str], home: Optional[Path], root: Path, unreadable: List[str]) -> Iterator[Shadow]:
+def _files(environ: Mapping[str, str], home: Path | None, root: Path, unreadable: list[str]) -> Iterator[Shadow]:
     wanted = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
     for variable, name in (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")):
         path = _path(environ.get(variable, ""), home) or (home / ".aws" / name if home else None)
@@ -95,13 +95,13 @@ def _files(environ: Mapping[str, str], home: Optional[Path], root: Path, unreada
                 yield Shadow(f"{path}:{line}", "aws_access_key_id for boto")
 
 
-def _path(text: str, home: Optional[Path]) -> Optional[Path]:
+def _path(text: str, home: Path | None) -> Path | None:
     if text.startswith("~/") and home is not None:
         return home / text[2:]
     return Path(text) if text else None
 
 
-def _keys(path: Path, unreadable: List[str]) -> Iterator[Tuple[str, str, int]]:
+def _keys(path: Path, unreadable: list[str]) -> Iterator[tuple[str, str, int]]:
     """Yield section, key and line of what *path* sets. Values are not looked at beyond there being one."""
     try:
         data = read(path, limit=_LARGEST, follow_links=True).data
@@ -121,7 +121,7 @@ def _keys(path: Path, unreadable: List[str]) -> Iterator[Tuple[str, str, int]]:
             yield section, key.group(1).lower(), number
 
 
-def _section(line: str) -> Optional[str]:
+def _section(line: str) -> str | None:
     """Return the name in a section's header: ``[default]``, ``[profile "ci"]``. None where *line* is no header.
 
     Empty for a name that no SDK would take: the keys below it belong to no profile.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional
-
 from rolewatch.aws.checks import Outcome, failed, passed, refused, skipped, unknown
 from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.model import Association, Caller, Instance, Missing, Refused, Trouble
@@ -33,7 +31,7 @@ def proof(context: Context) -> Outcome:
         return unknown("IMDS serves no credentials to try.")
     if isinstance(proven, Refused):
         return _unproven(context, proven)
-    facts: Dict[str, Optional[Scalar]] = {
+    facts: dict[str, Scalar | None] = {
         "arn": proven.arn,
         "role": proven.role,
         "role_id": proven.role_id,
@@ -48,7 +46,7 @@ def proof(context: Context) -> Outcome:
 
 def _unproven(context: Context, refusal: Refused) -> Outcome:
     if refusal.trouble is Trouble.REJECTED:
-        evidence: Dict[str, Scalar] = {"code": refusal.code}
+        evidence: dict[str, Scalar] = {"code": refusal.code}
         if context.served_role:
             evidence["role"] = context.served_role
         return failed(f"AWS STS refuses the served credentials ({refusal.code}).", Fault.CREDENTIALS_REJECTED, evidence)
@@ -70,7 +68,7 @@ def caller(context: Context) -> Outcome:
     return passed(f"AWS is asked as {who.arn}{how}.", arn=who.arn, account_id=who.account_id)
 
 
-def known_instance(context: Context) -> Optional[Outcome]:
+def known_instance(context: Context) -> Outcome | None:
     """Need: the instance's id is known."""
     if context.asked.instance is not None:
         return None

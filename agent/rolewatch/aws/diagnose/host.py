@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import struct
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, Mapping, Optional, Sequence, Tuple, Union
+from typing import Callable, Optional, Union
 from urllib.parse import urlsplit
 
 from rolewatch.aws import queries
@@ -33,24 +34,24 @@ class Host:
 
     address: str
     """Where IMDS is asked."""
-    interface: Optional[str] = None
+    interface: str | None = None
     """The network interface that the main routing table sends it through."""
     rejected: bool = False
     """The main routing table rejects it: unreachable, prohibit or blackhole."""
     routes_read: bool = True
-    allowance_exceeded: Optional[int] = None
+    allowance_exceeded: int | None = None
     """Packets to link-local addresses that the ENA driver's device has dropped since boot; None where not told."""
     imdsd: bool = False
     """systemd-imdsd is installed."""
     imdsd_network: str = ""
     """What the kernel's command line tells it: ``locked``, ``unlocked``; empty: nothing."""
-    instance_id: Optional[str] = None
+    instance_id: str | None = None
     """What the firmware says (DMI, on Nitro), which does not need IMDS."""
-    proxies: Tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     """Names of the variables that would send a request for IMDS to a proxy. Their values may hold a password."""
 
 
-def look(endpoint: str, environ: Mapping[str, str], *, root: Path = Path("/"), run: Optional[Runner] = None) -> Host:
+def look(endpoint: str, environ: Mapping[str, str], *, root: Path = Path("/"), run: Runner | None = None) -> Host:
     """Look around below *root*. Total: what cannot be read is not known."""
     host = urlsplit(endpoint).hostname or ""
     try:
@@ -74,7 +75,7 @@ def look(endpoint: str, environ: Mapping[str, str], *, root: Path = Path("/"), r
     )
 
 
-def execute(command: Sequence[str]) -> Optional[str]:
+def execute(command: Sequence[str]) -> str | None:
     """Run *command* for two seconds at most."""
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, and an interface's name from the kernel
@@ -85,7 +86,7 @@ def execute(command: Sequence[str]) -> Optional[str]:
     return done.stdout.decode("utf-8", "replace")
 
 
-def proxies(host: str, environ: Mapping[str, str]) -> Tuple[str, ...]:
+def proxies(host: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the variables that would send a request for *host* to a proxy, as most SDKs read them."""
     excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if any(_excepts(each.strip(), host) for each in excepted.split(",")):
@@ -124,7 +125,7 @@ def _routes(root: Path, version: int) -> Iterator[_Route]:
             yield route
 
 
-def _route4(fields: Sequence[str]) -> Optional[_Route]:
+def _route4(fields: Sequence[str]) -> _Route | None:
     """Read a line of ``/proc/net/route``: numbers in the host's byte order, in hex."""
     flags = int(fields[3], 16)
     if not flags & (_UP | _REJECT):
@@ -134,7 +135,7 @@ def _route4(fields: Sequence[str]) -> Optional[_Route]:
     return _Route(network, int(fields[6]), fields[0], bool(flags & _REJECT))
 
 
-def _route6(fields: Sequence[str]) -> Optional[_Route]:
+def _route6(fields: Sequence[str]) -> _Route | None:
     """Read a line of ``/proc/net/ipv6_route``."""
     flags = int(fields[8], 16)
     if not flags & (_UP | _REJECT):
@@ -144,7 +145,7 @@ def _route6(fields: Sequence[str]) -> Optional[_Route]:
     return _Route(network, int(fields[5], 16), fields[9], bool(flags & _REJECT))
 
 
-def _allowance(interface: str, run: Runner) -> Optional[int]:
+def _allowance(interface: str, run: Runner) -> int | None:
     """Return ENA's counter of dropped link-local packets (EC2 user guide, monitoring-network-performance-ena, 2026)."""
     for program in _ETHTOOL:
         for line in (run([program, "-S", interface]) or "").splitlines():
@@ -154,7 +155,7 @@ def _allowance(interface: str, run: Runner) -> Optional[int]:
     return None
 
 
-def _dmi(root: Path) -> Optional[str]:
+def _dmi(root: Path) -> str | None:
     """Return the instance id that Nitro puts into DMI as the board's asset tag (EC2 user guide, 2026)."""
     tag = _read(root / "sys/devices/virtual/dmi/id/board_asset_tag").strip()
     return tag if queries.is_instance_id(tag) else None

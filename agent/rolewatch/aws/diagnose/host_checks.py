@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
-
 from rolewatch.aws.checks import Outcome, failed, passed, unknown
 from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.diagnose.credential_overrides import Shadow, Shadows
@@ -119,7 +117,7 @@ def container(context: Context) -> Outcome:
     return _shadowed(context, _shadows(context).container, "variable of a container or a web identity")
 
 
-def _shadowed(context: Context, shadows: Tuple[Shadow, ...], kind: str) -> Outcome:
+def _shadowed(context: Context, shadows: tuple[Shadow, ...], kind: str) -> Outcome:
     user = context.look.user if context.look and context.look.user else "this user"
     if not shadows:
         return passed(f"No {kind} shadows the instance's role for {user}. Services have environments of their own.")
@@ -137,6 +135,6 @@ def _shadows(context: Context) -> Shadows:
     return context.look.shadows if context.look else Shadows()
 
 
-def _failure(context: Context) -> Optional[Failure]:
+def _failure(context: Context) -> Failure | None:
     seen = context.look.seen if context.look else None
     return seen.failure if isinstance(seen, Unanswered) else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple
-
 from rolewatch.aws import trust_policy
 from rolewatch.aws.checks import Outcome, Status, failed, passed, skipped, unknown
 from rolewatch.aws.diagnose.collect import SECOND_LOOK, Context
@@ -18,7 +16,7 @@ _TWICE = f" IAM said so twice, {SECOND_LOOK:.0f} s apart; it is eventually consi
 _ONCE = " IAM said so once; right after a change it may be wrong for some seconds."
 
 
-def asked(context: Context) -> Optional[Outcome]:
+def asked(context: Context) -> Outcome | None:
     """Need: IAM was asked, and answered."""
     answer = context.asked.profile
     if isinstance(answer, Refused):
@@ -35,12 +33,12 @@ def asked(context: Context) -> Optional[Outcome]:
     return Outcome(Status.UNKNOWN, note, who=elsewhere(context))
 
 
-def existing(context: Context) -> Optional[Outcome]:
+def existing(context: Context) -> Outcome | None:
     """Need: IAM has the instance profile."""
     return skipped("There is no instance profile of that name.") if context.profile is None else None
 
 
-def with_role(context: Context) -> Optional[Outcome]:
+def with_role(context: Context) -> Outcome | None:
     """Need: the instance profile holds a role."""
     return None if context.profile and context.profile.role else skipped("The instance profile holds no role.")
 
@@ -64,14 +62,14 @@ def same_id(context: Context) -> Outcome:
     profile = context.profile
     if profile is None or profile.id is None:
         return unknown("IAM told no id.")
-    told: List[Tuple[str, str]] = []
+    told: list[tuple[str, str]] = []
     if context.attached_id:
         told.append(("EC2 has", context.attached_id))
     if context.info and context.info.id:
         told.append(("IMDS tells of", context.info.id))
     if not told:
         return unknown("Neither EC2 nor IMDS told the id of the attached instance profile.")
-    facts: Dict[str, Optional[Scalar]] = {
+    facts: dict[str, Scalar | None] = {
         "iam_id": profile.id,
         "ec2_id": context.attached_id,
         "imds_id": context.info.id if context.info else None,
@@ -105,7 +103,7 @@ def holds_role(context: Context) -> Outcome:
     )
 
 
-def served(context: Context) -> Optional[Outcome]:
+def served(context: Context) -> Outcome | None:
     """Need: IMDS serves a role."""
     if context.look is None:
         return skipped("What IMDS serves can only be seen on the instance.", ON_INSTANCE)
@@ -157,7 +155,7 @@ def same_role_id(context: Context) -> Outcome:
         return unknown("STS did not tell the id of the role that the served credentials are of.")
     if role is None or role.id is None or proven is None or proven.role_id is None:
         return unknown("STS did not tell the id of the role that the served credentials are of.")
-    facts: Dict[str, Optional[Scalar]] = {"iam_role_id": role.id, "sts_role_id": proven.role_id}
+    facts: dict[str, Scalar | None] = {"iam_role_id": role.id, "sts_role_id": proven.role_id}
     if role.id == proven.role_id:
         return passed(f"The served credentials are of the role that IAM has: {role.id}.", **facts)
     return failed(
@@ -182,13 +180,13 @@ def trusts_ec2(context: Context) -> Outcome:
         return passed(note, role=held.name)
     if reading.trust is Trust.UNDECIDED:
         return unknown(f"{note} IMDS is the judge.", role=held.name)
-    evidence: Dict[str, Scalar] = {"role": held.name}
+    evidence: dict[str, Scalar] = {"role": held.name}
     if context.asked.profile_name:
         evidence["instance_profile"] = context.asked.profile_name
     return failed(note, Fault.TRUST_POLICY_DENIES_EC2, evidence, role=held.name)
 
 
-def _role(context: Context) -> Optional[Role]:
+def _role(context: Context) -> Role | None:
     """Return IAM's role of the name that IMDS serves."""
     if isinstance(context.asked.role, Role):
         return context.asked.role
@@ -196,9 +194,9 @@ def _role(context: Context) -> Optional[Role]:
     return held if held and held.name.lower() == (context.served_role or "").lower() else None
 
 
-def _evidence(context: Context) -> Dict[str, Scalar]:
+def _evidence(context: Context) -> dict[str, Scalar]:
     """Return name and attached id, as far as they are known."""
-    evidence: Dict[str, Scalar] = {}
+    evidence: dict[str, Scalar] = {}
     if context.asked.profile_name:
         evidence["instance_profile"] = context.asked.profile_name
     attached = context.attached_id or (context.info.id if context.info else None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 from rolewatch.aws.checks import Outcome, failed, passed, skipped, unknown
 from rolewatch.aws.diagnose.collect import Context
 from rolewatch.faults.explain import explain
@@ -16,14 +14,14 @@ from rolewatch.vocabulary import Document, Fault, State
 ON_INSTANCE = "anybody on the instance: rolewatch diagnose"
 
 
-def on_instance(context: Context) -> Optional[Outcome]:
+def on_instance(context: Context) -> Outcome | None:
     """Need: IMDS was asked."""
     if context.look is not None:
         return None
     return skipped("It can only be seen on the instance itself.", ON_INSTANCE)
 
 
-def token(context: Context) -> Optional[Outcome]:
+def token(context: Context) -> Outcome | None:
     """Need: IMDS gave a session token."""
     if context.answered is not None:
         return None

@@ -7,8 +7,8 @@ depend on the association's state are settled.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Iterator, Mapping, Optional, Tuple
 
 from rolewatch import shell
 from rolewatch.faults import FAULTS
@@ -34,8 +34,8 @@ class Situation:
 
     told: bool = False
     """Whether EC2 told what is attached."""
-    association_id: Optional[str] = None
-    association_state: Optional[str] = None
+    association_id: str | None = None
+    association_state: str | None = None
     """None where nothing is attached."""
     running: bool = True
     profile_told: bool = False
@@ -54,7 +54,7 @@ def fit(fault: Fault, evidence: Evidence, facts: Mapping[str, str], situation: S
     return replace(explained, fix=steps)
 
 
-def permissions(step: Step) -> Tuple[str, ...]:
+def permissions(step: Step) -> tuple[str, ...]:
     """Return the IAM actions that *step* says it needs, each once."""
     return tuple(dict.fromkeys(_PERMISSION.findall(step.text)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Optional, Tuple, Union
+from collections.abc import Mapping
 
 from rolewatch.aws import checks, queries
 from rolewatch.aws.checks import Result
@@ -17,7 +17,7 @@ _GLOBAL_REGIONS = {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 """Where IAM's calls go in each partition (botocore's endpoints, 2026): their ``aws:RequestedRegion``."""
 
 
-def launch(door: Api, given: Given, principal: Optional[Principal], image: Mapping[str, str]) -> Tuple[Result, ...]:
+def launch(door: Api, given: Given, principal: Principal | None, image: Mapping[str, str]) -> tuple[Result, ...]:
     """Check a launch with the instance profile *given* by *principal*, or by the caller where that is None.
 
     *image* is what a dry run is to launch (``ImageId`` and more, as RunInstances takes them); empty: no dry run.
@@ -57,7 +57,7 @@ def launch(door: Api, given: Given, principal: Optional[Principal], image: Mappi
     return checks.run(launch_checks.LAUNCH_CHECKS, context)
 
 
-def attach_role(door: Api, given: Given, given_role: Given, principal: Optional[Principal]) -> Tuple[Result, ...]:
+def attach_role(door: Api, given: Given, given_role: Given, principal: Principal | None) -> tuple[Result, ...]:
     """Check whether *principal*, or the caller, can put the role into the instance profile."""
     caller = queries.caller(door)
     who = _who(caller, principal)
@@ -92,7 +92,7 @@ def attach_role(door: Api, given: Given, given_role: Given, principal: Optional[
     return checks.run(attach_role_checks.ATTACH_CHECKS, context)
 
 
-def visible(door: Api, given: Given, principal: Optional[Principal]) -> Tuple[Result, ...]:
+def visible(door: Api, given: Given, principal: Principal | None) -> tuple[Result, ...]:
     """Check why the role *given* may not be in the list of the console that *principal*, or the caller, looks at."""
     caller = queries.caller(door)
     who = _who(caller, principal)
@@ -126,7 +126,7 @@ def _not_tried(given: Given, image: Mapping[str, str]) -> str:
     return "A dry run tells of the caller only, and it is somebody else, or not known, who is to launch."
 
 
-def _profile(door: Api, given: Given) -> Tuple[ProfileAnswer, RoleAnswer, NamesAnswer]:
+def _profile(door: Api, given: Given) -> tuple[ProfileAnswer, RoleAnswer, NamesAnswer]:
     """Ask for the instance profile, and where there is none, for the role that it may have been confused with."""
     nobody = Missing(PROFILE.action)
     profile: ProfileAnswer = nobody if given.kind == "role" else queries.profile(door, given.name)
@@ -135,7 +135,7 @@ def _profile(door: Api, given: Given) -> Tuple[ProfileAnswer, RoleAnswer, NamesA
     return profile, queries.role(door, given.name), reads.holders(door, given.name)
 
 
-def _who(caller: Union[Caller, Refused], principal: Optional[Principal]) -> Union[Principal, Refused]:
+def _who(caller: Caller | Refused, principal: Principal | None) -> Principal | Refused:
     if principal is not None:
         return principal
     if isinstance(caller, Refused):
@@ -146,7 +146,7 @@ def _who(caller: Union[Caller, Refused], principal: Optional[Principal]) -> Unio
         return Refused(Trouble.ERROR, CALLER.action, detail="the caller is no kind of principal that is known here")
 
 
-def _is_caller(caller: Union[Caller, Refused], who: Union[Principal, Refused]) -> bool:
+def _is_caller(caller: Caller | Refused, who: Principal | Refused) -> bool:
     """Return whether *who* is the caller, or the role that the caller is a session of."""
     if isinstance(caller, Refused) or isinstance(who, Refused):
         return False
@@ -154,9 +154,9 @@ def _is_caller(caller: Union[Caller, Refused], who: Union[Principal, Refused]) -
     return who.arn == caller.arn or is_its_role
 
 
-def _same_account(caller: Union[Caller, Refused], who: Principal) -> bool:
+def _same_account(caller: Caller | Refused, who: Principal) -> bool:
     return isinstance(caller, Caller) and caller.account_id == who.account
 
 
-def _partition(who: Union[Principal, Refused]) -> str:
+def _partition(who: Principal | Refused) -> str:
     return who.partition if isinstance(who, Principal) else "aws"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple, Union
 
 from rolewatch.aws.checks import Check, Outcome
 from rolewatch.aws.model import Caller, Refused
@@ -27,7 +26,7 @@ class Attach:
 
     given: Given
     given_role: Given
-    caller: Union[Caller, Refused]
+    caller: Caller | Refused
     principal: PrincipalAnswer
     """Who is to do it."""
     partition: str
@@ -37,8 +36,8 @@ class Attach:
     holders: NamesAnswer
     """The instance profiles that hold the namesake."""
     role: RoleAnswer
-    add_role: Optional[SimulatedAnswer]
-    pass_role: Optional[SimulatedAnswer]
+    add_role: SimulatedAnswer | None
+    pass_role: SimulatedAnswer | None
 
 
 def _caller(seen: Attach) -> Outcome:
@@ -69,7 +68,7 @@ def _trust(seen: Attach) -> Outcome:
     return trusts_ec2_later(seen.role, seen.partition)
 
 
-ATTACH_CHECKS: Tuple[Check[Attach], ...] = (
+ATTACH_CHECKS: tuple[Check[Attach], ...] = (
     Check("attach.caller", "AWS knows who asks", _caller),
     Check("attach.profile", "The instance profile exists, and is no role", _profile),
     Check("attach.role", "The role exists", _role),

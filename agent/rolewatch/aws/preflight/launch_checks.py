@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple, Union
 
 from rolewatch.aws.checks import Check, Outcome, passed, refused, skipped
 from rolewatch.aws.model import Caller, Missing, Profile, Refused
@@ -32,7 +31,7 @@ class Launch:
     """All that was asked before a launch."""
 
     given: Given
-    caller: Union[Caller, Refused]
+    caller: Caller | Refused
     principal: PrincipalAnswer
     """Who is to launch."""
     partition: str
@@ -41,17 +40,17 @@ class Launch:
     """The role with the name of the instance profile; only asked for where there is no such profile."""
     holders: NamesAnswer
     """The instance profiles that hold the namesake."""
-    run_instances: Optional[SimulatedAnswer]
-    pass_role: Optional[SimulatedAnswer]
-    tried: Optional[RehearsedAnswer]
+    run_instances: SimulatedAnswer | None
+    pass_role: SimulatedAnswer | None
+    tried: RehearsedAnswer | None
     """The dry run; None where none was made."""
-    tried_without: Optional[RehearsedAnswer]
+    tried_without: RehearsedAnswer | None
     """The dry run without the instance profile; None where none was made."""
     not_tried: str = ""
     """Why no dry run was made."""
 
 
-def caller(answer: Union[Caller, Refused], principal: PrincipalAnswer) -> Outcome:
+def caller(answer: Caller | Refused, principal: PrincipalAnswer) -> Outcome:
     """Say who asks, and whether that account is the principal's."""
     if isinstance(answer, Refused):
         return refused(answer)
@@ -97,7 +96,7 @@ def _dry_run(seen: Launch) -> Outcome:
     return permission_checks.judge_dry_run(seen.tried, seen.tried_without, who)
 
 
-LAUNCH_CHECKS: Tuple[Check[Launch], ...] = (
+LAUNCH_CHECKS: tuple[Check[Launch], ...] = (
     Check("launch.caller", "AWS knows who asks", _caller),
     Check("launch.profile", "The instance profile exists, and is no role", _profile),
     Check("launch.role", "The instance profile holds a role", _role),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Optional, Tuple
 
 from rolewatch.errors import UsageError
 
@@ -66,12 +65,12 @@ class Given:
 
     name: str
     """The last segment of the ARN: that is what IAM's API takes."""
-    arn: Optional[str] = None
+    arn: str | None = None
     """None where only the name was given."""
     kind: str = "instance-profile"
     """``role`` where the ARN of a role was given for an instance profile."""
-    partition: Optional[str] = None
-    account: Optional[str] = None
+    partition: str | None = None
+    account: str | None = None
 
 
 def parse_profile(text: str) -> Given:
@@ -87,7 +86,7 @@ def parse_role(text: str) -> Given:
     return _given(text, "role", ("role",), _LONGEST_ROLE)
 
 
-def _given(text: str, noun: str, kinds: Tuple[str, ...], longest: int) -> Given:
+def _given(text: str, noun: str, kinds: tuple[str, ...], longest: int) -> Given:
     if not text.startswith("arn:"):
         return Given(_checked(text, noun, longest), kind=kinds[0])
     match = _ARN.fullmatch(text)

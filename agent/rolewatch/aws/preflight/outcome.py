@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any
 
 from rolewatch.aws import checks
 from rolewatch.aws.checks import Outcome, Result, Status
@@ -16,22 +17,22 @@ from rolewatch.vocabulary import Scalar
 class Advised(Outcome):
     """An outcome with what to do about it, and how sure it is."""
 
-    fix: Tuple[Step, ...] = ()
+    fix: tuple[Step, ...] = ()
     may_fail: bool = False
     """The outcome is `Status.UNKNOWN`, and there is a known reason why it may go wrong."""
 
 
-def fails(note: str, *fix: Step, **facts: Optional[Scalar]) -> Advised:
+def fails(note: str, *fix: Step, **facts: Scalar | None) -> Advised:
     """Return the outcome of a check that says: this will fail."""
     return Advised(Status.FAIL, note, facts=_known(facts), fix=fix)
 
 
-def may_fail(note: str, *fix: Step, **facts: Optional[Scalar]) -> Advised:
+def may_fail(note: str, *fix: Step, **facts: Scalar | None) -> Advised:
     """Return the outcome of a check that says: this may fail, and here is why."""
     return Advised(Status.UNKNOWN, note, facts=_known(facts), fix=fix, may_fail=True)
 
 
-def _known(facts: Mapping[str, Optional[Scalar]]) -> Dict[str, Scalar]:
+def _known(facts: Mapping[str, Scalar | None]) -> dict[str, Scalar]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
@@ -50,13 +51,13 @@ class Simulated:
     action: str
     resource: str
     decision: Decision
-    missing: Tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     """Condition keys that the policies ask for and the simulation was not given."""
-    policies: Tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
     """The policies whose statements decided."""
-    organization: Optional[bool] = None
+    organization: bool | None = None
     """Whether the organization's service control policies allow it; None where there is no organization."""
-    boundary: Optional[bool] = None
+    boundary: bool | None = None
     """Whether the permissions boundary allows it; None where there is none."""
 
 
@@ -102,13 +103,13 @@ class Outlook(Enum):
 _GRAVEST = (Outlook.WILL_FAIL, Outlook.MAY_FAIL, Outlook.CANNOT_TELL)
 
 
-def outlook(results: Tuple[Result, ...]) -> Outlook:
+def outlook(results: tuple[Result, ...]) -> Outlook:
     """Return what *results* come to. What is known to fail goes before what may, and that before what is not known."""
     found = {_one(result) for result in results}
     return next((each for each in _GRAVEST if each in found), Outlook.OK)
 
 
-def because(results: Tuple[Result, ...]) -> Optional[Result]:
+def because(results: tuple[Result, ...]) -> Result | None:
     """Return the first of *results* that the outlook is due to; None where all is well."""
     whole = outlook(results)
     return None if whole is Outlook.OK else next(result for result in results if _one(result) is whole)
@@ -125,7 +126,7 @@ def _one(result: Result) -> Outlook:
     return Outlook.CANNOT_TELL
 
 
-def document(command: str, results: Tuple[Result, ...]) -> Dict[str, Any]:
+def document(command: str, results: tuple[Result, ...]) -> dict[str, Any]:
     """Return *results* of ``preflight`` *command* as JSON has them."""
     reason = because(results)
     return {
@@ -137,7 +138,7 @@ def document(command: str, results: Tuple[Result, ...]) -> Dict[str, Any]:
     }
 
 
-def _document(result: Result) -> Dict[str, Any]:
+def _document(result: Result) -> dict[str, Any]:
     shown = checks.document(result)
     if isinstance(result.outcome, Advised):
         shown["may_fail"] = result.outcome.may_fail

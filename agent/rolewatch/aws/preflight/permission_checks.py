@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple, Union
+from typing import Union
 
 from rolewatch.aws.checks import Outcome, passed, refused, skipped, unknown
 from rolewatch.aws.model import Missing, Refused, Trouble
@@ -24,7 +24,7 @@ def read_dry_run(refusal: Refused) -> RehearsedAnswer:
     return refusal
 
 
-def judge_dry_run(seen: RehearsedAnswer, without: Optional[RehearsedAnswer], who: str) -> Outcome:
+def judge_dry_run(seen: RehearsedAnswer, without: RehearsedAnswer | None, who: str) -> Outcome:
     """Say what the dry run by *who* shows; *without* is one without the instance profile, made where *seen* failed."""
     if isinstance(seen, Refused):
         return refused(seen)
@@ -50,7 +50,7 @@ def judge_dry_run(seen: RehearsedAnswer, without: Optional[RehearsedAnswer], who
     )
 
 
-def _unauthorized(without: Optional[RehearsedAnswer], who: str) -> Tuple[str, str]:
+def _unauthorized(without: RehearsedAnswer | None, who: str) -> tuple[str, str]:
     """Say which permission is missing, as far as the dry run without the instance profile tells."""
     if isinstance(without, Rehearsed) and without.allowed:
         note = (
@@ -74,7 +74,7 @@ PrincipalAnswer = Union[Principal, Refused]
 WHO = "someone with iam:SimulatePrincipalPolicy, or the principal itself, by a dry run"
 
 
-def permission(action: str, seen: Optional[SimulatedAnswer], principal: PrincipalAnswer) -> Outcome:
+def permission(action: str, seen: SimulatedAnswer | None, principal: PrincipalAnswer) -> Outcome:
     """Say whether *principal* may *action*; *seen* is None where the simulator was not asked."""
     if isinstance(principal, Refused):
         return refused(principal, WHO)
@@ -100,10 +100,10 @@ def _not_simulated(action: str, principal: Principal) -> Outcome:
 
 
 def run_instances(
-    seen: Optional[SimulatedAnswer],
+    seen: SimulatedAnswer | None,
     principal: PrincipalAnswer,
-    tried: Optional[RehearsedAnswer],
-    without: Optional[RehearsedAnswer],
+    tried: RehearsedAnswer | None,
+    without: RehearsedAnswer | None,
 ) -> Outcome:
     """Say whether *principal* may ``ec2:RunInstances``; a dry run, with the profile or *without*, decides first."""
     action = "ec2:RunInstances"
@@ -128,16 +128,14 @@ def _narrow(seen: Simulated) -> bool:
     return seen.decision is Decision.IMPLICIT_DENY and not seen.missing and not barred
 
 
-def pass_role(seen: Optional[SimulatedAnswer], principal: PrincipalAnswer, tried: Optional[RehearsedAnswer]) -> Outcome:
+def pass_role(seen: SimulatedAnswer | None, principal: PrincipalAnswer, tried: RehearsedAnswer | None) -> Outcome:
     """Say whether *principal* may ``iam:PassRole`` the role to EC2; a dry run that was allowed decides before all."""
     if isinstance(tried, Rehearsed) and tried.allowed:
         return passed("EC2 allowed iam:PassRole in a dry run.", action="iam:PassRole")
     return permission("iam:PassRole", seen, principal)
 
 
-def list_profiles(
-    seen: Optional[SimulatedAnswer], principal: PrincipalAnswer, tried: Union[Listed, Refused, None]
-) -> Outcome:
+def list_profiles(seen: SimulatedAnswer | None, principal: PrincipalAnswer, tried: Listed | Refused | None) -> Outcome:
     """Say whether *principal* may ``iam:ListInstanceProfiles``.
 
     *tried* is what the caller's own call showed, made where the simulator did not tell.

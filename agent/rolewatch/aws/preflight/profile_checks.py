@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Optional, Tuple, Union
+from typing import Union
 
 from rolewatch.aws import trust_policy
 from rolewatch.aws.checks import Outcome, passed, refused, skipped
@@ -68,7 +68,7 @@ def fill(profile: str) -> Step:
     )
 
 
-def make_room(profile: str, *, old: str, new: str) -> Tuple[Step, ...]:
+def make_room(profile: str, *, old: str, new: str) -> tuple[Step, ...]:
     """Return the ways to have the role *new* where *profile* holds *old*.
 
     AWS: "To update permissions for an instance, replace its instance profile. We do not recommend removing a role from
@@ -98,7 +98,7 @@ def _add(profile: str, role: str = "") -> str:
 
 ProfileAnswer = Union[Profile, Missing, Refused]
 RoleAnswer = Union[Role, Missing, Refused]
-NamesAnswer = Union[Tuple[str, ...], Missing, Refused]
+NamesAnswer = Union[tuple[str, ...], Missing, Refused]
 """The names of instance profiles."""
 
 ASK_ADMIN = "someone who may read IAM in this account"
@@ -189,7 +189,7 @@ def holds_role(profile: ProfileAnswer) -> Outcome:
     return passed(f"It holds the role {profile.role.name}.{other}", role=profile.role.name, arn=profile.role.arn)
 
 
-def role_exists(given: Given, role: RoleAnswer, namesake: Optional[ProfileAnswer] = None) -> Outcome:
+def role_exists(given: Given, role: RoleAnswer, namesake: ProfileAnswer | None = None) -> Outcome:
     """Say whether the role *given* exists; *namesake*, the instance profile of that name, helps where it does not."""
     if isinstance(role, Refused):
         return refused(role, ASK_ADMIN)
@@ -237,7 +237,7 @@ def vacancy(profile: ProfileAnswer, role: str) -> Outcome:
 _LATER = "An instance would start, and get no credentials: AssumeRoleUnauthorizedAccess."
 
 
-def trusts_ec2(role: Union[Role, Missing, Refused, None], partition: str) -> Outcome:
+def trusts_ec2(role: Role | Missing | Refused | None, partition: str) -> Outcome:
     """Say whether EC2 may assume *role*; None where there is no role to ask for."""
     if isinstance(role, Refused):
         return refused(role, "someone with iam:GetInstanceProfile or iam:GetRole")
@@ -251,7 +251,7 @@ def trusts_ec2(role: Union[Role, Missing, Refused, None], partition: str) -> Out
     return fails(f"{reading.why} {_LATER}", *_fix(role), role=role.name)
 
 
-def trusts_ec2_later(role: Union[Role, Missing, Refused, None], partition: str) -> Outcome:
+def trusts_ec2_later(role: Role | Missing | Refused | None, partition: str) -> Outcome:
     """Say the same where the role is only to be put into an instance profile, which that does not hinder."""
     outcome = trusts_ec2(role, partition)
     if isinstance(outcome, Advised) and not outcome.may_fail:
@@ -259,7 +259,7 @@ def trusts_ec2_later(role: Union[Role, Missing, Refused, None], partition: str) 
     return outcome
 
 
-def _fix(role: Role) -> Tuple[Step, ...]:
+def _fix(role: Role) -> tuple[Step, ...]:
     """Return the steps of the table of faults that set a trust policy right."""
     explained = explain(Fault.TRUST_POLICY_DENIES_EC2, {"role": role.name}, {"role": role.name})
     return tuple(step for step in explained.fix if "cloudtrail" not in step.command)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from collections.abc import Mapping
+from typing import Any
 
 from rolewatch.aws import client, queries
 from rolewatch.aws.client import Api, Call
@@ -40,15 +41,13 @@ def holders(door: Api, role: str) -> NamesAnswer:
     return tuple(sorted(filter(None, (queries.last_segment(row.get("Arn")) for row in rows))))
 
 
-def try_to_list(door: Api) -> Union[Listed, Refused]:
+def try_to_list(door: Api) -> Listed | Refused:
     """Try whether the caller may list instance profiles."""
     answer = door.ask(LIST, MaxItems=1)
     return answer if isinstance(answer, Refused) else Listed()
 
 
-def simulate(
-    door: Api, principal: Principal, call: Tuple[str, Optional[str]], context: Context
-) -> Optional[SimulatedAnswer]:
+def simulate(door: Api, principal: Principal, call: tuple[str, str | None], context: Context) -> SimulatedAnswer | None:
     """Ask IAM whether *principal* may do *call*: an action, and the ARN it is done to, if known."""
     action, resource = call
     if resource is None or principal.kind in {Kind.ROOT, Kind.FEDERATED}:
@@ -71,9 +70,9 @@ def simulate(
     return seen or Refused(Trouble.ERROR, SIMULATE.action, detail="the answer is not what the API reference describes")
 
 
-def rehearse(door: Api, what: Mapping[str, str], profile: Optional[Given]) -> RehearsedAnswer:
+def rehearse(door: Api, what: Mapping[str, str], profile: Given | None) -> RehearsedAnswer:
     """Ask EC2, by a dry run, whether the caller may launch *what* with *profile* or without. Nothing starts."""
-    parameters: Dict[str, Any] = {**what, "MinCount": 1, "MaxCount": 1}
+    parameters: dict[str, Any] = {**what, "MinCount": 1, "MaxCount": 1}
     if profile is not None:
         parameters["IamInstanceProfile"] = {"Arn": profile.arn} if profile.arn else {"Name": profile.name}
     parameters["DryRun"] = True
@@ -93,9 +92,9 @@ def _policies_of(door: Api, principal: Principal) -> str:
     return arn or principal.role_arn
 
 
-def _paged(door: Api, call: Call, key: str, **parameters: object) -> Union[List[Mapping[str, Any]], Missing, Refused]:
+def _paged(door: Api, call: Call, key: str, **parameters: object) -> list[Mapping[str, Any]] | Missing | Refused:
     """Return the rows of all pages."""
-    rows: List[Mapping[str, Any]] = []
+    rows: list[Mapping[str, Any]] = []
     for _ in range(_PAGES):
         answer = door.ask(call, **parameters)
         if isinstance(answer, (Missing, Refused)):

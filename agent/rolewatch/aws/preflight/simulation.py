@@ -6,7 +6,8 @@ control policies, session policies or VPC endpoint policies: docs/preflight.md s
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any
 
 from rolewatch.aws.checks import Outcome, passed
 from rolewatch.aws.preflight import profile_checks
@@ -19,7 +20,7 @@ _SHOWN = 5
 """So many policies and keys are named; there may be dozens."""
 
 
-def read(response: Mapping[str, Any], action: str, resource: str) -> Optional[Simulated]:
+def read(response: Mapping[str, Any], action: str, resource: str) -> Simulated | None:
     """Return what *response* says of *action* on *resource*, or None where it does not say.
 
     Since 2026 there is one result for an action, with the resources below it; before that, one for each resource.
@@ -99,21 +100,21 @@ def _fix(seen: Simulated, principal: Principal) -> Step:
     return profile_checks.allow(seen.action, seen.resource, principal.shown)
 
 
-def _several(names: Tuple[str, ...]) -> str:
+def _several(names: tuple[str, ...]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _list(document: Mapping[str, Any], key: str) -> List[Mapping[str, Any]]:
+def _list(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     value = document.get(key)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _words(values: List[Any]) -> Tuple[str, ...]:
+def _words(values: list[Any]) -> tuple[str, ...]:
     """Return the different words among *values*, in their order."""
     return tuple(dict.fromkeys(value for value in values if isinstance(value, str) and is_printable(value)))
 
 
-def _flag(detail: object, key: str) -> Optional[bool]:
+def _flag(detail: object, key: str) -> bool | None:
     value = detail.get(key) if isinstance(detail, dict) else None
     return value if isinstance(value, bool) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple, Union
 
 from rolewatch.aws.checks import Check, Outcome, passed, refused, skipped
 from rolewatch.aws.model import Caller, Missing, Profile, Refused
@@ -21,11 +20,11 @@ class Visible:
     """All that was asked to find a role in the console's list."""
 
     given: Given
-    caller: Union[Caller, Refused]
+    caller: Caller | Refused
     principal: PrincipalAnswer
     """Who looks at the console."""
-    list_profiles: Optional[SimulatedAnswer]
-    tried: Union[Listed, Refused, None]
+    list_profiles: SimulatedAnswer | None
+    tried: Listed | Refused | None
     """What the caller's own call showed; None where the simulator told, or the principal is somebody else."""
     role: RoleAnswer
     holders: NamesAnswer
@@ -85,18 +84,18 @@ def _name(seen: Visible) -> Outcome:
     )
 
 
-def _other_role(seen: Visible) -> Optional[str]:
+def _other_role(seen: Visible) -> str | None:
     """Say what an instance profile with the role's name holds instead of the role, where there is one."""
     if not isinstance(seen.namesake, Profile):
         return None
     return f"holds the role {seen.namesake.role.name}" if seen.namesake.role else "is empty"
 
 
-def _several(names: Tuple[str, ...]) -> str:
+def _several(names: tuple[str, ...]) -> str:
     return f"the instance profile{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
-VISIBLE_CHECKS: Tuple[Check[Visible], ...] = (
+VISIBLE_CHECKS: tuple[Check[Visible], ...] = (
     Check("visible.caller", "AWS knows who asks", _caller),
     Check("visible.list", "The principal may iam:ListInstanceProfiles", _list),
     Check("visible.role", "The role exists", _role),
