@@ -65,8 +65,6 @@ lint: $(READY) ## ruff, shellcheck for the scripts, and recheck for regular expr
 types: $(READY) ## mypy, strict
 	@if [ -x $(BIN)/mypy ]; then $(BIN)/mypy --no-error-summary; \
 		else echo "mypy needs Python 3.10: not run"; fi
-	@if [ -d $(BIN)/../lib/python$(VERSION)/site-packages/grafana_foundation_sdk ]; then \
-		$(BIN)/mypy --no-error-summary --python-version=3.11 --exclude= packaging/grafana/*.py; fi
 
 .PHONY: fmt
 fmt: $(READY) ## let ruff set the code
