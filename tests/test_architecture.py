@@ -37,7 +37,7 @@ MAY_IMPORT = {
     # Judges, remembers, and turns the loop.
     "monitor": {"faults", "imds", "publish"} | GROUND,
     # The settings as people write them.
-    "config": {"authority", "errors", "files", "settings", "text"},
+    "config": {"authority", "aws_names", "errors", "files", "settings", "text"},
     # Rules for Prometheus, from the table of faults.
     "alerts": {"faults", "vocabulary"},
     # An IMDS of its own, which shares no code with the client that it tests.

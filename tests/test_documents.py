@@ -420,6 +420,9 @@ def test_every_name_that_iam_allows_is_read(role: str) -> None:
         pytest.param(NOT_FOUND_PAGE, None, id="html"),
         pytest.param(b"arn:", None, id="arn-of-nothing"),
         pytest.param(b"arn:aws:iam::123456789012:role/", None, id="arn-without-a-name"),
+        pytest.param(b"arn:aws:s3:::bucket/Web", None, id="arn-of-another-service"),
+        pytest.param(b"web-[z-a]", None, id="empty-range"),
+        pytest.param(b"web-[a", None, id="no-set"),
     ],
 )
 def test_a_tag_is_a_pattern_or_nothing(body: bytes, pattern: str | None) -> None:

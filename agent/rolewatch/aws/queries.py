@@ -9,31 +9,28 @@ from typing import Any
 from rolewatch.aws import client
 from rolewatch.aws.client import Api
 from rolewatch.aws.model import Association, Caller, Instance, MetadataOptions, Missing, Profile, Refused, Role, Trouble
+from rolewatch.aws_names import ACCOUNT_ID, INSTANCE_ID, NAME, UNIQUE_ID, parse_arn
 
-_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
-_ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(?:\d{12})?:[!-~]{1,700}", re.ASCII)
-_ASSUMED = re.compile(r"arn:aws[a-z-]*:sts::\d{12}:assumed-role/([\w+=,.@-]{1,64})/([\w+=,.@:-]{1,64})", re.ASCII)
+_SESSION = re.compile(r"[\w+=,.@:-]{1,64}", re.ASCII)
 _ASSOCIATION_ID = re.compile(r"iip-assoc-[0-9a-f]{8,17}", re.ASCII)
-_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{8,124}", re.ASCII)
-_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}", re.ASCII)
-_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 _WORD = re.compile(r"[a-z][a-z-]{1,24}", re.ASCII)
 
 
 def is_instance_id(text: str) -> bool:
     """Return whether *text* is shaped like an instance id."""
-    return _INSTANCE_ID.fullmatch(text) is not None
+    return INSTANCE_ID.fullmatch(text) is not None
 
 
 def last_segment(arn: str | None) -> str | None:
     """Return the name at the end of *arn*, which may hold a path: ``…:instance-profile/application/web``."""
-    return _shaped(_NAME, arn.rpartition("/")[2]) if arn and "/" in arn else None
+    parts = parse_arn(arn)
+    return _shaped(NAME, parts.name) if parts else None
 
 
 def account_of(arn: str | None) -> str | None:
-    """Return the account that *arn* is of."""
-    fields = (arn or "").split(":")
-    return _shaped(_ACCOUNT, fields[4]) if len(fields) > 4 else None  # noqa: PLR2004 - arn:partition:service:region:account
+    """Return the account id in *arn*."""
+    parts = parse_arn(arn)
+    return parts.account if parts else None
 
 
 def caller(door: Api) -> Caller | Refused:
@@ -41,18 +38,18 @@ def caller(door: Api) -> Caller | Refused:
     answer = door.ask(client.CALLER)
     if isinstance(answer, (Missing, Refused)):
         return answer if isinstance(answer, Refused) else _odd(client.CALLER)
-    arn = _shaped(_ARN, answer.get("Arn"))
-    account = _shaped(_ACCOUNT, answer.get("Account"))
+    arn = parse_arn(_text(answer, "Arn"))
+    account = _shaped(ACCOUNT_ID, answer.get("Account"))
     if arn is None or account is None:
         return _odd(client.CALLER)
-    assumed = _ASSUMED.fullmatch(arn)
-    role_id = _shaped(_ID, str(answer.get("UserId", "")).partition(":")[0])
+    role, _, session = arn.path.partition("/")
+    is_session = arn.kind == "assumed-role" and NAME.fullmatch(role) and _SESSION.fullmatch(session)
     return Caller(
-        arn=arn,
+        arn=arn.text,
         account_id=account,
-        role=assumed.group(1) if assumed else None,
-        role_id=role_id if assumed else None,
-        session=assumed.group(2) if assumed else None,
+        role=role if is_session else None,
+        role_id=_shaped(UNIQUE_ID, str(answer.get("UserId", "")).partition(":")[0]) if is_session else None,
+        session=session if is_session else None,
     )
 
 
@@ -69,7 +66,7 @@ def instance(door: Api, instance_id: str) -> Instance | Missing | Refused:
     return Instance(
         id=instance_id,
         state=_shaped(_WORD, state.get("Name")),
-        profile_arn=_shaped(_ARN, profile.get("Arn")),
+        profile_arn=_arn(profile),
         profile_id=_profile_id(profile.get("Id")),
         options=MetadataOptions(
             endpoint=_shaped(_WORD, options.get("HttpEndpoint")),
@@ -99,7 +96,7 @@ def association(door: Api, instance_id: str) -> Association | Missing | Refused:
     return Association(
         id=_shaped(_ASSOCIATION_ID, row.get("AssociationId")),
         state=_shaped(_WORD, row.get("State")),
-        profile_arn=_shaped(_ARN, profile.get("Arn")),
+        profile_arn=_arn(profile),
         profile_id=_profile_id(profile.get("Id")),
     )
 
@@ -112,9 +109,9 @@ def profile(door: Api, name: str) -> Profile | Missing | Refused:
     found = _field(answer, "InstanceProfile")
     roles = _rows(found, "Roles")
     return Profile(
-        name=_shaped(_NAME, found.get("InstanceProfileName")) or name,
+        name=_shaped(NAME, found.get("InstanceProfileName")) or name,
         id=_profile_id(found.get("InstanceProfileId")),
-        arn=_shaped(_ARN, found.get("Arn")),
+        arn=_arn(found),
         role=_role(roles[0]) if roles else None,
     )
 
@@ -128,19 +125,29 @@ def role(door: Api, name: str) -> Role | Missing | Refused:
 
 
 def _role(found: Mapping[str, Any]) -> Role | None:
-    name = _shaped(_NAME, found.get("RoleName"))
+    name = _shaped(NAME, found.get("RoleName"))
     if name is None:
         return None
     return Role(
         name=name,
-        id=_shaped(_ID, found.get("RoleId")),
-        arn=_shaped(_ARN, found.get("Arn")),
+        id=_shaped(UNIQUE_ID, found.get("RoleId")),
+        arn=_arn(found),
         trust=found.get("AssumeRolePolicyDocument"),
     )
 
 
+def _arn(found: Mapping[str, Any]) -> str | None:
+    arn = parse_arn(_text(found, "Arn"))
+    return arn.text if arn else None
+
+
+def _text(found: Mapping[str, Any], key: str) -> str | None:
+    value = found.get(key)
+    return value if isinstance(value, str) else None
+
+
 def _profile_id(value: object) -> str | None:
-    text = _shaped(_ID, value)
+    text = _shaped(UNIQUE_ID, value)
     return text if text and text.startswith("AIPA") else None
 
 

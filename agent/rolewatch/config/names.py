@@ -9,16 +9,10 @@ from __future__ import annotations
 import re
 
 from rolewatch.authority import host_name, is_ip
+from rolewatch.aws_names import empty_range, name_pattern, parse_arn
 from rolewatch.config.types import Text, UnusableError, shown
 from rolewatch.text import is_printable
 
-_NAME = r"[\w+=,.@-]"
-_IN_SET = r"[\w+=,.@]"
-_SET = rf"\[!?-?(?:{_IN_SET}-{_IN_SET}|{_IN_SET})+-?\]"
-_PATTERN = re.compile(rf"(?:{_NAME}|[*?]|{_SET})+", re.ASCII)
-_RANGE = re.compile(rf"({_IN_SET})-({_IN_SET})", re.ASCII)
-_SETS = re.compile(_SET, re.ASCII)
-_ARN = re.compile(r"arn:[^:]*:(?P<service>[^:]*):[^:]*:[^:]*:(?P<kind>[^/:]*)[/:](?P<path>.+)", re.ASCII)
 _TAG_KEY = re.compile(r"[\w+=.,:@-]{1,128}", re.ASCII)
 _NOT_A_TAG = (".", "..", "_index")
 
@@ -42,48 +36,36 @@ def pattern_of(kind: str, called: str, *, longest: int) -> Text:
     """
 
     def parse(text: str) -> str:
-        name = _name_in_arn(text, kind, called) if text.startswith("arn:") else text
+        name = text
+        if text.startswith("arn:"):
+            arn = parse_arn(text, any_account=True)
+            if arn is None or arn.service != "iam" or arn.kind != kind or not arn.path:
+                form = f"arn:aws:iam::ACCOUNT:{kind}/NAME"
+                raise UnusableError(f"has {shown(text)}, which is not the ARN of {called} ({form})")
+            name = arn.name
         if not name:
             raise UnusableError(f"has an empty text; write the name of {called}")
-        if not _PATTERN.fullmatch(name):
-            raise UnusableError(_why_no_pattern(name, called))
-        if len(_SETS.sub("?", name).replace("*", "")) > longest:
-            raise UnusableError(
-                f"has {shown(name)}, and {called} has a name of at most {longest} characters: it would match none"
-            )
-        return _checked_ranges(name)
+        if name_pattern(name, longest=longest) is None:
+            raise UnusableError(_why_no_pattern(name, called, longest))
+        return name
 
     return Text(expects=f"name of {called}, with wildcards; or its ARN", parse=parse)
 
 
-def _name_in_arn(arn: str, kind: str, called: str) -> str:
-    match = _ARN.fullmatch(arn)
-    if match is None or match["service"] != "iam" or match["kind"] != kind:
-        raise UnusableError(f"has {shown(arn)}, which is not the ARN of {called} (arn:aws:iam::ACCOUNT:{kind}/NAME)")
-    return match["path"].rsplit("/", 1)[-1]
-
-
-def _why_no_pattern(name: str, called: str) -> str:
+def _why_no_pattern(name: str, called: str, longest: int) -> str:
     if "/" in name:
         return f"has {shown(name)}; write the name alone, without its path, or the whole ARN"
     if any(c.isspace() for c in name):
         return f'has {shown(name)}, and no name has a space; several are written as a list: ["one", "two"]'
+    if empty_range(name):
+        return f"has {shown(name)}, whose range {empty_range(name)} is empty: write the lower character first"
+    if name_pattern(name, longest=len(name)):
+        return f"has {shown(name)}, and {called} has a name of at most {longest} characters: it would match none"
     if "[" in name or "]" in name:
         return f"has {shown(name)}, whose brackets are no set of characters, as in [abc], [a-c] or [!a-c]"
     return (
         f"has {shown(name)}; the name of {called} has letters, digits and _+=,.@- only; the wildcards are *, ? and […]"
     )
-
-
-def _checked_ranges(name: str) -> str:
-    """Return *name*. A range from high to low matches nothing, and stops older Pythons' fnmatch with an exception."""
-    for chosen in _SETS.findall(name):
-        for low, high in _RANGE.findall(chosen):
-            if low.lower() > high.lower():
-                raise UnusableError(
-                    f"has {shown(name)}, whose range {low}-{high} is empty: write the lower character first"
-                )
-    return name
 
 
 def tag_key(text: str) -> str:

@@ -15,16 +15,16 @@ import json
 import re
 from typing import Union
 
+from rolewatch import aws_names
 from rolewatch.aws_names import (
     ACCOUNT_ID,
     ERROR_CODE,
     INSTANCE_ID,
-    NAME_PATTERN,
-    PROFILE_ARN,
     PROFILE_ID,
     REGION,
     matching,
     name,
+    parse_arn,
 )
 from rolewatch.errors import ImdsError
 from rolewatch.observation import Credentials, Failure, Identity, ProfileInfo, RoleListing
@@ -42,6 +42,7 @@ _SECRET = re.compile(
 )
 """A secret as IMDS writes it: no quote and no escape in it. It may be cut off, or spoilt by any other byte."""
 _VISIBLE = re.compile(rb"[!-~]+")
+_LONGEST_PATTERN = 128
 _MOST_DIGITS = 20
 FINGERPRINT = 8
 """Hex digits by which a set of credentials is known."""
@@ -54,8 +55,8 @@ def profile_info(body: Body) -> ProfileInfo:
     """Read ``iam/info``. Raise `ImdsError` where it is empty, not JSON, or says nothing of a profile."""
     fields = _json_object(body, "meta-data/iam/info")
     message = fields.get("message") or ""
-    arn = PROFILE_ARN.fullmatch(fields.get("instanceprofilearn", ""))
-    profile = name(arn.group(1)) if arn else None
+    arn = parse_arn(fields.get("instanceprofilearn"))
+    profile = name(arn.name) if arn and arn.kind == "instance-profile" else None
     found = PROFILE_ID.search(fields.get("instanceprofileid") or message)
     code = matching(ERROR_CODE, fields.get("code"))
     if not (code or profile or found):
@@ -64,7 +65,7 @@ def profile_info(body: Body) -> ProfileInfo:
         code=code,
         without_role=bool(_WITHOUT_ROLE.search(message)),
         name=profile,
-        arn=arn.group() if arn and profile else None,
+        arn=arn.text if arn and profile else None,
         id=found.group() if found else None,
         last_updated=timestamp(fields.get("lastupdated")),
     )
@@ -153,13 +154,15 @@ def identity(body: Body) -> Identity:
 def name_pattern(body: Body) -> str | None:
     """Read the value of an instance tag that names a role or an instance profile; None where it cannot be one.
 
-    Wildcards are allowed. An ARN is cut to its last segment.
+    Wildcards are allowed. An ARN is cut to its name.
     """
     try:
         text = body.decode("utf-8").strip()
     except UnicodeDecodeError:
         return None
-    return matching(NAME_PATTERN, text.rsplit("/", 1)[-1] if text.startswith("arn:") else text)
+    arn = parse_arn(text, any_account=True)
+    pattern = arn.name if arn else text
+    return aws_names.name_pattern(pattern) if len(pattern) <= _LONGEST_PATTERN else None
 
 
 def whole_number(digits: str) -> int:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 
+from rolewatch.aws_names import NAME, parse_arn
 from rolewatch.errors import UsageError
 
-# The patterns of IAM's API reference (2026): instanceProfileNameType and roleNameType.
-_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
-_ARN = re.compile(r"arn:(?P<partition>aws[a-z-]*):(?P<service>[a-z0-9-]+)::(?P<account>\d{12}):(?P<resource>\S+)")
 _LONGEST_PROFILE = 128
 _LONGEST_ROLE = 64
 
@@ -89,36 +86,32 @@ def parse_role(text: str) -> Given:
 def _given(text: str, noun: str, kinds: tuple[str, ...], longest: int) -> Given:
     if not text.startswith("arn:"):
         return Given(_checked(text, noun, longest), kind=kinds[0])
-    match = _ARN.fullmatch(text)
-    kind, _, path = match["resource"].partition("/") if match else ("", "", "")
-    if not match or match["service"] != "iam" or kind not in kinds or not path:
+    arn = parse_arn(text)
+    if arn is None or arn.service != "iam" or arn.kind not in kinds or not arn.path:
         example = f"arn:aws:iam::123456789012:{kinds[0]}/NAME"
         raise UsageError(f"{text!r} is not the ARN of an IAM {noun}. It looks like {example}; its name will do, too.")
-    name = _checked(path.rpartition("/")[2], noun, longest)
-    return Given(name, text, kind, match["partition"], match["account"])
+    return Given(_checked(arn.name, noun, longest), text, arn.kind, arn.partition, arn.account)
 
 
 def _checked(name: str, noun: str, longest: int) -> str:
-    if not _NAME.fullmatch(name) or len(name) > longest:
+    if not NAME.fullmatch(name) or len(name) > longest:
         raise UsageError(
             f"{name!r} cannot be the name of an IAM {noun}: 1 to {longest} letters, digits or _+=,.@- and no path."
         )
     return name
 
 
-def parse_principal(arn: str) -> Principal:
-    """Return the principal that *arn* names. Raise `UsageError` where it is none whose permissions can be asked for."""
-    match = _ARN.fullmatch(arn)
-    kind, _, path = match["resource"].partition("/") if match else ("", "", "")
-    known = _KINDS.get((match["service"], kind)) if match else None
-    if not match or known is None or (not path and known is not Kind.ROOT):
+def parse_principal(text: str) -> Principal:
+    """Return the principal that *text* names. Raise `UsageError` if it is no user, role, group or session."""
+    arn = parse_arn(text)
+    kind = _KINDS.get((arn.service, arn.kind)) if arn else None
+    if arn is None or kind is None or not (arn.path or kind is Kind.ROOT):
         raise UsageError(
-            f"{arn!r} is not the ARN of a principal. Give that of a user or a role, such as "
+            f"{text!r} is not the ARN of a principal. Give that of a user or a role, such as "
             "arn:aws:iam::123456789012:user/NAME; `aws sts get-caller-identity` shows your own."
         )
-    parts = path.split("/")
-    name = parts[0] if known is Kind.SESSION else parts[-1]
-    return Principal(arn, match["partition"], match["account"], known, name)
+    name = arn.path.partition("/")[0] if kind is Kind.SESSION else arn.name
+    return Principal(text, arn.partition, arn.account, kind, name)
 
 
 def service_of_launch(partition: str) -> str:
