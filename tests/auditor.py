@@ -76,11 +76,11 @@ def _hold_state(snapshot: Snapshot, memory: Memory) -> None:
     standing = [active.fault for active in snapshot.faults]
     if snapshot.state is State.OK:
         assert not standing
-        assert snapshot.usable is not None
+        assert snapshot.credentials.usable is not None
     if snapshot.state is State.DEGRADED:
         assert standing
     if snapshot.state is State.FAILED:
-        assert snapshot.usable is False
+        assert snapshot.credentials.usable is False
     if snapshot.state is State.UNKNOWN:
         assert set(memory.faults) & set(IMDS_FAULTS)
     assert len(memory.intervals) <= KEPT

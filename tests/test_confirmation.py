@@ -219,7 +219,7 @@ def test_a_rejection_needs_two_confirmations_however_many_polls_pass(stage: Stag
     at = [report.snapshot.moment.utc for report in stage.recorder.reports if events[0] in report.events]
     assert at[0] >= START + timedelta(seconds=HOUR)
     snapshot = stage.recorder.reports[-1].snapshot
-    assert (snapshot.state, snapshot.usable) == (State.FAILED, False)
+    assert (snapshot.state, snapshot.credentials.usable) == (State.FAILED, False)
 
 
 def test_a_confirmation_that_finds_it_mended_clears_it(stage: Stage) -> None:

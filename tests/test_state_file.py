@@ -37,9 +37,9 @@ from builders import (
 from looks import observations
 from promises import Area, promise
 from rolewatch.errors import StateFileError
-from rolewatch.monitor.memory import Attached, Memory, Served, Watched
+from rolewatch.monitor.memory import Memory, Served, Watched
 from rolewatch.monitor.state_file import KEEP_FRESH, MAX_SIZE, StateFile
-from rolewatch.observation import Identity, Observation
+from rolewatch.observation import Identity, Observation, RoleBinding
 from rolewatch.vocabulary import EventKind, Fault, State
 
 BOOT = "11111111-2222-3333-4444-555555555555"
@@ -59,7 +59,7 @@ FULL = Memory(
     served=Served(role=ROLE, fingerprint="0123abcd", last_updated=START - HOUR, expiration=START + LIFE, seen=START),
     current=True,
     newest=START - HOUR,
-    settled=Attached(ROLE, PROFILE, PROFILE_ID),
+    settled=RoleBinding(ROLE, PROFILE, PROFILE_ID),
     intervals=(3600.0, 3548.0),
     credentials_seen=True,
 )
@@ -144,7 +144,7 @@ def test_the_learned_cadence_survives_a_restart_every_hour(tmp_path: Path) -> No
         lookout, state_file = restart(lookout, state_file), StateFile(tmp_path)
     simulate(lookout, platform.at, 6.5 * 3600, 9 * 3600)
 
-    assert lookout.snapshot().rotation_interval == 3600.0
+    assert lookout.snapshot().credentials.rotation_interval == 3600.0
     (raised,) = lookout.times(EventKind.FAULT_RAISED, Fault.ROTATION_OVERDUE)
     assert 2 * 3600 < raised - UPTIME - 5 * 3600 <= 2 * 3600 + 60
 

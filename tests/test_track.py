@@ -227,7 +227,7 @@ def test_trap_exit_or_silence_after_a_day_of_503() -> None:
     failed = [event.fields["failures"] for event in lookout.events(EventKind.POLL_FAILED)]
     assert failed == [1, 10, 100, 1000]
     assert len(lookout.events(EventKind.FAULT_PERSISTS)) == 23
-    assert lookout.snapshot().failures == {FailureLabel.THROTTLED: 2878}
+    assert lookout.snapshot().polls.failures == {FailureLabel.THROTTLED: 2878}
 
 
 def test_throttled_polls_are_counted_in_a_row() -> None:
@@ -286,7 +286,7 @@ def test_the_state_follows_from_the_fault(fault: Fault) -> None:
         expected = State.DEGRADED
 
     assert lookout.snapshot().state is expected
-    assert lookout.snapshot().usable is (expected is not State.FAILED)
+    assert lookout.snapshot().credentials.usable is (expected is not State.FAILED)
 
 
 def test_credentials_that_are_withdrawn_for_one_look_are_no_failure() -> None:
@@ -300,7 +300,7 @@ def test_credentials_that_are_withdrawn_for_one_look_are_no_failure() -> None:
     lookout.see_each(WITHOUT_ROLE, WITHOUT_ROLE)
 
     assert lookout.snapshot().state is State.FAILED
-    assert lookout.snapshot().expiration is None
+    assert lookout.snapshot().credentials.expiration is None
 
 
 def test_there_are_none_whatever_the_reason_of_the_moment() -> None:
@@ -310,7 +310,7 @@ def test_there_are_none_whatever_the_reason_of_the_moment() -> None:
         lookout.see_each(MISSING, answered(credentials=refused()))
 
     assert lookout.snapshot().state is State.FAILED
-    assert lookout.snapshot().usable is False
+    assert lookout.snapshot().credentials.usable is False
 
 
 def test_credentials_that_expire_fail_at_once() -> None:
@@ -326,10 +326,10 @@ def test_credentials_that_expire_while_imds_is_blind_are_not_usable_any_more() -
     lookout = Lookout()
     lookout.see(answered(credentials=credentials(updated=START, life=HOUR)), moment(0))
     simulate(lookout, lambda _: BLIND, 30, 3600)
-    assert lookout.snapshot().usable is True
+    assert lookout.snapshot().credentials.usable is True
     simulate(lookout, lambda _: BLIND, 3600, 3700)
 
-    assert lookout.snapshot().usable is False
+    assert lookout.snapshot().credentials.usable is False
     assert lookout.snapshot().state is State.UNKNOWN
 
 
@@ -339,10 +339,10 @@ def test_a_wrong_clock_does_not_end_credentials_while_imds_is_blind() -> None:
     document = answered(credentials=credentials(updated=START, life=HOUR))
     lookout.see(document, moment(0, clock_error=86400))
     simulate(lookout, lambda _: BLIND, 30, 3600, clock_error=86400)
-    assert lookout.snapshot().usable is True
+    assert lookout.snapshot().credentials.usable is True
     simulate(lookout, lambda _: BLIND, 3600, 3700, clock_error=86400)
 
-    assert lookout.snapshot().usable is False
+    assert lookout.snapshot().credentials.usable is False
 
 
 def test_a_state_of_ok_never_has_a_fault_beside_it() -> None:
@@ -523,7 +523,7 @@ def test_nothing_is_learned_while_the_instance_is_in_doubt() -> None:
     lookout.see(answered(identity=FORGED, credentials=credentials(updated=START, serial=9)))
 
     assert not lookout.events(EventKind.CREDENTIALS_ROTATED)
-    assert lookout.snapshot().last_updated == START
+    assert lookout.snapshot().credentials.last_updated == START
 
 
 def test_the_first_identity_is_checked_again_within_about_an_hour() -> None:
@@ -577,7 +577,7 @@ def test_a_memory_of_this_instance_is_kept_without_an_event() -> None:
     lookout.see(answered(identity=Identity(INSTANCE_ID, region="eu-central-1")))
 
     assert not lookout.events(EventKind.STATE_FILE_IGNORED)
-    assert lookout.snapshot().rotation_interval == 600.0
+    assert lookout.snapshot().credentials.rotation_interval == 600.0
     assert lookout.snapshot().identity == Identity(INSTANCE_ID, region="eu-central-1")
 
 
@@ -600,7 +600,7 @@ def test_the_expected_role_comes_from_the_settings_or_else_from_the_tag(
     lookout = Lookout(Settings(expect=expect))
     lookout.see_each(*[answered(tags=Tags(role="app-*"))] * 2)
 
-    assert lookout.snapshot().expected_role == expected
+    assert lookout.snapshot().expected.role == expected
     assert (lookout.standing() == (Fault.ROLE_MISMATCH,)) is (expected == ("app-*",))
 
 
@@ -696,7 +696,7 @@ def test_a_new_set_is_an_event() -> None:
     simulate(lookout, Platform().at, 0, 3 * 3600 + 60)
 
     rotated = lookout.events(EventKind.CREDENTIALS_ROTATED)
-    assert len(rotated) == lookout.snapshot().rotations == 3
+    assert len(rotated) == lookout.snapshot().credentials.rotations == 3
     assert "rotation_interval_seconds" not in rotated[0].fields
     assert rotated[2].fields["rotation_interval_seconds"] == 3600
 
@@ -708,7 +708,7 @@ def test_documents_that_alternate_are_no_rotations() -> None:
     for _ in range(20):
         lookout.see_each(older, newer)
 
-    assert lookout.snapshot().rotations == 1
+    assert lookout.snapshot().credentials.rotations == 1
     assert len(lookout.memory.intervals) <= 1
 
 
@@ -717,7 +717,7 @@ def test_a_set_that_was_only_dated_anew_is_no_rotation() -> None:
     lookout = Lookout()
     lookout.see_each(set_of(0, 1), set_of(5, 1), set_of(10, 1))
 
-    assert lookout.snapshot().rotations == 0
+    assert lookout.snapshot().credentials.rotations == 0
 
 
 def test_one_document_from_the_future_does_not_end_the_learning() -> None:
@@ -729,7 +729,7 @@ def test_one_document_from_the_future_does_not_end_the_learning() -> None:
     lookout.see(replace(platform.at(1800), credentials=nonsense), moment(1800))
     simulate(lookout, platform.at, 1830, 6 * 3600)
 
-    assert lookout.snapshot().rotation_interval == 3600.0
+    assert lookout.snapshot().credentials.rotation_interval == 3600.0
 
 
 def test_an_error_document_with_keys_in_it_is_no_set() -> None:
@@ -738,8 +738,8 @@ def test_an_error_document_with_keys_in_it_is_no_set() -> None:
     failed = answered(credentials=credentials(code="Failed", updated=START + HOUR, serial=7), date=START + HOUR)
     lookout.see_each(answered(), failed, failed)
 
-    assert lookout.snapshot().rotations == 0
-    assert lookout.snapshot().expiration is None
+    assert lookout.snapshot().credentials.rotations == 0
+    assert lookout.snapshot().credentials.expiration is None
 
 
 # The learned cadence, over simulated days
@@ -766,8 +766,8 @@ def test_quiet_when_well_for_a_day() -> None:
     assert [event.kind for _, event in lookout.told if event.kind is not EventKind.CREDENTIALS_ROTATED] == [
         EventKind.STATE_CHANGED
     ]
-    assert lookout.snapshot().rotations == 23
-    assert lookout.snapshot().rotation_interval == 3600.0
+    assert lookout.snapshot().credentials.rotations == 23
+    assert lookout.snapshot().credentials.rotation_interval == 3600.0
 
 
 def test_late_rotating_credentials_raise_nothing_once_learned() -> None:
@@ -775,7 +775,7 @@ def test_late_rotating_credentials_raise_nothing_once_learned() -> None:
     platform = Platform(period=LIFE.total_seconds() - 300)
     lookout = Lookout()
     simulate(lookout, platform.at, 0, 3 * platform.period, step=60)
-    assert lookout.snapshot().rotation_interval == platform.period
+    assert lookout.snapshot().credentials.rotation_interval == platform.period
     lookout.told.clear()
     simulate(lookout, platform.at, 3 * platform.period, 9 * platform.period, step=60)
 
@@ -828,7 +828,7 @@ def test_rotations_that_nobody_saw_do_not_poison_the_cadence(blind: bool) -> Non
         simulate(lookout, Platform().at, begin + 9.5 * 3600, begin + 10 * 3600, step=60)
 
     assert set(lookout.memory.intervals) == {3600.0}
-    assert lookout.snapshot().rotation_interval == 3600.0
+    assert lookout.snapshot().credentials.rotation_interval == 3600.0
 
 
 def test_missed_polls_do_not_keep_it_from_learning() -> None:
@@ -836,7 +836,7 @@ def test_missed_polls_do_not_keep_it_from_learning() -> None:
     lookout = Lookout()
     simulate(lookout, lambda elapsed: Platform().at(elapsed) if elapsed % 90 else BLIND, 0, 6 * 3600)
 
-    assert lookout.snapshot().rotation_interval == 3600.0
+    assert lookout.snapshot().credentials.rotation_interval == 3600.0
     assert lookout.standing() == ()
 
 
@@ -845,7 +845,7 @@ def test_the_moment_told_as_overdue_is_when_the_fault_is_raised(intervals: tuple
     """Not a second before: what the page draws is what is judged."""
     served = answered(credentials=credentials(updated=START), date=START)
     lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=intervals))
-    overdue = lookout.see(served, moment()).overdue
+    overdue = lookout.see(served, moment()).credentials.overdue
     assert overdue is not None
     late = (overdue - START).total_seconds()
 
@@ -860,8 +860,8 @@ def test_nothing_is_overdue_where_nothing_is_served() -> None:
     last = datetime.max.replace(tzinfo=timezone.utc)
     lookout = healthy_lookout()
 
-    assert lookout.see_each(detached(), detached()).overdue is None
-    assert lookout.see(answered(credentials=credentials(updated=last - HOUR, life=HOUR))).overdue is None
+    assert lookout.see_each(detached(), detached()).credentials.overdue is None
+    assert lookout.see(answered(credentials=credentials(updated=last - HOUR, life=HOUR))).credentials.overdue is None
 
 
 def test_swapping_the_role_every_now_and_then_teaches_no_cadence() -> None:
@@ -890,7 +890,7 @@ def test_a_step_of_the_local_clock_invents_nothing(error: float) -> None:
     raised = {event.fault for event in lookout.events(EventKind.FAULT_RAISED)}
     assert raised == {Fault.CLOCK_SKEW, Fault.IMDS_UNREACHABLE}
     assert lookout.standing() == ()
-    assert lookout.snapshot().rotation_interval == 3600.0
+    assert lookout.snapshot().credentials.rotation_interval == 3600.0
 
 
 def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
@@ -898,7 +898,7 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
     end = datetime(9999, 12, 31, 23, 59, 58, tzinfo=timezone.utc)
     lookout = Lookout()
     lookout.see(answered(date=end, credentials=credentials(expiration=end + SECOND)), moment())
-    assert lookout.snapshot().usable is True
+    assert lookout.snapshot().credentials.usable is True
     lookout.see_each(BLIND, BLIND, BLIND)
 
     assert lookout.snapshot().state is State.UNKNOWN
@@ -950,7 +950,7 @@ def test_a_clock_that_is_mended_while_imds_is_silent_invents_no_expiry() -> None
     lookout.see(answered(), Moment(START - behind, UPTIME))
     lookout.see(unanswered(), Moment(START + timedelta(minutes=1), UPTIME + 60))
 
-    assert lookout.snapshot().usable is True
+    assert lookout.snapshot().credentials.usable is True
 
 
 @pytest.mark.parametrize("error", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=-20000)], ids=str)

@@ -181,7 +181,7 @@ def test_a_single_poll_is_not_judged_by_a_date_before_the_last_one_that_was_kept
     snapshot = single(memory, replace(stuck.at(at), date=moment(at).utc - 3 * HOUR), moment(at))
 
     assert Fault.CREDENTIALS_EXPIRED in {each.fault for each in snapshot.faults}
-    assert snapshot.usable is False
+    assert snapshot.credentials.usable is False
 
 
 @promise(
@@ -200,10 +200,10 @@ def test_a_forged_poll_does_not_stop_the_counting(date: datetime, restart: str, 
     lookout.see(forged(date, 2.1 * 3600), moment(2.1 * 3600))
     if "after" in restart:
         lookout = restarted(lookout, tmp_path)
-    counted = lookout.snapshot().rotations
+    counted = lookout.snapshot().credentials.rotations
     simulate(lookout, Platform().at, 2.1 * 3600 + 30, 7.5 * 3600)
 
-    assert lookout.snapshot().rotations - counted == 5
+    assert lookout.snapshot().credentials.rotations - counted == 5
     assert set(lookout.memory.intervals) == {3600.0}
     assert lookout.standing() == ()
 
@@ -214,10 +214,10 @@ def test_answers_without_a_date_end_a_doubt(date: datetime) -> None:
     lookout = Lookout()
     simulate(lookout, Platform().at, 0, 2.1 * 3600)
     lookout.see(forged(date, 2.1 * 3600), moment(2.1 * 3600))
-    counted = lookout.snapshot().rotations
+    counted = lookout.snapshot().credentials.rotations
     simulate(lookout, lambda elapsed: replace(Platform().at(elapsed), date=None), 2.1 * 3600 + 30, 7.5 * 3600)
 
-    assert lookout.snapshot().rotations - counted == 5
+    assert lookout.snapshot().credentials.rotations - counted == 5
     assert set(lookout.memory.intervals) == {3600.0}
 
 
@@ -241,7 +241,7 @@ def test_a_forged_poll_in_a_rotation_costs_that_one_at_most(date: datetime) -> N
         lookout.see(forged(date, at), moment(at))
         simulate(lookout, Platform().at, at + 30, 6.5 * 3600)
 
-        assert lookout.snapshot().rotations == 6
+        assert lookout.snapshot().credentials.rotations == 6
         assert set(lookout.memory.intervals) == {3600.0}
 
 
@@ -251,10 +251,10 @@ def test_a_set_of_another_year_is_shown_and_not_kept() -> None:
     simulate(lookout, Platform().at, 0, 600)
     snapshot = lookout.see(forged(moment(600).utc, 600, document=START + 400 * DAY), moment(600))
 
-    assert snapshot.last_updated == START + 400 * DAY
+    assert snapshot.credentials.last_updated == START + 400 * DAY
     assert lookout.memory.served is not None
     assert lookout.memory.served.last_updated == START
-    assert lookout.see(Platform().at(630), moment(630)).last_updated == START
+    assert lookout.see(Platform().at(630), moment(630)).credentials.last_updated == START
 
 
 def test_a_fault_that_is_first_seen_in_a_forged_poll_has_the_right_since() -> None:
@@ -308,7 +308,7 @@ def test_forging_that_lasts_does_no_harm_once_it_is_over(error: float, tmp_path:
     lookout = restarted(lookout, tmp_path)
     simulate(lookout, Platform().at, 2.1 * 3600, 7.5 * 3600, clock_error=error)
 
-    assert lookout.snapshot().rotations == 5
+    assert lookout.snapshot().credentials.rotations == 5
     assert set(lookout.memory.intervals) == {3600.0}
     assert lookout.memory.newest == START + 7 * HOUR
 
@@ -321,7 +321,7 @@ def test_a_state_file_with_a_date_of_9999_heals(tmp_path: Path) -> None:
     lookout = restarted(lookout, tmp_path)
     simulate(lookout, Platform().at, 1800, 5.5 * 3600)
 
-    assert lookout.snapshot().rotations == 5
+    assert lookout.snapshot().credentials.rotations == 5
     assert lookout.memory.newest == START + 5 * HOUR
 
 
@@ -336,10 +336,10 @@ def test_a_wrong_local_clock_stops_no_counting(error: float, restart: bool, tmp_
     for begin in range(0, 6 * 3600, 3600):
         simulate(lookout, Platform().at, begin + 600, begin + 4200, clock_error=error)
         if restart:
-            counted += lookout.snapshot().rotations
+            counted += lookout.snapshot().credentials.rotations
             lookout = restarted(lookout, tmp_path)
 
-    assert counted + lookout.snapshot().rotations == 6
+    assert counted + lookout.snapshot().credentials.rotations == 6
     assert set(lookout.memory.intervals) == {3600.0}
     assert lookout.memory.newest == START + 6 * HOUR
 
@@ -362,7 +362,7 @@ def test_a_local_clock_that_is_set_right_changes_nothing(error: float) -> None:
     simulate(lookout, Platform().at, 600, 1200, clock_error=error)
     simulate(lookout, Platform().at, 1200, 5.5 * 3600)
 
-    assert lookout.snapshot().rotations == 5
+    assert lookout.snapshot().credentials.rotations == 5
     assert {event.fault for event in lookout.events(EventKind.FAULT_RAISED)} == {Fault.CLOCK_SKEW}
     assert lookout.standing() == ()
 
@@ -387,7 +387,7 @@ def test_a_step_of_the_local_clock_while_imds_is_silent_moves_no_time_that_is_sh
     snapshot = lookout.snapshot()
     assert snapshot.time == moment(870).utc
     assert (snapshot.state, snapshot.state_since) == (State.UNKNOWN, moment(660).utc)
-    assert snapshot.last_success == moment(570).utc
+    assert snapshot.polls.last_success == moment(570).utc
     assert now_of(snapshot, 5.0) == moment(875).utc
 
 
@@ -398,7 +398,7 @@ def test_what_a_wrong_local_clock_dated_is_dated_anew_by_the_believed_one() -> N
     lookout.see(unanswered(date=moment(60).utc), moment(60, clock_error=-40 * 86400))
 
     snapshot = lookout.snapshot()
-    assert (snapshot.state_since, snapshot.last_success) == (START, moment(30).utc)
+    assert (snapshot.state_since, snapshot.polls.last_success) == (START, moment(30).utc)
     assert snapshot.time == moment(60).utc
 
 
@@ -407,7 +407,7 @@ def test_a_single_poll_shows_the_time_that_it_is_judged_by() -> None:
     far = START + 40 * DAY
     snapshot = single(Memory(), answered(date=far, credentials=credentials(updated=far)), moment())
 
-    assert (snapshot.time, snapshot.usable) == (far, True)
+    assert (snapshot.time, snapshot.credentials.usable) == (far, True)
 
 
 def test_dates_that_contradict_each_other_are_never_believed() -> None:
@@ -431,7 +431,7 @@ def test_an_imds_without_a_clock_is_kept_by_the_local_one() -> None:
 
     simulate(lookout, dateless, 0, 3.5 * 3600)
 
-    assert lookout.snapshot().rotations == 3
+    assert lookout.snapshot().credentials.rotations == 3
     assert lookout.snapshot().clock_offset is None
 
 
@@ -439,5 +439,5 @@ def test_the_builders_are_of_the_set_that_is_meant() -> None:
     """A forged look is usable, so that nothing but its dates could keep it from being learned from."""
     lookout = Lookout()
 
-    assert lookout.see(forged(START, 0), moment()).usable is True
-    assert lookout.see(answered(), moment(30)).usable is True
+    assert lookout.see(forged(START, 0), moment()).credentials.usable is True
+    assert lookout.see(answered(), moment(30)).credentials.usable is True

@@ -158,7 +158,7 @@ def test_the_duration_of_a_poll_is_measured(stage: Stage) -> None:
     watch.clock = lambda: Moment(START, UPTIME + next(ticks))
     watch.turn()
 
-    assert stage.recorder.reports[0].snapshot.poll_duration == 1.0
+    assert stage.recorder.reports[0].snapshot.polls.duration == 1.0
 
 
 # Waiting
@@ -251,7 +251,7 @@ def test_a_reload_takes_the_new_settings_at_once_and_tells(stage: Stage) -> None
 
     assert len(stage.recorder.reports) == 3
     assert stage.recorder.reports[1].events[0] is RELOADED
-    assert stage.recorder.reports[1].snapshot.role == "other"
+    assert stage.recorder.reports[1].snapshot.binding.role == "other"
     assert [active.fault for active in stage.recorder.reports[2].snapshot.faults] == [Fault.ROLE_MISMATCH]
 
 

@@ -93,6 +93,15 @@ class Credentials:
 
 
 @dataclass(frozen=True)
+class RoleBinding:
+    """Which role and instance profile an instance has; None for what is not known."""
+
+    role: str | None = None
+    instance_profile: str | None = None
+    instance_profile_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Identity:
     """What the instance identity document says of the instance."""
 

@@ -57,8 +57,8 @@ def poll(house: AuditedHouse) -> dict[str, object]:
         "threads": threading.active_count(),
         "held": held(before, house.watch.memory),
         "state": report.snapshot.state.value,
-        "usable": report.snapshot.usable,
-        "role": report.snapshot.role,
+        "usable": report.snapshot.credentials.usable,
+        "role": report.snapshot.binding.role,
         "events": [event.kind.value for event in report.events],
         "told": "\n".join(house.told.parts),
     }

@@ -192,9 +192,9 @@ def test_trap_mock_that_serves_expired_credentials() -> None:
     with Simulator(now=utc_now) as imds:
         seen = House(Path("/nonexistent"), imds.endpoint).look()
 
-    assert seen.expiration is not None
-    assert seen.last_updated is not None
-    assert seen.last_updated <= utc_now() < seen.expiration
+    assert seen.credentials.expiration is not None
+    assert seen.credentials.last_updated is not None
+    assert seen.credentials.last_updated <= utc_now() < seen.credentials.expiration
 
 
 def test_trap_stale_values_kept_on_the_page(tmp_path: Path) -> None:

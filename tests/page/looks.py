@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from publish.snapshots import ILL, NOON, OK, UNKNOWN, active
+from publish.snapshots import ILL, NOON, OK, UNKNOWN, active, with_changes
 from rolewatch.faults import FAULTS
 from rolewatch.http.page import Recent, View
 from rolewatch.observation import Moment
@@ -72,7 +72,7 @@ QUIET = recent(
     *(told(OK, hours, rotated(hours)) for hours in (2.5, 1.5, 0.5)),
 )
 
-FAILED = replace(
+FAILED = with_changes(
     OK,
     state=State.FAILED,
     state_since=NOON - timedelta(minutes=29),
@@ -92,9 +92,9 @@ FAILED = replace(
 )
 """The trust policy was edited, and the credentials are gone."""
 
-WELL = replace(OK, overdue=NOON + timedelta(hours=1, minutes=30))
-OVERDUE = replace(ILL, overdue=NOON - timedelta(minutes=30), expiration=NOON + timedelta(hours=3, minutes=32))
-UNTOLD = replace(UNKNOWN, overdue=NOON + timedelta(hours=1, minutes=30), state_since=NOON - timedelta(minutes=6))
+WELL = with_changes(OK, overdue=NOON + timedelta(hours=1, minutes=30))
+OVERDUE = with_changes(ILL, overdue=NOON - timedelta(minutes=30), expiration=NOON + timedelta(hours=3, minutes=32))
+UNTOLD = with_changes(UNKNOWN, overdue=NOON + timedelta(hours=1, minutes=30), state_since=NOON - timedelta(minutes=6))
 LONG = "A-role-whose-name-is-as-long-as-IAM-allows-it-to-be-64-characters"
 
 LOOKS: dict[str, View] = {
@@ -129,9 +129,11 @@ LOOKS: dict[str, View] = {
             told(UNTOLD, 0.1, changed(State.OK, State.UNKNOWN, Fault.IMDS_UNREACHABLE)),
         ),
     ),
-    "unlearned": looked_at(replace(WELL, rotation_interval=None, overdue=NOON + timedelta(hours=2, minutes=35)), QUIET),
+    "unlearned": looked_at(
+        with_changes(WELL, rotation_interval=None, overdue=NOON + timedelta(hours=2, minutes=35)), QUIET
+    ),
     "expired": looked_at(
-        replace(
+        with_changes(
             OK,
             state=State.FAILED,
             usable=False,
@@ -145,7 +147,7 @@ LOOKS: dict[str, View] = {
     "stuck": replace(looked_at(WELL, QUIET), age=900.0, stuck=True),
     "still": replace(looked_at(WELL, QUIET), refresh=None),
     "long": looked_at(
-        replace(
+        with_changes(
             OVERDUE,
             role=LONG,
             instance_profile=LONG * 2,

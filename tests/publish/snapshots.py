@@ -7,26 +7,39 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from rolewatch.observation import Identity, Moment
-from rolewatch.publish import ActiveFault, AgentStatus, Report, Snapshot
+from rolewatch.publish import ActiveFault, AgentStatus, PollSummary, Report, Snapshot
 from rolewatch.vocabulary import FailureLabel, Fault, Level, State
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 UPTIME = 5000.0
 PUBLISHERS = ("confirmation", "metrics", "http", "journal", "systemd", "state_file")
 
+_PARTS = {
+    "binding": ("role", "instance_profile", "instance_profile_id"),
+    "expected": ("expected_role", "expected_instance_profile"),
+    "credentials": ("usable", "expiration", "last_updated", "rotation_interval", "overdue", "rotations"),
+    "polls": ("ended", "failures", "last_success", "duration", "interval"),
+}
+"""The parts of a snapshot, with the names that `with_changes` has for what is in them."""
+
+
+def with_changes(snapshot: Snapshot, **changes: Any) -> Snapshot:
+    """Return *snapshot* with *changes*, which may be to fields of its parts."""
+    for part, names in _PARTS.items():
+        inner = {name.removeprefix("expected_"): changes.pop(name) for name in names if name in changes}
+        changes[part] = replace(changes.get(part, getattr(snapshot, part)), **inner)
+    return replace(snapshot, **changes)
+
+
 FIRST = Snapshot(
     moment=Moment(NOON, UPTIME),
     state=State.STARTING,
     state_since=NOON,
-    faults=(),
-    usable=None,
-    polls=1,
-    poll_duration=0.02,
-    poll_interval=30.0,
+    polls=PollSummary(ended=1, duration=0.02, interval=30.0),
 )
 """The least that a poll can tell."""
 
-OK = replace(
+OK = with_changes(
     FIRST,
     state=State.OK,
     state_since=NOON - timedelta(hours=3),
@@ -39,7 +52,7 @@ OK = replace(
     rotation_interval=3600.0,
     clock_offset=0.25,
     identity=Identity("i-0123456789abcdef0", "eu-central-1", "123456789012", NOON - timedelta(days=3)),
-    polls=360,
+    ended=360,
     rotations=3,
     last_success=NOON,
 )
@@ -51,7 +64,7 @@ def active(fault: Fault, *, hours: float = 1.0, **evidence: Any) -> ActiveFault:
     return ActiveFault(fault, NOON - timedelta(hours=hours), evidence)
 
 
-ILL = replace(
+ILL = with_changes(
     OK,
     state=State.DEGRADED,
     faults=(
@@ -64,13 +77,13 @@ ILL = replace(
 )
 """Three faults at once; the credentials still work."""
 
-UNKNOWN = replace(
+UNKNOWN = with_changes(
     OK,
     state=State.UNKNOWN,
     faults=(active(Fault.IMDS_UNREACHABLE, phase="connect", reason="refused", errno=111),),
     failures={FailureLabel.CONNECT: 12, FailureLabel.TIMEOUT: 1},
     clock_offset=None,
-    poll_duration=2.04,
+    duration=2.04,
     last_success=NOON - timedelta(minutes=7),
 )
 """IMDS does not answer. What it told before stays true."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -18,7 +17,7 @@ from builders import INSTANCE_ID, PROFILE, ROLE, UPTIME
 from offline import Scripted
 from promises import Area, promise
 from publish.pages import parse_text
-from publish.snapshots import NOON, OK, STATUS
+from publish.snapshots import NOON, OK, STATUS, with_changes
 from rolewatch.cli.check import nagios, text
 from rolewatch.http import Endpoint
 from rolewatch.http.request import Request
@@ -44,7 +43,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     """Draw a snapshot in which every date may be at an end of time."""
     local, imds, expiration, last_updated = draw(MOMENTS), draw(OPTIONAL), draw(OPTIONAL), draw(OPTIONAL)
     dates = {"expiration": rfc3339(expiration)} if expiration else {}
-    return replace(
+    return with_changes(
         OK,
         moment=Moment(local, UPTIME),
         state=draw(st.sampled_from(State)),

@@ -10,7 +10,7 @@ import html.parser
 import json
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ import pytest
 from page.looks import changed, raised
 from publish.pages import parse_openmetrics, parse_text
 from publish.raw import ask, exchange, idle
-from publish.snapshots import FIRST, ILL, OK, STATUS, active, report
+from publish.snapshots import FIRST, ILL, OK, STATUS, active, report, with_changes
 from rolewatch.errors import UnavailableError
 from rolewatch.http import Endpoint
 from rolewatch.publish import AgentStatus, Publisher, Report, Snapshot
@@ -215,12 +215,12 @@ def test_ready_means_that_a_poll_has_ended() -> None:
 )
 def test_healthy_means_that_the_loop_turns(interval: float, still: float, stuck: float) -> None:
     """Three intervals without a report, and it counts as stuck; throttling may stretch one to two minutes."""
-    with answering(replace(OK, poll_interval=interval)) as house:
+    with answering(with_changes(OK, interval=interval)) as house:
         told = {}
         for age in (0.0, still, stuck):
             house.uptime.seconds = SINCE_BOOT + age
             told[age] = ask(house.address, "/-/healthy").status
-        house.publish(replace(OK, poll_interval=interval))
+        house.publish(with_changes(OK, interval=interval))
         again = ask(house.address, "/-/healthy").status
 
     assert told == {0.0: 200, still: 200, stuck: 503}
@@ -305,7 +305,7 @@ def test_the_page_refreshes_gently() -> None:
     """A daemon that polls every five seconds is not asked as often; one that has not polled yet is soon asked again."""
     with answering(None) as house:
         starting = ask(house.address, "/").headers["Refresh"]
-        house.publish(replace(OK, poll_interval=5.0))
+        house.publish(with_changes(OK, interval=5.0))
         quick = ask(house.address, "/").headers["Refresh"]
 
     assert (starting, quick) == ("2", "10")
@@ -358,7 +358,7 @@ def test_the_page_looks_for_nothing_but_itself(house: House) -> None:
 def test_what_imds_says_is_no_html(name: str) -> None:
     """A role's name is text, wherever it shows."""
     fault = active(Fault.ROLE_MISMATCH, role=name, expected_role=name)
-    with answering(replace(OK, role=name, instance_profile=name, faults=(fault,))) as house:
+    with answering(with_changes(OK, role=name, instance_profile=name, faults=(fault,))) as house:
         told = ask(house.address, "/")
         document = ask(house.address, "/status.json")
 

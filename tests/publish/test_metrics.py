@@ -16,7 +16,7 @@ import pytest
 from pages.metrics import markdown
 from promises import Area, Measured, promise
 from publish.pages import parse_openmetrics, parse_text
-from publish.snapshots import FIRST, ILL, OK, PUBLISHERS, STATUS, UNKNOWN, active, report
+from publish.snapshots import FIRST, ILL, OK, PUBLISHERS, STATUS, UNKNOWN, active, report, with_changes
 from rolewatch import aws_names
 from rolewatch.faults import FAULTS
 from rolewatch.publish import AgentStatus, Snapshot
@@ -36,7 +36,7 @@ PAGES = {
     "unknown": UNKNOWN,
 }
 
-EVERYTHING = replace(
+EVERYTHING = with_changes(
     OK, faults=tuple(active(fault) for fault in Fault), role="r" * 200, failures=dict.fromkeys(FailureLabel, 3)
 )
 """More than can ever be: every fault stands."""
@@ -179,7 +179,7 @@ def test_withdrawn_credentials_take_their_series_with_them() -> None:
     made = metrics(OK)
     before = names(text(made))
     made.publish(
-        report(replace(OK, usable=False, role=None, instance_profile=None, expiration=None, last_updated=None))
+        report(with_changes(OK, usable=False, role=None, instance_profile=None, expiration=None, last_updated=None))
     )
     after = text(made)
 
@@ -195,7 +195,7 @@ def test_withdrawn_credentials_take_their_series_with_them() -> None:
 def test_a_swapped_role_leaves_no_old_label_behind() -> None:
     """The info series is that of the role that is served now."""
     made = metrics(OK)
-    made.publish(report(replace(OK, role="other")))
+    made.publish(report(with_changes(OK, role="other")))
 
     assert [labels for name, labels in series(text(made)) if name == "rolewatch_role_info"] == [
         (("instance_profile", "web"), ("role", "other"))
@@ -219,7 +219,7 @@ def test_imds_makes_a_bounded_number_of_series(changes: str, measured: Measured)
     made, seen = metrics(OK), {tuple(names_told(metrics(OK)).items())}
     for number in range(500):
         keys = ("role", "instance_profile") if changes == "both" else (changes,)
-        made.publish(report(replace(OK, **dict.fromkeys(keys, f"name-{number}"))))  # type: ignore[arg-type]
+        made.publish(report(with_changes(OK, **dict.fromkeys(keys, f"name-{number}"))))
         seen.add(tuple(names_told(made).items()))
 
     measured("series of role_info", len(seen), "", bound=MOST_NAMES + 1)
@@ -256,7 +256,7 @@ def test_role_info_can_be_switched_off() -> None:
 @pytest.mark.parametrize("accept", ["", OPENMETRICS])
 def test_whatever_imds_calls_a_role_the_page_stays_readable(name: str, accept: str) -> None:
     """A name is cut at 128 characters, escaped, and half a surrogate pair does not break the page for ever."""
-    page, _, _ = metrics(replace(OK, role=name)).render(accept)
+    page, _, _ = metrics(with_changes(OK, role=name)).render(accept)
 
     parse = parse_openmetrics if accept else parse_text
     (info,) = [
@@ -276,9 +276,9 @@ def test_the_log_levels_are_two() -> None:
 
 def test_the_duration_of_every_poll_is_counted_once() -> None:
     """One report is one poll, however often the page is scraped."""
-    made = metrics(replace(OK, poll_duration=0.02))
+    made = metrics(with_changes(OK, duration=0.02))
     for duration in (0.1, 0.7, 2.5):
-        made.publish(report(replace(OK, poll_duration=duration)))
+        made.publish(report(with_changes(OK, duration=duration)))
         text(made)
     page = text(made)
 

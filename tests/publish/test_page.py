@@ -13,7 +13,7 @@ import html5lib
 import pytest
 
 from page.looks import LOOKS, changed, looked_at, recent, rotated, started, told
-from publish.snapshots import FIRST, ILL, NOON, OK, active
+from publish.snapshots import FIRST, ILL, NOON, OK, active, with_changes
 from rolewatch.faults import FAULTS
 from rolewatch.http.page import KEPT_CHANGES, KEPT_ROTATIONS, LONGEST, Recent, View, render_page
 from rolewatch.publish import Event
@@ -163,7 +163,7 @@ def test_the_bar_does_not_guess() -> None:
 )
 def test_dates_that_make_no_life_draw_no_bar(begun: int | None, ends: int | None) -> None:
     """IMDS may say anything."""
-    snapshot = replace(
+    snapshot = with_changes(
         OK,
         last_updated=None if begun is None else NOON + timedelta(hours=begun),
         expiration=None if ends is None else NOON + timedelta(hours=ends),
@@ -176,7 +176,7 @@ def test_dates_that_make_no_life_draw_no_bar(begun: int | None, ends: int | None
 def test_now_stays_on_the_bar(hours: float) -> None:
     """A clock may be anywhere."""
     moved = timedelta(hours=hours)
-    snapshot = replace(OK, last_updated=NOON + moved, expiration=NOON + moved + timedelta(hours=6))
+    snapshot = with_changes(OK, last_updated=NOON + moved, expiration=NOON + moved + timedelta(hours=6))
     (line,) = (
         each
         for each in tree(looked_at(snapshot, Recent())).iter()
@@ -239,7 +239,7 @@ HOSTILE = (
 def test_names_are_text(name: str) -> None:
     """Whatever IMDS calls things: no element comes of it, and nothing that a browser would obey."""
     identity = replace(OK.identity, instance_id=name, region=name, account_id=name)  # type: ignore[type-var]  # not None
-    snapshot = replace(
+    snapshot = with_changes(
         OK,
         identity=identity,
         role=name,

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from promises import Area, promise
-from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active
+from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active, with_changes
 from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS
 from rolewatch.publish import Report, Snapshot
@@ -339,8 +339,8 @@ EARLY = timedelta(hours=13)
             replace(UNKNOWN, faults=(active(Fault.IMDS_ERROR, hours=36),)),
             f"unknown: imds_error since 2026-02-28 00:00 UTC: {FAULTS[Fault.IMDS_ERROR].title}",
         ),
-        (replace(OK, role=None, expiration=None), "ok: no role"),
-        (replace(OK, role="a\nREADY=1"), "ok: role a\\nREADY=1, credentials until 17:40 UTC"),
+        (with_changes(OK, role=None, expiration=None), "ok: no role"),
+        (with_changes(OK, role="a\nREADY=1"), "ok: role a\\nREADY=1, credentials until 17:40 UTC"),
     ],
     ids=["starting", "ok", "failed", "degraded", "unknown", "since yesterday", "no role", "newline"],
 )

@@ -57,12 +57,12 @@ class Tally:
         snapshot = report.snapshot
         now = snapshot.moment.uptime
         say(
-            polls=snapshot.polls,
+            polls=snapshot.polls.ended,
             state=snapshot.state.value,
-            late=0.0 if self._due is None else now - snapshot.poll_duration - self._due,
-            over=0.0 if self._last is None else now - snapshot.poll_duration - self._last - self._most,
+            late=0.0 if self._due is None else now - snapshot.polls.duration - self._due,
+            over=0.0 if self._last is None else now - snapshot.polls.duration - self._last - self._most,
         )
-        throttled = snapshot.failures.get(FailureLabel.THROTTLED, 0)
+        throttled = snapshot.polls.failures.get(FailureLabel.THROTTLED, 0)
         # `schedule`: on a grid, so up to one and a half intervals; longer only where IMDS throttles.
         self._most = self._poll.max_interval if throttled > self._throttled else 1.5 * self._poll.interval
         self._last, self._throttled, self._new = now, throttled, True

@@ -104,11 +104,11 @@ def nagios(snapshot: Snapshot) -> str:
     word = NAGIOS[snapshot.state.exit_code]
     faults = ", ".join(active.fault.value for active in snapshot.faults)
     told = f"ROLEWATCH {word} - {snapshot.state.value}: {faults or HEADLINE[snapshot.state]}"
-    if snapshot.role:
-        told += f", role {printable(snapshot.role)}"
-    if snapshot.expiration is None:
+    if snapshot.binding.role:
+        told += f", role {printable(snapshot.binding.role)}"
+    if snapshot.credentials.expiration is None:
         return told
-    left = round((snapshot.expiration - (snapshot.time or snapshot.moment.utc)).total_seconds())
+    left = round((snapshot.credentials.expiration - (snapshot.time or snapshot.moment.utc)).total_seconds())
     when = f"expire in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
     return f"{told}, credentials {when} | expires_in={left}s"
 
@@ -128,23 +128,21 @@ def _table(snapshot: Snapshot) -> Iterator[list[str]]:
     identity = snapshot.identity
     if identity:
         yield ["instance", f"{identity.instance_id} in {identity.region or 'an unknown Region'}"]
-    yield ["role", snapshot.role or ("not told" if snapshot.state is State.UNKNOWN else "none is served")]
-    if snapshot.expected_role:
-        yield ["expected role", ", ".join(snapshot.expected_role)]
-    profile_id = f" ({snapshot.instance_profile_id})" if snapshot.instance_profile_id else ""
-    yield ["instance profile", (snapshot.instance_profile or "not told") + profile_id]
-    if snapshot.expected_instance_profile:
-        yield ["expected profile", ", ".join(snapshot.expected_instance_profile)]
+    yield ["role", snapshot.binding.role or ("not told" if snapshot.state is State.UNKNOWN else "none is served")]
+    if snapshot.expected.role:
+        yield ["expected role", ", ".join(snapshot.expected.role)]
+    profile_id = f" ({snapshot.binding.instance_profile_id})" if snapshot.binding.instance_profile_id else ""
+    yield ["instance profile", (snapshot.binding.instance_profile or "not told") + profile_id]
+    if snapshot.expected.instance_profile:
+        yield ["expected profile", ", ".join(snapshot.expected.instance_profile)]
     now = (snapshot.time or snapshot.moment.utc).timestamp()
-    if snapshot.expiration:
-        left = snapshot.expiration.timestamp() - now
+    if snapshot.credentials.expiration:
+        left = snapshot.credentials.expiration.timestamp() - now
         how = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
-        yield ["credentials", f"expire {snapshot.expiration:%Y-%m-%d %H:%M} UTC, {how}"]
-    if snapshot.last_updated:
-        yield [
-            "last rotation",
-            f"{snapshot.last_updated:%Y-%m-%d %H:%M} UTC, {duration(now - snapshot.last_updated.timestamp())} ago",
-        ]
+        yield ["credentials", f"expire {snapshot.credentials.expiration:%Y-%m-%d %H:%M} UTC, {how}"]
+    updated = snapshot.credentials.last_updated
+    if updated:
+        yield ["last rotation", f"{updated:%Y-%m-%d %H:%M} UTC, {duration(now - updated.timestamp())} ago"]
 
 
 def _fault(fault: dict[str, Any], *, styled: bool) -> Iterator[str]:

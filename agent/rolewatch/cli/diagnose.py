@@ -99,7 +99,7 @@ def _gather(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> 
     door = Api(connection.session, region=region)
     proven = credentials.prove(lambda: credentials.fetch(client), region) if here.look else None
     asked = collect.ask(door, here.subject, pause=pause, method=connection.method, proof=proven)
-    expected = here.look.snapshot.expected_role if here.look else settings.expect.role
+    expected = here.look.snapshot.expected.role if here.look else settings.expect.role
     return Context(
         asked=asked,
         look=here.look,
@@ -138,8 +138,8 @@ def _here(client: Client, settings: Settings, endpoint: str) -> _Here:
         collect.Subject(
             instance_id=identity.instance_id if identity else look.host.instance_id,
             account_id=identity.account_id if identity else None,
-            instance_profile=snapshot.instance_profile,
-            instance_profile_id=snapshot.instance_profile_id,
+            instance_profile=snapshot.binding.instance_profile,
+            instance_profile_id=snapshot.binding.instance_profile_id,
             served_role=listing.role if isinstance(listing, RoleListing) else None,
         ),
         identity.region if identity else None,

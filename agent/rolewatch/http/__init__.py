@@ -140,7 +140,7 @@ class Endpoint:
         """Return the page for people. ``/?refresh=off`` is the one that stands still."""
         snapshot = self._snapshot
         still = _arguments(request).get("refresh") == ["off"]
-        every = max(MIN_REFRESH, round(snapshot.poll_interval)) if snapshot else STARTING_REFRESH
+        every = max(MIN_REFRESH, round(snapshot.polls.interval)) if snapshot else STARTING_REFRESH
         view = View(
             snapshot,
             age=max(0.0, self._uptime() - self._ticked),
@@ -176,7 +176,7 @@ class Endpoint:
         return Response(HTTPStatus.OK, b"rolewatch is healthy.\n")
 
     def _is_stuck(self) -> bool:
-        interval = self._snapshot.poll_interval if self._snapshot else 0.0
+        interval = self._snapshot.polls.interval if self._snapshot else 0.0
         return self._uptime() - self._ticked >= MISSED * max(interval, SLOWEST_INTERVAL)
 
     def _ready(self, _request: Request) -> Response:

@@ -156,7 +156,7 @@ _LATE = '<svg class="key" width="14" height="14" aria-hidden="true"><path class=
 
 def lifetime(snapshot: Snapshot, now: datetime) -> str:
     """Return the bar and what it says in words; nothing where no beginning or no end is known."""
-    begun, ends = snapshot.last_updated, snapshot.expiration
+    begun, ends = snapshot.credentials.last_updated, snapshot.credentials.expiration
     if begun is None or ends is None or ends <= begun:
         return ""
     life = (ends - begun).total_seconds()
@@ -167,9 +167,9 @@ def lifetime(snapshot: Snapshot, now: datetime) -> str:
 
     passed = at(now)
     marks = [f'<line class="tick" x1="{at(due):.1f}%" x2="{at(due):.1f}%" y1="36" y2="44"/>' for due in _due(snapshot)]
-    if snapshot.overdue is not None and snapshot.overdue < ends:
+    if snapshot.credentials.overdue is not None and snapshot.credentials.overdue < ends:
         late = '<path class="late" d="M0 0l5 10h-10z"/>'
-        marks.append(f'<svg x="{at(snapshot.overdue):.1f}%" y="35" overflow="visible">{late}</svg>')
+        marks.append(f'<svg x="{at(snapshot.credentials.overdue):.1f}%" y="35" overflow="visible">{late}</svg>')
     anchor = "start" if passed < _EDGE else "end" if passed > 100 - _EDGE else "middle"
     label = f"{passed:.0f} per cent of the life of the credentials has passed."
     return (
@@ -180,13 +180,18 @@ def lifetime(snapshot: Snapshot, now: datetime) -> str:
         + f'<line class="now" x1="{passed:.1f}%" x2="{passed:.1f}%" y1="16" y2="40"/>\n'
         f'<text class="now" x="{passed:.1f}%" y="12" text-anchor="{anchor}">now</text>\n</svg>\n'
         f'<p class="ends"><span>refreshed {clock(begun, now)}</span> <span>{_expiry(ends, now)}</span></p>\n'
-        f'<ul class="keys">\n<li>{_TICK} {_refreshes(snapshot, now)}</li>\n{_overdue(snapshot.overdue, now)}</ul>\n'
+        f'<ul class="keys">\n<li>{_TICK} {_refreshes(snapshot, now)}</li>\n'
+        f"{_overdue(snapshot.credentials.overdue, now)}</ul>\n"
     )
 
 
 def _due(snapshot: Snapshot) -> list[datetime]:
     """Return when the refreshes of this life are due."""
-    begun, ends, interval = snapshot.last_updated, snapshot.expiration, snapshot.rotation_interval
+    begun, ends, interval = (
+        snapshot.credentials.last_updated,
+        snapshot.credentials.expiration,
+        snapshot.credentials.rotation_interval,
+    )
     if begun is None or ends is None or not interval:
         return []
     count = int((ends - begun).total_seconds() / interval)
@@ -199,10 +204,10 @@ def _expiry(ends: datetime, now: datetime) -> str:
 
 def _refreshes(snapshot: Snapshot, now: datetime) -> str:
     """Return when the next refresh is due."""
-    interval = snapshot.rotation_interval
-    if not interval or snapshot.last_updated is None:
+    interval = snapshot.credentials.rotation_interval
+    if not interval or snapshot.credentials.last_updated is None:
         return "How often they are refreshed here is not known yet: it takes two refreshes to learn that."
-    due = shift(snapshot.last_updated, interval)
+    due = shift(snapshot.credentials.last_updated, interval)
     verb = "the next was due" if due <= now else "the next is due"
     return f"Refreshed about every {words(messages.duration(interval))}; {verb} at {clock(due, now)}, {ago(due, now)}."
 
@@ -345,12 +350,12 @@ def _since(view: View, snapshot: Snapshot) -> str:
     here = now(snapshot, view.age)
     since = snapshot.state_since
     told = f"Since {clock(since, here)}, for {messages.duration((here - since).total_seconds())} now."
-    ends = snapshot.expiration
-    if ends is not None and snapshot.usable:
+    ends = snapshot.credentials.expiration
+    if ends is not None and snapshot.credentials.usable:
         told += f" The credentials {'expire' if ends > here else 'expired'} {ago(ends, here)}."
     told += f" Polled {messages.duration(view.age)} ago."
-    if snapshot.state is State.UNKNOWN and snapshot.last_success:
-        last = snapshot.last_success
+    if snapshot.state is State.UNKNOWN and snapshot.polls.last_success:
+        last = snapshot.polls.last_success
         told += f" What follows is what IMDS told last, at {clock(last, here)}, {ago(last, here)}."
     return f"<p>{told}</p>\n"
 
@@ -393,14 +398,14 @@ def _section(name: str, heading: str, body: str) -> str:
 def _instance(snapshot: Snapshot, here: datetime, *, told: bool) -> str:
     """Return what is known of the instance; of its credentials, too, unless the bar has *told* that."""
     identity, offset = snapshot.identity, snapshot.clock_offset
-    profile = code(snapshot.instance_profile) if snapshot.instance_profile else "none is told"
-    profile_id = f" ({code(snapshot.instance_profile_id)})" if snapshot.instance_profile_id else ""
+    profile = code(snapshot.binding.instance_profile) if snapshot.binding.instance_profile else "none is told"
+    profile_id = f" ({code(snapshot.binding.instance_profile_id)})" if snapshot.binding.instance_profile_id else ""
     rows = (
-        row("Credentials", None if told else _expiration(snapshot.expiration, here))
-        + row("Role", code(snapshot.role) if snapshot.role else "none is told")
-        + row("Expected role", ", ".join(map(code, snapshot.expected_role)))
+        row("Credentials", None if told else _expiration(snapshot.credentials.expiration, here))
+        + row("Role", code(snapshot.binding.role) if snapshot.binding.role else "none is told")
+        + row("Expected role", ", ".join(map(code, snapshot.expected.role)))
         + row("Instance profile", profile + profile_id)
-        + row("Expected profile", ", ".join(map(code, snapshot.expected_instance_profile)))
+        + row("Expected profile", ", ".join(map(code, snapshot.expected.instance_profile)))
         + row("Account", code(identity.account_id) if identity and identity.account_id else None)
         + row("Clock", _clock(offset) if offset is not None else None)
     )

@@ -15,7 +15,7 @@ from rolewatch.monitor.events import change_events, common_fields, fault_events,
 from rolewatch.monitor.memory import Memory, Served, Watched, true_time
 from rolewatch.monitor.rotation import attach, count_failure, serve
 from rolewatch.observation import Answered, Identity, Moment, Observation
-from rolewatch.publish import ActiveFault, Event, Snapshot
+from rolewatch.publish import ActiveFault, CredentialSummary, Event, Expected, PollSummary, Snapshot
 from rolewatch.settings import ConfirmSettings, ExpectSettings, Settings
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import EventKind, Fault, Level, State, Told
@@ -202,35 +202,31 @@ def _age(memory: Memory, time: datetime, now: Moment) -> float:
 def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: float = 0.0) -> Snapshot:
     """Return what may be told of *memory* as of *now*; *duration* is that of the last poll in seconds."""
     served = memory.shown
+    time = true_time(memory, now)
     role, profile = expected(memory, settings.expect)
     return Snapshot(
         moment=now,
         state=memory.state,
-        state_since=memory.state_since or true_time(memory, now),
-        time=true_time(memory, now),
+        state_since=memory.state_since or time,
         faults=tuple(
             ActiveFault(fault, memory.faults[fault].since, memory.faults[fault].evidence)
             for fault in Fault
             if fault in memory.faults and memory.faults[fault].active
         ),
-        usable=memory.usable,
-        role=memory.attached.role,
-        instance_profile=memory.attached.instance_profile,
-        instance_profile_id=memory.attached.instance_profile_id,
-        expected_role=role,
-        expected_instance_profile=profile,
-        expiration=served.expiration if served else None,
-        last_updated=served.last_updated if served else None,
-        rotation_interval=rotation.learned(memory.intervals),
-        overdue=_overdue(served, memory.intervals),
+        time=time,
         clock_offset=memory.clock_offset,
         identity=memory.identity,
-        polls=memory.polls,
-        failures=memory.failures,
-        rotations=memory.rotations,
-        last_success=memory.last_success,
-        poll_duration=duration,
-        poll_interval=settings.poll.interval,
+        binding=memory.attached,
+        expected=Expected(role, profile),
+        credentials=CredentialSummary(
+            usable=memory.usable,
+            expiration=served.expiration if served else None,
+            last_updated=served.last_updated if served else None,
+            rotation_interval=rotation.learned(memory.intervals),
+            overdue=_overdue(served, memory.intervals),
+            rotations=memory.rotations,
+        ),
+        polls=PollSummary(memory.polls, memory.failures, memory.last_success, duration, settings.poll.interval),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rolewatch.observation import Identity, Moment, Tags
+from rolewatch.observation import Identity, Moment, RoleBinding, Tags
 from rolewatch.text import shift
 from rolewatch.vocabulary import Evidence, FailureLabel, Fault, State
 
@@ -43,15 +43,6 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Attached:
-    """Which role and instance profile the instance has."""
-
-    role: str | None = None
-    instance_profile: str | None = None
-    instance_profile_id: str | None = None
-
-
-@dataclass(frozen=True)
 class Memory:
     """All that is remembered. The first group survives a restart, the second does not."""
 
@@ -62,7 +53,7 @@ class Memory:
     """The last set whose dates are believed. The next rotation is measured from it."""
     newest: datetime | None = None
     """The newest believed LastUpdated: two documents that alternate are no rotations."""
-    settled: Attached = field(default_factory=Attached)
+    settled: RoleBinding = field(default_factory=RoleBinding)
     """Role and profile that were seen twice in a row, for events of change."""
     intervals: tuple[float, ...] = ()
     """The last observed intervals between rotations, in seconds, oldest first."""
@@ -88,9 +79,9 @@ class Memory:
     """The last set, if its dates are not believed. It is shown, and neither saved nor learned from."""
     current: bool = False
     """Whether IMDS serves the last set, as far as is known."""
-    attached: Attached = field(default_factory=Attached)
+    attached: RoleBinding = field(default_factory=RoleBinding)
     """As told last."""
-    candidate: Attached | None = None
+    candidate: RoleBinding | None = None
     """Role and profile that differ from `settled` and were seen once."""
     clock_offset: float | None = None
     imds_date: datetime | None = None

@@ -7,8 +7,18 @@ from datetime import datetime, timedelta
 
 from rolewatch.faults import IMDS_FAULTS
 from rolewatch.monitor.classify import SUCCESS, Finding, Verdict
-from rolewatch.monitor.memory import Attached, Memory, Served, true_time
-from rolewatch.observation import Absent, Answered, Credentials, Failure, Moment, Observation, ProfileInfo, RoleListing
+from rolewatch.monitor.memory import Memory, Served, true_time
+from rolewatch.observation import (
+    Absent,
+    Answered,
+    Credentials,
+    Failure,
+    Moment,
+    Observation,
+    ProfileInfo,
+    RoleBinding,
+    RoleListing,
+)
 from rolewatch.vocabulary import FailureLabel, Reason, Told
 
 INTERVALS = (1.0, 86_400.0)
@@ -54,13 +64,13 @@ def attach(memory: Memory, seen: Observation) -> Memory:
     role = listing.role if isinstance(listing, RoleListing) else old.role if isinstance(listing, Failure) else None
     if isinstance(info, ProfileInfo):
         # An error document has no ARN: the profile is still the one it was.
-        attached = Attached(role, info.name or old.instance_profile, info.id or old.instance_profile_id)
+        attached = RoleBinding(role, info.name or old.instance_profile, info.id or old.instance_profile_id)
     elif isinstance(info, Absent) and isinstance(listing, Absent):
-        attached = Attached(role)
+        attached = RoleBinding(role)
     else:
         attached = replace(old, role=role)
     settled = memory.settled
-    target = Attached(
+    target = RoleBinding(
         role or settled.role,
         attached.instance_profile or settled.instance_profile,
         attached.instance_profile_id or settled.instance_profile_id,

@@ -17,8 +17,8 @@ from rolewatch.errors import StateFileError
 from rolewatch.imds.documents import whole_number
 from rolewatch.monitor import rotation
 from rolewatch.monitor.decoding import Fields, text
-from rolewatch.monitor.memory import Attached, Memory, Served, Watched
-from rolewatch.observation import Moment
+from rolewatch.monitor.memory import Memory, Served, Watched
+from rolewatch.observation import Moment, RoleBinding
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import Fault
 
@@ -127,7 +127,7 @@ def _decode(state: Fields) -> Memory:
         ),
         current=state.flag("current") and served is not None,
         newest=state.optional_time("newest"),
-        settled=Attached(
+        settled=RoleBinding(
             role=settled.optional_text("role"),
             instance_profile=settled.optional_text("instance_profile"),
             instance_profile_id=settled.optional_text("instance_profile_id"),

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from rolewatch.aws_names import partition_of
 from rolewatch.faults.explain import one_name
-from rolewatch.observation import Identity, Moment
+from rolewatch.observation import Identity, Moment, RoleBinding
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import EventKind, Evidence, FailureLabel, Fault, Level, Scalar, State
 
@@ -28,45 +28,63 @@ class ActiveFault:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """The patterns of role and instance profile in force, from the settings or the instance tags. Empty: any."""
+
+    role: tuple[str, ...] = ()
+    instance_profile: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CredentialSummary:
+    """What is known of the credentials that IMDS serves, without their secrets."""
+
+    usable: bool | None = None
+    """Whether the last credentials seen are well-formed and unexpired; None until IMDS has answered."""
+    expiration: datetime | None = None
+    """Of the credentials served last; None once IMDS has withdrawn them."""
+    last_updated: datetime | None = None
+    rotation_interval: float | None = None
+    """The learned interval between two rotations in seconds; None while too few rotations were seen."""
+    overdue: datetime | None = None
+    """From when on the next set is overdue; None if the dates of this one are not known."""
+    rotations: int = 0
+    """Changes of the credential set since the daemon started."""
+
+
+@dataclass(frozen=True)
+class PollSummary:
+    """How the polls since the daemon started went."""
+
+    ended: int = 0
+    failures: Mapping[FailureLabel, int] = field(default_factory=dict)
+    """Polls that yielded no usable answer, by cause."""
+    last_success: datetime | None = None
+    """When the last poll that yielded a credentials document ended, by the same clock as `Snapshot.time`."""
+    duration: float = 0.0
+    """Wall seconds of the last poll."""
+    interval: float = 0.0
+    """The nominal interval between polls, in seconds."""
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """Everything that the publishers may tell after one poll."""
+    """The state after one poll, as the publishers show it."""
 
     moment: Moment
     state: State
     state_since: datetime
     """When the state became this one, by the same clock as `time`."""
-    faults: tuple[ActiveFault, ...]
-    usable: bool | None
-    """Whether the last credentials told are well-formed and unexpired; None where nothing was told yet."""
-    role: str | None = None
-    instance_profile: str | None = None
-    instance_profile_id: str | None = None
-    expected_role: tuple[str, ...] = ()
-    """The patterns in force, from the settings or the instance tag."""
-    expected_instance_profile: tuple[str, ...] = ()
-    expiration: datetime | None = None
-    """Of the credentials served last; None once IMDS has withdrawn them."""
-    last_updated: datetime | None = None
-    rotation_interval: float | None = None
-    """The learned cadence in seconds; None while too few rotations were seen."""
-    overdue: datetime | None = None
-    """From when on a successor of that set is overdue; None where its dates are not known."""
+    faults: tuple[ActiveFault, ...] = ()
     time: datetime | None = None
     """The time of this poll by the believed clock: what counts down to `expiration`. None: that of `moment`."""
     clock_offset: float | None = None
+    """Local clock minus IMDS's, in seconds; None until IMDS gave a `Date` that is believed."""
     identity: Identity | None = None
-    polls: int = 0
-    """Polls ended since the daemon started."""
-    failures: Mapping[FailureLabel, int] = field(default_factory=dict)
-    """Polls that yielded no usable answer, since the daemon started."""
-    rotations: int = 0
-    """Changes of the credential set since the daemon started."""
-    last_success: datetime | None = None
-    """When the last poll that yielded a credentials document ended, by the same clock as `time`."""
-    poll_duration: float = 0.0
-    """Wall seconds of the last poll."""
-    poll_interval: float = 0.0
-    """The nominal interval between polls, in seconds."""
+    binding: RoleBinding = field(default_factory=RoleBinding)
+    expected: Expected = field(default_factory=Expected)
+    credentials: CredentialSummary = field(default_factory=CredentialSummary)
+    polls: PollSummary = field(default_factory=PollSummary)
 
 
 @dataclass(frozen=True)
@@ -129,12 +147,14 @@ def facts_of(snapshot: Snapshot, *, uid: int | None = None) -> dict[str, str]:
         "region": region,
         "account_id": identity.account_id if identity else None,
         "partition": partition_of(region) if region else None,
-        "role": snapshot.role,
-        "instance_profile": snapshot.instance_profile,
-        "instance_profile_id": snapshot.instance_profile_id,
-        "expected_role": one_name(", ".join(snapshot.expected_role)),
-        "expected_instance_profile": one_name(", ".join(snapshot.expected_instance_profile)),
-        "expiration": rfc3339(snapshot.expiration) if snapshot.usable and snapshot.expiration else None,
+        "role": snapshot.binding.role,
+        "instance_profile": snapshot.binding.instance_profile,
+        "instance_profile_id": snapshot.binding.instance_profile_id,
+        "expected_role": one_name(", ".join(snapshot.expected.role)),
+        "expected_instance_profile": one_name(", ".join(snapshot.expected.instance_profile)),
+        "expiration": rfc3339(snapshot.credentials.expiration)
+        if snapshot.credentials.usable and snapshot.credentials.expiration
+        else None,
         "uid": None if uid is None else str(uid),
     }
     return {name: value for name, value in facts.items() if value}

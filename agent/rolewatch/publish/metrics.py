@@ -58,7 +58,7 @@ class Told:
 
 def after(told: Told | None, snapshot: Snapshot) -> Told:
     """Return *told* as it is after one more poll, whose outcome is *snapshot*."""
-    took = snapshot.poll_duration
+    took = snapshot.polls.duration
     within, seconds = (told.within, told.seconds) if told else (_NONE_WITHIN, 0.0)
     pair, names = _names(snapshot), told.names if told else ()
     return Told(
@@ -124,19 +124,23 @@ def _of_verdict(snapshot: Snapshot | None) -> Samples:
 
 def _of_credentials(snapshot: Snapshot) -> Samples:
     return _known(
-        credentials_usable=snapshot.usable,
-        credentials_expiration_timestamp_seconds=snapshot.expiration.timestamp() if snapshot.expiration else None,
-        credentials_last_updated_timestamp_seconds=snapshot.last_updated.timestamp() if snapshot.last_updated else None,
-        rotation_interval_seconds=snapshot.rotation_interval,
+        credentials_usable=snapshot.credentials.usable,
+        credentials_expiration_timestamp_seconds=snapshot.credentials.expiration.timestamp()
+        if snapshot.credentials.expiration
+        else None,
+        credentials_last_updated_timestamp_seconds=snapshot.credentials.last_updated.timestamp()
+        if snapshot.credentials.last_updated
+        else None,
+        rotation_interval_seconds=snapshot.credentials.rotation_interval,
         clock_offset_seconds=snapshot.clock_offset,
     )
 
 
 def _names(snapshot: Snapshot) -> Names | None:
     """Return the names in *snapshot* as label values, or None if IMDS told none."""
-    if snapshot.role is None and snapshot.instance_profile is None:
+    if snapshot.binding.role is None and snapshot.binding.instance_profile is None:
         return None
-    return _label(snapshot.role), _label(snapshot.instance_profile)
+    return _label(snapshot.binding.role), _label(snapshot.binding.instance_profile)
 
 
 def _of_role(pair: Names | None, known: Sequence[Names]) -> Samples:
@@ -154,11 +158,11 @@ def _label(name: str | None) -> str:
 
 def _of_polls(told: Told | None) -> Samples:
     snapshot = told.snapshot if told else None
-    failures = snapshot.failures if snapshot else {}
+    failures = snapshot.polls.failures if snapshot else {}
     within = told.within if told else _NONE_WITHIN
     values: Samples = {
-        "rolewatch_credentials_rotations_total": _one(snapshot.rotations if snapshot else 0),
-        "rolewatch_polls_total": _one(snapshot.polls if snapshot else 0),
+        "rolewatch_credentials_rotations_total": _one(snapshot.credentials.rotations if snapshot else 0),
+        "rolewatch_polls_total": _one(snapshot.polls.ended if snapshot else 0),
         "rolewatch_poll_failures_total": [
             ({"reason": label.value}, float(failures.get(label, 0))) for label in FailureLabel
         ],
@@ -175,9 +179,11 @@ def _of_polls(told: Told | None) -> Samples:
 
 def _of_last_poll(snapshot: Snapshot) -> Samples:
     return _known(
-        poll_interval_seconds=snapshot.poll_interval,
+        poll_interval_seconds=snapshot.polls.interval,
         poll_last_timestamp_seconds=snapshot.moment.utc.timestamp(),
-        poll_last_success_timestamp_seconds=snapshot.last_success.timestamp() if snapshot.last_success else None,
+        poll_last_success_timestamp_seconds=snapshot.polls.last_success.timestamp()
+        if snapshot.polls.last_success
+        else None,
     )
 
 

@@ -28,8 +28,8 @@ def status_line(snapshot: Snapshot) -> str:
     """Return *snapshot* in one line: ``ok: role app-prod, credentials until 17:31 UTC``. Times are of day, in UTC."""
     if snapshot.faults:
         said = "; ".join(_fault(active, snapshot) for active in snapshot.faults)
-    elif snapshot.role and snapshot.state in (State.OK, State.DEGRADED):
-        said = f"role {snapshot.role}"
+    elif snapshot.binding.role and snapshot.state in (State.OK, State.DEGRADED):
+        said = f"role {snapshot.binding.role}"
     else:
         said = _WITHOUT_FAULT[snapshot.state]
     return text(f"{snapshot.state.value}: {said}{_expiration(snapshot)}")
@@ -42,9 +42,9 @@ def _fault(active: ActiveFault, snapshot: Snapshot) -> str:
 
 
 def _expiration(snapshot: Snapshot) -> str:
-    if snapshot.expiration is None or snapshot.state not in (State.OK, State.DEGRADED):
+    if snapshot.credentials.expiration is None or snapshot.state not in (State.OK, State.DEGRADED):
         return ""
-    return f", credentials until {messages.clock(snapshot.expiration)}"
+    return f", credentials until {messages.clock(snapshot.credentials.expiration)}"
 
 
 _MOST_DIGITS = 20
