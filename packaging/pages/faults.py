@@ -1,4 +1,4 @@
-"""The table of faults as Markdown: for docs/faults.md, docs/states.md and README.md."""
+"""The table of faults as Markdown: for docs/faults.md and README.md."""
 
 from __future__ import annotations
 

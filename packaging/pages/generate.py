@@ -17,7 +17,7 @@ def generate(root: Path) -> Mapping[Path, str]:
 
     Of a page that is generated in part, the written part is read from the disk.
     """
-    readme, states, simulator = root / "README.md", root / "docs/states.md", root / "docs/simulator.md"
+    readme, simulator = root / "README.md", root / "docs/simulator.md"
     settings_page, metrics_page = root / settings.DOCUMENTATION, root / "docs/metrics.md"
     alerts_page = root / "docs/alerts.md"
     return {
@@ -28,7 +28,6 @@ def generate(root: Path) -> Mapping[Path, str]:
         ),
         root / settings.SHIPPED_FILE: settings.render_file(),
         settings_page: settings.renew(settings_page.read_text(encoding="utf-8")),
-        states: _filled(states, "faults", faults.table("faults.md")),
         metrics_page: _filled(metrics_page, "metrics", metrics.markdown()),
         alerts_page: _filled(alerts_page, "alerts", alerts.markdown()),
         readme: _filled(readme, "faults", faults.table("docs/faults.md")),

@@ -27,7 +27,7 @@ class Question:
 
 
 NOTHING_WRONG = {
-    "docs/metrics.md: Which rolewatch answers scrapes and does not poll?": "rolewatch cannot be made to hang",
+    "docs/metrics.md: Which rolewatch answers scrapes but does not poll?": "rolewatch cannot be made to hang",
 }
 """What has no answer, and why."""
 
