@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import pytest
 
 from rolewatch.aws import queries
-from rolewatch.aws.client import CALLER, INSTANCES, PROFILE, ROLE, Api, Call, Patience
-from rolewatch.aws.credentials import bare
-from rolewatch.aws.model import Caller, Missing, Refused, Trouble
+from rolewatch.aws.client import CALLER, INSTANCES, PROFILE, ROLE, Api, Call, Missing, Refused, Timeouts, Trouble
+from rolewatch.aws.credentials import without_credentials
+from rolewatch.aws.queries import Caller
 
 pytest.importorskip("boto3")
 
@@ -35,8 +35,8 @@ IDENTITY = (
     "<Arn>{arn}</Arn><UserId>{user}</UserId><Account>111122223333</Account></GetCallerIdentityResult>"
     "</GetCallerIdentityResponse>"
 )
-QUICK = Patience(connect=1.0, read=1.0, attempts=1)
-PATIENT = Patience(connect=10.0, read=10.0, attempts=1)
+QUICK = Timeouts(connect=1.0, read=1.0, attempts=1)
+PATIENT = Timeouts(connect=10.0, read=10.0, attempts=1)
 
 
 @contextlib.contextmanager
@@ -72,12 +72,12 @@ def serving(status: int, body: str, *, silent: bool = False) -> Iterator[tuple[s
         server.server_close()
 
 
-def door(patience: Patience = PATIENT, region: str = "eu-west-1") -> Api:
+def door(timeouts: Timeouts = PATIENT, region: str = "eu-west-1") -> Api:
     """Return a door that holds canaries for keys."""
     return Api(
-        bare(),
+        without_credentials(),
         region=region,
-        patience=patience,
+        timeouts=timeouts,
         aws_access_key_id="ASIATESTTESTTESTTEST",
         aws_secret_access_key="canary-secret",  # noqa: S106 - made up
         aws_session_token="canary-token",  # noqa: S106 - likewise
@@ -160,7 +160,7 @@ def test_throttling_is_tried_again_and_then_told(monkeypatch: pytest.MonkeyPatch
     """Botocore's adaptive retries make as many attempts as we allow."""
     with serving(400, QUERY.format(code="Throttling", message="Rate exceeded")) as (url, asked):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = door(Patience(1.0, 1.0, 2)).ask(PROFILE, InstanceProfileName="web")
+        answer = door(Timeouts(1.0, 1.0, 2)).ask(PROFILE, InstanceProfileName="web")
 
     assert isinstance(answer, Refused)
     assert answer.trouble is Trouble.THROTTLED
@@ -230,7 +230,7 @@ def test_an_answer_out_of_shape_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 def test_each_partition_has_its_endpoints(region: str, service: str, host: str) -> None:
     """STS is asked in the Region, IAM where the partition has it. Nothing is sent."""
     made = door(region=region)
-    client = made._client(bare(), service)  # type: ignore[arg-type]  # noqa: SLF001 - where it would ask is not told otherwise
+    client = made._client(without_credentials(), service)  # type: ignore[arg-type]  # noqa: SLF001 - where it would ask is not told otherwise
 
     assert client.meta.endpoint_url == f"https://{host}"
 
@@ -238,7 +238,7 @@ def test_each_partition_has_its_endpoints(region: str, service: str, host: str) 
 def test_without_a_region_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """EC2 and STS cannot be asked without one."""
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    answer = Api(bare(), region=None, patience=QUICK).ask(INSTANCES, InstanceIds=["i-0123456789abcdef0"])
+    answer = Api(without_credentials(), region=None, timeouts=QUICK).ask(INSTANCES, InstanceIds=["i-0123456789abcdef0"])
 
     assert isinstance(answer, Refused)
     assert answer.trouble is Trouble.NO_REGION
@@ -263,6 +263,6 @@ def test_the_door_shows_no_key() -> None:
     """Neither its representation nor, once it has forgotten, its attributes hold one."""
     made = door()
     assert "canary" not in repr(made)
-    made.forget()
+    made.close()
 
     assert "canary" not in repr(vars(made))

@@ -11,12 +11,13 @@ import builders
 from rolewatch import monitor
 from rolewatch.aws import trust_policy
 from rolewatch.aws.checks import Outcome, Status
+from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.diagnose import Diagnosis, diagnose
 from rolewatch.aws.diagnose.collect import Asked, Context, Look
 from rolewatch.aws.diagnose.credential_overrides import Shadow, Shadows
 from rolewatch.aws.diagnose.host import Host
 from rolewatch.aws.diagnose.remedy import permissions
-from rolewatch.aws.model import Association, Caller, Instance, MetadataOptions, Missing, Profile, Refused, Role, Trouble
+from rolewatch.aws.queries import Association, Caller, Instance, MetadataOptions, Profile, Role
 from rolewatch.faults.entry import Step
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Absent, Identity, Observation

@@ -19,7 +19,7 @@ def test_a_policy_allows_the_calls_and_nothing_else(name: str) -> None:
     (statement,) = policy["Statement"]
 
     assert statement["Effect"] == "Allow"
-    assert statement["Action"] == sorted(call.action for call in CALLS if not call.free)
+    assert statement["Action"] == sorted(call.action for call in CALLS if call.needs_permission)
 
 
 def test_every_call_reads() -> None:

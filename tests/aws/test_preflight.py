@@ -791,7 +791,7 @@ def test_the_policy_is_exactly_what_is_called() -> None:
     """No action too many or too few; the two that are only tried are granted by nobody, least of all by us."""
     (statement,) = json.loads(POLICY.read_text())["Statement"]
 
-    assert statement["Action"] == sorted(call.action for call in reads.CALLS if not call.free)
+    assert statement["Action"] == sorted(call.action for call in reads.CALLS if call.needs_permission)
     assert not {call.action for call in reads.PROBES} & set(statement["Action"])
 
 

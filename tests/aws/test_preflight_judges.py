@@ -9,8 +9,7 @@ import pytest
 
 from rolewatch.aws import preflight
 from rolewatch.aws.checks import Outcome, Result, Status, failed, passed, skipped, unknown
-from rolewatch.aws.client import Api
-from rolewatch.aws.model import Missing, Profile, Refused, Role, Trouble
+from rolewatch.aws.client import Api, Missing, Refused, Trouble
 from rolewatch.aws.preflight import permission_checks, profile_checks, simulation
 from rolewatch.aws.preflight.names import (
     SERVICE_OF_PROFILE,
@@ -35,6 +34,7 @@ from rolewatch.aws.preflight.outcome import (
 )
 from rolewatch.aws.preflight.permission_checks import list_profiles, permission, run_instances
 from rolewatch.aws.preflight.profile_checks import trusts_ec2
+from rolewatch.aws.queries import Profile, Role
 from rolewatch.errors import UsageError
 
 ROLE_ARN = "arn:aws:iam::123456789012:role/web"

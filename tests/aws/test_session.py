@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from rolewatch.aws.client import Refused, Trouble
 from rolewatch.aws.credentials import IAM_ROLE, Keys, connect
-from rolewatch.aws.model import Refused, Trouble
 from rolewatch.simulator.simulator import Simulator
 
 pytest.importorskip("boto3")

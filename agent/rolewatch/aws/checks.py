@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Callable, Generic, Optional, TypeVar
 
-from rolewatch.aws.model import Refused, Trouble
+from rolewatch.aws.client import Refused, Trouble
 from rolewatch.vocabulary import Evidence, Fault, Scalar
 
 C = TypeVar("C")

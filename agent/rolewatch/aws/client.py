@@ -1,4 +1,4 @@
-"""The one way to call AWS: every call goes through `Api.ask`; every answer, errors too, is a value."""
+"""Calls AWS: every call goes through `Api.ask`, and every answer is a value, errors too."""
 
 from __future__ import annotations
 
@@ -8,15 +8,86 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, Protocol
 
-from rolewatch.aws.model import Missing, Refused, Trouble
+
+class Trouble(str, Enum):
+    """Why AWS gave no answer. The contract of the JSON form."""
+
+    ACCESS_DENIED = "access_denied"
+    THROTTLED = "throttled"
+    """AWS throttles; botocore has retried and given up. Not a fault of the instance."""
+    UNREACHABLE = "unreachable"
+    """No connection: no route, no name, no endpoint in this network."""
+    REGION_NOT_ENABLED = "region_not_enabled"
+    """The account has not opted in to the Region."""
+    NO_CREDENTIALS = "no_credentials"
+    """No credentials were found to call AWS with."""
+    REJECTED = "rejected"
+    """AWS rejects the credentials: not valid, expired, or of another partition."""
+    CLOCK = "clock"
+    """AWS rejects the signature because of its time."""
+    NO_REGION = "no_region"
+    NO_SDK = "no_sdk"
+    """boto3 is not installed."""
+    OTHER_ACCOUNT = "other_account"
+    """The credentials belong to another account than the instance."""
+    ERROR = "error"
+    """Anything else."""
+
+
+_SENTENCES = {
+    Trouble.ACCESS_DENIED: "{action} is not allowed{detail}: that permission is missing.",
+    Trouble.THROTTLED: "AWS throttles {action} in this account{code}; try again later. It is no fault.",
+    Trouble.UNREACHABLE: "The endpoint for {action} cannot be reached from here{detail}.",
+    Trouble.REGION_NOT_ENABLED: "The account has not enabled this Region{code}, so {action} is refused.",
+    Trouble.NO_CREDENTIALS: "There are no AWS credentials to ask with{detail}.",
+    Trouble.REJECTED: (
+        "AWS does not accept the credentials for {action}{code}: not valid, expired, of another partition, or "
+        "the Region is not enabled for their account."
+    ),
+    Trouble.CLOCK: "AWS does not accept the time in the request {action}{code}: the local clock is wrong.",
+    Trouble.NO_REGION: "No Region is known to ask {action} in: name one with --region.",
+    Trouble.NO_SDK: "boto3 is not installed, so AWS cannot be asked.",
+    Trouble.OTHER_ACCOUNT: "The credentials are of another account{detail}, so {action} would tell of the wrong one.",
+    Trouble.ERROR: "{action} failed{code}{detail}.",
+}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A call that AWS did not answer. AWS's message is not kept: it may quote the request's headers."""
+
+    trouble: Trouble
+    action: str
+    """The IAM action, ``iam:GetInstanceProfile``."""
+    code: str = ""
+    """AWS's error code; empty where its shape is not that of a code."""
+    detail: str = ""
+    """More about the cause, in our own words."""
+
+    @property
+    def sentence(self) -> str:
+        """The refusal as one sentence for people."""
+        code = f" ({self.code})" if self.code else ""
+        detail = f" ({self.detail})" if self.detail else ""
+        return _SENTENCES[self.trouble].format(action=self.action, code=code, detail=detail)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """AWS answered that the thing does not exist."""
+
+    action: str
+    code: str = ""
+
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{2,63}")
-"""The shape of an error code. What is not shaped so is not shown."""
+"""The shape of an error code. Other text is not shown."""
 
 MISSING = frozenset({"NoSuchEntity", "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"})
-"""Codes that are an answer: there is none."""
+"""Codes that mean: it does not exist."""
 
 _TROUBLES: Mapping[str, Trouble] = {
     # IAM and STS say AccessDenied, EC2 says UnauthorizedOperation (EC2 API reference, error codes, 2026).
@@ -43,8 +114,8 @@ _TROUBLES: Mapping[str, Trouble] = {
     "RequestTimeTooSkewed": Trouble.CLOCK,
 }
 
-_SKEWED = ("signature expired", "signature not yet current")
-"""What STS says in the Message of a SignatureDoesNotMatch that is about the time (AWS General Reference, SigV4)."""
+_CLOCK_PHRASES = ("signature expired", "signature not yet current")
+"""Phrases of STS in a SignatureDoesNotMatch that is about the time (AWS General Reference, SigV4)."""
 
 _DENIALS = (
     ("explicit deny in a service control policy", "an explicit deny in a service control policy"),
@@ -82,7 +153,7 @@ _ERRORS: Mapping[str, Trouble] = {
     "SSLError": Trouble.UNREACHABLE,
     "HTTPClientError": Trouble.UNREACHABLE,
 }
-"""botocore's own errors, by the name of their class (botocore/exceptions.py, 1.26 to 1.44): it need not be imported."""
+"""botocore's own errors by class name (botocore/exceptions.py, 1.26 to 1.44), so that this needs no import."""
 
 _DETAILS: Mapping[str, str] = {
     "ProfileNotFound": "the configuration has no profile of that name",
@@ -98,10 +169,10 @@ _DETAILS: Mapping[str, str] = {
 
 
 def refusal(error: BaseException, action: str) -> Missing | Refused:
-    """Return what *error*, raised by botocore while it asked for *action*, means. Total."""
+    """Return what *error*, raised by botocore during *action*, means. Total."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
-        return _answered(response, action)
+        return _error_response(response, action)
     for kind in type(error).__mro__:
         if kind.__name__ in _ERRORS:
             detail = _DETAILS.get(type(error).__name__, "")
@@ -109,17 +180,17 @@ def refusal(error: BaseException, action: str) -> Missing | Refused:
     return Refused(Trouble.ERROR, action, detail=type(error).__name__)
 
 
-def _answered(response: Mapping[str, Any], action: str) -> Missing | Refused:
-    """Judge an error that AWS itself answered."""
+def _error_response(response: Mapping[str, Any], action: str) -> Missing | Refused:
+    """Return what an error response of AWS means."""
     error = response.get("Error")
-    told = error if isinstance(error, dict) else {}
-    code = str(told.get("Code", ""))
+    fields = error if isinstance(error, dict) else {}
+    code = str(fields.get("Code", ""))
     shown = code if _CODE.fullmatch(code) else ""
     if code in MISSING:
         return Missing(action, code)
-    message = str(told.get("Message", "")).lower()
+    message = str(fields.get("Message", "")).lower()
     trouble = _TROUBLES.get(code, Trouble.ERROR)
-    if code == "SignatureDoesNotMatch" and any(phrase in message for phrase in _SKEWED):
+    if code == "SignatureDoesNotMatch" and any(phrase in message for phrase in _CLOCK_PHRASES):
         trouble = Trouble.CLOCK
     detail = ""
     if trouble is Trouble.ACCESS_DENIED:
@@ -129,19 +200,19 @@ def _answered(response: Mapping[str, Any], action: str) -> Missing | Refused:
 
 @dataclass(frozen=True)
 class Call:
-    """One operation of AWS, and the permission that it needs."""
+    """One operation of AWS and the permission that it needs."""
 
     service: str
     operation: str
     """The name of boto3's method."""
     action: str
     """The IAM action."""
-    free: bool = False
-    """Whether it needs no permission, and works even where it is denied."""
+    needs_permission: bool = True
+    """False where it works without the permission, and even under an explicit deny."""
 
 
-CALLER = Call("sts", "get_caller_identity", "sts:GetCallerIdentity", free=True)
-"""Needs no permission, even under an explicit deny (STS API reference, GetCallerIdentity, 2026)."""
+CALLER = Call("sts", "get_caller_identity", "sts:GetCallerIdentity", needs_permission=False)
+"""Works even under an explicit deny (STS API reference, GetCallerIdentity, 2026)."""
 INSTANCES = Call("ec2", "describe_instances", "ec2:DescribeInstances")
 ASSOCIATIONS = Call("ec2", "describe_iam_instance_profile_associations", "ec2:DescribeIamInstanceProfileAssociations")
 PROFILE = Call("iam", "get_instance_profile", "iam:GetInstanceProfile")
@@ -152,23 +223,24 @@ CALLS = (CALLER, INSTANCES, ASSOCIATIONS, PROFILE, ROLE)
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long AWS is waited for."""
+class Timeouts:
+    """How long a call may take."""
 
     connect: float = 3.0
-    """Seconds, for each attempt."""
+    """Seconds for each attempt to connect."""
     read: float = 10.0
+    """Seconds without a byte of the answer, for each attempt."""
     attempts: int = 3
-    """With botocore's adaptive retries, which slow down by themselves where AWS throttles."""
+    """More than one uses botocore's adaptive retries, which slow down where AWS throttles."""
 
 
-PROOF = Patience(connect=2.0, read=2.0, attempts=1)
-"""For the call with the served credentials: it may hang on no network, and is repeated by the next confirmation."""
+VERIFY_TIMEOUTS = Timeouts(connect=2.0, read=2.0, attempts=1)
+"""For the call with the served credentials: short, because the next diagnosis repeats it."""
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """Let nothing be logged and no warning be shown: boto3 announces the end of Python versions on stderr."""
+def no_output() -> Iterator[None]:
+    """Suppress logging, which would show the session token, and boto3's warnings about old Python versions."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -180,84 +252,76 @@ def silence() -> Iterator[None]:
 
 
 class Session(Protocol):
-    """A session of boto3's, as far as it is used here: boto3 ships no types."""
+    """The part of boto3's session that is used here: boto3 ships no types."""
 
     def client(self, service_name: str, **options: object) -> Any:  # noqa: ANN401 - see above
-        """Make a client."""
+        """Return a new client."""
 
 
 class Api:
-    """AWS, as asked with one set of credentials in one Region."""
+    """AWS as one set of credentials sees it in one Region. It makes one client a service, and reuses it."""
 
     def __init__(
-        self, session: Session | Refused, *, region: str | None, patience: Patience = Patience(), **keys: str
+        self, session: Session | Refused, *, region: str | None, timeouts: Timeouts = Timeouts(), **keys: str
     ) -> None:
-        """Prepare to ask through *session*, or to answer everything with the refusal that it is.
+        """Prepare to call AWS through *session*; where that is a refusal, every call returns it.
 
-        *keys* are handed to boto3's clients as they are, and kept nowhere else: the caller lets go of the object.
+        *keys* are keyword arguments of boto3's `client`. `close` drops them.
         """
         self._session = session
         self._region = region
-        self._patience = patience
-        self._keys: dict[str, str] | None = keys
+        self._timeouts = timeouts
+        self._keys = keys
         self._clients: dict[str, Any] = {}
-        self._closed: dict[str, Refused] = {}
+        self._unreachable: dict[str, Refused] = {}
 
     def __repr__(self) -> str:
-        """Never show the keys."""
+        """Return the Region, and no key."""
         return f"Api({self._region!r})"
 
     @property
     def region(self) -> str | None:
-        """The Region that is asked."""
+        """The Region that is called."""
         return self._region
 
     def ask(self, call: Call, **parameters: object) -> Mapping[str, Any] | Missing | Refused:
-        """Make *call* and return its answer. Total: whatever goes wrong is a value.
+        """Make *call* and return its answer. Total: every error is a value.
 
-        A service that could not be reached once is not tried again: each attempt may cost seconds of name resolution.
+        A service that was unreachable is not called again: each attempt may cost seconds of name resolution.
         """
         session = self._session
         if isinstance(session, Refused):
             return replace(session, action=call.action)
-        if call.service in self._closed:
-            return replace(self._closed[call.service], action=call.action)
-        answer = self._attempt(session, call, parameters)
-        if isinstance(answer, Refused) and answer.trouble is Trouble.UNREACHABLE:
-            self._closed[call.service] = answer
-        return answer
-
-    def forget(self) -> None:
-        """Drop the clients, and the keys with them."""
-        self._keys = None
-        self._clients.clear()
-
-    def _attempt(
-        self, session: Session, call: Call, parameters: Mapping[str, object]
-    ) -> Mapping[str, Any] | Missing | Refused:
-        with silence():
+        if call.service in self._unreachable:
+            return replace(self._unreachable[call.service], action=call.action)
+        with no_output():
             try:
                 answer: Mapping[str, Any] = getattr(self._client(session, call.service), call.operation)(**parameters)
-            # botocore raises classes that it makes while it runs, and what lies below it raises its own.
+            # botocore raises classes that it creates at run time, and the libraries below it raise their own.
             except Exception as error:  # noqa: BLE001 - see above; every one becomes a value
-                return refusal(error, call.action)
+                refused = refusal(error, call.action)
+                if isinstance(refused, Refused) and refused.trouble is Trouble.UNREACHABLE:
+                    self._unreachable[call.service] = refused
+                return refused
         return answer
+
+    def close(self) -> None:
+        """Drop the clients, and the keys with them."""
+        self._keys = {}
+        self._clients.clear()
 
     def _client(self, session: Session, service: str) -> Any:  # noqa: ANN401 - boto3 has no types
         if service not in self._clients:
-            from botocore.config import Config  # noqa: PLC0415 - see the module's docstring
+            from botocore.config import Config  # noqa: PLC0415 - see the docstring of `rolewatch.aws`
 
-            patience = self._patience
             config = Config(
-                connect_timeout=patience.connect,
-                read_timeout=patience.read,
+                connect_timeout=self._timeouts.connect,
+                read_timeout=self._timeouts.read,
                 retries={
-                    "mode": "adaptive" if patience.attempts > 1 else "standard",
-                    "total_max_attempts": patience.attempts,
+                    "mode": "adaptive" if self._timeouts.attempts > 1 else "standard",
+                    "total_max_attempts": self._timeouts.attempts,
                 },
                 user_agent_extra="rolewatch",
             )
-            self._clients[service] = session.client(
-                service, region_name=self._region, config=config, **(self._keys or {})
-            )
+            self._clients[service] = session.client(service, region_name=self._region, config=config, **self._keys)
         return self._clients[service]

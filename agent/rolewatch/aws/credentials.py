@@ -1,43 +1,47 @@
-"""Credentials for calls to AWS: the SDK's chain, those that IMDS serves, and a check whether STS accepts them."""
+"""Credentials for calls to AWS: the SDK's chain, those that IMDS serves, and whether STS accepts the served ones."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Callable, Optional
 
 from rolewatch.aws import queries
-from rolewatch.aws.client import PROOF, Api, Session, refusal, silence
-from rolewatch.aws.model import Caller, Refused, Trouble
+from rolewatch.aws.client import VERIFY_TIMEOUTS, Api, Refused, Session, Trouble, no_output, refusal
+from rolewatch.aws.queries import Caller
 from rolewatch.errors import ImdsError
 from rolewatch.imds import ROLES_PATH, documents
 from rolewatch.imds.client import Client
 from rolewatch.text import is_printable
 
+IAM_ROLE = "iam-role"
+"""botocore's name for credentials from IMDS."""
+
 
 class Keys:
-    """One set of credentials. Not a dataclass: it shows nothing, cannot be compared, copied or written as JSON."""
+    """The secret fields of one credentials document. Not a dataclass: cannot be printed, copied or pickled."""
 
     __slots__ = ("role", "secret", "token", "user")
 
     def __init__(self, *, role: str, user: str, secret: str, token: str) -> None:
-        """Hold the three secret fields of the credentials of *role*; *user* is the access key id."""
+        """Store the fields of the credentials of *role*; *user* is the access key id."""
         self.role = role
         self.user = user
         self.secret = secret
         self.token = token
 
     def __repr__(self) -> str:
-        """Show whose they are."""
+        """Return the role's name and nothing secret."""
         return f"Keys({self.role!r})"
 
     def __reduce__(self) -> str:
-        """Refuse to be pickled or copied."""
+        """Refuse to be pickled or copied. Raise `TypeError`."""
         message = "credentials are not to be copied"
         raise TypeError(message)
 
     def for_boto3(self) -> dict[str, str]:
-        """Return them as boto3's `client` takes them."""
+        """Return the fields as keyword arguments of boto3's `client`."""
         return {
             "aws_access_key_id": self.user,
             "aws_secret_access_key": self.secret,
@@ -45,8 +49,12 @@ class Keys:
         }
 
 
+Fetch = Callable[[], Optional[Keys]]
+"""Returns the credentials that IMDS serves, or None."""
+
+
 def fetch(client: Client) -> Keys | None:
-    """Ask IMDS for the credentials that it serves now; None where there are none that could be used."""
+    """Return the credentials that IMDS serves now, or None where there are no usable ones. Total."""
     try:
         session = client.session()
         listing = session.get(ROLES_PATH)
@@ -62,7 +70,7 @@ def fetch(client: Client) -> Keys | None:
 def _keys(role: str, body: bytearray) -> Keys | None:
     try:
         loaded = json.loads(body.decode("utf-8"), parse_int=str)
-    except (ValueError, RecursionError):  # it holds the whole document, and ends here
+    except (ValueError, RecursionError):  # the error quotes the document, and is dropped here
         return None
     if not isinstance(loaded, dict):
         return None
@@ -70,16 +78,23 @@ def _keys(role: str, body: bytearray) -> Keys | None:
     user, secret, token = (fields.get(name, "") for name in ("accesskeyid", "secretaccesskey", "token"))
     if fields.get("code", "Success").lower() != "success" or not (user and secret and token):
         return None
-    # They go into headers: what has a line end in it, or is no ASCII, must not.
+    # boto3 puts these into HTTP headers: no line ends, no characters outside ASCII.
     if not all(each.isascii() and is_printable(each) for each in (user, secret, token)):
         return None
     return Keys(role=role, user=user, secret=secret, token=token)
 
 
-IAM_ROLE = "iam-role"
-"""botocore's name for credentials from IMDS."""
-
-Fetch = Callable[[], Optional[Keys]]
+def verify(fetch: Fetch, region: str | None) -> Caller | Refused | None:
+    """Return the caller that STS sees for the served credentials, or its refusal. None where IMDS serves none."""
+    keys = fetch()
+    if keys is None:
+        return None
+    api = Api(without_credentials(), region=region, timeouts=VERIFY_TIMEOUTS, **keys.for_boto3())
+    try:
+        return queries.caller(api)
+    finally:
+        del keys
+        api.close()
 
 
 @dataclass(frozen=True)
@@ -94,63 +109,72 @@ class Connection:
 
 
 def connect(*, profile: str | None, endpoint: str, fetch: Fetch) -> Connection:
-    """Return a session with the credentials of *profile*, or else of the chain, whose last link is *fetch*.
+    """Return a session with the credentials of *profile*, or else of the SDK's chain, which *fetch* ends. Total.
 
-    *endpoint* is the IMDS in force: a configuration that names it as a credential source finds that one.
+    *endpoint* is the URL of IMDS: a profile with ``credential_source = Ec2InstanceMetadata`` uses the same one.
     """
-    with silence():
+    with no_output():
         try:
-            session = _session(profile, endpoint)
-            _serve(session, fetch)
+            session = _session(profile=profile, endpoint=endpoint)
+            _replace_imds_provider(session, fetch)
             credentials = session.get_credentials()
         except ImportError:
             return Connection(Refused(Trouble.NO_SDK, ""))
-        # The chain runs what the user has configured: processes, SSO, files. Whatever it raises is no credentials.
+        # The chain runs what the user has configured: processes, SSO, files. Any error of it means: no credentials.
         except Exception as error:  # noqa: BLE001 - see above
             answer = refusal(error, "")
-            why = answer if isinstance(answer, Refused) else Refused(Trouble.NO_CREDENTIALS, "")
-            detail = why.detail or type(error).__name__
+            detail = (answer.detail if isinstance(answer, Refused) else "") or type(error).__name__
             return Connection(Refused(Trouble.NO_CREDENTIALS, "", detail=detail))
         if credentials is None:
             return Connection(Refused(Trouble.NO_CREDENTIALS, ""), region=session.region_name)
         return Connection(session, str(credentials.method or ""), session.region_name)
 
 
-def bare() -> Session | Refused:
-    """Return a session without credentials, for keys that are handed to its client.
+def without_credentials() -> Session | Refused:
+    """Return a session without credentials, for clients that get explicit keys. Total.
 
-    It has no profile, whatever AWS_PROFILE says: one that does not exist must not end the proof of the served keys.
+    It ignores AWS_PROFILE: a profile that does not exist must not fail the verification of the served credentials.
     """
-    with silence():
+    with no_output():
         try:
-            session: Session = _session(None, "", no_profile=True)
+            session: Session = _session(ignore_profile=True)
             return session  # noqa: TRY300 - the name is for its type
         except ImportError:
             return Refused(Trouble.NO_SDK, "")
-        except Exception as error:  # noqa: BLE001 - a configuration that cannot be read must not end the diagnosis
+        except Exception as error:  # noqa: BLE001 - an unreadable configuration must not end the diagnosis
             return Refused(Trouble.ERROR, "", detail=type(error).__name__)
 
 
-def _session(profile: str | None, endpoint: str, *, no_profile: bool = False) -> Any:  # noqa: ANN401 - boto3 has no types
+def _session(*, profile: str | None = None, endpoint: str = "", ignore_profile: bool = False) -> Any:  # noqa: ANN401 - boto3 has no types
     import boto3.session  # noqa: PLC0415 - 25 MiB that only these commands pay
     import botocore.session  # noqa: PLC0415 - likewise
 
     # A session variable is its name in the configuration, in the environment, its default and its type.
     inner = botocore.session.Session(
-        profile=profile, session_vars={"profile": (None, None, None, None)} if no_profile else None
+        profile=profile, session_vars={"profile": (None, None, None, None)} if ignore_profile else None
     )
     inner.set_config_variable("sts_regional_endpoints", "regional")
     inner.set_config_variable("ec2_metadata_v1_disabled", "true")
     if endpoint:
         inner.set_config_variable("ec2_metadata_service_endpoint", endpoint)
-    return boto3.session.Session(botocore_session=inner)
+    session = boto3.session.Session(botocore_session=inner)
+    inner.register_component("data_loader", _service_models(inner.get_config_variable("data_path")))
+    return session
 
 
-def _serve(session: Any, fetch: Fetch) -> None:  # noqa: ANN401 - boto3 has no types
-    """Put *fetch* in the place of botocore's own client of IMDS."""
+@cache
+def _service_models(data_path: str | None) -> Any:  # noqa: ANN401 - boto3 has no types
+    """Return botocore's loader, which caches what it loads: the models of three services cost 0.15 s of CPU."""
+    from botocore.loaders import create_loader  # noqa: PLC0415 - see `_session`
+
+    return create_loader(data_path)
+
+
+def _replace_imds_provider(session: Any, fetch: Fetch) -> None:  # noqa: ANN401 - boto3 has no types
+    """Put *fetch* at the end of the chain in place of botocore's IMDS client, which uses proxies and IMDSv1."""
     from botocore.credentials import CredentialProvider, Credentials  # noqa: PLC0415 - see `_session`
 
-    class Served(CredentialProvider):  # type: ignore[misc]  # botocore has no types
+    class ImdsProvider(CredentialProvider):  # type: ignore[misc]  # botocore has no types
         METHOD = IAM_ROLE
         CANONICAL_NAME = "Ec2InstanceMetadata"
 
@@ -160,17 +184,4 @@ def _serve(session: Any, fetch: Fetch) -> None:  # noqa: ANN401 - boto3 has no t
 
     resolver = session._session.get_component("credential_provider")  # noqa: SLF001 - boto3 has no other way
     resolver.remove(IAM_ROLE)
-    resolver.providers.append(Served())
-
-
-def prove(fetch: Fetch, region: str | None) -> Caller | Refused | None:
-    """Return whose the served credentials are, as AWS sees it, or how AWS refuses them. None where none are served."""
-    keys = fetch()
-    if keys is None:
-        return None
-    door = Api(bare(), region=region, patience=PROOF, **keys.for_boto3())
-    try:
-        return queries.caller(door)
-    finally:
-        del keys
-        door.forget()
+    resolver.providers.append(ImdsProvider())

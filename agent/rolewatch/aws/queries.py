@@ -4,16 +4,92 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rolewatch.aws import client
-from rolewatch.aws.client import Api
-from rolewatch.aws.model import Association, Caller, Instance, MetadataOptions, Missing, Profile, Refused, Role, Trouble
+from rolewatch.aws.client import Api, Missing, Refused, Trouble
 from rolewatch.aws_names import ACCOUNT_ID, INSTANCE_ID, NAME, UNIQUE_ID, parse_arn
 
 _SESSION = re.compile(r"[\w+=,.@:-]{1,64}", re.ASCII)
 _ASSOCIATION_ID = re.compile(r"iip-assoc-[0-9a-f]{8,17}", re.ASCII)
 _WORD = re.compile(r"[a-z][a-z-]{1,24}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """``sts:GetCallerIdentity``: whose the credentials are."""
+
+    arn: str
+    account_id: str
+    role: str | None = None
+    """Of an assumed role."""
+    role_id: str | None = None
+    """``AROA…``: the first half of UserId."""
+    session: str | None = None
+    """The session's name: of an instance's role it is the instance's id."""
+
+
+@dataclass(frozen=True)
+class MetadataOptions:
+    """How EC2 has IMDS set for the instance."""
+
+    endpoint: str | None = None
+    tokens: str | None = None
+    hop_limit: int | None = None
+    ipv6: str | None = None
+    tags: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """``ec2:DescribeInstances``."""
+
+    id: str
+    state: str | None = None
+    """``running``, ``stopped``…"""
+    profile_arn: str | None = None
+    profile_id: str | None = None
+    """``IamInstanceProfile.Id`` (AWS's page calls it IamInstanceProfileId)."""
+    options: MetadataOptions = MetadataOptions()
+
+
+@dataclass(frozen=True)
+class Association:
+    """``ec2:DescribeIamInstanceProfileAssociations``: what is attached to the instance."""
+
+    id: str | None
+    """``iip-assoc-…``; None where only `Instance` told of it."""
+    state: str | None
+    """``associating``, ``associated``, ``disassociating``, ``disassociated``."""
+    profile_arn: str | None
+    profile_id: str | None
+    """``AIPA…``: EC2 goes by this, not by the name."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role as IAM has it."""
+
+    name: str
+    id: str | None
+    """``AROA…``"""
+    arn: str | None
+    trust: Any
+    """The trust policy, as decoded JSON; `trust` judges it."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """``iam:GetInstanceProfile``."""
+
+    name: str
+    id: str | None
+    """``AIPA…``"""
+    arn: str | None
+    role: Role | None
+    """None where it holds none. It can hold one at most."""
 
 
 def is_instance_id(text: str) -> bool:

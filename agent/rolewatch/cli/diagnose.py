@@ -97,7 +97,7 @@ def _gather(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> 
     )
     region = arguments.region or here.region or connection.region
     door = Api(connection.session, region=region)
-    proven = credentials.prove(lambda: credentials.fetch(client), region) if here.look else None
+    proven = credentials.verify(lambda: credentials.fetch(client), region) if here.look else None
     asked = collect.ask(door, here.subject, pause=pause, method=connection.method, proof=proven)
     expected = here.look.snapshot.expected.role if here.look else settings.expect.role
     return Context(

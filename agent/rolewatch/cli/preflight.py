@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         results = question(door)
     finally:
-        door.forget()
+        door.close()
     if arguments.json:
         print(json.dumps(document(arguments.topic, results), indent=2))
     else:

@@ -9,9 +9,10 @@ from typing import Any
 
 from rolewatch.aws import checks
 from rolewatch.aws.checks import Check, Result, Status
+from rolewatch.aws.client import Missing
 from rolewatch.aws.diagnose import ec2_checks, host_checks, iam_checks, imds_checks, remedy
 from rolewatch.aws.diagnose.collect import Context
-from rolewatch.aws.model import Association, Instance, Missing
+from rolewatch.aws.queries import Association, Instance
 from rolewatch.aws_names import partition_of
 from rolewatch.faults import FAULTS, ROOT_CAUSES
 from rolewatch.faults.explain import Explained

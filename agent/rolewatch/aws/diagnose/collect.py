@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Callable
 
 from rolewatch.aws import client, queries
-from rolewatch.aws.client import Api
+from rolewatch.aws.client import Api, Missing, Refused, Trouble
 from rolewatch.aws.credentials import IAM_ROLE
 from rolewatch.aws.diagnose.credential_overrides import Shadows
 from rolewatch.aws.diagnose.host import Host
-from rolewatch.aws.model import Association, Caller, Instance, Missing, Profile, Refused, Role, Trouble
+from rolewatch.aws.queries import Association, Caller, Instance, Profile, Role
 from rolewatch.aws_names import partition_of
 from rolewatch.monitor.classify import Finding, Verdict
 from rolewatch.observation import Answered, Credentials, Identity, Observation, ProfileInfo, RoleListing

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rolewatch.aws.checks import Outcome, failed, passed, refused, skipped, unknown
+from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.diagnose.collect import Context
-from rolewatch.aws.model import Association, Caller, Instance, Missing, Refused, Trouble
+from rolewatch.aws.queries import Association, Caller, Instance
 from rolewatch.shell import option, placeholder
 from rolewatch.vocabulary import Evidence, Fault, Scalar
 

@@ -6,7 +6,7 @@ from rolewatch.aws.checks import Outcome, failed, passed, unknown
 from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.diagnose.credential_overrides import Shadow, Shadows
 from rolewatch.aws.diagnose.host import Host
-from rolewatch.aws.model import Instance
+from rolewatch.aws.queries import Instance
 from rolewatch.observation import Failure, Unanswered
 from rolewatch.vocabulary import FailureLabel, Fault, Reason
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rolewatch.aws import trust_policy
 from rolewatch.aws.checks import Outcome, Status, failed, passed, skipped, unknown
+from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.diagnose.collect import SECOND_LOOK, Context
 from rolewatch.aws.diagnose.ec2_checks import elsewhere, no_answer
 from rolewatch.aws.diagnose.imds_checks import ON_INSTANCE
-from rolewatch.aws.model import Caller, Instance, Missing, Refused, Role, Trouble
+from rolewatch.aws.queries import Caller, Instance, Role
 from rolewatch.aws.trust_policy import Trust
 from rolewatch.monitor.classify import matches
 from rolewatch.vocabulary import Fault, Scalar

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from rolewatch.aws import checks, queries
 from rolewatch.aws.checks import Result
-from rolewatch.aws.client import CALLER, PROFILE, Api
-from rolewatch.aws.model import Caller, Missing, Profile, Refused, Role, Trouble
+from rolewatch.aws.client import CALLER, PROFILE, Api, Missing, Refused, Trouble
 from rolewatch.aws.preflight import attach_role_checks, launch_checks, reads, visible_checks
 from rolewatch.aws.preflight.names import SERVICE_OF_PROFILE, Given, Kind, Principal, parse_principal, service_of_launch
 from rolewatch.aws.preflight.profile_checks import NamesAnswer, ProfileAnswer, RoleAnswer
+from rolewatch.aws.queries import Caller, Profile, Role
 from rolewatch.errors import UsageError
 
 _GLOBAL_REGIONS = {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rolewatch.aws.checks import Check, Outcome
-from rolewatch.aws.model import Caller, Refused
+from rolewatch.aws.client import Refused
 from rolewatch.aws.preflight.launch_checks import caller
 from rolewatch.aws.preflight.names import Given
 from rolewatch.aws.preflight.permission_checks import PrincipalAnswer, SimulatedAnswer, permission
@@ -18,6 +18,7 @@ from rolewatch.aws.preflight.profile_checks import (
     trusts_ec2_later,
     vacancy,
 )
+from rolewatch.aws.queries import Caller
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rolewatch.aws.checks import Check, Outcome, passed, refused, skipped
-from rolewatch.aws.model import Caller, Missing, Profile, Refused
+from rolewatch.aws.client import Missing, Refused
 from rolewatch.aws.preflight import permission_checks
 from rolewatch.aws.preflight.names import Given, Principal
 from rolewatch.aws.preflight.outcome import fails
@@ -24,6 +24,7 @@ from rolewatch.aws.preflight.profile_checks import (
     profile_exists,
     trusts_ec2,
 )
+from rolewatch.aws.queries import Caller, Profile
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Union
 
 from rolewatch.aws.checks import Outcome, passed, refused, skipped, unknown
-from rolewatch.aws.model import Missing, Refused, Trouble
+from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.preflight import profile_checks, simulation
 from rolewatch.aws.preflight.names import Kind, Principal
 from rolewatch.aws.preflight.outcome import Decision, Listed, Rehearsed, Simulated, fails, may_fail

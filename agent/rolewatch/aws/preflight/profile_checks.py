@@ -7,9 +7,10 @@ from typing import Union
 
 from rolewatch.aws import trust_policy
 from rolewatch.aws.checks import Outcome, passed, refused, skipped
-from rolewatch.aws.model import Missing, Profile, Refused, Role
+from rolewatch.aws.client import Missing, Refused
 from rolewatch.aws.preflight.names import Given
 from rolewatch.aws.preflight.outcome import Advised, fails, may_fail
+from rolewatch.aws.queries import Profile, Role
 from rolewatch.aws.trust_policy import Trust
 from rolewatch.faults.entry import Step
 from rolewatch.faults.explain import explain

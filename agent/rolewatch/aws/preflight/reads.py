@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rolewatch.aws import client, queries
-from rolewatch.aws.client import Api, Call
-from rolewatch.aws.model import Missing, Refused, Trouble
+from rolewatch.aws.client import Api, Call, Missing, Refused, Trouble
 from rolewatch.aws.preflight import permission_checks, simulation
 from rolewatch.aws.preflight.names import Given, Kind, Principal
 from rolewatch.aws.preflight.outcome import Listed

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rolewatch.aws.checks import Check, Outcome, passed, refused, skipped
-from rolewatch.aws.model import Caller, Missing, Profile, Refused
+from rolewatch.aws.client import Missing, Refused
 from rolewatch.aws.preflight import profile_checks
 from rolewatch.aws.preflight.launch_checks import caller
 from rolewatch.aws.preflight.names import Given
 from rolewatch.aws.preflight.outcome import Listed, fails, may_fail
 from rolewatch.aws.preflight.permission_checks import PrincipalAnswer, SimulatedAnswer, list_profiles
 from rolewatch.aws.preflight.profile_checks import ASK_ADMIN, NamesAnswer, ProfileAnswer, RoleAnswer, role_exists
+from rolewatch.aws.queries import Caller, Profile
 from rolewatch.faults.entry import Step
 
 
