@@ -17,7 +17,7 @@ from promises import (  # noqa: F401 - pytest finds hooks and fixtures here
     pytest_collection_modifyitems,
     pytest_configure,
 )
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 from stalls import pytest_runtest_protocol  # noqa: F401 - likewise
 
 guard.scrub()

@@ -42,8 +42,7 @@ from rolewatch.monitor import classify, confirmation
 from rolewatch.monitor.state_file import NAME, StateFile
 from rolewatch.publish import messages, metrics
 from rolewatch.settings import ImdsSettings, Settings, TlsSettings
-from rolewatch.simulator import imds, server
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator, imds, server
 from rolewatch.text import timestamp
 from rolewatch.vocabulary import Fault
 from wire import GRANT, TOKEN_PATH, Request, Script, Wire
@@ -80,7 +79,7 @@ OWN_TEXTS: Mapping[str, str] = {
     "cli.render.": "a command of the table of faults",
     "config.merge.Draft.settings": "the names of settings",
     "http.page.command": "a command of the table of faults",
-    "simulator.control.Control.answer": "the methods of its own table",
+    "simulator.server.Control.respond": "the methods of its own table",
 }
 """Functions, or with a dot at the end whole modules and rooms, that no outside text reaches; and why."""
 
@@ -284,7 +283,7 @@ async def _read(data: bytes) -> None:
     reader.feed_eof()
     request = await server.read_request(reader)
     if request is not None:
-        imds.where(request)
+        imds.targets(request)
 
 
 def _simulated(text: str, _: Place) -> None:

@@ -19,7 +19,7 @@ from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Moment
 from rolewatch.publish import Event, Publisher, Report
 from rolewatch.settings import ImdsSettings, Settings
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 from rolewatch.vocabulary import EventKind
 
 

@@ -22,7 +22,7 @@ from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.monitor.confirmation import AHEAD, DECIDED_BY, ConfirmationFile, decode
 from rolewatch.settings import ConfirmSettings, Settings
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import EventKind, Fault, State
 from stage import Stage, Time

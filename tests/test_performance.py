@@ -13,7 +13,7 @@ from harness import utc_now
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.figures import Figure
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 ROOT = Path(__file__).parents[1]
 

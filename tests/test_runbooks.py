@@ -14,8 +14,8 @@ from pages.runbooks import subjects
 from rolewatch.alerts import Options
 from rolewatch.alerts.rules import alerts
 from rolewatch.faults import FAULTS
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
-from rolewatch.simulator.simulator import Simulator
 from rolewatch.vocabulary import Fault
 from runbooks import HOME, fenced, part, text
 

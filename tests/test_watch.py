@@ -16,8 +16,8 @@ from rolewatch.monitor.state_file import StateFile
 from rolewatch.observation import Moment
 from rolewatch.publish import Event, Report
 from rolewatch.settings import ExpectSettings
-from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
 from rolewatch.vocabulary import EventKind, Fault, Level, State
 from stage import Stage, Time, no_reload
 
@@ -80,7 +80,7 @@ def test_an_imds_without_identity_document_or_tags_is_asked_no_more_often(stage:
         replace(
             HEALTHY,
             tags=(("ExpectedRole", "\u20ac not a name"),),
-            wire=(Wire(Harm.STATUS, Where.IDENTITY, status=500),),
+            network_faults=(NetworkFault(Effect.STATUS, Target.IDENTITY, status=500),),
         )
     )
     stage.run(stage.watch(), 1795)
@@ -95,7 +95,7 @@ def test_an_imds_that_flickers_is_asked_at_most_ten_times_a_minute(stage: Stage)
 
     def flicker() -> None:
         flick[0] = not flick[0]
-        stage.imds.enter(replace(HEALTHY, document=flick[0]))
+        stage.imds.enter(replace(HEALTHY, has_document=flick[0]))
 
     stage.run(stage.watch(), 3600, *[(float(when), flicker) for when in range(0, 3600, 15)])
 

@@ -32,8 +32,8 @@ from rolewatch.cli.parser import Parser
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
 from rolewatch.settings import ImdsSettings
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.instance import ACCOUNT_ID, INSTANCE_ID, REGION, fake_profile_id
-from rolewatch.simulator.simulator import Simulator
 
 """moto's, too: conftest tells it."""
 OTHER_ID = "AIPAOTHER00000000001"

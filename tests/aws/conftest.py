@@ -26,7 +26,7 @@ def aws_server() -> Iterator[object]:
 def house(aws_server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Give an account with one healthy instance, its IMDS, and the command."""
     from aws import cloud
-    from rolewatch.simulator.simulator import Simulator
+    from rolewatch.simulator import Simulator
 
     assert isinstance(aws_server, cloud.Cloud)
     aws_server.reset()

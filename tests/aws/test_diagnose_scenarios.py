@@ -9,8 +9,8 @@ from harness import PATIENT, QUICK, patience
 
 from rolewatch.faults import ROOT_CAUSES
 from rolewatch.settings import ImdsSettings
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.simulator.simulator import Simulator
 from rolewatch.vocabulary import Fault
 
 pytest.importorskip("moto")

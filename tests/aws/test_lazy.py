@@ -53,7 +53,7 @@ def test_diagnose_works_without_boto3(tmp_path: Path) -> None:
         "import guard; sys.addaudithook(guard.refuse_real_imds)\n"
         "from datetime import datetime, timezone\n"
         "from rolewatch import cli\n"
-        "from rolewatch.simulator.simulator import Simulator\n"
+        "from rolewatch.simulator import Simulator\n"
         "cli.COMMANDS.setdefault('diagnose', '')\n"
         f"open({str(tmp_path / 'r.toml')!r}, 'w').write('[imds]\\ndisabled = false\\n')\n"
         "with Simulator(now=lambda: datetime.now(timezone.utc)) as simulator:\n"

@@ -14,8 +14,8 @@ from harness import PATIENT, patience
 from rolewatch.aws.credentials import Keys, fetch
 from rolewatch.imds.client import Client
 from rolewatch.settings import ImdsSettings
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.simulator.simulator import Simulator
 
 
 def now() -> datetime:

@@ -9,7 +9,7 @@ import pytest
 
 from rolewatch.aws.client import Refused, Trouble
 from rolewatch.aws.credentials import IAM_ROLE, Keys, connect
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 pytest.importorskip("boto3")
 

@@ -26,9 +26,9 @@ from rolewatch.monitor.loop import Wake
 from rolewatch.observation import Moment
 from rolewatch.publish import Report
 from rolewatch.settings import ExpectSettings, ImdsSettings, LogSettings, MetricsSettings, Settings
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY
 from rolewatch.simulator.scenarios import Scenario
-from rolewatch.simulator.simulator import Simulator
 
 HORIZON = timedelta(hours=7)
 """Longer than any credentials live: what nobody has noticed by then is not noticed."""
@@ -81,7 +81,7 @@ def detect(scenarios: Sequence[Scenario], directory: Path) -> list[Detection]:
 
 def befalls(scenario: Scenario) -> bool:
     """Return whether *scenario* can befall a running instance: one that was just started cannot."""
-    return scenario.conditions.up_for == HEALTHY.up_for
+    return scenario.conditions.uptime == HEALTHY.uptime
 
 
 def is_wrong(scenario: Scenario) -> bool:

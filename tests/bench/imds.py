@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.processes import running
-from rolewatch.simulator.simulator import Exchange, Simulator
+from rolewatch.simulator import Exchange, Simulator
 
 LAUNCHER = Path(__file__).resolve().parents[2] / "build/private/bin/rolewatch"
 """What the packages install."""

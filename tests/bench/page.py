@@ -21,7 +21,7 @@ GROUPS = {
     Group.FAULT: "Faults",
     Group.HOSTILE: "An IMDS that answers as none should",
     Group.TRAP: "What is easily judged wrongly",
-    Group.WELL: "Nothing is wrong",
+    Group.HEALTHY: "Nothing is wrong",
 }
 ROWS: tuple[tuple[str, str], ...] = (
     ("USS", "MiB"),

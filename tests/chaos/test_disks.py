@@ -16,7 +16,7 @@ from process import LIMIT, Process, config, environment
 from chaos.living import Living, living
 from e2e.processes import until
 from promises import Area, Measured, promise
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 pytestmark = [
     pytest.mark.slow,

@@ -24,7 +24,7 @@ from process import LIMIT, Process, config, daemon, environment, free_port, stop
 from chaos.living import BREATH, Living, living
 from promises import Area, Measured, promise
 from rolewatch.monitor.state_file import StateFile
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 from skips import cannot
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from chaos.living import Living, living
 from e2e.processes import until
 from oddities import HUGE, ODDITIES, untouched
 from promises import Area, Measured, promise
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 pytestmark = pytest.mark.slow
 

@@ -32,7 +32,7 @@ from chaos.hasty import PAUSE
 from chaos.mad import MANY, OTHER, OWN
 from promises import Area, Measured, promise
 from publish.raw import dial, read_all
-from rolewatch.simulator.simulator import Exchange, Simulator
+from rolewatch.simulator import Exchange, Simulator
 from stalls import Stalls
 
 HERE = Path(__file__).parent

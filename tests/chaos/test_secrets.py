@@ -31,8 +31,8 @@ from rolewatch.cli import check, main, poll_once
 from rolewatch.imds import client, documents, transport
 from rolewatch.monitor import classify, rotation
 from rolewatch.publish import status
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
-from rolewatch.simulator.simulator import Simulator
 from skips import cannot
 
 CREDENTIALS = "meta-data/iam/security-credentials/"

@@ -18,7 +18,7 @@ from harness import House, Seen, utc_now
 from promises import Area, Measured, promise
 from rolewatch.observation import Moment
 from rolewatch.settings import ConfirmSettings, Settings, StateSettings, TextfileSettings
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 HOUR = 3600.0
 LONG_ENOUGH = 8

@@ -12,7 +12,7 @@ from process import Process, config, daemon
 
 from chaos.living import Living, living
 from chaos.memory import writable
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 ROLE = "a-role-that-is-no-secret"
 """It must be found: what finds no key finds what is there."""

@@ -19,8 +19,8 @@ from publish.snapshots import OK
 from rolewatch.cli.demo import Tour
 from rolewatch.monitor.loop import Wake
 from rolewatch.publish import Report
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
-from rolewatch.simulator.simulator import Simulator
 
 
 @pytest.mark.parametrize(("duration", "shown"), [(0.1, 1), (2.0, 1), (20.0, 2), (None, 3)])

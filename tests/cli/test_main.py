@@ -19,7 +19,7 @@ from process import LIMIT, environment, full_pipe
 from rolewatch.cli import main
 from rolewatch.cli.parser import build_parser
 from rolewatch.cli.run import Given
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 

@@ -22,8 +22,8 @@ from rolewatch.cli import EX_USAGE, main
 from rolewatch.cli.simulate import address
 from rolewatch.errors import UsageError
 from rolewatch.simulator.scenarios import SCENARIOS
-from simulator.asking import Client
-from simulator.asking import address as netloc
+from simulator.client import Client
+from simulator.client import address as netloc
 
 LEAF = "meta-data/iam/security-credentials/"
 

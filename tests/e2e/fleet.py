@@ -13,8 +13,8 @@ from pathlib import Path
 from builders import INSTANCE_ID, diagnosis
 from e2e.processes import Process, until
 from rolewatch.faults import CONFIRMED_FAULTS
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
-from rolewatch.simulator.simulator import Simulator
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import Fault
 

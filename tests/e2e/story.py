@@ -21,7 +21,7 @@ from e2e.fleet import Member, fleet
 from e2e.monitoring import Prometheus, Series, alertmanager, prometheus
 from e2e.processes import until
 from e2e.webhook import Arrival, Notification, Webhook
-from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
+from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
 from rolewatch.vocabulary import Fault
 
 FACTOR = 60.0
@@ -33,7 +33,7 @@ CALM = 10
 RESTARTS = 4
 REQUESTS = 4
 """Of one poll."""
-ONE_FAILS = replace(HEALTHY, wire=(Wire(Harm.STATUS, Where.CREDENTIALS, status=500, times=1),))
+ONE_FAILS = replace(HEALTHY, network_faults=(NetworkFault(Effect.STATUS, Target.CREDENTIALS, status=500, times=1),))
 
 WELL, SLOW, FLICKERING, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED = (
     "well",

@@ -12,7 +12,7 @@ from process import config, daemon
 from certificates import Authority, Pair
 from e2e.monitoring import program
 from e2e.processes import PATIENCE, served, until
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 
 def scraping(address: str, authority: Authority, scraper: Pair | None, scheme: str = "https") -> dict[str, Any]:

@@ -14,8 +14,8 @@ from rolewatch.errors import ImdsError
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Answer, Client
 from rolewatch.settings import ExpectSettings, ImdsSettings
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.simulator.simulator import Simulator
 
 TAGGED = ExpectSettings(role_tag="ExpectedRole", instance_profile_tag="team")
 
@@ -85,7 +85,7 @@ def _now() -> datetime:
 
 def _is_read(scenario: Scenario) -> bool:
     """Return whether the answers of *scenario* reach the parser: harms of the wire do not."""
-    return scenario.conditions.listening and not scenario.conditions.wire
+    return scenario.conditions.listening and not scenario.conditions.network_faults
 
 
 def _marked(record: bytes, secrets: frozenset[str]) -> bytes:

@@ -35,9 +35,9 @@ from rolewatch.settings import (
     StateSettings,
     TextfileSettings,
 )
-from rolewatch.simulator.conditions import Harm
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.conditions import Effect
 from rolewatch.simulator.scenarios import Scenario, scenario
-from rolewatch.simulator.simulator import Simulator
 
 POLLS = 4
 """Enough to raise or clear any fault: the longest debounce is three polls."""
@@ -54,7 +54,7 @@ PATIENT = ImdsSettings(timeout=5.0, deadline=10.0)
 
 def patience(scenario: Scenario) -> ImdsSettings:
     """Return how long to wait in *scenario*."""
-    endless = any(wire.harm in (Harm.SILENCE, Harm.DRIP) for wire in scenario.conditions.wire)
+    endless = any(fault.effect in (Effect.SILENCE, Effect.DRIP) for fault in scenario.conditions.network_faults)
     return QUICK if endless else PATIENT
 
 

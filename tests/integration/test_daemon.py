@@ -17,7 +17,7 @@ from process import LIMIT, Process, config, daemon, environment, free_port, full
 from e2e.processes import until
 from promises import Area, promise
 from rolewatch.monitor.loop import MIN_GAP
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 
 def test_it_says_that_it_started_and_how_it_is(simulator: Simulator, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 from skips import cannot
 
 pytestmark = pytest.mark.client
@@ -31,7 +31,7 @@ NAMESPACE = ("unshare", "--map-root-user", "--net")
 IN_NAMESPACE = """
 import json, subprocess, sys
 from datetime import datetime, timezone
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 host, scenario, *command = sys.argv[1:]
 # nodad: else the address is tentative, and nobody can bind it, until a kernel thread has looked for its double.

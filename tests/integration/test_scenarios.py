@@ -36,7 +36,7 @@ def test_a_daemon_tells_the_scenario_at_every_door(scenario: Scenario, tmp_path:
     assert states == {state.value: float(state is expect.state) for state in State}
     active = [fault for fault in Fault if seen.sample("rolewatch_fault_active", fault=fault.value) == 1.0]
     assert tuple(active) == expect.faults
-    transient = any(wire.times for wire in scenario.conditions.wire)
+    transient = any(fault.times for fault in scenario.conditions.network_faults)
     failures = {label: seen.sample("rolewatch_poll_failures_total", reason=label.value) for label in FailureLabel}
     if not transient:
         assert failures == {label: float(POLLS if label is expect.failure else 0) for label in FailureLabel}

@@ -17,8 +17,8 @@ from process import LIMIT, Process, config, daemon, free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from rolewatch.cli import main
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
-from rolewatch.simulator.simulator import Simulator
 from rolewatch.vocabulary import State
 
 EXPORTER = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")

@@ -11,7 +11,7 @@ import pytest
 from process import config, daemon
 
 from certificates import Authority, Pair
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from harness import House, Seen, get, house, utc_now
 
 from rolewatch.publish.metric_table import FAMILIES
 from rolewatch.settings import ImdsSettings, MetricsSettings
-from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
 from rolewatch.vocabulary import Fault
 from units import UNITS
 
@@ -224,7 +224,7 @@ def test_trap_one_bad_answer_taken_for_an_outage(tmp_path: Path) -> None:
     """One 503 left a client without credentials for five minutes. One bad poll changes nothing but a counter."""
     with house(tmp_path, "healthy") as daemon:
         assert daemon.simulator is not None
-        once = replace(HEALTHY, wire=(Wire(Harm.STATUS, Where.ANY, status=503, times=1),))
+        once = replace(HEALTHY, network_faults=(NetworkFault(Effect.STATUS, Target.ANY, status=503, times=1),))
         imds = daemon.simulator
         seen = daemon.run((2, lambda: imds.enter(once)), polls=4)
 

@@ -17,8 +17,8 @@ import pytest
 from harness import POLLS, house, utc_now
 
 from page.browser import ATTACKER, Browser
-from rolewatch.simulator.simulator import Simulator
-from simulator.asking import Client
+from rolewatch.simulator import Simulator
+from simulator.client import Client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

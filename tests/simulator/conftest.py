@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rolewatch.simulator.simulator import Simulator
-from simulator.asking import Client, Clock
+from rolewatch.simulator import Simulator
+from simulator.client import Client, Clock
 
 
 @pytest.fixture

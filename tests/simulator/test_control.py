@@ -12,15 +12,15 @@ import sys
 
 import pytest
 
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
-from rolewatch.simulator.simulator import Simulator
-from simulator.asking import Answer, Client, Clock, address
+from simulator.client import Answer, Client, Clock, address
 from skips import cannot
 
 AT_ANOTHER_ADDRESS = """
 import sys
-from simulator.asking import Client, Clock
-from rolewatch.simulator.simulator import Simulator
+from simulator.client import Client, Clock
+from rolewatch.simulator import Simulator
 
 with Simulator(now=Clock(), control_host=sys.argv[1], control_port=0) as running:
     for host in sys.argv[2:]:

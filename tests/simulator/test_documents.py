@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Association, Listing
-from rolewatch.simulator.simulator import Simulator
-from simulator.asking import Client, Clock
+from simulator.client import Client, Clock
 
 ROLES = "meta-data/iam/security-credentials/"
 PAGE = (

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from rolewatch.simulator.conditions import HEALTHY, Conditions
-from rolewatch.simulator.credentials import Rotation
+from rolewatch.simulator.instance import Rotation
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -60,7 +60,7 @@ def test_speed_divides_life_and_period() -> None:
 
 def test_a_stuck_set_is_as_old_as_declared_and_stays() -> None:
     """Whatever the speed: a single look at any moment finds the same set."""
-    clock = rotation(replace(HEALTHY, age=4 * HOUR, life_spread=timedelta(0)), speed=60)
+    clock = rotation(replace(HEALTHY, age=4 * HOUR, lifetime_spread=timedelta(0)), speed=60)
 
     assert clock.term(NOON) == replace(clock.term(NOON + 3 * HOUR), refreshed=clock.term(NOON).refreshed)
     assert clock.term(NOON).last_updated == NOON - 4 * HOUR
@@ -95,7 +95,9 @@ def test_the_set_stays_the_same_where_a_scenario_does_not_speak_of_it() -> None:
 def test_another_period_begins_when_it_is_entered() -> None:
     """Short-lived credentials are fresh at once."""
     clock = rotation()
-    clock.enter(replace(HEALTHY, period=10 * MINUTE, life=15 * MINUTE, life_spread=timedelta(0)), NOON + 30 * MINUTE)
+    clock.enter(
+        replace(HEALTHY, period=10 * MINUTE, lifetime=15 * MINUTE, lifetime_spread=timedelta(0)), NOON + 30 * MINUTE
+    )
     term = clock.term(NOON + 30 * MINUTE)
 
     assert (NOON + 30 * MINUTE - term.last_updated, term.expiration - term.last_updated) == (

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY
-from rolewatch.simulator.simulator import Simulator
-from simulator.asking import Client, Clock, address
+from simulator.client import Client, Clock, address
 
 NOT_FOUND = b"""<?xml version="1.0" encoding="iso-8859-1"?>
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"

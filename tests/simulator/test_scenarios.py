@@ -8,11 +8,11 @@ import pytest
 
 from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS
-from rolewatch.simulator.conditions import HEALTHY, Harm
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.conditions import HEALTHY, Effect
 from rolewatch.simulator.scenarios import SCENARIOS, Group, Scenario, scenario
-from rolewatch.simulator.simulator import Simulator
 from rolewatch.vocabulary import FailureLabel, Fault, State
-from simulator.asking import Client
+from simulator.client import Client
 
 BY_NAME = pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 OF_IMDS = {Fault.IMDS_UNREACHABLE, Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fault.IMDS_ERROR}
@@ -34,7 +34,7 @@ def test_every_fault_has_a_scenario_of_its_own() -> None:
 
 def test_every_kind_of_harm_has_a_scenario() -> None:
     """What the simulator can do to an answer is shown somewhere."""
-    assert {wire.harm for each in SCENARIOS for wire in each.conditions.wire} == set(Harm)
+    assert {fault.effect for each in SCENARIOS for fault in each.conditions.network_faults} == set(Effect)
 
 
 def test_every_state_has_a_scenario() -> None:
@@ -73,7 +73,7 @@ def test_the_expectation_is_consistent(each: Scenario) -> None:
 
     assert (expect.reason is not None) == bool(OF_IMDS.intersection(expect.faults))
     assert bool(expect.faults) == (expect.state not in (State.OK, State.STARTING))
-    assert each.group is not Group.WELL or expect.state is State.OK
+    assert each.group is not Group.HEALTHY or expect.state is State.OK
     assert expect.exit_code == {"ok": 0, "degraded": 1, "failed": 2}.get(expect.state.value, 3)
 
 

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 import pytest
 
 from rolewatch.errors import UsageError
-from rolewatch.simulator.server import MAX_CONNECTIONS, MAX_REQUESTS, MAX_SECRETS, Request, Seen
-from rolewatch.simulator.simulator import Exchange, Simulator
-from simulator.asking import Client, Clock, address
+from rolewatch.simulator import Exchange, Simulator
+from rolewatch.simulator.server import MAX_CONNECTIONS, MAX_REQUESTS, MAX_SECRETS, Recorder, Request
+from simulator.client import Client, Clock, address
 
 LEAF = "meta-data/iam/security-credentials/web-server"
 
@@ -94,14 +94,14 @@ def test_exchanges_are_told_without_secrets(clock: Clock) -> None:
 
 def test_nothing_is_remembered_for_ever() -> None:
     """A simulator that runs for weeks keeps the newest."""
-    seen = Seen()
+    recorder = Recorder()
     for number in range(MAX_REQUESTS + 5):
-        seen.request(Request("GET", str(number)))
+        recorder.add_request(Request("GET", str(number)))
     for number in range(MAX_SECRETS + 5):
-        seen.secrets([str(number)])
+        recorder.add_secrets([str(number)])
 
-    assert (len(seen.all_requests()), seen.all_requests()[0].path) == (MAX_REQUESTS, "5")
-    assert (len(seen.all_secrets()), "4" in seen.all_secrets(), "5" in seen.all_secrets()) == (MAX_SECRETS, False, True)
+    assert (len(recorder.requests), recorder.requests[0].path) == (MAX_REQUESTS, "5")
+    assert (len(recorder.secrets), "4" in recorder.secrets, "5" in recorder.secrets) == (MAX_SECRETS, False, True)
 
 
 def test_stopping_drops_every_connection(clock: Clock) -> None:

@@ -7,7 +7,7 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 
 sys.path.append(str(Path(__file__).parents[1]))
 from soak.shared_clock import SharedClock

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from rolewatch.simulator.simulator import Simulator
+from rolewatch.simulator import Simulator
 from vm.image import cache, image
 from vm.machine import REPOSITORY, Machine
 

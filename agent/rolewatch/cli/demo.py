@@ -15,8 +15,8 @@ from rolewatch.http import Endpoint
 from rolewatch.monitor.loop import Wake, clock
 from rolewatch.publish import Report
 from rolewatch.settings import ExpectSettings, ImdsSettings, LogSettings, MetricsSettings, PollSettings, Settings
+from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.simulator.simulator import Simulator
 from rolewatch.vocabulary import Fault
 
 INTERVAL = 1.0

@@ -1,4 +1,4 @@
-"""``rolewatch simulate``: be an IMDS with every fault, for tests and for seeing one's own alerts fire."""
+"""``rolewatch simulate``: an IMDS with every fault, to test alerts and applications."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from typing import Any
 from rolewatch import files
 from rolewatch.cli import output
 from rolewatch.errors import UsageError
-from rolewatch.simulator.control import catalogue
-from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.simulator.simulator import Exchange, Simulator
+from rolewatch.simulator import Exchange, Simulator
+from rolewatch.simulator.scenarios import SCENARIOS, catalog
 from rolewatch.text import printable, shortened
 
 LISTEN = "127.0.0.1:1338"
-"""1338 is where amazon-ec2-metadata-mock listens, too: scripts that know it find us."""
+"""The default port of amazon-ec2-metadata-mock, too: its scripts work unchanged."""
 CONTROL = "127.0.0.1:1339"
 STOPS = (signal.SIGINT, signal.SIGTERM)
 IMDS_IPV6 = ipaddress.IPv6Address("fd00:ec2::254")
 MAX_PORT = 65535
-_MOST_DIGITS = 5
+_MAX_DIGITS = 5
 MAX_USER_DATA = 16384
 """Bytes of user-data, before it is base64-encoded (EC2 user guide, "Run commands when you launch", 2026-11)."""
 _LONGEST_PATH = 200
@@ -82,7 +81,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Simulate until a signal comes; return 0. Raise `UsageError` where that cannot be done."""
+    """Simulate until SIGINT or SIGTERM; return 0. Raise `UsageError` for a wrong option or an address in use."""
     if arguments.list:
         print("\n".join(listing(arguments.format)))
         return 0
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.control != "none":
         control = address(arguments.control, "--control", anywhere=anywhere)
     user_data = b"" if arguments.user_data is None else read_user_data(arguments.user_data)
-    # Before the simulator's thread starts: it inherits the mask, and the signals wait for `sigwait`.
+    # Before the simulator's thread starts, which inherits the mask: `sigwait` gets the signals.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         simulator = Simulator(
@@ -117,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_user_data(file: Path) -> bytes:
-    """Return what is in *file*. Raise `UsageError` where it cannot be read, or EC2 would not take it."""
+    """Return the bytes of *file*. Raise `UsageError` if it cannot be read, or is larger than EC2 accepts."""
     shown = shortened(str(file), _LONGEST_PATH)
     try:
         return files.read(file, limit=MAX_USER_DATA, follow_links=True).data
@@ -129,14 +128,14 @@ def read_user_data(file: Path) -> bytes:
 
 
 def utc_now() -> datetime:
-    """Return the time."""
+    """Return the time in UTC."""
     return datetime.now(timezone.utc)
 
 
 def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
-    """Read ``HOST:PORT`` or ``[IPV6]:PORT``, the value of *option*.
+    """Parse ``HOST:PORT`` or ``[IPV6]:PORT``, the value of *option*; return the IP address and the port.
 
-    Raise `UsageError` where it is neither, or is not loopback or link-local and *anywhere* does not allow it.
+    Raise `UsageError` if it is neither, or if it is not loopback or link-local and *anywhere* is False.
     """
     host, colon, port = text.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host
@@ -145,7 +144,7 @@ def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
         ip = ipaddress.ip_address(host[1:-1] if bracketed else host)
     except ValueError:
         ip = None
-    fits = port.isascii() and port.isdigit() and len(port) <= _MOST_DIGITS and int(port) <= MAX_PORT
+    fits = port.isascii() and port.isdigit() and len(port) <= _MAX_DIGITS and int(port) <= MAX_PORT
     if not colon or not fits or ip is None or bracketed != (ip.version == 6):  # noqa: PLR2004 - the IP version
         message = (
             f"{option} {text!r} is no address: write HOST:PORT with an IP address, such as {LISTEN} or [::1]:1338."
@@ -164,7 +163,7 @@ def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
 
 
 def greeting(simulator: Simulator) -> Iterator[str]:
-    """Yield the lines that say how to use *simulator*, which runs."""
+    """Yield the lines that say how to use the running *simulator*."""
     yield f"The simulated IMDS answers on {simulator.endpoint}, in the scenario {simulator.scenario}. To ask it:"
     yield f"  export AWS_EC2_METADATA_SERVICE_ENDPOINT={simulator.endpoint}"
     yield "  rolewatch check"
@@ -185,18 +184,15 @@ def show(exchange: Exchange) -> None:
 def listing(form: str) -> Iterator[str]:
     """Yield the lines of the list of scenarios, as ``text``, ``markdown`` or ``json``."""
     if form == "json":
-        yield json.dumps({"schema": 1, "scenarios": catalogue()}, indent=2)
+        yield json.dumps({"schema": 1, "scenarios": catalog()}, indent=2)
     elif form == "markdown":
         yield "| scenario | what is the case | state | faults |"
         yield "|---|---|---|---|"
         for each in SCENARIOS:
             faults = ", ".join(f"`{fault.value}`" for fault in each.expect.faults)
-            yield f"| `{each.name}` | {_told(each)} | {each.expect.state.value} | {faults or 'none'} |"
+            note = f" {each.note}" if each.note else ""
+            yield f"| `{each.name}` | {each.title}.{note} | {each.expect.state.value} | {faults or 'none'} |"
     else:
         width = max(len(each.name) for each in SCENARIOS)
         for each in SCENARIOS:
             yield f"{each.name:<{width}}  {each.expect.state.value:<8}  {each.title}"
-
-
-def _told(each: Scenario) -> str:
-    return f"{each.title}. {each.note}" if each.note else f"{each.title}."

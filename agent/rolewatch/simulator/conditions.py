@@ -1,6 +1,6 @@
-"""What the simulated instance is like: values that a scenario declares and `World` turns into documents.
+"""What the simulated instance is like: values that a scenario declares and `Instance` turns into documents.
 
-`HEALTHY` is an instance with nothing wrong; every scenario is a change of it.
+`HEALTHY` is an instance without a fault; every scenario is a change of it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from enum import Enum
 
 
 class Association(Enum):
-    """What EC2 knows of the instance profile; ``iam/info`` says it."""
+    """The instance profile that EC2 associates with the instance, as ``iam/info`` shows it."""
 
     ATTACHED = "attached"
     DETACHED = "detached"
-    """None is associated: the whole ``iam`` subtree is away."""
+    """None: the whole ``iam`` subtree is 404."""
     NOT_FOUND = "not_found"
-    """It was deleted: Code ``InstanceProfileNotFound``."""
+    """One that was deleted: Code ``InstanceProfileNotFound``."""
     WITHOUT_ROLE = "without_role"
-    """Its role was removed: Code ``Success``, and a Message that says so."""
+    """One whose role was removed: Code ``Success``, and a Message that says so."""
 
 
 class Listing(Enum):
@@ -43,48 +43,48 @@ class Style(Enum):
     """Keys in lower case, which the Rust SDK accepts."""
 
 
-class Harm(Enum):
-    """What may happen to an answer on its way."""
+class Effect(Enum):
+    """What a network fault does to a response. The value is printed with the request."""
 
     LATENCY = "latency"
-    """It comes `Wire.seconds` late."""
+    """Delay it by `NetworkFault.seconds`."""
     STATUS = "status"
-    """`Wire.status` comes instead."""
+    """Send `NetworkFault.status` instead."""
     SILENCE = "silence"
-    """Nothing comes, and the connection stays open."""
+    """Send nothing, and keep the connection open."""
     RESET = "reset"
-    """The connection is reset (RST)."""
+    """Reset the connection (RST)."""
     DRIP = "drip"
-    """One byte comes every `Wire.seconds`."""
+    """Send one byte every `NetworkFault.seconds`."""
     TRUNCATED = "truncated"
-    """Half of the body comes, then the connection is closed."""
+    """Send half of the body, then close the connection."""
     EMPTY = "empty"
-    """200 without a body."""
+    """Send 200 without a body."""
     MALFORMED = "malformed"
-    """The body is cut off after its last field, and Content-Length agrees: not JSON, and all secrets in it."""
+    """Cut the body after its last field, with a correct Content-Length: not JSON, but with all secrets in it."""
     HTML = "html"
-    """An HTML page with status 200."""
+    """Send an HTML page with status 200."""
     NOT_HTTP = "not_http"
-    """The body comes on one line, without a status line or headers before it."""
+    """Send the body on one line, without status line and headers."""
     INVALID_UTF8 = "invalid_utf8"
-    """A byte that UTF-8 does not have stands in the body."""
+    """Insert bytes that UTF-8 does not have."""
     HUGE = "huge"
-    """Ten megabytes follow the body."""
+    """Append ten megabytes to the body."""
     REDIRECT = "redirect"
-    """302 to a path that nobody may ask for."""
+    """Send a 302 to a path that no client may ask for."""
     GZIP = "gzip"
-    """Content-Encoding: gzip, and a body that is not."""
+    """Send Content-Encoding: gzip with a body that is not."""
     ENDLESS_HEADERS = "endless_headers"
-    """Header after header, until the client hangs up."""
+    """Send header after header, until the client hangs up."""
 
 
-class Where(Enum):
-    """Which requests a harm befalls."""
+class Target(Enum):
+    """Which requests a network fault affects."""
 
     ANY = "any"
     TOKEN = "token"  # noqa: S105 - the name of a request
     DOCUMENTS = "documents"
-    """Everything but the token."""
+    """All but the token."""
     INFO = "info"
     LISTING = "listing"
     CREDENTIALS = "credentials"
@@ -92,17 +92,17 @@ class Where(Enum):
 
 
 @dataclass(frozen=True)
-class Wire:
-    """One harm, and whom it befalls."""
+class NetworkFault:
+    """One effect, and the requests that it affects."""
 
-    harm: Harm
-    where: Where = Where.ANY
+    effect: Effect
+    target: Target = Target.ANY
     seconds: float = 1.0
-    """Of LATENCY and DRIP. Real seconds, whatever the speed."""
+    """Of LATENCY and DRIP. Real seconds, at any speed."""
     status: int = 500
     """Of STATUS."""
     times: int | None = None
-    """How often it happens after the scenario was entered; None: always."""
+    """How many requests it affects after the scenario was entered; None: all."""
 
 
 @dataclass(frozen=True)
@@ -115,51 +115,51 @@ class Conditions:
     """Listed and served besides the role, which IMDS is not known to do."""
     association: Association = Association.ATTACHED
     profile_named: bool = True
-    """Whether ``iam/info`` names the profile without a role; whether the real one does is not on record."""
+    """Whether ``iam/info`` names the profile without a role; no recording shows what IMDS does."""
     listing: Listing = Listing.ROLE
-    document: bool = True
+    has_document: bool = True
     """Whether there is a credentials document; False: 404."""
     code: str = "Success"
     """Its Code; empty: it has none."""
     message: str = ""
     """Its Message, which goes with an error Code; ``{role}`` is filled in."""
-    lacking: tuple[str, ...] = ()
-    """Fields that are left out of it."""
+    missing: tuple[str, ...] = ()
+    """Fields that it does not have."""
     blank: tuple[str, ...] = ()
     """Fields of it that are empty strings."""
 
-    life: timedelta = timedelta(hours=6, minutes=2)
-    """Shortest life of a set of credentials."""
-    life_spread: timedelta = timedelta(minutes=33)
+    lifetime: timedelta = timedelta(hours=6, minutes=2)
+    """Shortest lifetime of a set of credentials."""
+    lifetime_spread: timedelta = timedelta(minutes=33)
     """By how much a set may live longer: 6 h 02 min to 6 h 35 min were measured (2015-2025)."""
     period: timedelta = timedelta(hours=1)
     """Time from one rotation to the next."""
     age: timedelta | None = None
-    """How old the set is when the scenario is entered. It is never renewed then, and no speed makes it live shorter.
-    None: it is rotated every `period`."""
+    """Age of the set when the scenario is entered; such a set is never rotated, and the speed does not change its
+    lifetime. None: the set is rotated every `period`."""
     rotates: bool = True
     """False: the set that is served when the scenario is entered is the last."""
 
-    up_for: timedelta = timedelta(days=3)
-    """Time since the instance was started, when the scenario is entered."""
+    uptime: timedelta = timedelta(days=3)
+    """Time since the start of the instance, when the scenario is entered."""
     imds_ahead: timedelta = timedelta(0)
     """IMDS's clock minus the local clock."""
     tags: tuple[tuple[str, str], ...] = ()
     """Instance tags in the metadata; empty: they are not enabled. ``{role}`` is filled in."""
     container_roles: bool = False
-    """Whether ECS serves the credentials of tasks besides, in namespaces of their own (``iam-ecs-…``, 2026)."""
+    """Whether ECS also serves the credentials of tasks, in namespaces of their own (``iam-ecs-…``, 2026)."""
 
     listening: bool = True
     """False: connections are refused."""
     enabled: bool = True
-    """False: the endpoint is disabled, everything is 403."""
+    """False: the endpoint is disabled, every response is 403."""
     tokens_required: bool = True
-    """False: IMDSv1 is answered, too."""
+    """False: IMDSv1 gets responses, too."""
     style: Style = Style.RECORDED
     trailing_newline: bool = False
     """Whether documents end with a newline; IMDS's do not."""
-    wire: tuple[Wire, ...] = ()
+    network_faults: tuple[NetworkFault, ...] = ()
 
 
 HEALTHY = Conditions()
-"""Nothing is wrong."""
+"""An instance without a fault."""

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable
 from dataclasses import replace
-from datetime import datetime
-from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Callable
 
-from rolewatch.simulator.conditions import Harm, Wire
-from rolewatch.simulator.server import Reply
+from rolewatch.simulator.conditions import Effect, NetworkFault
+from rolewatch.simulator.server import Headers, Response
+
+HUGE = 10 * 1024 * 1024
+"""Bytes that `Effect.HUGE` adds to the body."""
+SILENCE = 600.0
+"""Seconds after which the simulator closes a silent connection."""
+ELSEWHERE = "/elsewhere/never-ask-here"
+"""Path that `Effect.REDIRECT` points to, on the same host."""
+_HTML: Headers = (("Content-Type", "text/html"),)
+_ABORT = struct.pack("ii", 1, 0)
+"""SO_LINGER with a time of 0: close by RST."""
 
 
-def page(status: int) -> bytes:
-    """Return the XHTML page of an error; 339 bytes for 404 (recorded 2021). The others' bodies are not on record."""
+def error_page(status: int) -> bytes:
+    """Return the XHTML page of an error; 339 bytes for 404 (recorded 2021). No recording has the other bodies."""
     title = f"{int(status)} - {HTTPStatus(status).phrase}"
     return (
         '<?xml version="1.0" encoding="iso-8859-1"?>\n'
@@ -30,156 +36,101 @@ def page(status: int) -> bytes:
     ).encode("ascii")
 
 
-def http_date(moment: datetime) -> str:
-    """Write *moment*, which is UTC, as HTTP does."""
-    return format_datetime(moment, usegmt=True)
+def changed(response: Response, fault: NetworkFault) -> Response:
+    """Return *response* with the status, the body and the headers that *fault* gives it, if it changes any."""
+    body, middle = response.body, len(response.body) // 2
+    changes: dict[Effect, tuple[int, bytes, Headers]] = {
+        Effect.STATUS: (fault.status, error_page(fault.status), _HTML),
+        Effect.REDIRECT: (HTTPStatus.FOUND, b"", (("Location", ELSEWHERE),)),
+        Effect.EMPTY: (HTTPStatus.OK, b"", ()),
+        Effect.HTML: (HTTPStatus.OK, error_page(HTTPStatus.OK), _HTML),
+        Effect.MALFORMED: (HTTPStatus.OK, body.rstrip(b"\n}") + b",", ()),
+        Effect.INVALID_UTF8: (HTTPStatus.OK, body[:middle] + b"\xff\xfe" + body[middle:], ()),
+        Effect.GZIP: (HTTPStatus.OK, b"\x1f\x8b\x08" + body, (("Content-Encoding", "gzip"),)),
+    }
+    if fault.effect not in changes:
+        return response
+    status, body, headers = changes[fault.effect]
+    return Response(int(status), _replaced(response.headers, *headers, ("Content-Length", str(len(body)))), body)
 
 
-HUGE = 10 * 1024 * 1024
-"""Bytes that HUGE adds."""
-SILENCE = 600.0
-"""Seconds after which even a silent connection is given up."""
-ELSEWHERE = "/elsewhere/never-ask-here"
-"""Where REDIRECT points to, on the same host."""
-_ABORT = struct.pack("ii", 1, 0)
-"""SO_LINGER with a time of 0: close by RST."""
-
-Send = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Reply, Wire], Awaitable[None]]
+def _replaced(headers: Headers, *new: tuple[str, str]) -> Headers:
+    """Return *headers* with each of *new* in place of the one of the same name."""
+    names = {name for name, _ in new}
+    return (*new, *(each for each in headers if each[0] not in names))
 
 
 async def send(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, wire: Wire | None, *, head_only: bool
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    response: Response,
+    fault: NetworkFault | None,
+    *,
+    head_only: bool,
 ) -> None:
-    """Write *reply*, with the harm of *wire* done to it. *head_only*: it answers a HEAD."""
+    """Write *response* with the effect of *fault*. With *head_only*, which a HEAD asks for, write no body."""
     if head_only:
-        reply = replace(reply, body=b"")
-    if wire is None:
-        writer.write(reply.head() + reply.body)
+        response = replace(response, body=b"")
+    if fault is None:
+        writer.write(response.head() + response.body)
+    elif fault.effect is Effect.SILENCE:
+        await asyncio.wait_for(_hang_up(reader), SILENCE)
+    elif fault.effect is Effect.RESET:
+        _reset(writer)
+    elif fault.effect is Effect.DRIP:
+        await _drip(writer, response, fault.seconds)
+    elif fault.effect is Effect.TRUNCATED:
+        writer.write(response.head() + response.body[: len(response.body) // 2])
+    elif fault.effect is Effect.NOT_HTTP:
+        writer.write(_one_line(response.body) + b"\r\n\r\n")
+    elif fault.effect is Effect.HUGE:
+        await _huge(writer, response)
+    elif fault.effect is Effect.ENDLESS_HEADERS:
+        await _endless_headers(writer, response)
     else:
-        await _SENDS[wire.harm](reader, writer, reply, wire)
+        response = changed(response, fault)
+        writer.write(response.head() + response.body)
     await writer.drain()
 
 
-def changed(reply: Reply, wire: Wire) -> Reply:
-    """Return *reply* with another status or body, where the harm is that; else as it is."""
-    change = _CHANGES.get(wire.harm)
-    return reply if change is None else change(reply, wire)
+def _one_line(body: bytes) -> bytes:
+    return body.replace(b"\n", b" ")
 
 
-def _with(reply: Reply, status: int, body: bytes, header: tuple[str, str] | None = None) -> Reply:
-    name = header[0] if header else ""
-    kept = tuple(each for each in reply.headers if each[0] not in ("Content-Length", name))
-    added = (*([header] if header else []), ("Content-Length", str(len(body))))
-    return replace(reply, status=int(status), body=body, headers=(*added, *kept))
-
-
-def _status(reply: Reply, wire: Wire) -> Reply:
-    return _with(reply, wire.status, page(wire.status), ("Content-Type", "text/html"))
-
-
-def _redirect(reply: Reply, _wire: Wire) -> Reply:
-    return _with(reply, HTTPStatus.FOUND, b"", ("Location", ELSEWHERE))
-
-
-def _empty(reply: Reply, _wire: Wire) -> Reply:
-    return _with(reply, HTTPStatus.OK, b"")
-
-
-def _html(reply: Reply, _wire: Wire) -> Reply:
-    return _with(reply, HTTPStatus.OK, page(HTTPStatus.OK), ("Content-Type", "text/html"))
-
-
-def _malformed(reply: Reply, _wire: Wire) -> Reply:
-    return _with(reply, HTTPStatus.OK, reply.body.rstrip(b"\n}") + b",")
-
-
-def _invalid_utf8(reply: Reply, _wire: Wire) -> Reply:
-    middle = len(reply.body) // 2
-    return _with(reply, HTTPStatus.OK, reply.body[:middle] + b"\xff\xfe" + reply.body[middle:])
-
-
-def _gzip(reply: Reply, _wire: Wire) -> Reply:
-    return _with(reply, HTTPStatus.OK, b"\x1f\x8b\x08" + reply.body, ("Content-Encoding", "gzip"))
-
-
-_CHANGES: dict[Harm, Callable[[Reply, Wire], Reply]] = {
-    Harm.STATUS: _status,
-    Harm.REDIRECT: _redirect,
-    Harm.EMPTY: _empty,
-    Harm.HTML: _html,
-    Harm.MALFORMED: _malformed,
-    Harm.INVALID_UTF8: _invalid_utf8,
-    Harm.GZIP: _gzip,
-}
-
-
-async def _changed(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, wire: Wire) -> None:
-    harmed = changed(reply, wire)
-    writer.write(harmed.head() + harmed.body)
-
-
-async def _silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, _reply: Reply, _wire: Wire) -> None:
-    """Wait until the client has gone."""
-    await asyncio.wait_for(_gone(reader), SILENCE)
-
-
-async def _gone(reader: asyncio.StreamReader) -> None:
+async def _hang_up(reader: asyncio.StreamReader) -> None:
+    """Return when the client closes the connection."""
     while await reader.read(1024):
         pass
 
 
-async def _reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _reply: Reply, _wire: Wire) -> None:
+def _reset(writer: asyncio.StreamWriter) -> None:
     connection = writer.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
     writer.transport.abort()
 
 
-async def _drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, wire: Wire) -> None:
-    whole = reply.head() + reply.body
+async def _drip(writer: asyncio.StreamWriter, response: Response, seconds: float) -> None:
+    whole = response.head() + response.body
     for index in range(len(whole)):
         writer.write(whole[index : index + 1])
         await writer.drain()
-        await asyncio.sleep(wire.seconds)
+        await asyncio.sleep(seconds)
 
 
-async def _truncated(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, _wire: Wire) -> None:
-    writer.write(reply.head() + reply.body[: len(reply.body) // 2])
-
-
-async def _not_http(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, _wire: Wire) -> None:
-    writer.write(reply.body.replace(b"\n", b" ") + b"\r\n\r\n")
-
-
-async def _huge(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, _wire: Wire) -> None:
-    whole = _with(reply, reply.status, reply.body)
-    length = str(len(reply.body) + HUGE)
-    headers = tuple((name, length if name == "Content-Length" else value) for name, value in whole.headers)
-    writer.write(replace(whole, headers=headers).head() + reply.body)
+async def _huge(writer: asyncio.StreamWriter, response: Response) -> None:
+    headers = _replaced(response.headers, ("Content-Length", str(len(response.body) + HUGE)))
+    writer.write(replace(response, headers=headers).head() + response.body)
     chunk = b" " * 65536
     for _ in range(HUGE // len(chunk)):
         writer.write(chunk)
         await writer.drain()
 
 
-async def _endless_headers(
-    _reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply, _wire: Wire
-) -> None:
-    """Write a megabyte of headers at most: enough for anybody to give up, and an end for those who do not."""
-    writer.write(reply.head()[:-2])
-    line = reply.body.replace(b"\n", b" ")[:4096]
+async def _endless_headers(writer: asyncio.StreamWriter, response: Response) -> None:
+    """Write a megabyte of headers: more than any client accepts, and an end for one that accepts everything."""
+    writer.write(response.head()[:-2])
+    line = _one_line(response.body)[:4096]
     for number in range(HUGE // 10 // (len(line) + 1)):
         writer.write(b"X-More-%d: %s\r\n" % (number, line))
         await writer.drain()
-
-
-_SENDS: dict[Harm, Send] = {
-    **dict.fromkeys(_CHANGES, _changed),
-    Harm.SILENCE: _silence,
-    Harm.RESET: _reset,
-    Harm.DRIP: _drip,
-    Harm.TRUNCATED: _truncated,
-    Harm.NOT_HTTP: _not_http,
-    Harm.HUGE: _huge,
-    Harm.ENDLESS_HEADERS: _endless_headers,
-}

@@ -8,15 +8,25 @@ from difflib import get_close_matches
 from enum import Enum
 
 from rolewatch.errors import UsageError
-from rolewatch.simulator.conditions import HEALTHY, Association, Conditions, Harm, Listing, Style, Where, Wire
+from rolewatch.simulator.conditions import (
+    HEALTHY,
+    Association,
+    Conditions,
+    Effect,
+    Listing,
+    NetworkFault,
+    Style,
+    Target,
+)
+from rolewatch.simulator.instance import TROUBLESHOOTING
 from rolewatch.vocabulary import FailureLabel, Fault, Reason, State
 
 
 class Group(str, Enum):
     """What a scenario is there to show."""
 
-    WELL = "well"
-    """Nothing is wrong."""
+    HEALTHY = "well"
+    """No fault."""
     FAULT = "fault"
     """A fault of the chain, or of IMDS."""
     TRAP = "trap"
@@ -73,8 +83,9 @@ def scenario(name: str) -> Scenario:
     raise UsageError(message)
 
 
-def _wire(*wire: Wire) -> Conditions:
-    return replace(HEALTHY, wire=wire)
+def _network(effect: Effect, target: Target = Target.ANY, **more: float) -> Conditions:
+    """Return a healthy instance with one network fault; *more* are fields of `NetworkFault`."""
+    return replace(HEALTHY, network_faults=(NetworkFault(effect, target, **more),))  # type: ignore[arg-type]
 
 
 def _failed(*faults: Fault) -> Expectation:
@@ -85,19 +96,18 @@ def _degraded(*faults: Fault) -> Expectation:
     return Expectation(State.DEGRADED, faults)
 
 
-def _untold(reason: Reason, fault: Fault = Fault.IMDS_ERROR) -> Expectation:
+def _unknown(reason: Reason, fault: Fault = Fault.IMDS_ERROR) -> Expectation:
     return Expectation(State.UNKNOWN, (fault,), reason)
 
 
-WELL = Expectation()
+OK = Expectation()
 _STILL_BOOTING = timedelta(seconds=30)
-_TROUBLESHOOTING = (
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc"
-)
-_CANNOT_ASSUME = "EC2 cannot assume the role {role}.  Please see documentation at " + _TROUBLESHOOTING + "."
-"""As recorded, two blanks and all (imds: five recordings 2016-2024)."""
+_CANNOT_ASSUME = f"EC2 cannot assume the role {{role}}.  Please see documentation at {TROUBLESHOOTING}."
+"""As recorded, with two blanks (five recordings of IMDS, 2016-2024)."""
 
-_WELL = (Scenario("healthy", "The role's credentials are served and rotated every hour", Group.WELL, HEALTHY, WELL),)
+_HEALTHY = (
+    Scenario("healthy", "The role's credentials are served and rotated every hour", Group.HEALTHY, HEALTHY, OK),
+)
 
 _CHAIN = (
     Scenario(
@@ -158,7 +168,7 @@ _CHAIN = (
         "credentials_missing",
         "The role is listed, but there is no credentials document",
         Group.FAULT,
-        replace(HEALTHY, document=False),
+        replace(HEALTHY, has_document=False),
         _failed(Fault.CREDENTIALS_MISSING),
     ),
     Scenario(
@@ -180,7 +190,7 @@ _CHAIN = (
         "credentials_incomplete",
         "The credentials document says Success and has no SecretAccessKey",
         Group.FAULT,
-        replace(HEALTHY, lacking=("SecretAccessKey",)),
+        replace(HEALTHY, missing=("SecretAccessKey",)),
         _failed(Fault.CREDENTIALS_ERROR),
     ),
     Scenario(
@@ -194,21 +204,21 @@ _CHAIN = (
         "rotation_overdue",
         "The rotation is stuck; the credentials are four hours old and last for two more",
         Group.FAULT,
-        replace(HEALTHY, age=timedelta(hours=4), life=timedelta(hours=6, minutes=2), life_spread=timedelta(0)),
+        replace(HEALTHY, age=timedelta(hours=4), lifetime=timedelta(hours=6, minutes=2), lifetime_spread=timedelta(0)),
         _degraded(Fault.ROTATION_OVERDUE),
     ),
     Scenario(
         "credentials_expired",
         "The credentials expired an hour ago",
         Group.FAULT,
-        replace(HEALTHY, age=timedelta(hours=7, minutes=2), life_spread=timedelta(0)),
+        replace(HEALTHY, age=timedelta(hours=7, minutes=2), lifetime_spread=timedelta(0)),
         _failed(Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE),
     ),
     Scenario(
         "credentials_expired_short_lived",
         "Credentials that live for 15 minutes expired five minutes ago",
         Group.FAULT,
-        replace(HEALTHY, age=timedelta(minutes=20), life=timedelta(minutes=15), life_spread=timedelta(0)),
+        replace(HEALTHY, age=timedelta(minutes=20), lifetime=timedelta(minutes=15), lifetime_spread=timedelta(0)),
         _failed(Fault.CREDENTIALS_EXPIRED),
     ),
     Scenario(
@@ -233,14 +243,14 @@ _IMDS = (
         "Connections to IMDS are refused",
         Group.FAULT,
         replace(HEALTHY, listening=False),
-        _untold(Reason.REFUSED, Fault.IMDS_UNREACHABLE),
+        _unknown(Reason.REFUSED, Fault.IMDS_UNREACHABLE),
     ),
     Scenario(
         "imds_hop_limit",
         "The token is never answered: the hop limit is too low for a container",
         Group.FAULT,
-        replace(HEALTHY, wire=(Wire(Harm.SILENCE, Where.TOKEN),), tokens_required=False),
-        _untold(Reason.NO_ANSWER, Fault.IMDS_HOP_LIMIT),
+        replace(HEALTHY, network_faults=(NetworkFault(Effect.SILENCE, Target.TOKEN),), tokens_required=False),
+        _unknown(Reason.NO_ANSWER, Fault.IMDS_HOP_LIMIT),
         note="Requests without a token are answered: SDKs fall back to IMDSv1 here, and say nothing.",
     ),
     Scenario(
@@ -248,70 +258,70 @@ _IMDS = (
         "The IMDS endpoint is disabled",
         Group.FAULT,
         replace(HEALTHY, enabled=False),
-        _untold(Reason.FORBIDDEN, Fault.IMDS_DISABLED),
+        _unknown(Reason.FORBIDDEN, Fault.IMDS_DISABLED),
     ),
     Scenario(
         "imds_unauthorized",
         "Every token is refused with 401",
         Group.FAULT,
-        _wire(Wire(Harm.STATUS, Where.DOCUMENTS, status=401)),
-        _untold(Reason.UNAUTHORIZED),
+        _network(Effect.STATUS, Target.DOCUMENTS, status=401),
+        _unknown(Reason.UNAUTHORIZED),
     ),
     Scenario(
         "imds_throttled",
         "IMDS throttles with 429",
         Group.FAULT,
-        _wire(Wire(Harm.STATUS, Where.ANY, status=429)),
-        _untold(Reason.THROTTLED),
+        _network(Effect.STATUS, Target.ANY, status=429),
+        _unknown(Reason.THROTTLED),
     ),
     Scenario(
         "imds_unavailable",
         "IMDS is unavailable (503)",
         Group.FAULT,
-        _wire(Wire(Harm.STATUS, Where.ANY, status=503)),
-        _untold(Reason.THROTTLED),
+        _network(Effect.STATUS, Target.ANY, status=503),
+        _unknown(Reason.THROTTLED),
     ),
     Scenario(
         "imds_server_error",
         "IMDS answers 500 for the credentials",
         Group.FAULT,
-        _wire(Wire(Harm.STATUS, Where.CREDENTIALS, status=500)),
-        _untold(Reason.SERVER_ERROR),
+        _network(Effect.STATUS, Target.CREDENTIALS, status=500),
+        _unknown(Reason.SERVER_ERROR),
     ),
     Scenario(
         "imds_empty",
         "The listing is empty although the instance profile is well",
         Group.FAULT,
-        _wire(Wire(Harm.EMPTY, Where.LISTING)),
-        _untold(Reason.EMPTY),
+        _network(Effect.EMPTY, Target.LISTING),
+        _unknown(Reason.EMPTY),
         note="Seen on real instances when link-local packets are dropped. It does not mean that there is no role.",
     ),
     Scenario(
         "imds_malformed",
         "The credentials document is not JSON",
         Group.FAULT,
-        _wire(Wire(Harm.MALFORMED, Where.CREDENTIALS)),
-        _untold(Reason.MALFORMED),
+        _network(Effect.MALFORMED, Target.CREDENTIALS),
+        _unknown(Reason.MALFORMED),
     ),
     Scenario(
         "imds_html",
         "An HTML page with status 200 comes instead of the listing",
         Group.FAULT,
-        _wire(Wire(Harm.HTML, Where.LISTING)),
-        _untold(Reason.MALFORMED),
+        _network(Effect.HTML, Target.LISTING),
+        _unknown(Reason.MALFORMED),
     ),
     Scenario(
         "imds_truncated",
         "The credentials document ends in its middle",
         Group.FAULT,
-        _wire(Wire(Harm.TRUNCATED, Where.CREDENTIALS)),
-        _untold(Reason.TRUNCATED),
+        _network(Effect.TRUNCATED, Target.CREDENTIALS),
+        _unknown(Reason.TRUNCATED),
     ),
     Scenario(
         "imds_info_malformed",
         "iam/info is not JSON; the credentials are well",
         Group.FAULT,
-        _wire(Wire(Harm.MALFORMED, Where.INFO)),
+        _network(Effect.MALFORMED, Target.INFO),
         Expectation(State.DEGRADED, (Fault.IMDS_ERROR,), Reason.MALFORMED),
     ),
     Scenario(
@@ -329,7 +339,7 @@ _TRAPS = (
         "starting",
         "The instance was started half a minute ago and has no iam subtree yet",
         Group.TRAP,
-        replace(HEALTHY, association=Association.DETACHED, up_for=_STILL_BOOTING),
+        replace(HEALTHY, association=Association.DETACHED, uptime=_STILL_BOOTING),
         Expectation(State.STARTING),
         note="When the boot grace ends it is a fault.",
     ),
@@ -337,7 +347,7 @@ _TRAPS = (
         "starting_without_credentials",
         "The instance was started half a minute ago; the role is listed, its credentials are not there yet",
         Group.TRAP,
-        replace(HEALTHY, document=False, up_for=_STILL_BOOTING),
+        replace(HEALTHY, has_document=False, uptime=_STILL_BOOTING),
         Expectation(State.STARTING),
     ),
     Scenario(
@@ -345,7 +355,7 @@ _TRAPS = (
         "The instance profile holds another role, served under another path",
         Group.TRAP,
         replace(HEALTHY, role="web-server-v2"),
-        WELL,
+        OK,
         note="The old role's path is 404: who remembers it sees no credentials. Enter it from `healthy`.",
     ),
     Scenario(
@@ -353,28 +363,28 @@ _TRAPS = (
         "Instance profile and role have different names",
         Group.TRAP,
         replace(HEALTHY, instance_profile="iac_admin", role="IAC-ProvisioningFullAccess"),
-        WELL,
+        OK,
     ),
     Scenario(
         "odd_role_name",
         "The role's name has every character that IAM allows",
         Group.TRAP,
         replace(HEALTHY, role="App+web=1,eu.west@prod-_"),
-        WELL,
+        OK,
     ),
     Scenario(
         "rotation_stopped",
         "The rotation stops at this moment; the set is fresh",
         Group.TRAP,
         replace(HEALTHY, rotates=False),
-        WELL,
+        OK,
         note="Becomes rotation_overdue after two learned periods (about two hours), where the cadence was learned.",
     ),
     Scenario(
         "late_rotation",
         "The set is 5 h 50 min old and lives for 6 h 02 min",
         Group.TRAP,
-        replace(HEALTHY, age=timedelta(hours=5, minutes=50), life_spread=timedelta(0)),
+        replace(HEALTHY, age=timedelta(hours=5, minutes=50), lifetime_spread=timedelta(0)),
         _degraded(Fault.ROTATION_OVERDUE),
         note="A single look cannot know better. On a platform that rotates so late the learned cadence makes it ok.",
     ),
@@ -382,8 +392,8 @@ _TRAPS = (
         "short_lived",
         "The credentials live for 15 minutes and are renewed every ten",
         Group.TRAP,
-        replace(HEALTHY, life=timedelta(minutes=15), life_spread=timedelta(0), period=timedelta(minutes=10)),
-        WELL,
+        replace(HEALTHY, lifetime=timedelta(minutes=15), lifetime_spread=timedelta(0), period=timedelta(minutes=10)),
+        OK,
     ),
     Scenario(
         "clock_a_day_ahead",
@@ -397,7 +407,7 @@ _TRAPS = (
         "clock_a_day_behind",
         "The local clock is a day behind; the credentials have expired",
         Group.TRAP,
-        replace(HEALTHY, imds_ahead=timedelta(days=1), age=timedelta(hours=7, minutes=2), life_spread=timedelta(0)),
+        replace(HEALTHY, imds_ahead=timedelta(days=1), age=timedelta(hours=7, minutes=2), lifetime_spread=timedelta(0)),
         _failed(Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE, Fault.CLOCK_SKEW),
         note="By the local clock they would be well.",
     ),
@@ -406,7 +416,7 @@ _TRAPS = (
         "ECS serves the credentials of tasks in namespaces of their own",
         Group.TRAP,
         replace(HEALTHY, container_roles=True),
-        WELL,
+        OK,
     ),
     Scenario(
         "container_roles_only",
@@ -421,56 +431,56 @@ _TRAPS = (
         "Instance tags are enabled in the metadata, and one names the role",
         Group.TRAP,
         replace(HEALTHY, tags=(("Name", "web 1"), ("ExpectedRole", "{role}"), ("team", "shop/front"))),
-        WELL,
+        OK,
     ),
     Scenario(
         "lower_case_keys",
         "The documents' keys are in lower case",
         Group.TRAP,
         replace(HEALTHY, style=Style.LOWER_CASE),
-        WELL,
+        OK,
     ),
     Scenario(
         "compact_json",
         "The documents are on one line, keys in another order",
         Group.TRAP,
         replace(HEALTHY, style=Style.COMPACT),
-        WELL,
+        OK,
     ),
     Scenario(
         "without_code",
         "The credentials document has all fields and no Code",
         Group.TRAP,
         replace(HEALTHY, code=""),
-        WELL,
+        OK,
     ),
     Scenario(
         "trailing_newline",
         "Listing and documents end with a newline",
         Group.TRAP,
         replace(HEALTHY, trailing_newline=True),
-        WELL,
+        OK,
     ),
     Scenario(
         "slow",
         "Every answer takes half a second",
         Group.TRAP,
-        _wire(Wire(Harm.LATENCY, Where.ANY, seconds=0.5)),
-        WELL,
+        _network(Effect.LATENCY, Target.ANY, seconds=0.5),
+        OK,
     ),
     Scenario(
         "one_unauthorized",
         "One request is refused with 401; a new token cures it",
         Group.TRAP,
-        _wire(Wire(Harm.STATUS, Where.DOCUMENTS, status=401, times=1)),
-        WELL,
+        _network(Effect.STATUS, Target.DOCUMENTS, status=401, times=1),
+        OK,
     ),
     Scenario(
         "imdsv1_answered",
         "Tokens are optional: requests without one are answered",
         Group.TRAP,
         replace(HEALTHY, tokens_required=False),
-        WELL,
+        OK,
         note="rolewatch asks by IMDSv2 nevertheless.",
     ),
 )
@@ -480,63 +490,86 @@ _HOSTILE = (
         "silent",
         "The credentials are never answered",
         Group.HOSTILE,
-        _wire(Wire(Harm.SILENCE, Where.CREDENTIALS)),
-        _untold(Reason.NO_ANSWER),
+        _network(Effect.SILENCE, Target.CREDENTIALS),
+        _unknown(Reason.NO_ANSWER),
     ),
     Scenario(
         "drip",
         "The credentials come at two bytes a second",
         Group.HOSTILE,
-        _wire(Wire(Harm.DRIP, Where.CREDENTIALS, seconds=0.5)),
-        _untold(Reason.SLOW),
+        _network(Effect.DRIP, Target.CREDENTIALS, seconds=0.5),
+        _unknown(Reason.SLOW),
         note="No time-out for single reads ever ends this; a deadline for the whole does.",
     ),
-    Scenario("reset", "Every connection is reset", Group.HOSTILE, _wire(Wire(Harm.RESET)), _untold(Reason.RESET)),
+    Scenario(
+        "reset",
+        "Every connection is reset",
+        Group.HOSTILE,
+        _network(Effect.RESET),
+        _unknown(Reason.RESET),
+    ),
     Scenario(
         "not_http",
         "The credentials come without status line and headers",
         Group.HOSTILE,
-        _wire(Wire(Harm.NOT_HTTP, Where.CREDENTIALS)),
-        _untold(Reason.MALFORMED),
+        _network(Effect.NOT_HTTP, Target.CREDENTIALS),
+        _unknown(Reason.MALFORMED),
     ),
     Scenario(
         "invalid_utf8",
         "The credentials document is not UTF-8",
         Group.HOSTILE,
-        _wire(Wire(Harm.INVALID_UTF8, Where.CREDENTIALS)),
-        _untold(Reason.MALFORMED),
+        _network(Effect.INVALID_UTF8, Target.CREDENTIALS),
+        _unknown(Reason.MALFORMED),
     ),
     Scenario(
         "huge",
         "The credentials document has ten megabytes",
         Group.HOSTILE,
-        _wire(Wire(Harm.HUGE, Where.CREDENTIALS)),
-        _untold(Reason.TOO_LARGE),
+        _network(Effect.HUGE, Target.CREDENTIALS),
+        _unknown(Reason.TOO_LARGE),
     ),
     Scenario(
         "redirect",
         "The credentials are redirected elsewhere",
         Group.HOSTILE,
-        _wire(Wire(Harm.REDIRECT, Where.CREDENTIALS)),
-        _untold(Reason.UNEXPECTED_STATUS),
+        _network(Effect.REDIRECT, Target.CREDENTIALS),
+        _unknown(Reason.UNEXPECTED_STATUS),
     ),
     Scenario(
         "gzip_nonsense",
         "The credentials are said to be gzip, and are not",
         Group.HOSTILE,
-        _wire(Wire(Harm.GZIP, Where.CREDENTIALS)),
-        _untold(Reason.MALFORMED),
+        _network(Effect.GZIP, Target.CREDENTIALS),
+        _unknown(Reason.MALFORMED),
     ),
     Scenario(
         "endless_headers",
         "The headers of the credentials never end",
         Group.HOSTILE,
-        _wire(Wire(Harm.ENDLESS_HEADERS, Where.CREDENTIALS)),
-        _untold(Reason.TOO_LARGE),
+        _network(Effect.ENDLESS_HEADERS, Target.CREDENTIALS),
+        _unknown(Reason.TOO_LARGE),
     ),
 )
 
-SCENARIOS: tuple[Scenario, ...] = _WELL + _CHAIN + _IMDS + _TRAPS + _HOSTILE
+SCENARIOS: tuple[Scenario, ...] = _HEALTHY + _CHAIN + _IMDS + _TRAPS + _HOSTILE
 """Every scenario, in the order of the tour."""
 
 _BY_NAME = {each.name: each for each in SCENARIOS}
+
+
+def catalog() -> list[dict[str, object]]:
+    """Return every scenario in the form of ``rolewatch simulate --list --format json``."""
+    return [
+        {
+            "name": each.name,
+            "title": each.title,
+            "group": each.group.value,
+            "state": each.expect.state.value,
+            "faults": [fault.value for fault in each.expect.faults],
+            "reason": each.expect.reason.value if each.expect.reason else None,
+            "expect_role": list(each.expect.expect_role),
+            "note": each.note,
+        }
+        for each in SCENARIOS
+    ]

@@ -1,8 +1,9 @@
-"""HTTP messages, a bounded record of requests, and a server that answers one request a connection, as IMDS does."""
+"""HTTP messages, a server that serves one request per connection, as IMDS does, and the control port."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import threading
@@ -10,22 +11,25 @@ from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Callable, Optional, final
+from typing import Any, Callable, Optional, final
 from urllib.parse import unquote, urlsplit
 
+from rolewatch.authority import host_of, is_loopback, is_same_ip
 from rolewatch.errors import UsageError
+from rolewatch.simulator.scenarios import catalog
 
 MAX_HEAD = 16 * 1024
 """Bytes of request line and headers."""
 MAX_BODY = 64 * 1024
-PATIENCE = 10.0
+REQUEST_TIMEOUT = 10.0
 """Seconds that a client has for its request."""
+Headers = tuple[tuple[str, str], ...]
 _SLASHES = re.compile("//+")
 _LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8000}) HTTP/1\.[01]", re.ASCII)
 
 
 class BadRequestError(Exception):
-    """What came is no request that can be answered in kind."""
+    """The client did not send a valid HTTP request."""
 
 
 @dataclass(frozen=True)
@@ -34,35 +38,35 @@ class Request:
 
     method: str
     path: str
-    """Without the query, and not unquoted: as it came."""
+    """Without the query, still quoted."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Names in lower case; the values of a repeated one are joined by commas. Session tokens are among the values:
-    never log them."""
+    """Names in lower case; the values of a repeated one are joined by commas. Never log them: they may be session
+    tokens."""
     body: bytes = field(default=b"", repr=False)
     target_authority: str | None = None
-    """The authority of a target that is a whole URL; None where the target is a path."""
+    """The authority of a target that is a whole URL; None if the target is a path."""
 
     @property
     def authority(self) -> str | None:
-        """The authority that the client asked, or None: that of the target, else the Host header (RFC 9112, 3.2.2)."""
+        """The authority of the target, else the Host header (RFC 9112, 3.2.2), else None."""
         return self.headers.get("host") if self.target_authority is None else self.target_authority
 
     @property
     def plain_path(self) -> str:
-        """The path unquoted, runs of slashes made one: scripts that write ``meta-data//ami-id`` are about."""
+        """The path unquoted, each run of slashes replaced by one: some scripts write ``meta-data//ami-id``."""
         return _SLASHES.sub("/", unquote(self.path))
 
 
 @dataclass(frozen=True)
-class Reply:
-    """One answer."""
+class Response:
+    """One response."""
 
     status: int
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     body: bytes = field(default=b"", repr=False)
 
     def head(self) -> bytes:
-        """Return status line and headers, the empty line included."""
+        """Return status line, headers, and the empty line after them."""
         try:
             phrase = HTTPStatus(self.status).phrase
         except ValueError:
@@ -72,12 +76,12 @@ class Reply:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """Read one request; None where the client left without one.
+    """Read one request; return None if the client closed the connection without one.
 
-    Raise `BadRequestError` where it is not HTTP, too large, or too slow.
+    Raise `BadRequestError` if it is not HTTP, too large, or too slow.
     """
     try:
-        return await asyncio.wait_for(_read(reader), PATIENCE)
+        return await asyncio.wait_for(_read(reader), REQUEST_TIMEOUT)
     except (asyncio.LimitOverrunError, asyncio.TimeoutError):
         raise BadRequestError from None
     except asyncio.IncompleteReadError as error:
@@ -117,65 +121,67 @@ def _headers(lines: list[str]) -> dict[str, str]:
 
 MAX_REQUESTS = 10_000
 MAX_SECRETS = 10_000
-"""A simulator that runs for weeks must not grow: beyond these the oldest are forgotten."""
+"""The oldest are dropped beyond these: a simulator that runs for weeks must not grow."""
 
 
-class Seen:
-    """The last requests, and the last secrets."""
+class Recorder:
+    """Keeps the last requests and the last secrets that were served. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Begin empty."""
         self._lock = threading.Lock()
         self._requests: deque[Request] = deque(maxlen=MAX_REQUESTS)
         self._secrets: dict[str, None] = {}
 
-    def request(self, request: Request) -> None:
-        """Note *request*."""
+    def add_request(self, request: Request) -> None:
+        """Record *request*."""
         with self._lock:
             self._requests.append(request)
 
-    def secrets(self, secrets: Iterable[str]) -> None:
-        """Note *secrets*."""
+    def add_secrets(self, secrets: Iterable[str]) -> None:
+        """Record *secrets*."""
         with self._lock:
             self._secrets.update(dict.fromkeys(secrets))
             while len(self._secrets) > MAX_SECRETS:
                 del self._secrets[next(iter(self._secrets))]
 
-    def all_requests(self) -> list[Request]:
-        """Return the requests noted, oldest first."""
+    @property
+    def requests(self) -> list[Request]:
+        """The recorded requests, oldest first."""
         with self._lock:
             return list(self._requests)
 
-    def all_secrets(self) -> frozenset[str]:
-        """Return the secrets noted."""
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The recorded secrets."""
         with self._lock:
             return frozenset(self._secrets)
 
 
 MAX_CONNECTIONS = 256
-"""Open at once; more are reset."""
+"""Open at the same time; more are closed at once."""
 BACKLOG = 128
 
 Handle = Callable[[Optional[Request], asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-"""Answer one request; None: what came was none."""
+"""Serve one request; None: the client sent no valid one."""
 
 
 @final
-class Place:
-    """An address that stays ours, whether or not somebody listens there.
+class ReservedAddress:
+    """A bound address that can start and stop listening; nobody else gets the port in between.
 
-    Connections to a port that is bound, but not listened on, are refused.
+    Connections to a port that is bound, but does not listen, are refused.
     """
 
     def __init__(self, host: str, port: int) -> None:
-        """Bind *port* of the address *host*; 0 takes a free one. Raise `UsageError` where that cannot be."""
+        """Bind *port* of the IP address *host*; 0 takes a free port. Raise `UsageError` if that fails."""
         self.host = host
-        self._held = self._bind(port)
-        self.port: int = self._held.getsockname()[1]
+        self._reserved = self._bind(port)
+        self.port: int = self._reserved.getsockname()[1]
 
     @property
     def url(self) -> str:
-        """The place as the URL of an HTTP server."""
+        """The URL of an HTTP server at this address."""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     def listen(self) -> socket.socket:
@@ -186,43 +192,43 @@ class Place:
             listening.listen(BACKLOG)
         except OSError as error:
             listening.close()
-            raise self._refused(self.port, error) from error
+            raise self._error(self.port, error) from error
         return listening
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> ReservedAddress:
         """Keep the address until ``__exit__``."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the address back."""
-        self._held.close()
+        """Release the address."""
+        self._reserved.close()
 
     def _bind(self, port: int) -> socket.socket:
-        made = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET, socket.SOCK_STREAM)
+        bound = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET, socket.SOCK_STREAM)
         try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if made.family == socket.AF_INET6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if bound.family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             # A link-local address has a zone, which only getaddrinfo turns into the number that bind takes.
-            found = socket.getaddrinfo(self.host, None, made.family, made.type, flags=socket.AI_NUMERICHOST)
+            found = socket.getaddrinfo(self.host, None, bound.family, bound.type, flags=socket.AI_NUMERICHOST)
             host, _, *zone = found[0][4]
-            made.bind((host, port, *zone))
+            bound.bind((host, port, *zone))
         except (OSError, OverflowError) as error:
-            made.close()
-            raise self._refused(port, error) from error
-        return made
+            bound.close()
+            raise self._error(port, error) from error
+        return bound
 
-    def _refused(self, port: int, error: Exception) -> UsageError:
+    def _error(self, port: int, error: Exception) -> UsageError:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return UsageError(f"cannot listen on {self.host} port {port}: {reason}. Choose another address.")
 
 
 class Server:
-    """Serves one place. Lives in one event loop."""
+    """Serves one address. Runs in one event loop."""
 
-    def __init__(self, place: Place, handle: Handle) -> None:
-        """Prepare to let *handle* answer what comes to *place*."""
-        self._place = place
+    def __init__(self, address: ReservedAddress, handle: Handle) -> None:
+        """Prepare to serve each connection to *address* with *handle*."""
+        self._address = address
         self._handle = handle
         self._listening: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -230,12 +236,12 @@ class Server:
     async def listen(self) -> None:
         """Accept connections from now on."""
         if self._listening is None:
-            self._listening = self._place.listen()
+            self._listening = self._address.listen()
             self._listening.settimeout(0)
             asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
 
     async def refuse(self) -> None:
-        """Refuse connections from now on, and drop those that are open."""
+        """Refuse connections from now on, and close those that are open."""
         if self._listening is not None:
             asyncio.get_running_loop().remove_reader(self._listening)
             self._listening.close()
@@ -246,9 +252,9 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _accept(self, listening: socket.socket) -> None:
-        """Take one connection and serve it in a task of its own.
+        """Accept one connection and serve it in a task of its own.
 
-        Not by `asyncio.start_server`: what that accepts while it is being closed is never closed (3.9 to 3.11).
+        Not with `asyncio.start_server`: a connection that it accepts while it closes stays open (Python 3.9 to 3.11).
         """
         try:
             connection, _ = listening.accept()
@@ -262,7 +268,7 @@ class Server:
         self._tasks.add(task)
 
         def done(task: asyncio.Task[None]) -> None:
-            # Here and not in `_serve`: a task that is cancelled before its first step never gets there.
+            # Not in `_serve`: a task that is cancelled before its first step never runs it.
             self._tasks.discard(task)
             connection.close()
 
@@ -285,7 +291,93 @@ class Server:
             writer.close()
             await writer.wait_closed()
         except (OSError, asyncio.TimeoutError):
-            # The client has left, or is too slow to be waited for: nobody is there to be told.
-            return
+            return  # The client closed the connection, or is too slow.
         finally:
             transport.abort()
+
+
+HELP = """\
+GET  /            this page
+GET  /scenarios   every scenario, as JSON
+GET  /scenario    the name of the scenario in force
+PUT  /scenario    switch: the body is the name
+POST /rotate      renew the credentials now
+"""
+
+_METHODS = {"/": "GET", "/scenarios": "GET", "/scenario": "GET, PUT", "/rotate": "POST"}
+
+
+class Control:
+    """Serves the control port: switches scenarios and rotates while the simulator runs.
+
+    It refuses requests that a web page in a browser on this host may have sent. A browser sends Origin with every
+    request that changes something, and the page's own host name if that resolves to this host (DNS rebinding).
+    """
+
+    def __init__(
+        self, current: Callable[[], str], switch: Callable[[str], Awaitable[None]], rotate: Callable[[], None]
+    ) -> None:
+        """Use *current*, *switch* and *rotate*, which run in the same event loop."""
+        self._current = current
+        self._switch = switch
+        self._rotate = rotate
+
+    async def handle(
+        self, request: Request | None, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Serve *request*."""
+        if request is None:
+            response = _text(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
+        else:
+            response = _refusal(request, writer.get_extra_info("sockname")) or await self.respond(request)
+        head_only = request is not None and request.method == "HEAD"
+        writer.write(response.head() + (b"" if head_only else response.body))
+        await writer.drain()
+
+    async def respond(self, request: Request) -> Response:
+        """Do what *request* asks for, and return the response."""
+        path = request.plain_path
+        allowed = _METHODS.get(path)
+        if allowed is None:
+            return _text(HTTPStatus.NOT_FOUND, f"There is nothing here. There is:\n\n{HELP}")
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in allowed.split(", "):
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, f"Use {allowed} here.\n", Allow=allowed)
+        if path == "/rotate":
+            self._rotate()
+            return _text(HTTPStatus.OK, "Rotated.\n")
+        if path == "/scenarios":
+            body = json.dumps(catalog(), indent=2) + "\n"
+            return _text(HTTPStatus.OK, body, **{"Content-Type": "application/json"})
+        if method == "PUT":
+            try:
+                await self._switch(request.body.decode("utf-8", "replace"))
+            except UsageError as error:
+                return _text(HTTPStatus.BAD_REQUEST, f"{error}\n")
+        return _text(HTTPStatus.OK, HELP if path == "/" else self._current() + "\n")
+
+
+def _refusal(request: Request, sockname: tuple[Any, ...]) -> Response | None:
+    """Return the response to a request that a web page may have sent, or None if no web page can have sent it.
+
+    *sockname* is where the request arrived. It may be another address than loopback: --control sets it.
+    """
+    # With the zone of an IPv6 address.
+    address, port = socket.getnameinfo(sockname, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    if "origin" in request.headers:
+        text = "The control port does not answer web pages. Send the request without an Origin header, as curl does.\n"
+        return _text(HTTPStatus.FORBIDDEN, text)
+    host = host_of(request.authority or "")
+    if host is not None and (is_loopback(host) or is_same_ip(host, address)):
+        return None
+    literal = f"[{address}]" if ":" in address else address
+    return _text(
+        HTTPStatus.BAD_REQUEST if host is None else HTTPStatus.MISDIRECTED_REQUEST,
+        f"The control port answers no host name, not even localhost. Send the request to http://{literal}:{port}.\n",
+    )
+
+
+def _text(status: HTTPStatus, text: str, **headers: str) -> Response:
+    body = text.encode()
+    fields = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close", **headers}
+    return Response(int(status), (*fields.items(), ("Content-Length", str(len(body)))), body)

@@ -1,4 +1,4 @@
-"""Each harm, as it looks on the wire."""
+"""Each network fault, as it looks on the wire."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from rolewatch.simulator.conditions import HEALTHY, Harm, Where, Wire
+from rolewatch.simulator import Simulator
+from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
 from rolewatch.simulator.network_faults import ELSEWHERE, HUGE
-from rolewatch.simulator.simulator import Simulator
-from simulator.asking import Client, address
+from simulator.client import Client, address
 
 LEAF = "meta-data/iam/security-credentials/web-server"
 
@@ -27,15 +27,15 @@ def raw(simulator: Simulator, client: Client, path: str = LEAF, *, limit: int = 
     return received
 
 
-def befall(simulator: Simulator, harm: Harm, where: Where = Where.CREDENTIALS, **more: float) -> None:
-    """Let *harm* befall the healthy instance."""
-    wire = replace(Wire(harm, where), **more)  # type: ignore[arg-type]  # seconds and status are told by name
-    simulator.enter(replace(HEALTHY, wire=(wire,)))
+def inject(simulator: Simulator, effect: Effect, target: Target = Target.CREDENTIALS, **more: float) -> None:
+    """Enter the healthy instance with one network fault."""
+    fault = replace(NetworkFault(effect, target), **more)  # type: ignore[arg-type]  # seconds and status, by name
+    simulator.enter(replace(HEALTHY, network_faults=(fault,)))
 
 
 def test_silence_lasts_until_the_client_gives_up(simulator: Simulator, client: Client) -> None:
     """The connection is accepted, and nothing comes."""
-    befall(simulator, Harm.SILENCE)
+    inject(simulator, Effect.SILENCE)
 
     with pytest.raises(socket.timeout):
         raw(simulator, client, timeout=0.2)
@@ -54,7 +54,7 @@ def test_a_silent_token_leaves_imdsv1_answering(simulator: Simulator, client: Cl
 
 def test_a_reset_is_a_reset(simulator: Simulator, client: Client) -> None:
     """RST, not an orderly end."""
-    befall(simulator, Harm.RESET)
+    inject(simulator, Effect.RESET)
 
     with pytest.raises(ConnectionResetError):
         raw(simulator, client)
@@ -62,21 +62,21 @@ def test_a_reset_is_a_reset(simulator: Simulator, client: Client) -> None:
 
 def test_a_drip_is_one_byte_at_a_time(simulator: Simulator, client: Client) -> None:
     """A first byte, and then hardly another."""
-    befall(simulator, Harm.DRIP, seconds=5.0)
+    inject(simulator, Effect.DRIP, seconds=5.0)
 
     assert raw(simulator, client, limit=1) == b"H"
 
 
 def test_a_drip_comes_to_an_end(simulator: Simulator, client: Client) -> None:
     """All bytes arrive in the end, in their order."""
-    befall(simulator, Harm.DRIP, Where.LISTING, seconds=0.0)
+    inject(simulator, Effect.DRIP, Target.LISTING, seconds=0.0)
 
     assert raw(simulator, client, "meta-data/iam/security-credentials/").endswith(b"\r\n\r\nweb-server")
 
 
 def test_a_truncated_answer_promises_more(simulator: Simulator, client: Client) -> None:
     """Content-Length tells of twice the bytes that come."""
-    befall(simulator, Harm.TRUNCATED)
+    inject(simulator, Effect.TRUNCATED)
     head, _, body = raw(simulator, client).partition(b"\r\n\r\n")
 
     assert f"Content-Length: {2 * len(body)}".encode() in head
@@ -84,7 +84,7 @@ def test_a_truncated_answer_promises_more(simulator: Simulator, client: Client) 
 
 def test_an_empty_answer_is_a_success(simulator: Simulator, client: Client) -> None:
     """200 and nothing."""
-    befall(simulator, Harm.EMPTY)
+    inject(simulator, Effect.EMPTY)
     answer = client.get(LEAF)
 
     assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"", "0")
@@ -92,7 +92,7 @@ def test_an_empty_answer_is_a_success(simulator: Simulator, client: Client) -> N
 
 def test_a_malformed_document_holds_all_secrets(simulator: Simulator, client: Client) -> None:
     """Not JSON, and dangerous to log."""
-    befall(simulator, Harm.MALFORMED)
+    inject(simulator, Effect.MALFORMED)
     body = client.get(LEAF).body.decode()
 
     with pytest.raises(json.JSONDecodeError):
@@ -102,7 +102,7 @@ def test_a_malformed_document_holds_all_secrets(simulator: Simulator, client: Cl
 
 def test_a_page_can_come_with_status_200(simulator: Simulator, client: Client) -> None:
     """text/html where a name was asked for."""
-    befall(simulator, Harm.HTML)
+    inject(simulator, Effect.HTML)
     answer = client.get(LEAF)
 
     assert (answer.status, answer.headers["Content-Type"], answer.body[:5]) == (200, "text/html", b"<?xml")
@@ -110,7 +110,7 @@ def test_a_page_can_come_with_status_200(simulator: Simulator, client: Client) -
 
 def test_what_is_not_http_holds_all_secrets_in_its_first_line(simulator: Simulator, client: Client) -> None:
     """A client that shows the bad status line shows the secrets."""
-    befall(simulator, Harm.NOT_HTTP)
+    inject(simulator, Effect.NOT_HTTP)
     line = raw(simulator, client).split(b"\r\n")[0].decode()
 
     assert line.startswith("{")
@@ -119,7 +119,7 @@ def test_what_is_not_http_holds_all_secrets_in_its_first_line(simulator: Simulat
 
 def test_invalid_utf8_is_in_the_body(simulator: Simulator, client: Client) -> None:
     """Two bytes that UTF-8 does not have."""
-    befall(simulator, Harm.INVALID_UTF8)
+    inject(simulator, Effect.INVALID_UTF8)
 
     with pytest.raises(UnicodeDecodeError):
         client.get(LEAF).body.decode()
@@ -127,7 +127,7 @@ def test_invalid_utf8_is_in_the_body(simulator: Simulator, client: Client) -> No
 
 def test_a_huge_answer_has_ten_megabytes(simulator: Simulator, client: Client) -> None:
     """And says so in its head."""
-    befall(simulator, Harm.HUGE)
+    inject(simulator, Effect.HUGE)
     answer = client.get(LEAF)
 
     assert len(answer.body) == int(answer.headers["Content-Length"]) > HUGE
@@ -135,7 +135,7 @@ def test_a_huge_answer_has_ten_megabytes(simulator: Simulator, client: Client) -
 
 def test_a_client_may_leave_a_huge_answer(simulator: Simulator, client: Client) -> None:
     """The simulator serves the next one."""
-    befall(simulator, Harm.HUGE)
+    inject(simulator, Effect.HUGE)
     raw(simulator, client, limit=1)
 
     assert client.get("meta-data/instance-id").status == 200
@@ -143,7 +143,7 @@ def test_a_client_may_leave_a_huge_answer(simulator: Simulator, client: Client) 
 
 def test_a_redirect_points_where_nobody_may_ask(simulator: Simulator, client: Client) -> None:
     """302 to a path of the same host, so that a test sees who follows."""
-    befall(simulator, Harm.REDIRECT)
+    inject(simulator, Effect.REDIRECT)
     answer = client.get(LEAF)
 
     assert (answer.status, answer.headers["Location"]) == (302, ELSEWHERE)
@@ -151,7 +151,7 @@ def test_a_redirect_points_where_nobody_may_ask(simulator: Simulator, client: Cl
 
 def test_gzip_is_said_and_not_meant(simulator: Simulator, client: Client) -> None:
     """A gzip head, and the secrets behind it."""
-    befall(simulator, Harm.GZIP)
+    inject(simulator, Effect.GZIP)
     answer = client.get(LEAF)
 
     assert (answer.headers["Content-Encoding"], answer.body[:3]) == ("gzip", b"\x1f\x8b\x08")
@@ -159,7 +159,7 @@ def test_gzip_is_said_and_not_meant(simulator: Simulator, client: Client) -> Non
 
 def test_headers_go_on_and_on(simulator: Simulator, client: Client) -> None:
     """More than any client should read: a hundred at least."""
-    befall(simulator, Harm.ENDLESS_HEADERS)
+    inject(simulator, Effect.ENDLESS_HEADERS)
 
     assert raw(simulator, client, limit=1 << 18).count(b"\r\nX-More-") > 100
 
@@ -167,7 +167,7 @@ def test_headers_go_on_and_on(simulator: Simulator, client: Client) -> None:
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
 def test_any_status_can_come(simulator: Simulator, client: Client, status: int) -> None:
     """With the page that goes with it, for the token, too."""
-    befall(simulator, Harm.STATUS, Where.ANY, status=status)
+    inject(simulator, Effect.STATUS, Target.ANY, status=status)
 
     assert [client.get(LEAF).status, client.renew().status] == [status, status]
 
@@ -176,30 +176,30 @@ def test_latency_delays_and_changes_nothing(simulator: Simulator, client: Client
     """Impatient clients get nothing, patient ones the document."""
     whole = raw(simulator, client)
 
-    befall(simulator, Harm.LATENCY, seconds=60)
+    inject(simulator, Effect.LATENCY, seconds=60)
     with pytest.raises(socket.timeout):
         raw(simulator, client, timeout=0.1)
-    befall(simulator, Harm.LATENCY, seconds=0.3)
+    inject(simulator, Effect.LATENCY, seconds=0.3)
     assert raw(simulator, client) == whole
 
 
-def test_harms_befall_only_what_they_are_for(simulator: Simulator, client: Client) -> None:
+def test_a_network_fault_affects_only_its_target(simulator: Simulator, client: Client) -> None:
     """Each target is hit by its own requests and by no others."""
     paths = {
-        Where.INFO: "meta-data/iam/info",
-        Where.LISTING: "meta-data/iam/security-credentials/",
-        Where.CREDENTIALS: LEAF,
-        Where.IDENTITY: "dynamic/instance-identity/document",
+        Target.INFO: "meta-data/iam/info",
+        Target.LISTING: "meta-data/iam/security-credentials/",
+        Target.CREDENTIALS: LEAF,
+        Target.IDENTITY: "dynamic/instance-identity/document",
     }
     for target in paths:
-        befall(simulator, Harm.STATUS, target, status=500)
+        inject(simulator, Effect.STATUS, target, status=500)
         hit = {where for where, path in paths.items() if client.get(path).status == 500}
         assert hit == {target}
-    befall(simulator, Harm.STATUS, Where.DOCUMENTS, status=500)
+    inject(simulator, Effect.STATUS, Target.DOCUMENTS, status=500)
     assert [client.get(path).status for path in paths.values()] == [500] * 4
 
 
-def test_a_harm_can_happen_once(simulator: Simulator, client: Client) -> None:
+def test_a_network_fault_can_happen_once(simulator: Simulator, client: Client) -> None:
     """And once more when the scenario is entered anew."""
     seen = []
     for _ in range(2):
