@@ -72,7 +72,6 @@ OWN_TEXTS: Mapping[str, str] = {
     "__init__.project_url": "the metadata of our own package",
     "alerts.": "renders the table of faults",
     "aws.diagnose.collect.Context.partition": "an ARN that `documents.profile_info` has read",
-    "aws.diagnose.remedy.": "the steps of the table of faults, filled with short names",
     "aws.diagnose.host._route": "reached through `host.look`; the kernel writes these files, a line is short",
     "cli.check._fault": "a command of the table of faults",
     "cli.explain._remedy": "a command of the table of faults",

@@ -25,7 +25,6 @@ from rolewatch.aws.preflight import profile_checks
 from rolewatch.faults import FAULTS
 from rolewatch.faults.entry import Step
 from rolewatch.faults.explain import explain
-from rolewatch.vocabulary import Scalar
 
 IAM_NAME = st.text(alphabet="abzAZ09_+=,.@-", min_size=1, max_size=64)
 """What IAM permits: ``[\\w+=,.@-]+`` (IAM API reference, CreateRole and CreateInstanceProfile, 2026)."""
@@ -143,14 +142,15 @@ def of_the_table(known: Mapping[str, str]) -> Iterator[Printed]:
 
 def of_diagnose(known: Mapping[str, str]) -> Iterator[Printed]:
     """Yield the commands of every fault, fitted to what EC2 may have told."""
-    evidence: dict[str, Scalar] = {}
+    known = {**known, "association_id": "iip-assoc-1"}
     for situation in (
-        Situation(told=True),
-        Situation(told=True, association_id="iip-assoc-1", association_state="associated"),
-        Situation(told=True, association_id="iip-assoc-1", association_state="associated", running=False),
+        Situation(association_known=True),
+        Situation(association_known=True, association_id="iip-assoc-1", association_state="associated"),
+        Situation(association_known=True, association_id="iip-assoc-1", association_state="associated", running=False),
     ):
-        for fault in FAULTS:
-            yield from (Printed(step.command) for step in fit(fault, evidence, known, situation).fix)
+        for fault, entry in FAULTS.items():
+            fitted = explain(fault, {}, known, fit(entry.remedy.fix, situation))
+            yield from (Printed(step.command) for step in fitted.fix)
 
 
 def of_preflight(role: str, profile: str, other: str) -> Iterator[Printed]:

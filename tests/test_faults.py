@@ -147,7 +147,7 @@ def test_every_placeholder_is_known(entry: Entry) -> None:
     used = {name for step in steps(entry) for name in ANY_PLACEHOLDER.findall(step.text + step.command)}
     used |= {name for sentence in prose(entry) for name in ANY_PLACEHOLDER.findall(sentence)}
 
-    assert used <= set(PLACEHOLDERS)
+    assert used <= {*PLACEHOLDERS, "needs"}
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -182,18 +182,36 @@ def test_a_fix_says_once_that_its_own_credentials_will_not_do(entry: Entry) -> N
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_a_changing_command_names_the_permission_it_needs(entry: Entry) -> None:
-    """Nobody should have to find out by AccessDenied what a fix needs: its text names every operation it calls."""
+def test_a_step_is_found_by_its_id(entry: Entry) -> None:
+    """Every step of a remedy has an id of words and hyphens, and no other step of it has the same."""
     for remedy in remedies(entry):
-        told = " ".join(step.text for step in remedy.fix)
+        ids = [step.id for step in remedy.fix]
+
+        assert len(set(ids)) == len(ids)
+        assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", each) for each in ids), ids
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_changing_command_names_the_permission_it_needs(entry: Entry) -> None:
+    """Nobody should have to find out by AccessDenied what a fix needs: each step names every operation it calls."""
+    for step in steps(entry):
         called = {
             f"{service}:{operation}"
-            for step in remedy.fix
             for service, operation, _ in aws_commands(step.command)
-            if not operation.startswith(("Describe", "wait "))
+            if not operation.startswith(("Describe", "Get", "wait "))
         }
 
-        assert {permission for permission in called if permission not in told} == set()
+        assert called <= set(step.permissions)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_step_that_needs_permissions_says_so_in_its_text(entry: Entry) -> None:
+    """The permissions stand in the text once, and nowhere else are actions named as needed."""
+    for step in steps(entry):
+        assert step.text.count("{needs}") == bool(step.permissions)
+        assert "(needs" not in step.text
+    for step in explain(entry.fault, {}, {}).fix:
+        assert all(permission in step.text for permission in step.permissions)
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

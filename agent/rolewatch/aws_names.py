@@ -111,3 +111,8 @@ _PARTITIONS = (
 def partition_of(region: str) -> str:
     """Return the AWS partition that *region* is in: ``aws`` if it is not known."""
     return next((partition for prefix, partition in _PARTITIONS if region.startswith(prefix)), "aws")
+
+
+def iam_region(partition: str) -> str:
+    """Return the Region that serves IAM, and keeps its events in CloudTrail, in *partition*."""
+    return {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}.get(partition, "us-east-1")

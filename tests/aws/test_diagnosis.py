@@ -16,9 +16,7 @@ from rolewatch.aws.diagnose import Diagnosis, diagnose
 from rolewatch.aws.diagnose.collect import Asked, Context, Look
 from rolewatch.aws.diagnose.credential_overrides import Shadow, Shadows
 from rolewatch.aws.diagnose.host import Host
-from rolewatch.aws.diagnose.remedy import permissions
 from rolewatch.aws.queries import Association, Caller, Instance, MetadataOptions, Profile, Role
-from rolewatch.faults.entry import Step
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Absent, Identity, Observation
 from rolewatch.settings import Settings
@@ -133,7 +131,7 @@ def test_what_is_attached_decides_between_associate_and_replace() -> None:
     gone = Missing("iam:GetInstanceProfile")
     attached = diagnose(asked(profile=gone))
     assert "replace-iam-instance-profile-association" in commands(attached)
-    assert "ASSOCIATION=iip-assoc-0123456789abcdef0\n" in commands(attached)
+    assert "--association-id=iip-assoc-0123456789abcdef0 " in commands(attached)
     assert " associate-iam" not in commands(attached)
 
     nothing = Missing("ec2:DescribeIamInstanceProfileAssociations")
@@ -269,13 +267,6 @@ def test_who_did_it_is_looked_up_where_the_partition_keeps_it(region: str, where
 
     assert faults(found) == [Fault.INSTANCE_PROFILE_REPLACED]
     assert look_up in commands(found)
-
-
-def test_permissions_are_read_from_the_steps() -> None:
-    """What a step says that it needs, each once."""
-    step = Step("Do (needs iam:PassRole and ec2:AssociateIamInstanceProfile, iam:PassRole).")
-
-    assert permissions(step) == ("iam:PassRole", "ec2:AssociateIamInstanceProfile")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ class _Fit(Enum):
 class _Judged:
     fit: _Fit
     why: str = ""
+    by_condition: bool = False
+    """Whether the statement's Condition decides."""
 
 
 _YES = _Judged(_Fit.YES)
@@ -177,7 +179,7 @@ def _conditions(statement: dict[str, Any]) -> _Judged:
     if not condition:
         return _YES
     if not isinstance(condition, dict):
-        return _Judged(_Fit.MAYBE, "its Condition cannot be read")
+        return _Judged(_Fit.MAYBE, "its Condition cannot be read", by_condition=True)
     judged = [_condition(*each) for each in _each_condition(condition)]
     return next((each for each in judged if each.fit is _Fit.NO), judged[0] if judged else _YES)
 
@@ -198,19 +200,19 @@ def _condition(operator: str, key: str, values: list[str]) -> _Judged:
         if wanted == ["true"]:
             return _YES
         if wanted == ["false"]:
-            return _Judged(_Fit.NO, f"EC2 cannot meet its condition {shown}")
+            return _Judged(_Fit.NO, f"EC2 cannot meet its condition {shown}", by_condition=True)
     elif lacking and not how.endswith("ifexists") and "not" not in how and ":" not in how:
-        return _Judged(_Fit.NO, f"EC2 cannot meet its condition {shown}")
+        return _Judged(_Fit.NO, f"EC2 cannot meet its condition {shown}", by_condition=True)
     depends = "depends on the time" if how.startswith("date") else "depends on what EC2 sends"
     if name in {"aws:sourceaccount", "aws:sourcearn"}:
         depends = "depends on whether EC2 sends that key, which is not documented"
-    return _Judged(_Fit.MAYBE, f"the condition {shown} {depends}")
+    return _Judged(_Fit.MAYBE, f"the condition {shown} {depends}", by_condition=True)
 
 
 def _nobody(statements: list[dict[str, Any]], judged: list[tuple[int, Any, _Judged]], partition: str) -> str:
     """Say why no statement lets EC2 in, by what comes nearest to it."""
     for number, effect, fit in judged:
-        if effect == "Allow" and "condition" in fit.why:
+        if effect == "Allow" and fit.by_condition:
             return f"Statement {number} would allow EC2, but {fit.why}."
     services = [
         name

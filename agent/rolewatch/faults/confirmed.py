@@ -36,16 +36,19 @@ ENTRIES = (
             hint="Check whether the role was deleted or created anew, then disassociate and associate.",
             fix=(
                 Step(
-                    "See whether the role exists, and since when (needs iam:GetRole). Created after LastUpdated: it is "
-                    "a new one. " + NOT_FROM_HERE,
+                    "See whether the role exists, and since when {needs}. Created after "
+                    "LastUpdated: it is a new one. " + NOT_FROM_HERE,
                     "aws iam get-role --role-name={role} --query 'Role.[RoleId,CreateDate]' --output text",
+                    id="see-role",
+                    permissions=("iam:GetRole",),
                 ),
                 LOOK_AT_PROFILE,
                 Step(
-                    "Where the instance profile lost the role with it, put the role in (needs "
-                    "iam:AddRoleToInstanceProfile, and iam:PassRole on the role).",
+                    "Where the instance profile lost the role with it, put the role in {needs}.",
                     "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={role}",
+                    id="add-role",
+                    permissions=("iam:AddRoleToInstanceProfile", "iam:PassRole"),
                 ),
                 FORCE,
                 RESTART_APPLICATIONS,
@@ -79,9 +82,10 @@ ENTRIES = (
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Attach the one that exists now, by the same name, while the instance runs (needs "
-                    "ec2:ReplaceIamInstanceProfileAssociation, and iam:PassRole on the role).",
+                    "Attach the one that exists now, by the same name, while the instance runs {needs}.",
                     REPLACE.command,
+                    id="replace-association",
+                    permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
                 ),
                 who_did_it("DeleteInstanceProfile", of_iam=True),
             ),
@@ -110,17 +114,18 @@ ENTRIES = (
             fix=(
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
-                Step("Where the new role is the right one, wait for the next refresh."),
+                Step("Where the new role is the right one, wait for the next refresh.", id="wait"),
                 FORCE,
                 Step(
-                    "Where it is the wrong one, put the old one back before the refresh (needs "
-                    "iam:RemoveRoleFromInstanceProfile, iam:AddRoleToInstanceProfile, and iam:PassRole on the role).",
+                    "Where it is the wrong one, put the old one back before the refresh {needs}.",
                     "NEW=$(aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --query 'InstanceProfile.Roles[0].RoleName' --output text)\n"
                     "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
                     '  --role-name="$NEW"\n'
                     "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={role}",
+                    id="restore-role",
+                    permissions=("iam:RemoveRoleFromInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"),
                 ),
                 RESTART_APPLICATIONS,
                 who_did_it("AddRoleToInstanceProfile", of_iam=True),

@@ -96,7 +96,8 @@ ENTRIES = (
                 LOOK_AT_PROFILE,
                 Step(
                     "Mend what you find there: the ids must be the same, there must be a role, and it must trust "
-                    "ec2.amazonaws.com."
+                    "ec2.amazonaws.com.",
+                    id="correct-chain",
                 ),
                 FORCE,
                 STOP_AND_START,
@@ -134,8 +135,10 @@ ENTRIES = (
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Mend what you find there first: the ids must be the same, there must be a role, and it must trust "
-                    "ec2.amazonaws.com. Disassociating while that is wrong takes away the credentials that still work."
+                    "Mend what you find there first: the ids must be the same, there must be a role, and it must "
+                    "trust ec2.amazonaws.com. Disassociating while that is wrong takes away the credentials that "
+                    "still work.",
+                    id="correct-chain",
                 ),
                 FORCE,
                 SUPPORT,
@@ -176,28 +179,33 @@ ENTRIES = (
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Where IAM already has the expected role in the instance profile, the change is under way: wait up "
-                    "to an hour."
+                    "Where IAM already has the expected role in the instance profile, the change is under way: wait "
+                    "up to an hour.",
+                    id="wait",
                 ),
                 Step(
                     "Where EC2 has another instance profile attached than the expected one, replace it, while the "
-                    "instance runs (needs ec2:ReplaceIamInstanceProfileAssociation, and iam:PassRole on the role).",
+                    "instance runs {needs}.",
                     REPLACE.command,
+                    id="replace-association",
+                    permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
                 ),
                 Step(
-                    "Where the instance profile is right and holds the wrong role, change the role in it (needs "
-                    "iam:RemoveRoleFromInstanceProfile, iam:AddRoleToInstanceProfile, and iam:PassRole on the role). "
+                    "Where the instance profile is right and holds the wrong role, change the role in it {needs}. "
                     "This changes every instance that has this instance profile.",
                     "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={role}\n"
                     "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={expected_role}",
+                    id="change-role",
+                    permissions=("iam:RemoveRoleFromInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"),
                 ),
                 FORCE,
                 Step(
                     "Where the role served is the right one, correct the expectation: [expect] in "
                     "/etc/rolewatch/rolewatch.toml, or the instance's tag.",
                     "sudo systemctl reload rolewatch.service",
+                    id="correct-expectation",
                 ),
                 RESTART_APPLICATIONS,
                 who_did_it("ReplaceIamInstanceProfileAssociation", of_iam=False),
@@ -232,17 +240,20 @@ ENTRIES = (
                 Step(
                     "See whether the time service runs, and from where it has the time.",
                     "chronyc tracking\nchronyc sources",
+                    id="see-time-service",
                 ),
-                Step("Step the clock now.", "sudo chronyc makestep"),
+                Step("Step the clock now.", "sudo chronyc makestep", id="step-clock"),
                 Step(
                     "Where there is no source, use Amazon's: it needs no route out of the VPC. On Debian and Ubuntu "
                     "the file is /etc/chrony/chrony.conf, and the service is called chrony.",
                     "echo 'server 169.254.169.123 prefer iburst minpoll 4 maxpoll 4' | sudo tee -a /etc/chrony.conf\n"
                     "sudo systemctl restart chronyd",
+                    id="use-amazon-time",
                 ),
                 Step(
                     "Where systemd-timesyncd keeps the time instead, restart it.",
                     "timedatectl status\nsudo systemctl restart systemd-timesyncd",
+                    id="restart-timesyncd",
                 ),
             ),
             takes_effect=(

@@ -17,7 +17,13 @@ class Step:
     """
 
     text: str
+    """What to do: a sentence or some. ``{needs}`` stands where `permissions` are named."""
     command: str = ""
+    """Lines of shell to paste; empty where there is nothing to run."""
+    id: str = ""
+    """What it does, in words with hyphens. No two steps of a remedy have the same."""
+    permissions: tuple[str, ...] = ()
+    """The IAM actions that it needs, as ``iam:GetRole``."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,8 @@ PLACEHOLDERS = (
     "instance_profile_id",
     "expected_role",
     "expected_instance_profile",
+    "association_id",
+    "iam_region",
     "uid",
 )
 """What a fix may be filled in with. Unknown ones are shown as ``<instance-id>`` and so on."""

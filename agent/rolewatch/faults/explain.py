@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Callable
 
 from rolewatch import shell
+from rolewatch.aws_names import iam_region
 from rolewatch.faults import FAULTS
 from rolewatch.faults.entry import PLACEHOLDERS, Entry, Remedy, Step
 from rolewatch.text import is_printable
 from rolewatch.vocabulary import Evidence, Fault, Severity
 
-_PLACEHOLDER = re.compile(r"(?<![$%])\{(" + "|".join(PLACEHOLDERS) + r")\}")
+_PLACEHOLDER = re.compile(r"(?<![$%])\{(" + "|".join((*PLACEHOLDERS, "needs")) + r")\}")
 _WILDCARD = re.compile(r"[*?\[\]]")
 _LONGEST = 200
 """No name of AWS's is longer than 128 characters; what is, was not meant as a name."""
@@ -36,10 +37,10 @@ class Explained:
     severity: Severity
 
 
-def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Explained:
+def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str], fix: Iterable[Step] | None = None) -> Explained:
     """Return what *fault* means where *evidence* was seen, filled in with *facts* (see `facts_of`) and the evidence.
 
-    What neither knows stays a placeholder that a person can see: ``<instance-id>``.
+    What neither knows stays a placeholder that a person can see: ``<instance-id>``. *fix* replaces the remedy's steps.
     """
     entry = FAULTS[fault]
     remedy = remedy_for(entry, evidence)
@@ -50,14 +51,23 @@ def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Expla
         meaning=_fill(entry.meaning, values, _plain),
         cause=_fill(remedy.cause, values, _plain),
         hint=_fill(remedy.hint, values, _plain),
-        fix=tuple(
-            Step(_fill(step.text, values, _plain), _fill(step.command, values, shell.fill)) for step in remedy.fix
-        ),
+        fix=tuple(_filled(step, values) for step in (remedy.fix if fix is None else fix)),
         takes_effect=_fill(remedy.takes_effect, values, _plain),
         who=remedy.who.value,
         page=entry.page,
         severity=entry.severity,
     )
+
+
+def needs(permissions: tuple[str, ...]) -> str:
+    """Return *permissions*, IAM actions, as the words of a step's text; empty where there are none."""
+    named = ", ".join("and iam:PassRole on the role" if each == "iam:PassRole" else each for each in permissions)
+    return f"(needs {named})" if permissions else ""
+
+
+def _filled(step: Step, values: Mapping[str, str]) -> Step:
+    text = _fill(step.text, {**values, "needs": needs(step.permissions)}, _plain)
+    return replace(step, text=text, command=_fill(step.command, values, shell.fill))
 
 
 def remedy_for(entry: Entry, evidence: Evidence) -> Remedy:
@@ -72,6 +82,7 @@ def remedy_for(entry: Entry, evidence: Evidence) -> Remedy:
 def _values(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Mapping[str, str]:
     """Join *facts* and *evidence*, the evidence first: it is what was seen when the fault was."""
     values = {name: facts[name] for name in PLACEHOLDERS if facts.get(name)}
+    values.setdefault("iam_region", iam_region(facts.get("partition", "")))
     for name in ("role", "instance_profile", "instance_profile_id"):
         if evidence.get(name):
             values[name] = str(evidence[name])

@@ -42,6 +42,7 @@ _UNREACHABLE: Mapping[str, Remedy] = {
                 "Where the rule guards IMDS by user, let rolewatch through, before the rule that rejects. Keep the "
                 "rule in the place where your firewall rules are kept, or the next reboot undoes this.",
                 "sudo iptables -I OUTPUT -d 169.254.169.254 -m owner --uid-owner {uid} -j ACCEPT",
+                id="allow-user",
             ),
         ),
         takes_effect=AT_ONCE,
@@ -58,12 +59,15 @@ _UNREACHABLE: Mapping[str, Remedy] = {
             Step(
                 "Where the route is missing, let the network service set the interface up again.",
                 "sudo systemctl restart systemd-networkd   # or NetworkManager, where that runs",
+                id="restart-network",
             ),
             Step(
                 'Where rolewatch is set to the IPv6 endpoint (endpoint_mode = "ipv6"), set it to "ipv4", or enable '
-                "IPv6 in EC2 (Nitro only; needs ec2:ModifyInstanceMetadataOptions).",
+                "IPv6 in EC2, on Nitro only {needs}.",
                 "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
                 "  --http-protocol-ipv6 enabled --http-endpoint enabled",
+                id="use-ipv4-or-enable-ipv6",
+                permissions=("ec2:ModifyInstanceMetadataOptions",),
             ),
         ),
         takes_effect=AT_ONCE,
@@ -80,6 +84,7 @@ _UNREACHABLE: Mapping[str, Remedy] = {
             Step(
                 "Where an unreachable route was set on purpose, ask whoever set it. Else remove it.",
                 "sudo ip route del unreachable 169.254.169.254",
+                id="remove-unreachable-route",
             ),
         ),
         takes_effect=AT_ONCE,
@@ -98,17 +103,20 @@ _UNREACHABLE: Mapping[str, Remedy] = {
                 "ip rule show\n"
                 "ip route show table all type prohibit\n"
                 "ip route get 169.254.169.254 uid {uid}",
+                id="see-imdsd",
             ),
             Step(
                 "Where it is systemd-imdsd, unlock it with the kernel command line systemd.imds.network=unlocked. "
                 "Mind that applications that are not root are locked out, too, until then.",
                 "sudo grubby --update-kernel=ALL --args=systemd.imds.network=unlocked   # RHEL, Amazon Linux\n"
                 "sudo systemctl reboot",
+                id="unlock-imdsd",
             ),
             Step(
                 "Where it is a route of your own, remove it, or put it into a table that a rule asks only for users "
                 "who are to be kept out (ip rule add uidrange).",
                 "sudo ip route del prohibit 169.254.169.254",
+                id="remove-prohibit-route",
             ),
         ),
         takes_effect="With a route of your own at once; with systemd-imdsd's lock after a reboot.",
@@ -121,10 +129,11 @@ _UNREACHABLE: Mapping[str, Remedy] = {
         ),
         hint="Remove the blackhole route, unless it is meant.",
         fix=(
-            Step("See where it is.", "ip route show table all type blackhole\nip rule show"),
+            Step("See where it is.", "ip route show table all type blackhole\nip rule show", id="see-blackhole-route"),
             Step(
                 "Inside an ECS task it is meant: run rolewatch on the host instead. Elsewhere, remove it.",
                 "sudo ip route del blackhole 169.254.169.254",
+                id="remove-blackhole-route",
             ),
         ),
         takes_effect=AT_ONCE,
@@ -140,6 +149,7 @@ _UNREACHABLE: Mapping[str, Remedy] = {
             Step(
                 "See what the unit may reach, and by which drop-in.",
                 "systemctl show rolewatch.service -p IPAddressAllow -p IPAddressDeny -p DropInPaths",
+                id="see-unit-filter",
             ),
             FIREWALL,
             Step(
@@ -148,6 +158,7 @@ _UNREACHABLE: Mapping[str, Remedy] = {
                 "  sudo install -D -m 644 /dev/stdin /etc/systemd/system/rolewatch.service.d/imds.conf\n"
                 "sudo systemctl daemon-reload\n"
                 "sudo systemctl restart rolewatch.service",
+                id="allow-in-unit",
             ),
         ),
         takes_effect=AT_ONCE,
@@ -166,6 +177,7 @@ _UNREACHABLE: Mapping[str, Remedy] = {
                 "that asks IMDS in a loop. A local DNS cache ends most of it.",
                 "sudo timeout 10 tcpdump -nn -q -c 2000 -i any 'net 169.254.169.0/24' | awk '{print $3, $5}' |\n"
                 "  sort | uniq -c | sort -rn | head",
+                id="find-busy-process",
             ),
             PROBE,
             FIREWALL,
@@ -183,8 +195,9 @@ _UNREACHABLE: Mapping[str, Remedy] = {
             Step(
                 "See where it comes from.",
                 "rolewatch config show\nsystemctl show rolewatch.service -p Environment -p EnvironmentFiles",
+                id="see-setting",
             ),
-            Step("Remove it there, then restart.", "sudo systemctl restart rolewatch.service"),
+            Step("Remove it there, then restart.", "sudo systemctl restart rolewatch.service", id="remove-setting"),
             WATCH_NOTHING,
         ),
         takes_effect="After the restart.",
@@ -202,7 +215,9 @@ _UNUSABLE: Mapping[str, Remedy] = {
         fix=(
             CLIENTS,
             BUDGET,
-            Step("Let that program keep its session token and its credentials: both are good for hours."),
+            Step(
+                "Let that program keep its session token and its credentials: both are good for hours.", id="keep-token"
+            ),
         ),
         takes_effect="Within minutes of the requests ending.",
         who=Who.HOST,
@@ -214,7 +229,7 @@ _UNUSABLE: Mapping[str, Remedy] = {
         ),
         hint="Wait where the instance has just booted; else look for a proxy between host and IMDS.",
         fix=(
-            Step("Within some minutes of a boot, wait."),
+            Step("Within some minutes of a boot, wait.", id="wait-after-boot"),
             REDIRECT,
             SUPPORT,
         ),
@@ -252,7 +267,7 @@ _UNUSABLE: Mapping[str, Remedy] = {
         cause="IMDS answered with a 5xx status: it has trouble of its own, or what answers in its place has.",
         hint="Wait some minutes, then open a case with AWS Support.",
         fix=(
-            Step("Wait some minutes: a restart of IMDS's host service heals itself."),
+            Step("Wait some minutes: a restart of IMDS's host service heals itself.", id="wait"),
             REDIRECT,
             STOP_AND_START,
             SUPPORT,
@@ -272,6 +287,7 @@ _UNUSABLE: Mapping[str, Remedy] = {
                 "Where it is merely slow, wait longer: timeout under [imds] in /etc/rolewatch/rolewatch.toml, up to "
                 "deadline.",
                 "sudo systemctl reload rolewatch.service",
+                id="raise-timeout",
             ),
             SUPPORT,
         ),
@@ -303,6 +319,7 @@ _UNUSABLE: Mapping[str, Remedy] = {
             Step(
                 "Look for something that redirects IMDS to itself, and at the endpoint that rolewatch asks.",
                 "sudo iptables -t nat -S | grep -F 169.254.169.254\nrolewatch config show",
+                id="see-redirect-and-endpoint",
             ),
         ),
         takes_effect=AT_ONCE,
@@ -321,6 +338,7 @@ _UNUSABLE: Mapping[str, Remedy] = {
                 "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60')\n"
                 'curl -sS -m 2 -H "X-aws-ec2-metadata-token: $TOKEN" \\\n'
                 "  http://169.254.169.254/latest/meta-data/iam/security-credentials/",
+                id="see-listing",
             ),
             REDIRECT,
             SUPPORT,
@@ -390,13 +408,17 @@ ENTRIES = (
             fix=(
                 METADATA_OPTIONS,
                 Step(
-                    "Where it runs in a container, allow one hop more (needs ec2:ModifyInstanceMetadataOptions). Every "
-                    "container of the host can get the role's credentials then: where that is not wanted, run "
-                    "rolewatch on the host instead.",
+                    "Where it runs in a container, allow one hop more {needs}. Every container of the host can get "
+                    "the role's credentials then: where that is not wanted, run rolewatch on the host instead.",
                     "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
                     "  --http-put-response-hop-limit 2 --http-endpoint enabled",
+                    id="raise-hop-limit",
+                    permissions=("ec2:ModifyInstanceMetadataOptions",),
                 ),
-                Step("Change the launch template, too, or the next instance has the same trouble."),
+                Step(
+                    "Change the launch template, too, or the next instance has the same trouble.",
+                    id="change-launch-template",
+                ),
                 BUDGET,
                 FIREWALL,
             ),
@@ -428,9 +450,11 @@ ENTRIES = (
             fix=(
                 METADATA_OPTIONS,
                 Step(
-                    "Enable the endpoint (needs ec2:ModifyInstanceMetadataOptions).",
+                    "Enable the endpoint {needs}.",
                     "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
                     "  --http-endpoint enabled",
+                    id="enable-endpoint",
+                    permissions=("ec2:ModifyInstanceMetadataOptions",),
                 ),
                 who_did_it("ModifyInstanceMetadataOptions", of_iam=False),
                 WATCH_NOTHING,

@@ -39,7 +39,10 @@ ENTRIES = (
                 LOOK_AT_ASSOCIATION,
                 ASSOCIATE,
                 who_did_it("DisassociateIamInstanceProfile", of_iam=False),
-                Step("Look into the launch template or the Auto Scaling group, or the next instance has none either."),
+                Step(
+                    "Look into the launch template or the Auto Scaling group, or the next instance has none either.",
+                    id="change-launch-template",
+                ),
             ),
             takes_effect=AFTER_ASSOCIATION,
             who=Who.EC2,
@@ -70,18 +73,21 @@ ENTRIES = (
             fix=(
                 LOOK_AT_ASSOCIATION,
                 Step(
-                    "See whether IAM has one of that name, and with which id (needs iam:GetInstanceProfile). "
-                    "NoSuchEntity: create it first, or attach another.",
+                    "See whether IAM has one of that name, and with which id {needs}. NoSuchEntity: create it first, "
+                    "or attach another.",
                     "aws iam get-instance-profile --instance-profile-name={expected_instance_profile} \\\n"
                     "  --query 'InstanceProfile.[InstanceProfileId,Roles[].RoleName]' --output json",
+                    id="see-profile-of-that-name",
+                    permissions=("iam:GetInstanceProfile",),
                 ),
                 Step(
-                    "Where there is none, create it and put the role in (needs iam:CreateInstanceProfile, "
-                    "iam:AddRoleToInstanceProfile, and iam:PassRole on the role). EC2 may need some minutes until it "
+                    "Where there is none, create it and put the role in {needs}. EC2 may need some minutes until it "
                     "knows a new one.",
                     "aws iam create-instance-profile --instance-profile-name={expected_instance_profile}\n"
                     "aws iam add-role-to-instance-profile --instance-profile-name={expected_instance_profile} \\\n"
                     "  --role-name={expected_role}",
+                    id="create-profile",
+                    permissions=("iam:CreateInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"),
                 ),
                 REPLACE,
                 ASSOCIATE,
@@ -118,10 +124,11 @@ ENTRIES = (
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Put the role in (needs iam:AddRoleToInstanceProfile on the instance profile, and iam:PassRole on "
-                    "the role).",
+                    "Put the role in {needs}.",
                     "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={expected_role}",
+                    id="add-role",
+                    permissions=("iam:AddRoleToInstanceProfile", "iam:PassRole"),
                 ),
                 FORCE,
                 who_did_it("RemoveRoleFromInstanceProfile", of_iam=True),
@@ -155,7 +162,7 @@ ENTRIES = (
             hint="Wait some minutes after a new association; else disassociate and associate.",
             fix=(
                 LOOK_AT_ASSOCIATION,
-                Step("Where its State is associating, or it is younger than some minutes, wait."),
+                Step("Where its State is associating, or it is younger than some minutes, wait.", id="wait"),
                 LOOK_AT_PROFILE,
                 ERROR_DOCUMENT,
                 FORCE,

@@ -42,74 +42,137 @@ AFTER_OPTIONS = (
 NOT_FROM_HERE = "Run the aws commands with credentials that do not come from this instance."
 
 LOOK_AT_ASSOCIATION = Step(
-    "See what EC2 has attached, and note the AssociationId (needs ec2:DescribeIamInstanceProfileAssociations). "
-    + NOT_FROM_HERE,
+    "See what EC2 has attached, and note the AssociationId {needs}. " + NOT_FROM_HERE,
     "aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
     "  --filters Name=instance-id,Values={instance_id} \\\n"
     "  --query 'IamInstanceProfileAssociations[].[AssociationId,State,IamInstanceProfile.[Arn,Id]]' \\\n"
     "  --output json",
+    id="see-association",
+    permissions=("ec2:DescribeIamInstanceProfileAssociations",),
 )
 
 LOOK_AT_PROFILE = Step(
-    "See what IAM has under that name: the profile's id, its role, and whom the role trusts (needs "
-    "iam:GetInstanceProfile).",
+    "See what IAM has under that name: the profile's id, its role, and whom the role trusts {needs}.",
     "aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
     "  --query 'InstanceProfile.[InstanceProfileId,Roles[].[RoleName,AssumeRolePolicyDocument]]' \\\n"
     "  --output json",
+    id="see-profile",
+    permissions=("iam:GetInstanceProfile",),
 )
 
 ASSOCIATE = Step(
-    "Where EC2 has none attached, attach one (needs ec2:AssociateIamInstanceProfile, and iam:PassRole on the role).",
+    "Where EC2 has none attached, attach one {needs}.",
     "aws ec2 associate-iam-instance-profile --region={region} --instance-id={instance_id} \\\n"
     "  --iam-instance-profile Name={expected_instance_profile}",
+    id="associate",
+    permissions=("ec2:AssociateIamInstanceProfile", "iam:PassRole"),
 )
 
-REPLACE = Step(
-    "Where EC2 has one attached, associating fails with IncorrectState: replace the association instead, while the "
-    "instance runs (needs ec2:ReplaceIamInstanceProfileAssociation, and iam:PassRole on the role).",
+_FIND_ASSOCIATION = (
     "ASSOCIATION=$(aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
     "  --filters Name=instance-id,Values={instance_id} Name=state,Values=associated \\\n"
     "  --query 'IamInstanceProfileAssociations[0].AssociationId' --output text)\n"
-    "aws ec2 replace-iam-instance-profile-association --region={region} \\\n"
-    '  --association-id="$ASSOCIATION" \\\n'
-    "  --iam-instance-profile Name={expected_instance_profile}",
+)
+
+
+def _replace(association: str) -> str:
+    """Return the command that replaces *association*, an id or a variable of the shell."""
+    return (
+        "aws ec2 replace-iam-instance-profile-association --region={region} \\\n"
+        f"  --association-id={association} \\\n"
+        "  --iam-instance-profile Name={expected_instance_profile}"
+    )
+
+
+def _refresh(association: str) -> str:
+    """Return the commands that disassociate *association*, an id or a variable of the shell, and associate anew."""
+    return (
+        f"aws ec2 disassociate-iam-instance-profile --region={{region}} --association-id={association}\n"
+        "aws ec2 associate-iam-instance-profile --region={region} --instance-id={instance_id} \\\n"
+        "  --iam-instance-profile Name={instance_profile}"
+    )
+
+
+REPLACE = Step(
+    "Where EC2 has one attached, associating fails with IncorrectState: replace the association instead, "
+    "while the instance runs {needs}.",
+    _FIND_ASSOCIATION + _replace('"$ASSOCIATION"'),
+    id="replace-association",
+    permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
 )
 
 TRUST_STEPS = (
     Step(
-        "Save the role's trust policy to a file (needs iam:GetRole). NoSuchEntity: the role was deleted; create it "
-        "anew and put it into the instance profile. " + NOT_FROM_HERE,
+        "Save the role's trust policy to a file {needs}. NoSuchEntity: the role was deleted; create "
+        "it anew and put it into the instance profile. " + NOT_FROM_HERE,
         "aws iam get-role --role-name={role} --query Role.AssumeRolePolicyDocument \\\n"
         "  --output json > trust-policy.json",
+        id="save-trust-policy",
+        permissions=("iam:GetRole",),
     ),
     Step(
         "In the file, see to it that one statement allows sts:AssumeRole for the service ec2.amazonaws.com, without a "
         "condition, and that none denies it. In China ec2.amazonaws.com.cn is right, too. Then put it back: it "
-        "replaces the whole policy (needs iam:UpdateAssumeRolePolicy).",
+        "replaces the whole policy {needs}.",
         "aws iam update-assume-role-policy --role-name={role} --policy-document file://trust-policy.json",
+        id="put-trust-policy",
+        permissions=("iam:UpdateAssumeRolePolicy",),
     ),
     Step(
-        "Where nobody but EC2 is to assume the role, this is the whole policy.",
+        "Where nobody but EC2 is to assume the role, this is the whole policy {needs}.",
         "aws iam update-assume-role-policy --role-name={role} --policy-document \\\n"
         '  \'{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",\n'
         '    "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}\'',
+        id="set-whole-trust-policy",
+        permissions=("iam:UpdateAssumeRolePolicy",),
     ),
 )
 
 FORCE = Step(
-    "To have it at once instead of at the next refresh, disassociate and associate the instance profile (needs "
-    "ec2:DisassociateIamInstanceProfile, ec2:AssociateIamInstanceProfile, and iam:PassRole on the role: be sure of all "
-    "three, or the instance is left without one). Where the second answers IncorrectState, repeat it after some "
-    "seconds. Stop and start does the same, and costs the instance store and a public address that is no Elastic IP.",
-    "ASSOCIATION=$(aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
-    "  --filters Name=instance-id,Values={instance_id} Name=state,Values=associated \\\n"
-    "  --query 'IamInstanceProfileAssociations[0].AssociationId' --output text)\n"
-    'aws ec2 disassociate-iam-instance-profile --region={region} --association-id="$ASSOCIATION"\n'
-    "aws ec2 associate-iam-instance-profile --region={region} --instance-id={instance_id} \\\n"
-    "  --iam-instance-profile Name={instance_profile}",
+    "To have it at once instead of at the next refresh, disassociate and associate the instance profile "
+    "{needs}. Be sure of all three, or the instance is left without one. Where the second answers "
+    "IncorrectState, repeat it after some seconds. Stop and start does the same, and costs the instance store "
+    "and a public address that is no Elastic IP.",
+    _FIND_ASSOCIATION + _refresh('"$ASSOCIATION"'),
+    id="refresh-now",
+    permissions=("ec2:DisassociateIamInstanceProfile", "ec2:AssociateIamInstanceProfile", "iam:PassRole"),
 )
 
-RESTART_APPLICATIONS = Step("Restart the applications that still use the old credentials: SDKs hold them in memory.")
+REPLACE_KNOWN = Step(
+    "Replace the association {association_id}, while the instance runs {needs}.",
+    _replace("{association_id}"),
+    id=REPLACE.id,
+    permissions=REPLACE.permissions,
+)
+"""`REPLACE` where EC2 gave the association's id."""
+
+FORCE_KNOWN = Step(FORCE.text, _refresh("{association_id}"), id=FORCE.id, permissions=FORCE.permissions)
+"""`FORCE` where EC2 gave the association's id."""
+
+NOTHING_TO_FORCE = Step(
+    "The instance does not run: it gets new credentials at its next start, and nothing has to be forced.",
+    id="start-the-instance",
+)
+
+ASSOCIATE_NOW = Step(
+    "Attach the instance profile {needs}.", ASSOCIATE.command, id=ASSOCIATE.id, permissions=ASSOCIATE.permissions
+)
+"""`ASSOCIATE` where EC2 has none attached."""
+
+DISASSOCIATE = Step(
+    "The instance does not run, so the association cannot be replaced: remove it first {needs}.",
+    "aws ec2 disassociate-iam-instance-profile --region={region} \\\n  --association-id={association_id}",
+    id="disassociate",
+    permissions=("ec2:DisassociateIamInstanceProfile",),
+)
+
+WAIT_FOR_ASSOCIATION = Step(
+    "The association is being changed just now: wait until EC2 says associated, or none.", id="wait-for-association"
+)
+
+RESTART_APPLICATIONS = Step(
+    "Restart the applications that still use the old credentials: SDKs keep them in memory.", id="restart-applications"
+)
 
 ERROR_DOCUMENT = Step(
     "Read the Code and the Message that IMDS gives, without the secrets beside them.",
@@ -120,70 +183,83 @@ ERROR_DOCUMENT = Step(
     '    "http://169.254.169.254/latest/meta-data/iam/$document" |\n'
     '    grep -oE \'"(Code|Message|LastUpdated|Expiration)" *: *"[^"]*"\'\n'
     "done",
+    id="read-error-document",
 )
 
 PROBE = Step(
     "Ask for a token as the user that cannot reach IMDS: 200 is a good answer, 000 is none. The token is not shown.",
     "sudo -u rolewatch curl -sS -m 2 -o /dev/null -w '%{http_code}\\n' -X PUT \\\n"
     "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token",
+    id="request-token",
 )
 
 ROUTE = Step(
     "See which route the kernel takes; the rules may differ from user to user.",
     "ip route get 169.254.169.254\nip rule show\nip route show table all | grep -F 169.254.169.254",
+    id="see-route",
 )
 
 FIREWALL = Step(
     "Look for a rule that names 169.254.169.254, or the user (--uid-owner, skuid).",
     "sudo iptables -S | grep -E '169\\.254|uid-owner'\nsudo nft list ruleset | grep -E '169\\.254|skuid'",
+    id="see-firewall",
 )
 
 BUDGET = Step(
-    "See whether packets to link-local addresses are dropped: IMDS, DNS and NTP share 1024 packets a second on a "
-    "network interface. A figure that grows says yes.",
+    "See whether packets to link-local addresses are dropped: IMDS, DNS and NTP share 1024 packets a second "
+    "on a network interface. A figure that grows says yes.",
     "ethtool -S \"$(ip -o route get 169.254.169.254 | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')\" |\n"
     "  grep linklocal_allowance_exceeded",
+    id="see-dropped-packets",
 )
 
 REDIRECT = Step(
     "Look for something that redirects IMDS to itself (kube2iam, kiam, a transparent proxy).",
     "sudo iptables -t nat -S | grep -F 169.254.169.254\nsudo nft list ruleset | grep -B3 -A3 -F 169.254.169.254",
+    id="see-redirect",
 )
 
 RESPONDER = Step(
     "See who answers: IMDS itself says Server: EC2ws, though others have been seen to say so, too.",
     "curl -sS -m 2 -o /dev/null -D - http://169.254.169.254/latest/meta-data/ |\n  grep -iE '^(HTTP|Server|Location)'",
+    id="see-responder",
 )
 
 CLIENTS = Step(
     "See who connects to IMDS.",
     "sudo timeout 30 sh -c 'while sleep 0.1; do ss -Htnp dst 169.254.169.254; done' |\n"
     "  grep -o 'users:.*' | sort | uniq -c | sort -rn | head",
+    id="see-clients",
 )
 
 STOP_AND_START = Step(
-    "Where it lasts, stop and start the instance: it comes up on another host (needs ec2:StopInstances and "
-    "ec2:StartInstances). A reboot does not do that. It costs the instance store and a public address that is no "
-    "Elastic IP.",
+    "Where it lasts, stop and start the instance: it comes up on another host {needs}. A reboot does "
+    "not do that. It costs the instance store and a public address that is no Elastic IP.",
     "aws ec2 stop-instances --region={region} --instance-ids={instance_id}\n"
     "aws ec2 wait instance-stopped --region={region} --instance-ids={instance_id}\n"
     "aws ec2 start-instances --region={region} --instance-ids={instance_id}",
+    id="stop-and-start",
+    permissions=("ec2:StopInstances", "ec2:StartInstances"),
 )
 
 WATCH_NOTHING = Step(
     "Where this host is not meant to use IMDS, there is nothing to watch.",
     "sudo systemctl disable --now rolewatch.service rolewatch.socket",
+    id="stop-rolewatch",
 )
 
 METADATA_OPTIONS = Step(
-    "See the instance's metadata options (needs ec2:DescribeInstances). " + NOT_FROM_HERE,
+    "See the instance's metadata options {needs}. " + NOT_FROM_HERE,
     "aws ec2 describe-instances --region={region} --instance-ids={instance_id} \\\n"
     "  --query 'Reservations[].Instances[].MetadataOptions'",
+    id="see-metadata-options",
+    permissions=("ec2:DescribeInstances",),
 )
 
 SUPPORT = Step(
-    "Where all that is right, EC2 itself fails to refresh: see the AWS Health Dashboard, and open a case with AWS "
-    "Support. Give the instance id {instance_id}, and LastUpdated and Expiration as told above."
+    "Where all that is right, EC2 itself fails to refresh: see the AWS Health Dashboard, and open a case "
+    "with AWS Support. Give the instance id {instance_id}, and LastUpdated and Expiration as told above.",
+    id="open-support-case",
 )
 
 
@@ -195,9 +271,10 @@ def who_did_it(event: str, *, of_iam: bool) -> Step:
         else "EC2's events are in the instance's Region"
     )
     return Step(
-        f"See who did it, so that it does not happen again: CloudTrail keeps 90 days (needs cloudtrail:LookupEvents). "
-        f"{where}.",
-        f"aws cloudtrail lookup-events --region={'us-east-1' if of_iam else '{region}'} --max-results 10 \\\n"
+        f"See who did it, so that it does not happen again: CloudTrail keeps 90 days {{needs}}. {where}.",
+        f"aws cloudtrail lookup-events --region={'{iam_region}' if of_iam else '{region}'} --max-results 10 \\\n"
         f"  --lookup-attributes AttributeKey=EventName,AttributeValue={event} \\\n"
         "  --query 'Events[].[EventTime,Username,Resources[].ResourceName]' --output json",
+        id="see-who-did-it",
+        permissions=("cloudtrail:LookupEvents",),
     )

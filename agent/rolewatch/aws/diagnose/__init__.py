@@ -15,7 +15,7 @@ from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.queries import Association, Instance
 from rolewatch.aws_names import partition_of
 from rolewatch.faults import FAULTS, ROOT_CAUSES
-from rolewatch.faults.explain import Explained
+from rolewatch.faults.explain import Explained, explain, remedy_for
 from rolewatch.monitor.classify import Finding
 from rolewatch.publish import facts_of
 from rolewatch.text import rfc3339
@@ -123,6 +123,7 @@ def known_facts(context: Context) -> dict[str, str]:
         "role": context.served_role or held,
         "instance_profile": context.asked.profile_name,
         "instance_profile_id": context.attached_id,
+        "association_id": context.attached.id if context.attached else None,
         "expected_role": context.expected_role[0] if _plain(context.expected_role) else None,
     }
     for name, value in told.items():
@@ -156,7 +157,9 @@ def _root(
     notes: list[str] = [result.outcome.note for result in results if result.outcome.fault is fault]
     if fault is Fault.ASSUME_ROLE_UNAUTHORIZED:  # IMDS says that, the trust policy why
         notes = [each.outcome.note for each in results if each.id == "iam.trust" and each.outcome.facts] + notes
-    explained = remedy.fit(fault, by_fault[fault].evidence, facts, _situation(context))
+    evidence = by_fault[fault].evidence
+    fix = remedy.fit(remedy_for(FAULTS[fault], evidence).fix, _situation(context))
+    explained = explain(fault, evidence, facts, fix)
     return Root(fault, notes[0] if notes else explained.cause, explained)
 
 
@@ -164,11 +167,11 @@ def _situation(context: Context) -> remedy.Situation:
     association, instance = context.asked.association, context.asked.instance
     told = association if isinstance(association, Association) else None
     return remedy.Situation(
-        told=told is not None or isinstance(association, Missing),
+        association_known=told is not None or isinstance(association, Missing),
         association_id=told.id if told else None,
         association_state=told.state if told else None,
         running=not (isinstance(instance, Instance) and instance.state in ("stopping", "stopped")),
-        profile_told=context.profile is not None,
+        profile_known=context.profile is not None,
     )
 
 
@@ -229,7 +232,7 @@ def _root_document(root: Root | None) -> dict[str, Any] | None:
         "meaning": explained.meaning,
         "cause": explained.cause,
         "fix": [
-            {"text": step.text, "command": step.command, "permissions": list(remedy.permissions(step))}
+            {"text": step.text, "command": step.command, "permissions": list(step.permissions)}
             for step in explained.fix
         ],
         "takes_effect": explained.takes_effect,

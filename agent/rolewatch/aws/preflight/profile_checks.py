@@ -263,4 +263,4 @@ def trusts_ec2_later(role: Role | Missing | Refused | None, partition: str) -> O
 def _fix(role: Role) -> tuple[Step, ...]:
     """Return the steps of the table of faults that set a trust policy right."""
     explained = explain(Fault.TRUST_POLICY_DENIES_EC2, {"role": role.name}, {"role": role.name})
-    return tuple(step for step in explained.fix if "cloudtrail" not in step.command)
+    return tuple(step for step in explained.fix if "cloudtrail:LookupEvents" not in step.permissions)
