@@ -77,6 +77,7 @@ OWN_TEXTS: Mapping[str, str] = {
     "cli.explain._remedy": "a command of the table of faults",
     "cli.render.": "a command of the table of faults",
     "config.merge.Draft.settings": "the names of settings",
+    "http.page._parts": "our own page.html",
     "http.page.command": "a command of the table of faults",
     "simulator.server.Control.respond": "the methods of its own table",
 }

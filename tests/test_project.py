@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from hatchling.builders.wheel import WheelBuilder
 
 import rolewatch
 from guard import RealImdsError
@@ -210,6 +211,13 @@ def test_other_pythons_are_what_they_are_said_to_be() -> None:
     assert said.returncode == 0
     assert [line["LOCK"] for line in lines] == ["floors" if version == ["3", "9"] else "dev" for version in versions]
     assert [str(part) for part in sys.version_info[:2]] not in [v for v in versions if v != ["3", "9"]]
+
+
+def test_the_wheel_ships_the_files_of_the_page() -> None:
+    """They are no Python. The packages install what is in the wheel."""
+    shipped = {each.distribution_path for each in WheelBuilder(str(ROOT)).recurse_included_files()}
+
+    assert {"rolewatch/http/page.html", "rolewatch/http/page.css", "rolewatch/http/page.py"} <= shipped
 
 
 # The launcher

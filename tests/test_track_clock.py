@@ -26,7 +26,7 @@ from builders import (
 )
 from promises import Area, promise
 from rolewatch import monitor
-from rolewatch.http.page import now as now_of
+from rolewatch.http.page import page_time
 from rolewatch.monitor.classify import classify
 from rolewatch.monitor.clock import CONFIRMED, keep_time
 from rolewatch.monitor.memory import Memory
@@ -388,7 +388,7 @@ def test_a_step_of_the_local_clock_while_imds_is_silent_moves_no_time_that_is_sh
     assert snapshot.time == moment(870).utc
     assert (snapshot.state, snapshot.state_since) == (State.UNKNOWN, moment(660).utc)
     assert snapshot.polls.last_success == moment(570).utc
-    assert now_of(snapshot, 5.0) == moment(875).utc
+    assert page_time(snapshot, 5.0) == moment(875).utc
 
 
 def test_what_a_wrong_local_clock_dated_is_dated_anew_by_the_believed_one() -> None:

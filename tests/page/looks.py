@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from publish.snapshots import ILL, NOON, OK, UNKNOWN, active, with_changes
 from rolewatch.faults import FAULTS
-from rolewatch.http.page import Recent, View
+from rolewatch.http.page import RecentEvents, View
 from rolewatch.observation import Moment
 from rolewatch.publish import ActiveFault, Event, Report, Snapshot, facts_of, messages
 from rolewatch.vocabulary import EventKind, Fault, Level, State
@@ -16,7 +16,7 @@ AGE = 12.0
 """Seconds since the last poll."""
 
 
-def looked_at(snapshot: Snapshot, recent: Recent) -> View:
+def looked_at(snapshot: Snapshot, recent: RecentEvents) -> View:
     """Return the page's view of *snapshot*, some seconds after its poll."""
     return View(
         snapshot,
@@ -35,9 +35,9 @@ def told(snapshot: Snapshot, hours: float, *events: Event) -> Report:
     return Report(replace(snapshot, moment=Moment(NOON - timedelta(hours=hours), 0.0)), events)
 
 
-def recent(*reports: Report) -> Recent:
+def recent(*reports: Report) -> RecentEvents:
     """Return what the page keeps of *reports*."""
-    kept = Recent()
+    kept = RecentEvents()
     for report in reports:
         kept = kept.after(report)
     return kept

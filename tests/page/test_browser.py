@@ -189,7 +189,7 @@ def test_a_screen_reader_finds_its_way(chromium: Browser, tmp_path: Path) -> Non
         "What is wrong, and what to do",
         "This instance",
         "What happened",
-        "Where to look",
+        "See also",
     ]
     assert roles["heading"][0] == "Degraded"
     assert roles["article"] == ["The role or the instance profile is not the expected one"]

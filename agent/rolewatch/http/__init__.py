@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Callable
 from urllib.parse import parse_qs
 
 from rolewatch.http.host_check import HostCheck, own_names
-from rolewatch.http.page import Recent, View, render_page
-from rolewatch.http.page_style import POLICY
+from rolewatch.http.page import RecentEvents, View, content_security_policy, render_page
 from rolewatch.http.request import BadRequestError, Request, Response
 from rolewatch.http.server import DEADLINE, Server
 from rolewatch.publish import Report, Snapshot
@@ -39,11 +38,6 @@ _FOR_ANY_HOST = frozenset({"/metrics", "/-/healthy", "/-/ready"})
 
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json"
-_FOR_BROWSERS = {
-    "Content-Security-Policy": POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-}
 
 
 class Endpoint:
@@ -72,7 +66,7 @@ class Endpoint:
         self._metrics = metrics
         self._version = version
         self._runbooks, self._homepage = runbooks, homepage
-        self._recent = Recent()
+        self._recent = RecentEvents()
         self.allow(allowed_hosts)
         self._uptime = uptime
         self._snapshot: Snapshot | None = None
@@ -152,7 +146,12 @@ class Endpoint:
             homepage=self._homepage,
             uid=os.getuid(),
         )
-        headers = _FOR_BROWSERS if still else {**_FOR_BROWSERS, "Refresh": str(every)}
+        headers = {
+            "Content-Security-Policy": content_security_policy(),
+            "Referrer-Policy": "no-referrer",
+            "X-Frame-Options": "DENY",
+            **({} if still else {"Refresh": str(every)}),
+        }
         return Response(HTTPStatus.OK, render_page(view), _HTML, headers)
 
     def _page_of_metrics(self, request: Request) -> Response:

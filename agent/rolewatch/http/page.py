@@ -1,39 +1,50 @@
-"""The page at ``/``: the instance's state at a glance. Everything from outside is escaped by `words`."""
+"""The page at ``/``: the instance's state at a glance.
+
+The HTML is in page.html and the CSS in page.css. `safe` escapes every value that is put into them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cache
 from html import escape
+from pathlib import Path
+from string import Template
 from urllib.parse import quote
 
+from rolewatch import files
 from rolewatch.faults import FAULTS
 from rolewatch.faults.explain import Explained, explain
-from rolewatch.http.page_style import COLOURS, STYLE
-from rolewatch.publish import ActiveFault, Event, Report, Snapshot, facts_of, messages
+from rolewatch.publish import ActiveFault, CredentialSummary, Event, Report, Snapshot, facts_of, messages
 from rolewatch.publish.journal_entry import text
 from rolewatch.text import rfc3339, shift
 from rolewatch.vocabulary import EventKind, Fault, Level, State
 
+# -- what the page shows -----------------------------------------------------------------------------------------------
+
 KEPT_CHANGES = 40
 KEPT_ROTATIONS = 10
-"""They come every hour, and would push everything else out within two days."""
+"""Rotations come every hour, and would otherwise displace all other events within two days."""
 LONGEST = 500
-"""Characters of a sentence that is kept; a setting that is wrong may be told at any length."""
+"""Characters of a message that are kept. A message about a wrong setting may have any length."""
 
-REPEATED = (EventKind.FAULT_PERSISTS, EventKind.POLL_FAILED, EventKind.STOPPING)
-"""What is no change, or has nobody left to read of it."""
+_NOT_SHOWN = (EventKind.FAULT_PERSISTS, EventKind.POLL_FAILED, EventKind.STOPPING)
+"""Events that are reminders, or that come when nobody can open the page any more."""
 
 
 @dataclass(frozen=True)
-class Happened:
+class RecentEvent:
     """One event, reduced to what the page shows: fifty of them take some 25 kB."""
 
     number: int
-    """Counts what happened, so that the order does not hang on a clock."""
+    """Position in the order of events, which does not depend on a clock."""
     at: datetime
-    """When it was told, by IMDS's clock where that is known."""
+    """Time of its report, by IMDS's clock where that is known."""
     kind: EventKind
     level: Level
     message: str
@@ -41,421 +52,415 @@ class Happened:
 
 
 @dataclass(frozen=True)
-class Recent:
-    """The last events. A value: another thread may be showing it while the next one is made."""
+class RecentEvents:
+    """The last events. Immutable: the server's thread may render them while the loop adds the next."""
 
-    changes: tuple[Happened, ...] = ()
-    rotations: tuple[Happened, ...] = ()
+    changes: tuple[RecentEvent, ...] = ()
+    rotations: tuple[RecentEvent, ...] = ()
     count: int = 0
 
-    def after(self, report: Report) -> Recent:
-        """Return this with the events of *report*; itself where there are none, as in most polls."""
-        recent, at = self, now(report.snapshot, 0.0)
+    def after(self, report: Report) -> RecentEvents:
+        """Return the last events including those of *report*."""
+        recent, at = self, page_time(report.snapshot, 0.0)
         for event in report.events:
-            if event.kind not in REPEATED:
+            if event.kind not in _NOT_SHOWN:
                 recent = recent._with(event, at)
         return recent
 
-    def newest_first(self) -> tuple[Happened, ...]:
-        """Return all that is kept."""
+    def newest_first(self) -> tuple[RecentEvent, ...]:
+        """Return all events that are kept."""
         return tuple(sorted((*self.changes, *self.rotations), key=lambda each: -each.number))
 
-    def _with(self, event: Event, at: datetime) -> Recent:
+    def _with(self, event: Event, at: datetime) -> RecentEvents:
         count = self.count + 1
-        happened = Happened(count, at, event.kind, event.level, text(event.message)[:LONGEST], event.fault)
+        added = RecentEvent(count, at, event.kind, event.level, text(event.message)[:LONGEST], event.fault)
         if event.kind is EventKind.CREDENTIALS_ROTATED:
-            return replace(self, rotations=(*self.rotations, happened)[-KEPT_ROTATIONS:], count=count)
-        return replace(self, changes=(*self.changes, happened)[-KEPT_CHANGES:], count=count)
+            return replace(self, rotations=(*self.rotations, added)[-KEPT_ROTATIONS:], count=count)
+        return replace(self, changes=(*self.changes, added)[-KEPT_CHANGES:], count=count)
 
 
 @dataclass(frozen=True)
 class View:
-    """The last report, and when it is looked at."""
+    """Everything that one page shows."""
 
     snapshot: Snapshot | None
-    """None before the first poll has ended."""
+    """Snapshot of the last report. None before the first poll has ended."""
     age: float
-    """Seconds since the last poll ended; without one since the start."""
+    """Seconds since the last poll ended; before the first one, since the start."""
     stuck: bool = False
-    """Whether the next poll is so late that what is shown may be wrong."""
-    recent: Recent = field(default_factory=Recent)
+    """Whether the next poll is so late that the page may be out of date."""
+    recent: RecentEvents = field(default_factory=RecentEvents)
     refresh: int | None = None
-    """Seconds until the browser asks again; None where the reader has stopped that."""
+    """Seconds until the browser reloads the page; None where the reader has turned that off."""
     version: str = ""
     runbooks: str = ""
-    """URL below which every fault has its page, by its name. Empty: there are none."""
+    """URL below which each fault has its runbook, by name. Empty: no links."""
     homepage: str = ""
     uid: int | None = None
-    """User that asked IMDS: firewall rules may be for single users."""
+    """User ID that polls IMDS: firewall rules may be for single users."""
 
     @property
     def state(self) -> State:
-        """The state that is shown."""
+        """State that the page shows."""
         return self.snapshot.state if self.snapshot else State.STARTING
 
+    @property
+    def accent(self) -> State:
+        """State whose colour the page has: the neutral one when the data is stale."""
+        return State.STARTING if self.stuck else self.state
 
-NOISE = 2.0
-"""Seconds by which two clocks may differ and agree: `Date` has whole seconds, and an answer takes its time."""
 
-
-def now(snapshot: Snapshot, age: float) -> datetime:
-    """Return the time, *age* seconds after the poll of *snapshot*, by IMDS's clock where that is known."""
+def page_time(snapshot: Snapshot, age: float) -> datetime:
+    """Return the time *age* seconds after the poll of *snapshot*, by IMDS's clock where that is known."""
     return shift(snapshot.time or snapshot.moment.utc, age)
 
 
-def words(value: object) -> str:
-    """Return *value* as text in HTML, on one line and in bounds, with nothing in it that a browser would obey."""
-    return escape(text(str(value)))
+# -- templates ---------------------------------------------------------------------------------------------------------
+
+_PART = re.compile(r"<!-- ([a-z-]+) -->\n")
+"""First line of a part of page.html, with its name."""
+_LARGEST = 1 << 20
+"""Bytes of page.html or page.css that are read, at the most."""
 
 
-def code(value: object) -> str:
+class Html(str):
+    """Text that is HTML: `safe` leaves it as it is. Only `safe`, `fill`, `part` and `join` create it from values."""
+
+    __slots__ = ()
+
+
+def safe(value: object) -> Html:
+    """Return *value* as HTML: on one line, bounded, markup and control characters escaped. None is empty."""
+    if isinstance(value, Html):
+        return value
+    return Html("" if value is None else escape(text(str(value))))
+
+
+def fill(template: str, **values: object) -> Html:
+    """Return *template*, which is HTML of ours, with each ``$name`` replaced by `safe` of its value."""
+    return Html(Template(template).substitute({name: safe(value) for name, value in values.items()}))
+
+
+def part(name: str, **values: object) -> Html:
+    """Return the part *name* of page.html, filled with *values* as in `fill`."""
+    return fill(_parts()[name], **values)
+
+
+def join(values: Iterable[object], separator: str = "\n") -> Html:
+    """Return `safe` of each of *values*, joined by *separator*."""
+    return Html(separator.join(map(safe, values)))
+
+
+@cache
+def _parts() -> Mapping[str, str]:
+    """Return the parts of page.html by name. Reads the file at the first visit."""
+    _, *names_and_parts = _PART.split(_read("page.html"))
+    return dict(zip(names_and_parts[::2], (each[:-1] for each in names_and_parts[1::2])))
+
+
+@cache
+def style() -> Html:
+    """Return page.css. Reads the file at the first visit."""
+    return Html(_read("page.css"))
+
+
+@cache
+def content_security_policy() -> str:
+    """Return the policy that allows the page's style, the icon within the page, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _read(name: str) -> str:
+    return files.read(Path(__file__).with_name(name), limit=_LARGEST, follow_links=True).data.decode()
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def code(value: object) -> Html:
     """Return *value* as a name or a word to type."""
-    return f"<code>{words(value)}</code>"
+    return fill("<code>$value</code>", value=value)
 
 
-def command(lines: str) -> str:
-    """Return *lines* of shell to copy."""
-    return "<pre><code>" + "\n".join(words(line) for line in lines.splitlines()) + "</code></pre>"
+def codes(values: Iterable[object]) -> Html:
+    """Return each of *values* as `code` does, separated by commas."""
+    return join(map(code, values), ", ")
 
 
-def sentence(value: str) -> str:
-    """Return *value*, which begins in lower case, as a heading does."""
-    return words(value[:1].upper() + value[1:])
+def command(lines: str) -> Html:
+    """Return *lines* of shell to copy; nothing where there are none."""
+    return fill("<pre><code>$lines</code></pre>", lines=join(lines.splitlines())) if lines else Html()
 
 
-def clock(moment: datetime, now: datetime) -> str:
-    """Return *moment* as a time of day, with the date where that is not the day of *now*: ``17:31 UTC``."""
+def capitalized(sentence: str) -> str:
+    """Return *sentence* with its first letter in upper case."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def clock(moment: datetime, now: datetime) -> Html:
+    """Return *moment* as a time of day, ``17:31 UTC``, with its date where that is not the date of *now*."""
     there, here = moment.astimezone(timezone.utc), now.astimezone(timezone.utc)
     date = "" if there.date() == here.date() else f"{there:%Y-%m-%d} "
-    return f'<time datetime="{rfc3339(moment)}">{date}{messages.clock(there)}</time>'
+    return fill('<time datetime="$iso">$date$time</time>', iso=rfc3339(moment), date=date, time=messages.clock(there))
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """Return how far *moment* is from *now*: ``29 min ago``, ``in 5 h 40 min``."""
+    """Return the distance of *moment* from *now*: ``29 min ago``, ``in 5 h 40 min``."""
     seconds = (now - moment).total_seconds()
     return f"{messages.duration(seconds)} ago" if seconds >= 0 else f"in {messages.duration(-seconds)}"
 
 
-def row(label: str, value: str | None, *, wide: bool = False) -> str:
-    """Return one row of a description list, *value* being HTML; nothing where there is none.
-
-    A *wide* one has its label above it, whatever the window.
-    """
-    start = '<div class="wide">' if wide else "<div>"
-    return f"{start}<dt>{label}</dt><dd>{value}</dd></div>\n" if value else ""
+def lasted(since: datetime, now: datetime) -> str:
+    """Return the time from *since* to *now*: ``5 h 40 min``."""
+    return messages.duration((now - since).total_seconds())
 
 
-MOST_TICKS = 12
-"""More refreshes in one life would be a smear."""
-_EDGE = 8.0
-"""Per cent of the width within which a word in the middle of its place would be cut off."""
-
-_TICK = '<svg class="key" width="14" height="14" aria-hidden="true"><path class="tick" d="M7 1v12"/></svg>'
-_LATE = '<svg class="key" width="14" height="14" aria-hidden="true"><path class="late" d="M7 2l5 10H2z"/></svg>'
+def rows(values: Mapping[str, object]) -> Html:
+    """Return the rows of a description list, by their labels, without those that are empty."""
+    return join(part("row", label=label, value=value) for label, value in values.items() if value)
 
 
-def lifetime(snapshot: Snapshot, now: datetime) -> str:
-    """Return the bar and what it says in words; nothing where no beginning or no end is known."""
-    begun, ends = snapshot.credentials.last_updated, snapshot.credentials.expiration
-    if begun is None or ends is None or ends <= begun:
-        return ""
-    life = (ends - begun).total_seconds()
+# -- the page ----------------------------------------------------------------------------------------------------------
 
-    def at(moment: datetime) -> float:
-        """Return where *moment* is on the bar, in per cent."""
-        return min(max((moment - begun).total_seconds() / life, 0.0), 1.0) * 100
-
-    passed = at(now)
-    marks = [f'<line class="tick" x1="{at(due):.1f}%" x2="{at(due):.1f}%" y1="36" y2="44"/>' for due in _due(snapshot)]
-    if snapshot.credentials.overdue is not None and snapshot.credentials.overdue < ends:
-        late = '<path class="late" d="M0 0l5 10h-10z"/>'
-        marks.append(f'<svg x="{at(snapshot.credentials.overdue):.1f}%" y="35" overflow="visible">{late}</svg>')
-    anchor = "start" if passed < _EDGE else "end" if passed > 100 - _EDGE else "middle"
-    label = f"{passed:.0f} per cent of the life of the credentials has passed."
-    return (
-        f'<svg class="bar" role="img" aria-label="{label}" width="100%" height="46">\n'
-        '<rect class="life" width="100%" height="16" y="20" rx="3"/>\n'
-        f'<rect class="passed" width="{passed:.1f}%" height="16" y="20" rx="3"/>\n'
-        + "".join(f"{mark}\n" for mark in marks)
-        + f'<line class="now" x1="{passed:.1f}%" x2="{passed:.1f}%" y1="16" y2="40"/>\n'
-        f'<text class="now" x="{passed:.1f}%" y="12" text-anchor="{anchor}">now</text>\n</svg>\n'
-        f'<p class="ends"><span>refreshed {clock(begun, now)}</span> <span>{_expiry(ends, now)}</span></p>\n'
-        f'<ul class="keys">\n<li>{_TICK} {_refreshes(snapshot, now)}</li>\n'
-        f"{_overdue(snapshot.credentials.overdue, now)}</ul>\n"
-    )
-
-
-def _due(snapshot: Snapshot) -> list[datetime]:
-    """Return when the refreshes of this life are due."""
-    begun, ends, interval = (
-        snapshot.credentials.last_updated,
-        snapshot.credentials.expiration,
-        snapshot.credentials.rotation_interval,
-    )
-    if begun is None or ends is None or not interval:
-        return []
-    count = int((ends - begun).total_seconds() / interval)
-    return [shift(begun, interval * (n + 1)) for n in range(count)] if count <= MOST_TICKS else []
-
-
-def _expiry(ends: datetime, now: datetime) -> str:
-    return f"{'expired' if ends <= now else 'expires'} {clock(ends, now)}"
-
-
-def _refreshes(snapshot: Snapshot, now: datetime) -> str:
-    """Return when the next refresh is due."""
-    interval = snapshot.credentials.rotation_interval
-    if not interval or snapshot.credentials.last_updated is None:
-        return "How often they are refreshed here is not known yet: it takes two refreshes to learn that."
-    due = shift(snapshot.credentials.last_updated, interval)
-    verb = "the next was due" if due <= now else "the next is due"
-    return f"Refreshed about every {words(messages.duration(interval))}; {verb} at {clock(due, now)}, {ago(due, now)}."
-
-
-def _overdue(overdue: datetime | None, now: datetime) -> str:
-    if overdue is None:
-        return ""
-    told = (
-        f"Overdue since {clock(overdue, now)}, for {messages.duration((now - overdue).total_seconds())} now."
-        if overdue <= now
-        else f"Overdue from {clock(overdue, now)} on, {ago(overdue, now)}."
-    )
-    return f"<li>{_LATE} {told}</li>\n"
-
-
-def list_of_faults(snapshot: Snapshot) -> str:
-    """Return the titles, each as a link to its article."""
-    items = "".join(
-        f'<li><a href="#{each.fault.value}">{sentence(FAULTS[each.fault].title)}</a></li>\n' for each in snapshot.faults
-    )
-    return f'<ul class="faults">\n{items}</ul>\n' if items else ""
-
-
-def articles(view: View, snapshot: Snapshot, now: datetime) -> str:
-    """Return one article for each fault that stands."""
-    facts = facts_of(snapshot, uid=view.uid)
-    return "".join(_article(view, each, explain(each.fault, each.evidence, facts), now) for each in snapshot.faults)
-
-
-def _article(view: View, active: ActiveFault, explained: Explained, now: datetime) -> str:
-    name = active.fault.value
-    seen = ", ".join(f"{code(f'{key}={value}')}" for key, value in active.evidence.items())
-    lasted = messages.duration((now - active.since).total_seconds())
-    return (
-        f'<article aria-labelledby="{name}">\n<h3 id="{name}">{sentence(explained.title)}</h3>\n'
-        f'<p class="meta">{code(name)} <span class="tag">{explained.severity.name.lower()}</span> '
-        f"since {clock(active.since, now)}, for {lasted} now</p>\n"
-        f"<p>{words(explained.meaning)}</p>\n<dl>\n"
-        + row("Cause", words(explained.cause))
-        + row("Fix", _steps(explained), wide=True)
-        + row("Takes effect", words(explained.takes_effect))
-        + row("Who can do it", words(explained.who[:1].upper() + explained.who[1:]))
-        + row("Seen", seen)
-        + row("More", _more(view, name, explained))
-        + "</dl>\n</article>\n"
-    )
-
-
-def _steps(explained: Explained) -> str:
-    steps = "".join(
-        f"<li>{words(step.text)}{command(step.command) if step.command else ''}</li>\n" for step in explained.fix
-    )
-    return f"<ol>\n{steps}</ol>\n" if steps else ""
-
-
-def _more(view: View, name: str, explained: Explained) -> str:
-    links = [f'<a href="{words(explained.page)}">AWS on this</a>']
-    if view.runbooks:
-        links.insert(0, f'<a href="{words(view.runbooks)}/{quote(name)}">Runbook</a>')
-    return f"{', '.join(links)}; on the host {code(f'rolewatch explain {name}')}"
-
-
-_NAMES: Mapping[State, str] = {state: "OK" if state is State.OK else state.value.capitalize() for state in State}
-
-_SIGNS: Mapping[State, str] = {
-    State.STARTING: '<circle cx="12" cy="12" r="10"/><path d="M12 6v6l4 3"/>',
-    State.OK: '<circle cx="12" cy="12" r="10"/><path d="M7 12.5l3.5 3.5L17 9"/>',
-    State.DEGRADED: '<path d="M12 2.5L23 21.5H1z"/><path d="M12 10v5M12 18v.01"/>',
-    State.FAILED: '<circle cx="12" cy="12" r="10"/><path d="M8 8l8 8M16 8l-8 8"/>',
-    State.UNKNOWN: '<circle cx="12" cy="12" r="10"/><path d="M9 9a3 3 0 1 1 4 3q-1 .7-1 2M12 17.5v.01"/>',
+COLOURS: Mapping[State, str] = {
+    State.STARTING: "#46525f",
+    State.OK: "#176a34",
+    State.DEGRADED: "#8a4b00",
+    State.FAILED: "#b1221b",
+    State.UNKNOWN: "#5a3f9e",
 }
-"""A shape for each state: colour alone tells nothing."""
-
-_KINDS: Mapping[EventKind, str] = {kind: kind.value.replace("_", " ") for kind in EventKind}
+"""Colours of the icon, which are those of page.css."""
 
 
 def render_page(view: View) -> bytes:
-    """Return the page that shows *view*."""
+    """Return the page that shows *view*, in UTF-8."""
     snapshot, state = view.snapshot, view.state
-    instance = snapshot.identity.instance_id if snapshot and snapshot.identity else ""
-    standing = f"{state.value} {_old(view)}" if view.stuck else state.value
-    title = f"{standing}: {instance} (rolewatch)" if instance else f"{standing} (rolewatch)"
-    html = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{words(title)}</title>\n"
-        f'<link rel="icon" href="data:image/svg+xml,{quote(_icon(view))}">\n'
-        f"<style>{STYLE}</style>\n</head>\n"
-        f'<body class="{_accent(view).value}">\n{_header(view)}<main>\n{_main(view)}</main>\n{_footer(view)}'
-        "</body>\n</html>\n"
+    identity = snapshot.identity if snapshot else None
+    old = f"{messages.duration(view.age)} ago" if view.stuck else ""
+    of_host = f": {identity.instance_id}" if identity and identity.instance_id else ""
+    name = "OK" if state is State.OK else state.value.capitalize()
+    sign = part(f"sign-{state.value}")
+    page = part(
+        "page",
+        title=f"{f'{state.value} {old}' if old else state.value}{of_host} (rolewatch)",
+        icon=quote(part("icon", colour=COLOURS[view.accent], sign=sign)),
+        style=style(),
+        accent=view.accent.value,
+        host=_host(snapshot),
+        refresh=part("refresh", seconds=view.refresh) if view.refresh is not None else part("no-refresh"),
+        sign=sign,
+        state=f"{name}, {old}" if old else name,
+        meaning=capitalized(messages.STATES[state]),
+        summary=_summary(view),
+        sections=join(_sections(view)),
+        version=view.version,
+        polled=f" Polled {rfc3339(snapshot.moment.utc)}." if snapshot else "",
     )
-    return html.encode("utf-8")
+    return f"{page}\n".encode()
 
 
-def _accent(view: View) -> State:
-    """Return the state whose colour the page has: none that was true once."""
-    return State.STARTING if view.stuck else view.state
-
-
-def _old(view: View) -> str:
-    return f"{messages.duration(view.age)} ago"
-
-
-def _icon(view: View) -> str:
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-2 -2 28 28" fill="none" stroke-width="3" '
-        f'stroke="{COLOURS[_accent(view)]}">{_SIGNS[view.state]}</svg>'
-    )
-
-
-def _header(view: View) -> str:
-    snapshot, state = view.snapshot, view.state
-    said = messages.STATES[state]
-    name = f"{_NAMES[state]}, {_old(view)}" if view.stuck else _NAMES[state]
-    return (
-        f'<header>\n<div class="bar-top">\n<p>{_where(snapshot)}</p>\n<p>{_refreshing(view)}</p>\n</div>\n'
-        f'<h1><svg viewBox="0 0 24 24" aria-hidden="true">{_SIGNS[state]}</svg> {name}</h1>\n'
-        f'<p class="say">{said[:1].upper()}{said[1:]}.</p>\n'
-        + (_since(view, snapshot) + list_of_faults(snapshot) if snapshot else _unpolled(view))
-        + (_stuck(view) if view.stuck else "")
-        + "</header>\n"
-    )
-
-
-def _where(snapshot: Snapshot | None) -> str:
+def _host(snapshot: Snapshot | None) -> Html:
     identity = snapshot.identity if snapshot else None
     if identity is None:
-        return "rolewatch"
-    region = f' in <span class="one">{words(identity.region)}</span>' if identity.region else ""
-    return f"rolewatch on {code(identity.instance_id)}{region}"
+        return Html("rolewatch")
+    region = part("region", region=identity.region) if identity.region else ""
+    return fill("rolewatch on $id$region", id=code(identity.instance_id), region=region)
 
 
-def _refreshing(view: View) -> str:
-    if view.refresh is None:
-        return 'Does not refresh itself. <a href="/">Refresh again</a>'
-    return f'Refreshes every {view.refresh} s. <a href="/?refresh=off">Stop refreshing</a>'
-
-
-def _since(view: View, snapshot: Snapshot) -> str:
-    here = now(snapshot, view.age)
-    since = snapshot.state_since
-    told = f"Since {clock(since, here)}, for {messages.duration((here - since).total_seconds())} now."
-    ends = snapshot.credentials.expiration
-    if ends is not None and snapshot.credentials.usable:
-        told += f" The credentials {'expire' if ends > here else 'expired'} {ago(ends, here)}."
-    told += f" Polled {messages.duration(view.age)} ago."
-    if snapshot.state is State.UNKNOWN and snapshot.polls.last_success:
-        last = snapshot.polls.last_success
-        told += f" What follows is what IMDS told last, at {clock(last, here)}, {ago(last, here)}."
-    return f"<p>{told}</p>\n"
-
-
-def _unpolled(view: View) -> str:
-    waited = messages.duration(view.age)
-    return f"<p>No poll has ended yet, {waited} after the start. The first takes some seconds at most.</p>\n"
-
-
-def _stuck(view: View) -> str:
-    return (
-        f'<p class="stuck">There was no poll for {messages.duration(view.age)}: rolewatch is stuck, and this may be '
-        "wrong by now. See: systemctl status rolewatch</p>\n"
-    )
-
-
-def _main(view: View) -> str:
-    snapshot = view.snapshot
+def _summary(view: View) -> Html:
+    """Return how long the state lasts, and the titles of the faults as links to their articles."""
+    age, snapshot = messages.duration(view.age), view.snapshot
+    stuck = [part("stuck", age=age)] if view.stuck else []
     if snapshot is None:
-        return _happened(view, None) + _links(view)
-    here = now(snapshot, view.age)
-    bar = lifetime(snapshot, here)
-    return (
-        (_section("life", "Credentials", bar) if bar else "")
-        + (
-            _section("wrong", "What is wrong, and what to do", articles(view, snapshot, here))
-            if snapshot.faults
-            else ""
+        waiting = fill("<p>rolewatch started $age ago. The first poll ends within a few seconds.</p>", age=age)
+        return join([waiting, *stuck])
+    links = [
+        part("fault-link", fault=each.fault.value, title=capitalized(FAULTS[each.fault].title))
+        for each in snapshot.faults
+    ]
+    listed = [part("faults", items=join(links))] if links else []
+    return join([fill("<p>$text</p>", text=join(_since(view, snapshot), " ")), *listed, *stuck])
+
+
+def _since(view: View, snapshot: Snapshot) -> Iterable[object]:
+    now = page_time(snapshot, view.age)
+    since, ends, last = snapshot.state_since, snapshot.credentials.expiration, snapshot.polls.last_success
+    yield fill("Since $since, for $lasted now.", since=clock(since, now), lasted=lasted(since, now))
+    if ends is not None and snapshot.credentials.usable:
+        yield f"The credentials {'expire' if ends > now else 'expired'} {ago(ends, now)}."
+    yield f"Polled {messages.duration(view.age)} ago."
+    if snapshot.state is State.UNKNOWN and last:
+        yield fill(
+            "The details below are from the last usable answer of IMDS, at $last, $ago.",
+            last=clock(last, now),
+            ago=ago(last, now),
         )
-        + _instance(snapshot, here, told=bool(bar))
-        + _happened(view, here)
-        + _links(view)
+
+
+def _sections(view: View) -> Iterable[Html]:
+    snapshot = view.snapshot
+    now = page_time(snapshot, view.age) if snapshot else None
+    if snapshot and now:
+        lifetime = _lifetime(snapshot.credentials, now)
+        if lifetime:
+            yield part("section", id="life", heading="Credentials", body=lifetime)
+        if snapshot.faults:
+            facts = facts_of(snapshot, uid=view.uid)
+            articles = join(
+                _article(view, each, explain(each.fault, each.evidence, facts), now) for each in snapshot.faults
+            )
+            yield part("section", id="wrong", heading="What is wrong, and what to do", body=articles)
+        instance = part("list", rows=rows(_instance(snapshot, now, with_expiry=not lifetime)))
+        yield part("section", id="instance", heading="This instance", body=instance)
+    events = [_event(each, now or each.at) for each in view.recent.newest_first()]
+    body = part("events", items=join(events)) if events else Html("<p>Nothing yet.</p>")
+    yield part("section", id="happened", heading="What happened", body=join([body, part("events-note")]))
+    homepage = part("homepage", url=view.homepage) if view.homepage else None
+    yield part("section", id="links", heading="See also", body=part("links", homepage=homepage))
+
+
+# -- the bar of the credentials' life ----------------------------------------------------------------------------------
+
+MOST_TICKS = 12
+"""Refreshes in one life that are drawn. More would run into each other."""
+_EDGE = 8.0
+"""Per cent of the width. A word centred closer to the edge would be cut off."""
+
+
+def _lifetime(credentials: CredentialSummary, now: datetime) -> Html | None:
+    """Return the bar and its explanation; None where the beginning or the end of the credentials is unknown."""
+    begun, ends, overdue = credentials.last_updated, credentials.expiration, credentials.overdue
+    if begun is None or ends is None or ends <= begun:
+        return None
+    life = (ends - begun).total_seconds()
+
+    def percent(moment: datetime) -> float:
+        """Return the position of *moment* on the bar."""
+        return min(max((moment - begun).total_seconds() / life, 0.0), 1.0) * 100
+
+    marks = [part("due-mark", at=f"{percent(due):.1f}") for due in _due(begun, life, credentials.rotation_interval)]
+    if overdue is not None and overdue < ends:
+        marks.append(part("overdue-mark", at=f"{percent(overdue):.1f}"))
+    passed = percent(now)
+    return part(
+        "lifetime",
+        percent=f"{passed:.0f}",
+        now=f"{passed:.1f}",
+        anchor="start" if passed < _EDGE else "end" if passed > 100 - _EDGE else "middle",
+        marks=join(marks),
+        begun=clock(begun, now),
+        expires="expired" if ends <= now else "expires",
+        ends=clock(ends, now),
+        refreshes=_refreshes(begun, credentials.rotation_interval, now),
+        overdue=part("overdue", sentence=_overdue(overdue, now)) if overdue else None,
     )
 
 
-def _section(name: str, heading: str, body: str) -> str:
-    return f'<section aria-labelledby="{name}">\n<h2 id="{name}">{heading}</h2>\n{body}</section>\n'
+def _due(begun: datetime, life: float, interval: float | None) -> list[datetime]:
+    """Return when the refreshes within this life are due, or nothing where they are too many to draw."""
+    count = int(life / interval) if interval else 0
+    return [shift(begun, (interval or 0.0) * (n + 1)) for n in range(count)] if count <= MOST_TICKS else []
 
 
-def _instance(snapshot: Snapshot, here: datetime, *, told: bool) -> str:
-    """Return what is known of the instance; of its credentials, too, unless the bar has *told* that."""
-    identity, offset = snapshot.identity, snapshot.clock_offset
-    profile = code(snapshot.binding.instance_profile) if snapshot.binding.instance_profile else "none is told"
-    profile_id = f" ({code(snapshot.binding.instance_profile_id)})" if snapshot.binding.instance_profile_id else ""
-    rows = (
-        row("Credentials", None if told else _expiration(snapshot.credentials.expiration, here))
-        + row("Role", code(snapshot.binding.role) if snapshot.binding.role else "none is told")
-        + row("Expected role", ", ".join(map(code, snapshot.expected.role)))
-        + row("Instance profile", profile + profile_id)
-        + row("Expected profile", ", ".join(map(code, snapshot.expected.instance_profile)))
-        + row("Account", code(identity.account_id) if identity and identity.account_id else None)
-        + row("Clock", _clock(offset) if offset is not None else None)
+def _refreshes(begun: datetime, interval: float | None, now: datetime) -> Html:
+    """Return when the next refresh is due."""
+    if not interval:
+        return Html("The refresh interval is not known yet: it is learned from two refreshes.")
+    due = shift(begun, interval)
+    return fill(
+        "Refreshed about every $interval; the next $verb due at $due, $ago.",
+        interval=messages.duration(interval),
+        verb="was" if due <= now else "is",
+        due=clock(due, now),
+        ago=ago(due, now),
     )
-    return _section("instance", "This instance", f"<dl>\n{rows}</dl>\n")
 
 
-def _expiration(ends: datetime | None, here: datetime) -> str:
+def _overdue(overdue: datetime, now: datetime) -> Html:
+    if overdue <= now:
+        return fill("Overdue since $at, for $lasted now.", at=clock(overdue, now), lasted=lasted(overdue, now))
+    return fill("Overdue from $at on, $ago.", at=clock(overdue, now), ago=ago(overdue, now))
+
+
+# -- faults, the instance, and events ----------------------------------------------------------------------------------
+
+AGREEMENT = 2.0
+"""Seconds by which two clocks that agree may differ: `Date` has whole seconds, and an answer takes its time."""
+
+
+def _article(view: View, active: ActiveFault, explained: Explained, now: datetime) -> Html:
+    before = {"Cause": explained.cause}
+    after = {
+        "Takes effect": explained.takes_effect,
+        "Who can do it": capitalized(explained.who),
+        "Evidence": codes(f"{key}={value}" for key, value in active.evidence.items()),
+        "More": _more(view, active.fault.value, explained),
+    }
+    return part(
+        "article",
+        fault=active.fault.value,
+        title=capitalized(explained.title),
+        severity=explained.severity.name.lower(),
+        since=clock(active.since, now),
+        lasted=lasted(active.since, now),
+        meaning=explained.meaning,
+        rows=join([rows(before), _fix(explained), rows(after)]),
+    )
+
+
+def _fix(explained: Explained) -> Html:
+    items = [fill("<li>$text$command</li>", text=step.text, command=command(step.command)) for step in explained.fix]
+    return part("wide-row", label="Fix", value=part("steps", items=join(items))) if items else Html()
+
+
+def _more(view: View, fault: str, explained: Explained) -> Html:
+    links = [("AWS on this", explained.page)]
+    if view.runbooks:
+        links.insert(0, ("Runbook", f"{view.runbooks}/{quote(fault)}"))
+    listed = join((fill('<a href="$url">$name</a>', name=name, url=url) for name, url in links), ", ")
+    return fill("$links; on the host $explain", links=listed, explain=code(f"rolewatch explain {fault}"))
+
+
+def _instance(snapshot: Snapshot, now: datetime, *, with_expiry: bool) -> Mapping[str, object]:
+    """Return what is known of the instance, by label; *with_expiry* that of the credentials, too."""
+    identity, offset, binding = snapshot.identity, snapshot.clock_offset, snapshot.binding
+    return {
+        "Credentials": _expiry(snapshot.credentials.expiration, now) if with_expiry else None,
+        "Role": code(binding.role) if binding.role else "none",
+        "Expected role": codes(snapshot.expected.role),
+        "Instance profile": fill(
+            "$name$id",
+            name=code(binding.instance_profile) if binding.instance_profile else "none",
+            id=fill(" ($id)", id=code(binding.instance_profile_id)) if binding.instance_profile_id else "",
+        ),
+        "Expected profile": codes(snapshot.expected.instance_profile),
+        "Account": code(identity.account_id) if identity and identity.account_id else None,
+        "Clock": _clock_offset(offset) if offset is not None else None,
+    }
+
+
+def _expiry(ends: datetime | None, now: datetime) -> object:
     if ends is None:
         return "IMDS serves none"
-    return f"{'expired' if ends <= here else 'expire'} {clock(ends, here)}, {ago(ends, here)}"
+    return fill(
+        "$verb $ends, $ago", verb="expired" if ends <= now else "expire", ends=clock(ends, now), ago=ago(ends, now)
+    )
 
 
-def _clock(offset: float) -> str:
-    if abs(offset) < NOISE:
+def _clock_offset(offset: float) -> str:
+    if abs(offset) < AGREEMENT:
         return "agrees with IMDS"
     return f"{messages.duration(abs(offset))} {'ahead of' if offset > 0 else 'behind'} IMDS"
 
 
-def _happened(view: View, here: datetime | None) -> str:
-    items = "".join(_item(each, here or each.at) for each in view.recent.newest_first())
-    body = f'<ol class="time">\n{items}</ol>\n' if items else "<p>Nothing yet.</p>\n"
-    note = (
-        '<p class="note">Since rolewatch started, the last fifty at most. What happened before stands in the journal: '
-        f"{code('rolewatch history --since 7d')}</p>\n"
+def _event(event: RecentEvent, now: datetime) -> Html:
+    return part(
+        "bad-event" if event.level.value <= Level.WARNING.value else "event",
+        time=clock(event.at, now),
+        kind=event.kind.value.replace("_", " "),
+        message=event.message,
     )
-    return _section("happened", "What happened", body + note)
-
-
-def _item(happened: Happened, here: datetime) -> str:
-    bad = ' class="bad"' if happened.level.value <= Level.WARNING.value else ""
-    return (
-        f'<li{bad}><p class="meta">{clock(happened.at, here)} {_KINDS[happened.kind]}</p>\n'
-        f"<p>{words(happened.message)}</p></li>\n"
-    )
-
-
-def _links(view: View) -> str:
-    items = (
-        ('<a href="/metrics">Metrics</a>', "for Prometheus"),
-        ('<a href="/status.json">Status</a>', "the same as here, as JSON"),
-        ('<a href="/-/healthy">Healthy</a>', "whether rolewatch polls"),
-        ('<a href="/-/ready">Ready</a>', "whether the first poll has ended"),
-        (code("rolewatch check"), "on the host: a look at IMDS now"),
-        (code("rolewatch diagnose"), "on the host or from a workstation: why, with what AWS says"),
-        *(((f'<a href="{words(view.homepage)}">rolewatch</a>', "its documentation"),) if view.homepage else ()),
-    )
-    listed = "".join(f"<li>{link}: {what}</li>\n" for link, what in items)
-    return _section("links", "Where to look", f'<ul class="links">\n{listed}</ul>\n')
-
-
-def _footer(view: View) -> str:
-    polled = f" Polled {rfc3339(view.snapshot.moment.utc)}." if view.snapshot else ""
-    return f"<footer>\n<p>rolewatch {words(view.version)}.{polled} Times are UTC.</p>\n</footer>\n"
