@@ -82,11 +82,6 @@ def healthy_lookout() -> Lookout:
 # Debouncing
 
 
-def test_there_is_a_look_for_every_fault_that_imds_can_tell() -> None:
-    """The tests below walk all of them."""
-    assert set(SHOWN) == {fault for fault in Fault if not FAULTS[fault].decided_by}
-
-
 @EACH
 def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> None:
     """Not by one less; `since` is when it was first seen, by IMDS's clock."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import rolewatch
-from pages import alerts, catalog, dashboards, faults, metrics, runbooks, settings
+from pages import alerts, catalog, dashboards, faults, metrics, runbooks, schemas, settings
 from rolewatch.alerts import Options
 from rolewatch.alerts.rule_file import rule_file
 from rolewatch.cli import simulate
@@ -33,6 +33,7 @@ def generate(root: Path) -> Mapping[Path, str]:
         readme: _filled(readme, "faults", faults.table("docs/faults.md")),
         simulator: _filled(simulator, "scenarios", simulate.listing("markdown")),
         **dashboards.render(root),
+        **schemas.render(root),
         **_runbooks(root / "docs/runbooks"),
     }
 

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bench import alternatives, daemon
-from bench.detection import COLUMNS, Detection, befalls, verdict
+from bench.detection import COLUMNS, Detection, verdict
 from bench.figures import Figure
-from rolewatch.simulator.scenarios import SCENARIOS, Group, Scenario
+from rolewatch.simulator.scenarios import Group, Scenario
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 SUBJECTS = (daemon.NAME, *alternatives.ALTERNATIVES)
@@ -155,10 +155,9 @@ def row_title(scenario: Scenario) -> str:
     return f"`{scenario.name}` {scenario.title}"
 
 
-def rows() -> list[str]:
-    """Return the first cells that the page must have, figures and scenarios, in its order."""
-    ordered = [row_title(each) for group in GROUPS for each in SCENARIOS if each.group is group and befalls(each)]
-    return [*(_title(name, unit) for name, unit in ROWS), *ordered]
+def figures() -> list[str]:
+    """Return the first cells of the table of figures, in the page's order."""
+    return [_title(name, unit) for name, unit in ROWS]
 
 
 def _versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rolewatch.aws.checks import Outcome, failed, passed, skipped, unknown
 from rolewatch.aws.diagnose.collect import Context
+from rolewatch.faults import DENYING_FAULTS, faults_read_from
 from rolewatch.faults.explain import explain
 from rolewatch.monitor.classify import Finding
 from rolewatch.observation import Absent, Failure, ProfileInfo, RoleListing, Unanswered
@@ -106,12 +107,7 @@ def credentials(context: Context) -> Outcome:
         return unknown("Without a role in the listing there is no document to ask for.")
     if isinstance(document, Failure):
         return _unread(context, document, "The credentials document")
-    finding = context.finding(
-        Fault.ASSUME_ROLE_UNAUTHORIZED,
-        Fault.CREDENTIALS_ERROR,
-        Fault.CREDENTIALS_EXPIRED,
-        Fault.CREDENTIALS_MISSING,
-    )
+    finding = context.finding(*DENYING_FAULTS & faults_read_from(Document.CREDENTIALS))
     if finding is not None and finding.evidence.get("document") is None:
         return _found(finding, _cause(finding))
     if isinstance(document, Absent):
