@@ -14,7 +14,6 @@ from command_line import Command, commands
 from pages.settings import meanings
 from rolewatch.config.keys import KEYS, TABLES
 from rolewatch.config.sources import SDK_VARIABLES
-from rolewatch.config.toml_document import written
 from rolewatch.faults import FAULTS
 
 DIRECTORY = Path("packaging/man")
@@ -43,7 +42,7 @@ def render(root: Path) -> Mapping[Path, str]:
         "settings": list(_settings()),
         "variables": [
             line
-            for variable, (name, _) in SDK_VARIABLES.items()
+            for variable, name in SDK_VARIABLES.items()
             for line in _definition(f"``{variable}``", f"is the default of `{name}`.")
         ],
     }
@@ -117,6 +116,6 @@ def _settings() -> Iterator[str]:
             yield f"**{key.field}**"
             yield textwrap.indent(_plain(explained[key.name]), "    ")
             yield ""
-            default = f"Default: ``{written(key, key.default)}``."
+            default = f"Default: ``{key.to_toml(key.default)}``."
             yield f"    Accepts: {_plain(key.read.expects)}. {default} Environment: ``{key.variable}``."
             yield ""

@@ -76,7 +76,6 @@ OWN_TEXTS: Mapping[str, str] = {
     "cli.check._fault": "a command of the table of faults",
     "cli.explain._remedy": "a command of the table of faults",
     "cli.render.": "a command of the table of faults",
-    "config.merge.Draft.settings": "the names of settings",
     "http.page._parts": "our own page.html",
     "http.page.command": "a command of the table of faults",
     "simulator.server.Control.respond": "the methods of its own table",

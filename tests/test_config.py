@@ -1,4 +1,4 @@
-"""Loading: which source wins, where each value comes from, and everything that is wrong at once."""
+"""Loading the settings: which source wins, the origin of each value, every problem at once, rules between settings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from hypothesis import strategies as st
 
 from rolewatch import config
 from rolewatch.config.keys import KEYS
-from rolewatch.config.merge import Draft, settle
-from rolewatch.config.sources import Gathered, add_document
-from rolewatch.config.toml_document import value_of
 from rolewatch.errors import ConfigError
 from rolewatch.settings import ImdsSettings, Settings
 
@@ -293,16 +290,20 @@ LINE = st.builds("{} = {}".format, NAME, VALUE) | st.sampled_from(["[poll]", "[i
 
 
 @given(st.lists(LINE, max_size=6).map("\n".join) | st.text())
-def test_any_document_is_loaded_or_refused(text: str) -> None:
-    """No TOML, and nothing that is none, raises anything or breaks a line; what is accepted is of the right types."""
-    gathered, draft = Gathered(), Draft()
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_document_is_loaded_or_refused(etc: Path, text: str) -> None:
+    """Any text: valid settings of the right types, or problems on one line each, and no other exception."""
+    (etc / "rolewatch.toml").write_bytes(text.encode())
+    try:
+        loaded = load(etc)
+    except ConfigError as error:
+        said = [
+            (problem.startswith(str(etc)), problem[-1] in ".?", problem.isprintable()) for problem in error.problems
+        ]
+    else:
+        said = [(True, True, type(key.value_in(loaded.settings)) is type(key.default)) for key in KEYS.values()]
 
-    add_document("file", text, gathered)
-    draft.take(gathered)
-    settle(draft, gathered)
-
-    assert all(problem.startswith("file") and problem[-1] in ".?" for problem in gathered.problems)
-    assert all(type(draft.values[name]) is type(key.default) for name, key in KEYS.items())
+    assert set(said) == {(True, True, True)}
 
 
 def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
@@ -359,7 +360,7 @@ def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
 
     assert of_file.settings == of_environment.settings
     for name, key in KEYS.items():
-        assert value_of(of_file.settings, key) != key.default, name
+        assert key.value_in(of_file.settings) != key.default, name
         assert of_environment.origins[name] == key.variable
 
 
@@ -392,3 +393,359 @@ def test_the_endpoint_in_force_follows_from_endpoint_and_mode(imds: ImdsSettings
 def test_loaded_settings_are_those_of_every_table(etc: Path) -> None:
     """Every table is of its own class, so that mistakes of the assembly show."""
     assert dataclasses.asdict(load(etc).settings) == dataclasses.asdict(Settings())
+
+
+# The environment: our variables, and the weaker ones of the SDKs.
+NOWHERE = Path("/nonexistent/rolewatch/rolewatch.toml")
+
+
+def load_environment(environ: Mapping[str, str], flags: Mapping[str, object] = NOTHING) -> config.Loaded:
+    """Load *environ* and *flags* without any file."""
+    return config.load(None, environ=environ, flags=flags, default=NOWHERE)
+
+
+def problems_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the problems with *environ*."""
+    with pytest.raises(ConfigError) as caught:
+        load_environment(environ)
+    return caught.value.problems
+
+
+ENDPOINT, MODE = "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"
+TIMEOUT, ATTEMPTS = "AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS"
+DISABLED = "AWS_EC2_METADATA_DISABLED"
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "value"),
+    [
+        ({ENDPOINT: "http://127.0.0.1:1338/"}, "imds.endpoint", "http://127.0.0.1:1338"),
+        ({ENDPOINT: " http://localhost "}, "imds.endpoint", "http://localhost"),
+        ({MODE: "IPv6"}, "imds.endpoint_mode", "ipv6"),
+        ({MODE: "ipv4"}, "imds.endpoint_mode", "ipv4"),
+        ({MODE: "IPV6"}, "imds.endpoint_mode", "ipv6"),
+        ({TIMEOUT: "1"}, "imds.timeout", 1.0),
+        ({TIMEOUT: "2.5"}, "imds.timeout", 2.5),
+        ({ATTEMPTS: "3"}, "imds.attempts", 3),
+        ({DISABLED: "true"}, "imds.disabled", True),
+        ({DISABLED: "True"}, "imds.disabled", True),
+        ({DISABLED: "FALSE"}, "imds.disabled", False),
+    ],
+)
+def test_a_variable_of_the_sdks_is_a_default(environ: dict[str, str], name: str, value: object) -> None:
+    """In the forms that SDKs accept; the origin is the variable."""
+    loaded = load_environment(environ)
+
+    key = KEYS[name]
+    assert key.value_in(loaded.settings) == value
+    assert (loaded.origins[name], loaded.warnings) == (next(iter(environ)), ())
+
+
+@pytest.mark.parametrize("variable", [ENDPOINT, MODE, TIMEOUT, ATTEMPTS, DISABLED])
+def test_an_empty_variable_of_the_sdks_counts_as_unset(variable: str) -> None:
+    """As it does for SDKs."""
+    assert load_environment({variable: ""}) == load_environment({})
+
+
+INVALID = [
+    (ENDPOINT, "169.254.169.254", "imds.endpoint", 'is "169.254.169.254"; write a URL, as in http://127.0.0.1:1338'),
+    (
+        ENDPOINT,
+        "http://u:hunter2@127.0.0.1",
+        "imds.endpoint",
+        ("has a user or a password before an @, and is not shown here; write a plain URL, as in http://127.0.0.1:1338"),
+    ),
+    (MODE, "ipv5", "imds.endpoint_mode", 'is "ipv5"; write ipv4 or ipv6'),
+    (TIMEOUT, "30s", "imds.timeout", 'is "30s"; SDKs accept a number of seconds, 1 or more'),
+    (TIMEOUT, "0", "imds.timeout", 'is "0"; SDKs accept a number of seconds, 1 or more'),
+    (TIMEOUT, "-1", "imds.timeout", 'is "-1"; SDKs accept a number of seconds, 1 or more'),
+    (ATTEMPTS, "0", "imds.attempts", 'is "0"; SDKs accept a whole number, 1 or more'),
+    (ATTEMPTS, "1.5", "imds.attempts", 'is "1.5"; SDKs accept a whole number, 1 or more'),
+    (ATTEMPTS, "\N{ARABIC-INDIC DIGIT THREE}", "imds.attempts", 'is "٣"; SDKs accept a whole number, 1 or more'),
+    (DISABLED, "yes", "imds.disabled", 'is "yes"; SDKs accept true and false'),
+    (DISABLED, "1", "imds.disabled", 'is "1"; SDKs accept true and false'),
+]
+OURS = {
+    "imds.endpoint": "http://127.0.0.1",
+    "imds.endpoint_mode": "ipv4",
+    "imds.timeout": "1",
+    "imds.attempts": "1",
+    "imds.disabled": "no",
+}
+
+
+@pytest.mark.parametrize(("variable", "text", "name", "complaint"), INVALID)
+def test_an_invalid_variable_of_the_sdks_is_a_problem(variable: str, text: str, name: str, complaint: str) -> None:
+    """It is never silently ignored: what the SDKs see would not be what we see."""
+    assert problems_of({variable: text}) == (f"{variable}: {name} {complaint}.",)
+
+
+@pytest.mark.parametrize(("variable", "text", "name", "complaint"), INVALID)
+def test_an_invalid_variable_behind_our_own_setting_is_a_warning(
+    variable: str, text: str, name: str, complaint: str
+) -> None:
+    """It changes nothing then, and it may be meant for others; but it is told."""
+    ours = KEYS[name].variable
+
+    loaded = load_environment({variable: text, ours: OURS[name]})
+
+    assert loaded.warnings == (f"{variable}: {name} {complaint}. {ours} overrides it.",)
+    assert loaded.origins[name] == ours
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "used", "warning"),
+    [
+        (ATTEMPTS, "40", (10, 2.0), "imds.attempts is at most 10 here, and at least 1; 10 is used."),
+        (TIMEOUT, "0.01", (1, 0.1), "imds.timeout is at most 60 here, and at least 0.1; 0.1 is used."),
+        (TIMEOUT, "30", (1, 10.0), "imds.timeout is at most imds.deadline here; 10s is used."),
+    ],
+)
+def test_what_sdks_accept_and_we_do_not_is_cut_with_a_warning(
+    variable: str, text: str, used: tuple[int, float], warning: str
+) -> None:
+    """A machine on which the SDKs are told to be patient must not be one on which rolewatch does not start."""
+    loaded = load_environment({variable: text})
+
+    assert (loaded.settings.imds.attempts, loaded.settings.imds.timeout) == used
+    assert loaded.warnings == (f"{variable}: {warning}",)
+
+
+def test_an_endpoint_of_the_sdks_must_be_trusted_as_well() -> None:
+    """What is read there is the same secret."""
+    (problem,) = problems_of({ENDPOINT: "http://10.0.0.1"})
+
+    assert problem.startswith(f"{ENDPOINT}: imds.endpoint is http://10.0.0.1, which is neither link-local nor loopback")
+    allowed = load_environment({ENDPOINT: "http://10.0.0.1", "ROLEWATCH_IMDS_ALLOW_ANY_ENDPOINT": "true"})
+    assert allowed.settings.imds.endpoint == "http://10.0.0.1"
+
+
+def test_a_mistyped_setting_of_a_table_in_a_table_is_refused() -> None:
+    """The variable's name does not tell where the tables end; the nearest is found all the same."""
+    assert problems_of({"ROLEWATCH_METRICS_TLS_CERTFILE": "x"}) == (
+        "ROLEWATCH_METRICS_TLS_CERTFILE: there is no such setting; did you mean ROLEWATCH_METRICS_TLS_CERT_FILE?",
+    )
+
+
+def test_a_mistyped_setting_in_the_environment_is_refused() -> None:
+    """It begins with the name of a table, so it was meant for us."""
+    assert problems_of({"ROLEWATCH_EXPECT_ROL": "app"}) == (
+        "ROLEWATCH_EXPECT_ROL: there is no such setting; did you mean ROLEWATCH_EXPECT_ROLE?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("ROLEWATCH_EXPCET_ROLE", "; did you mean ROLEWATCH_EXPECT_ROLE?"),
+        ("ROLEWATCH_PORT_10169_TCP_ADDR", "."),
+        ("ROLEWATCH_", "."),
+    ],
+)
+def test_another_unknown_variable_is_warned_of(variable: str, hint: str) -> None:
+    """A container engine sets such ones for a linked service; they must not stop the daemon."""
+    assert load_environment({variable: "x"}).warnings == (
+        f"{variable}: there is no such setting, and it is ignored{hint}",
+    )
+
+
+def test_no_message_is_longer_than_what_it_is_about() -> None:
+    """A variable of 70 kB is named by its beginning."""
+    long = "X" * 70_000
+    (unknown,) = load_environment({f"ROLEWATCH_{long}": "x"}).warnings
+    (misnamed,) = problems_of({f"ROLEWATCH_POLL_{long}": "x"})
+    (untrusted,) = problems_of({"ROLEWATCH_IMDS_ENDPOINT": f"http://{long}"})
+    (zone,) = problems_of({"ROLEWATCH_METRICS_LISTEN": f"[fe80::1%{long}]:80"})
+
+    assert max(map(len, (unknown, misnamed, untrusted, zone))) < 500
+    assert unknown.startswith("ROLEWATCH_XXX")
+
+
+def test_an_empty_variable_of_ours_is_an_empty_text_or_list() -> None:
+    """So that what a file sets can be switched off; where nothing can be empty it is a problem."""
+    loaded = load_environment({"ROLEWATCH_METRICS_LISTEN": "", "ROLEWATCH_EXPECT_ROLE_TAG": ""})
+
+    assert (loaded.settings.metrics.listen, loaded.settings.expect.role_tag) == ((), "")
+    assert problems_of({"ROLEWATCH_POLL_INTERVAL": ""})[0].startswith(
+        'ROLEWATCH_POLL_INTERVAL: poll.interval is ""; write'
+    )
+
+
+def test_other_variables_are_nobody_s_business() -> None:
+    """Not even those that look alike."""
+    assert load_environment(
+        {"PATH": "/bin", "rolewatch_poll_interval": "1", "AWS_PROFILE": "x", "NOT_ROLEWATCH_X": "y"}
+    ) == load_environment({})
+
+
+# Rules between several settings.
+
+LOCAL = "http://127.0.0.1:1338"
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        (
+            {"ROLEWATCH_POLL_INTERVAL": "3m"},
+            (
+                "ROLEWATCH_POLL_INTERVAL: poll.interval is 3m, longer than poll.max_interval, which is 2m (default); "
+                "change one of the two."
+            ),
+        ),
+        (
+            {"ROLEWATCH_POLL_MAX_INTERVAL": "20"},
+            (
+                "ROLEWATCH_POLL_MAX_INTERVAL: poll.max_interval is 20s, shorter than poll.interval, which is 30s "
+                "(default); change one of the two."
+            ),
+        ),
+        (
+            {"ROLEWATCH_IMDS_TIMEOUT": "11"},
+            (
+                "ROLEWATCH_IMDS_TIMEOUT: imds.timeout is 11s, longer than imds.deadline, which is 10s (default); "
+                "change one of the two."
+            ),
+        ),
+        (
+            {"ROLEWATCH_IMDS_DEADLINE": "1"},
+            (
+                "ROLEWATCH_IMDS_DEADLINE: imds.deadline is 1s, shorter than imds.timeout, which is 2s (default); "
+                "change one of the two."
+            ),
+        ),
+    ],
+)
+def test_what_must_not_be_longer_is_refused(environ: dict[str, str], problem: str) -> None:
+    """The one that was set is blamed, and the other one named with its origin."""
+    assert problems_of(environ) == (problem,)
+
+
+CERT, TLS_KEY, CA = (f"ROLEWATCH_METRICS_TLS_{name}_FILE" for name in ("CERT", "KEY", "CLIENT_CA"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        (
+            {CERT: "/a", CA: "/c"},
+            (
+                f"{CERT}: metrics.tls.cert_file is set, and metrics.tls.key_file is not; TLS needs both: set key_file "
+                "in [metrics.tls], too."
+            ),
+        ),
+        (
+            {TLS_KEY: "/b"},
+            (
+                f"{TLS_KEY}: metrics.tls.key_file is set, and metrics.tls.cert_file is not; TLS needs both: set "
+                "cert_file in [metrics.tls], too."
+            ),
+        ),
+        (
+            {CA: "/c"},
+            (
+                f"{CA}: metrics.tls.client_ca_file is set, and metrics.tls.cert_file is not: without TLS nobody can "
+                "show a certificate; set cert_file and key_file in [metrics.tls], too."
+            ),
+        ),
+    ],
+)
+def test_half_of_tls_is_refused(environ: dict[str, str], problem: str) -> None:
+    """Whoever asks for certificates and gets plain HTTP would not see it until somebody else reads the page."""
+    assert problems_of(environ) == (problem,)
+
+
+def test_equal_is_long_enough() -> None:
+    """A poll may take as long as one wait, and the interval may be the longest there is."""
+    environ = {"ROLEWATCH_IMDS_TIMEOUT": "10", "ROLEWATCH_POLL_INTERVAL": "2m"}
+
+    assert load_environment(environ).warnings == ()
+
+
+def test_nothing_is_derived_from_a_value_that_cannot_be_used() -> None:
+    """One mistake is one problem."""
+    assert len(problems_of({"ROLEWATCH_POLL_INTERVAL": "3m", "ROLEWATCH_POLL_MAX_INTERVAL": "long"})) == 1
+    assert (
+        len(problems_of({"ROLEWATCH_IMDS_ENDPOINT": "http://10.0.0.1", "ROLEWATCH_IMDS_ALLOW_ANY_ENDPOINT": "ja"})) == 1
+    )
+
+
+def test_a_useless_confirm_interval_is_warned_of() -> None:
+    """It does no harm, and was not meant; the default one is nobody's mistake."""
+    warned = load_environment({"ROLEWATCH_POLL_INTERVAL": "5", "ROLEWATCH_POLL_CONFIRM_INTERVAL": "6"})
+
+    assert warned.warnings == (
+        "ROLEWATCH_POLL_CONFIRM_INTERVAL: poll.confirm_interval is longer than poll.interval, and has no effect.",
+    )
+    assert load_environment({"ROLEWATCH_POLL_INTERVAL": "5"}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "url", "warnings"),
+    [
+        pytest.param(
+            {},
+            {ENDPOINT: LOCAL, MODE: "IPv6"},
+            LOCAL,
+            [f"{MODE}: imds.endpoint_mode has no effect, because {ENDPOINT} sets imds.endpoint."],
+            id="sdk-endpoint-and-sdk-mode",
+        ),
+        pytest.param(
+            {},
+            {ENDPOINT: LOCAL, "ROLEWATCH_IMDS_ENDPOINT_MODE": "ipv6"},
+            "http://[fd00:ec2::254]",
+            [f"{ENDPOINT}: is not used, because ROLEWATCH_IMDS_ENDPOINT_MODE sets imds.endpoint_mode."],
+            id="sdk-endpoint-and-our-mode",
+        ),
+        pytest.param(
+            {},
+            {"ROLEWATCH_IMDS_ENDPOINT": LOCAL, MODE: "IPv6"},
+            LOCAL,
+            [f"{MODE}: imds.endpoint_mode has no effect, because ROLEWATCH_IMDS_ENDPOINT sets imds.endpoint."],
+            id="our-endpoint-and-sdk-mode",
+        ),
+        pytest.param(
+            {"imds.endpoint": LOCAL},
+            {"ROLEWATCH_IMDS_ENDPOINT_MODE": "ipv6"},
+            LOCAL,
+            [],
+            id="flag-and-our-mode",
+        ),
+        pytest.param({}, {MODE: "IPv6"}, "http://[fd00:ec2::254]", [], id="sdk-mode"),
+        pytest.param(
+            {},
+            {ENDPOINT: "http://10.0.0.1", "ROLEWATCH_IMDS_ENDPOINT_MODE": "ipv4"},
+            "http://169.254.169.254",
+            [f"{ENDPOINT}: is not used, because ROLEWATCH_IMDS_ENDPOINT_MODE sets imds.endpoint_mode."],
+            id="untrusted-sdk-endpoint-and-our-mode",
+        ),
+    ],
+)
+def test_the_endpoint_stands_before_the_mode_unless_only_the_mode_is_ours(
+    flags: dict[str, object], environ: dict[str, str], url: str, warnings: tuple[str, ...]
+) -> None:
+    """Endpoint beats mode for SDKs, and our own settings stand before theirs; what has no effect is told."""
+    loaded = load_environment(flags=flags, environ=environ)
+
+    assert config.resolve_endpoint(loaded.settings.imds) == url
+    assert list(loaded.warnings) == list(warnings)
+
+
+def test_an_endpoint_that_was_named_to_us_is_asked() -> None:
+    """An SDK's variable that switches IMDS off is weaker than an endpoint of our own settings, and that is told."""
+    environ = {"AWS_EC2_METADATA_DISABLED": "true"}
+
+    loaded = load_environment(flags={"imds.endpoint": LOCAL}, environ=environ)
+
+    assert not loaded.settings.imds.disabled
+    assert loaded.warnings == (
+        (
+            "AWS_EC2_METADATA_DISABLED: is ignored, because --endpoint names an IMDS to poll; applications that see "
+            "the variable do not use IMDS."
+        ),
+    )
+    assert load_environment(
+        flags={"imds.endpoint": LOCAL, "imds.disabled": True}, environ=environ
+    ).settings.imds.disabled
+    assert load_environment(environ).settings.imds.disabled
+    assert load_environment(environ).warnings == ()

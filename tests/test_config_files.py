@@ -1,29 +1,47 @@
-"""Files: which are read, in which order, and which are refused."""
+"""The settings files: which are read and refused, the line of each value, and the generated reference."""
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
+import re
+import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rolewatch.config.sources import Gathered, gather_files, unreadable
+from pages.settings import (
+    BEGIN,
+    END,
+    SHIPPED_FILE,
+    meanings,
+    render_file,
+    render_tables,
+    renew,
+)
+from rolewatch import config
+from rolewatch.config.keys import KEYS, TABLES
+from rolewatch.config.sources import Sources
+from rolewatch.config.toml_files import KeyPath, TooDeepError, locate, read_files
+from rolewatch.settings import ExpectSettings, ImdsSettings, PollSettings, Settings, StateSettings
 
 NOBODY = 65534
 
 
 def test_a_path_that_no_file_can_have_is_cut() -> None:
     """The whole path of every other file is in its message."""
-    gathered = Gathered()
-    gather_files(Path("/" + "x" * 70_000), gathered)
+    sources = Sources()
+    read_files(Path("/" + "x" * 70_000), sources)
 
-    (problem,) = gathered.problems
+    (problem,) = sources.problems
     assert len(problem) < 4200
     assert problem.endswith("…: cannot be read: File name too long.")
 
@@ -36,16 +54,16 @@ def etc(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def gather(etc: Path, path: object = None) -> Gathered:
+def read(etc: Path, path: object = None) -> Sources:
     """Gather from *path*, or from *etc* as if it were ``/etc/rolewatch``."""
-    gathered = Gathered()
-    gather_files(path if isinstance(path, Path) else None, gathered, default=etc / "rolewatch.toml")
-    return gathered
+    sources = Sources()
+    read_files(path if isinstance(path, Path) else None, sources, default=etc / "rolewatch.toml")
+    return sources
 
 
 def problem_of(etc: Path, path: object = None) -> str:
     """Return the one problem there is, without the directory."""
-    (problem,) = gather(etc, path).problems
+    (problem,) = read(etc, path).problems
     return problem.replace(f"{etc}/", "")
 
 
@@ -54,9 +72,9 @@ def test_conf_d_is_read_after_the_file_in_the_order_of_names(etc: Path) -> None:
     for name in ("b.toml", "10-b.toml", "9-a.toml", "B.toml", "a.toml"):
         (etc / "conf.d" / name).write_text("")
 
-    read = [Path(file).name for file in gather(etc).files]
+    names = [Path(file).name for file in read(etc).files]
 
-    assert read == ["rolewatch.toml", "10-b.toml", "9-a.toml", "B.toml", "a.toml", "b.toml"]
+    assert names == ["rolewatch.toml", "10-b.toml", "9-a.toml", "B.toml", "a.toml", "b.toml"]
 
 
 def test_conf_d_is_read_without_the_file(etc: Path) -> None:
@@ -64,9 +82,9 @@ def test_conf_d_is_read_without_the_file(etc: Path) -> None:
     (etc / "rolewatch.toml").unlink()
     (etc / "conf.d/50-site.toml").write_text("[poll]\ninterval = 20\n")
 
-    gathered = gather(etc)
+    sources = read(etc)
 
-    assert (gathered.problems, [given.value for given in gathered.given]) == ([], [20])
+    assert (sources.problems, [one.value for one in sources.candidates]) == ([], [20])
 
 
 def test_leftovers_in_conf_d_are_not_read(etc: Path) -> None:
@@ -74,10 +92,10 @@ def test_leftovers_in_conf_d_are_not_read(etc: Path) -> None:
     for name in ("a.toml~", "a.toml.rpmnew", "a.toml.dpkg-old", ".a.toml", ".#a.toml", "README", "b.TOML", "c.conf"):
         (etc / "conf.d" / name).write_text("broken")
 
-    gathered = gather(etc)
+    sources = read(etc)
 
-    assert (len(gathered.files), gathered.problems) == (1, [])
-    assert [warning.replace(f"{etc}/", "") for warning in gathered.warnings] == [
+    assert (len(sources.files), sources.problems) == (1, [])
+    assert [warning.replace(f"{etc}/", "") for warning in sources.warnings] == [
         "conf.d/b.TOML: is not read; only names that end in .toml are.",
         "conf.d/c.conf: is not read; only names that end in .toml are.",
     ]
@@ -89,14 +107,14 @@ def test_a_file_that_was_asked_for_is_read_alone(etc: Path) -> None:
     other = etc / "other.toml"
     other.write_text("[poll]\ninterval = 30\n")
 
-    assert [given.value for given in gather(etc, other).given] == [30]
+    assert [one.value for one in read(etc, other).candidates] == [30]
 
 
 def test_the_default_file_that_was_asked_for_is_read_with_conf_d(etc: Path) -> None:
     """To name the default changes nothing but that it must exist."""
     (etc / "conf.d/50-site.toml").write_text("[poll]\ninterval = 20\n")
 
-    assert [given.value for given in gather(etc, etc / "rolewatch.toml").given] == [10, 20]
+    assert [one.value for one in read(etc, etc / "rolewatch.toml").candidates] == [10, 20]
 
 
 def test_a_file_that_was_asked_for_must_exist(etc: Path) -> None:
@@ -116,7 +134,7 @@ def test_a_link_to_a_file_is_followed(etc: Path) -> None:
     (etc / "target").write_text("[poll]\ninterval = 20\n")
     (etc / "conf.d/a.toml").symlink_to(etc / "target")
 
-    assert [given.value for given in gather(etc).given] == [10, 20]
+    assert [one.value for one in read(etc).candidates] == [10, 20]
 
 
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(etc: Path) -> None:
@@ -156,10 +174,8 @@ def test_a_file_that_everybody_may_write_is_refused(etc: Path, mode: int, refuse
     file = etc / "rolewatch.toml"
     file.chmod(mode)
 
-    expected = ["rolewatch.toml: everybody may write to it, and settings from there are refused; chmod o-w "]
-    assert [
-        problem.replace(f"{etc}/", "")[: len(expected[0])] for problem in gather(etc).problems
-    ] == expected * refused
+    expected = ["rolewatch.toml: every user may write to it, and settings from there are refused; chmod o-w "]
+    assert [problem.replace(f"{etc}/", "")[: len(expected[0])] for problem in read(etc).problems] == expected * refused
 
 
 def test_a_conf_d_that_everybody_may_write_is_refused(etc: Path) -> None:
@@ -167,12 +183,12 @@ def test_a_conf_d_that_everybody_may_write_is_refused(etc: Path) -> None:
     (etc / "conf.d").chmod(0o1777)
     (etc / "conf.d/a.toml").write_text("[poll]\ninterval = 20\n")
 
-    gathered = gather(etc)
+    sources = read(etc)
 
-    assert gathered.problems == [
-        f"{etc}/conf.d: everybody may write to it, and settings from there are refused; chmod o-w {etc}/conf.d."
+    assert sources.problems == [
+        f"{etc}/conf.d: every user may write to it, and settings from there are refused; chmod o-w {etc}/conf.d."
     ]
-    assert [given.value for given in gathered.given] == [10]
+    assert [one.value for one in sources.candidates] == [10]
 
 
 @pytest.mark.parametrize(("mode", "refused"), [(0o1777, False), (0o777, True), (0o755, False)])
@@ -184,7 +200,7 @@ def test_a_file_in_a_directory_that_everybody_may_write_is_refused(
     """It could be replaced by anybody, unless the directory is sticky, as /tmp is."""
     etc.chmod(mode)
 
-    assert bool(gather(etc).problems) is refused
+    assert bool(read(etc).problems) is refused
 
 
 @pytest.mark.parametrize(
@@ -206,9 +222,9 @@ def test_a_byte_order_mark_and_dos_line_ends_do_no_harm(etc: Path) -> None:
     """Files come from all kinds of editors; the lines are still right."""
     (etc / "rolewatch.toml").write_bytes(b"\xef\xbb\xbf[poll]\r\n\r\ninterval = 20\r\n")
 
-    (given,) = gather(etc).given
+    (one,) = read(etc).candidates
 
-    assert (given.value, given.origin) == (20, f"{etc}/rolewatch.toml:3")
+    assert (one.value, one.origin) == (20, f"{etc}/rolewatch.toml:3")
 
 
 def test_the_largest_file_is_read_in_no_time(etc: Path) -> None:
@@ -223,9 +239,9 @@ def test_the_largest_file_is_read_in_no_time(etc: Path) -> None:
     ):
         (etc / "rolewatch.toml").write_text(text)
 
-        gathered = gather(etc)
+        sources = read(etc)
 
-        assert len(gathered.problems) <= 1
+        assert len(sources.problems) <= 1
     assert time.process_time() - begun < 3
 
 
@@ -247,65 +263,20 @@ def unprivileged() -> Iterator[None]:
         os.setgroups(groups)
 
 
-@pytest.fixture
-def open_etc() -> Iterator[tuple[Path, str, str]]:
-    """Yield a directory whose parents everybody may enter, and the names of its owner and group."""
+def test_a_file_that_this_user_may_not_read_is_told_with_what_to_do() -> None:
+    """The message names the command that shows the permissions of every directory on the way. ``conf.d`` likewise."""
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        (directory / "rolewatch.toml").write_text("[poll]\n")
-        status = directory.stat()
-        yield directory, pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name
+        etc = Path(name)
+        (etc / "rolewatch.toml").write_text("[poll]\n")
+        etc.chmod(0o600 if os.geteuid() else 0o700)
+        with unprivileged():
+            problems = read(etc).problems
+        etc.chmod(0o755)
 
-
-def test_a_file_that_may_not_be_read_says_who_may(open_etc: tuple[Path, str, str]) -> None:
-    """So that the reader knows whom to be."""
-    etc, owner, group = open_etc
-    (etc / "rolewatch.toml").chmod(0o040 if os.geteuid() else 0o640)
-
-    with unprivileged():
-        problem = problem_of(etc)
-
-    assert problem.startswith("rolewatch.toml: may not be read by this user; rolewatch.toml is open to ")
-    assert f"{owner} and the group {group} alone (mode 0" in problem
-    assert problem.endswith(f"run this as {owner}, as with sudo.")
-
-
-def test_a_directory_that_may_not_be_entered_says_who_may(open_etc: tuple[Path, str, str]) -> None:
-    """The file itself cannot be asked then. The same holds for ``conf.d``."""
-    etc, owner, _ = open_etc
-    etc.chmod(0o600 if os.geteuid() else 0o700)
-
-    with unprivileged():
-        problems = gather(etc).problems
-    etc.chmod(0o755)
-
-    assert [problem.partition(":")[0] for problem in problems] == [str(etc / "rolewatch.toml"), str(etc / "conf.d")]
-    assert all(f"{etc} is open to {owner} alone (mode 0" in problem for problem in problems)
-
-
-def test_an_owner_without_a_name_is_told_by_number(etc: Path) -> None:
-    """As files that came out of an archive or a container often have."""
-    if os.geteuid():
-        pytest.skip("only root can give a file away")
-    file = etc / "rolewatch.toml"
-    os.chown(file, 54321, 54322)
-    file.chmod(0o640)
-
-    told = str(unreadable(file, PermissionError()))
-
-    assert "is open to 54321 and the group 54322 alone (mode 0640): run this as 54321" in told
-
-
-def test_a_mode_that_allows_it_is_not_blamed(etc: Path) -> None:
-    """Then it is not the mode that keeps this user out."""
-    (etc / "rolewatch.toml").chmod(0o644)
-
-    told = str(unreadable(etc / "rolewatch.toml", PermissionError()))
-
-    assert told.endswith(
-        f"although the mode of {etc}/rolewatch.toml allows it; a sandbox, SELinux or AppArmor does not."
-    )
+    assert problems == [
+        f"{path}: this user may not read it; run rolewatch with sudo. Who may read it: namei -l {path}."
+        for path in (etc / "rolewatch.toml", etc / "conf.d")
+    ]
 
 
 def test_a_disk_that_does_not_read_is_told(etc: Path) -> None:
@@ -320,6 +291,238 @@ def test_no_descriptor_is_left_open(etc: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
 
     for path in (None, etc / "pipe", etc / "missing", etc):
-        gather(etc, path)
+        read(etc, path)
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+# The line of every table, key and item.
+
+DOCUMENT = '''\
+# [no table]
+top = 1
+[poll]   # [no] = table
+interval = "30s"
+"confirm_interval" = 5 # a = 1
+a . b.'c d' = """x
+[fake]
+y = 1 \\"""
+" = # still text"""
+expect = { role = ["a", { q = 1 }, "b"], n = [] }
+listen = [
+  "one", # ] , [
+  'two#]',
+  [3,
+   4],
+
+]
+f = 1.5
+e = []
+[[t]]
+x = 1
+[[t]]
+x = 2
+[t.sub]
+k = 3
+[ "q.r" . s ]
+z = 1979-05-27 07:32:00
+'''
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("top",), 2),
+        (("poll",), 3),
+        (("poll", "interval"), 4),
+        (("poll", "confirm_interval"), 5),
+        (("poll", "a"), 6),
+        (("poll", "a", "b"), 6),
+        (("poll", "a", "b", "c d"), 6),
+        (("poll", "expect"), 10),
+        (("poll", "listen"), 11),
+        (("poll", "listen", 0), 12),
+        (("poll", "listen", 1), 13),
+        (("poll", "listen", 2), 14),
+        (("poll", "f"), 18),
+        (("poll", "e"), 19),
+        (("t",), 20),
+        (("t", "x"), 21),
+        (("t", "sub", "k"), 25),
+        (("q.r", "s"), 26),
+        (("q.r", "s", "z"), 27),
+    ],
+)
+def test_the_line_of_a_key_is_found(path: KeyPath, line: int) -> None:
+    """In tables, dotted and quoted keys, lists over several lines; after strings and comments that look like keys."""
+    assert locate(DOCUMENT)[path] == line
+
+
+def test_what_only_looks_like_a_key_has_no_line() -> None:
+    """Nothing in a comment or a text is taken for a key."""
+    found = {key for path in locate(DOCUMENT) for key in path}
+
+    assert not found & {"no table", "no", "fake", "y", "still"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\"'poll'\" = 1",
+        "'\"poll\"' = 1",
+        '"p\\u006fll" = 1',
+        '"""poll""" = 1',
+        "x = { poll = 1 }",
+        "x = [\n{ poll = 1 }]",
+    ],
+)
+def test_no_line_is_better_than_a_wrong_one(text: str) -> None:
+    """What is no key `poll` of the document is not taken for it, even if it is not TOML or somebody's joke."""
+    assert locate(f"{text}\n[poll]\n")[("poll",)] > text.count("\n") + 1
+
+
+def test_deep_nesting_takes_no_stack_and_no_time() -> None:
+    """The locator does not recurse, and refuses what would take tomllib too long."""
+    depth = 30_000
+
+    assert len(locate("a = " + "[" * depth + "]" * depth)) == 2
+    with pytest.raises(TooDeepError):
+        locate("a." * depth + "a = 1")
+
+
+def paths(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Yield the path of everything in the parsed document *value*."""
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from paths(inner, (*path, key))
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from paths(inner, (*path, index))
+
+
+KEY = st.text(alphabet="abc_-1", min_size=1, max_size=4)
+SCALAR = st.sampled_from(
+    [
+        "1",
+        "1.5",
+        "true",
+        '"a#]"',
+        "'{b'",
+        '"""x\n[y]\nz = 1"""',
+        "'''\n'a'\n'''",
+        "1979-05-27 07:32:00",
+        '"\\"="',
+        '""""a"""',
+    ]
+)
+VALUE = st.recursive(
+    SCALAR,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: "[\n" + ", # [\n".join(items) + "\n]")
+        | st.dictionaries(KEY, inner, max_size=3).map(
+            lambda table: "{ " + ", ".join(f"{key} = {value}" for key, value in table.items()) + " }"
+        )
+    ),
+    max_leaves=6,
+)
+TABLE = st.dictionaries(KEY, VALUE, max_size=4).map(lambda table: "".join(f"{k} = {v} # c\n" for k, v in table.items()))
+TOML = st.dictionaries(KEY, TABLE, max_size=4).map(lambda tables: "\n".join(f"[{k}]\n{v}" for k, v in tables.items()))
+
+
+@given(TOML)
+def test_everything_in_a_valid_document_has_a_line(text: str) -> None:
+    """Every key of a table and every item of its lists has a line that names the key; nothing else has one."""
+    parsed: dict[str, Any] = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli").loads(text)
+    found, lines = locate(text), text.split("\n")
+    every = set(paths(parsed))
+
+    assert set(found) == {path for path in every if all(isinstance(part, str) for part in path) and len(path) <= 2} | {
+        path for path in every if len(path) == 3 and isinstance(path[2], int)
+    }
+    assert all(path[-1] in lines[line - 1] for path, line in found.items() if isinstance(path[-1], str))
+
+
+@given(st.text(alphabet="[]{}=.,\"'#\\\n ab1"))
+def test_any_text_is_scanned(text: str) -> None:
+    """Text that is no TOML does not stop the locator."""
+    assert all(1 <= line <= text.count("\n") + 1 for line in locate(text).values())
+
+
+# The generated reference.
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_documentation_has_every_key_and_variable() -> None:
+    """Whatever the layout of the tables."""
+    tables = render_tables()
+
+    assert all(f"`{key.field}`" in tables and f"`{key.variable}`" in tables for key in KEYS.values())
+
+
+def test_the_shipped_file_sets_nothing(tmp_path: Path) -> None:
+    """Everything in it is commented out: the defaults may change with an upgrade."""
+    file = tmp_path / "rolewatch.toml"
+    file.write_text(render_file())
+
+    loaded = config.load(file, environ={}, flags={})
+
+    assert set(loaded.origins.values()) == {"default"}
+
+
+def test_the_shipped_file_uncommented_gives_the_defaults(tmp_path: Path) -> None:
+    """Every key is there, in its table, at its default."""
+    file = tmp_path / "rolewatch.toml"
+    file.write_text(re.sub(r"^#(?=\w+ = )", "", render_file(), flags=re.MULTILINE))
+
+    loaded = config.load(file, environ={}, flags={})
+
+    assert loaded.settings == Settings()
+    assert all(origin.startswith(f"{file}:") for origin in loaded.origins.values())
+
+
+def test_the_shipped_file_is_not_for_everybody_to_write() -> None:
+    """Otherwise rolewatch would refuse it."""
+    assert not (ROOT / SHIPPED_FILE).stat().st_mode & stat.S_IWOTH
+
+
+def test_no_line_of_the_shipped_file_is_long() -> None:
+    """It is read in a terminal."""
+    assert max(map(len, render_file().splitlines())) <= 100
+
+
+def test_every_setting_and_table_says_what_it_means() -> None:
+    """A setting without a docstring would be an empty line in the manual."""
+    said = meanings()
+
+    assert set(said) == {*KEYS, *TABLES}
+    assert all(said.values())
+
+
+def test_renewing_keeps_what_people_wrote() -> None:
+    """Only what stands between the two marks is generated."""
+    assert renew(f"before\n{BEGIN}\nold\n{END}\nafter\n") == f"before\n{BEGIN}\n\n{render_tables()}\n{END}\nafter\n"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings(
+            imds=ImdsSettings(endpoint="http://[::1]:80", timeout=0.25, attempts=3, disabled=True),
+            poll=PollSettings(interval=7.5),
+            expect=ExpectSettings(role=("app-[!a-c]*", "b")),
+            state=StateSettings(directory='/var/lib/a "b" \\c'),
+        ),
+    ],
+)
+def test_settings_written_as_toml_are_read_back(settings: Settings, tmp_path: Path) -> None:
+    """`config show --toml` is a file that can be put in place."""
+    text = "".join(f"{name} = {key.to_toml(key.value_in(settings))}\n" for name, key in KEYS.items())
+    file = tmp_path / "rolewatch.toml"
+    file.write_text(text)
+
+    assert config.load(file, environ={}, flags={}).settings == settings
+    assert import_module("tomllib" if sys.version_info >= (3, 11) else "tomli").loads(text)

@@ -1,16 +1,34 @@
-"""Readers: strict about types, bounded, and clear about what to write instead."""
+"""The values of settings: types, durations, addresses and names. Strict, bounded, and with a remedy in each message."""
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from datetime import date
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.config.keys import KEYS, READERS
-from rolewatch.config.types import Duration, Reader, Several, Switch, Text, UnusableError, Whole, shown
-from rolewatch.text import printable
+from rolewatch.config.keys import KEYS, VALUE_TYPES
+from rolewatch.config.types import (
+    IPV4,
+    IPV6,
+    Duration,
+    Several,
+    Switch,
+    Text,
+    UnusableError,
+    ValueType,
+    Whole,
+    choice,
+    endpoint,
+    is_trusted,
+    listen,
+    shown,
+)
+from rolewatch.text import format_duration, parse_duration, printable
 
 DURATION = Duration(5, 3600)
 WHOLE = Whole(1, 10)
@@ -38,7 +56,7 @@ SEVERAL = Several(TEXT)
         (SEVERAL, [], ()),
     ],
 )
-def test_what_is_right_becomes_the_value(reader: Reader, given_value: object, value: object) -> None:
+def test_what_is_right_becomes_the_value(reader: ValueType, given_value: object, value: object) -> None:
     """A reader returns the value in the type that the settings have."""
     read = reader(given_value)
 
@@ -78,7 +96,7 @@ def test_what_is_right_becomes_the_value(reader: Reader, given_value: object, va
         (SEVERAL, ["one", 5], "is 5; write a text in quotes"),
     ],
 )
-def test_what_is_wrong_is_complained_of(reader: Reader, given_value: object, complaint: str) -> None:
+def test_what_is_wrong_is_complained_of(reader: ValueType, given_value: object, complaint: str) -> None:
     """A complaint says what was found, and what to write instead."""
     with pytest.raises(UnusableError) as caught:
         reader(given_value)
@@ -116,7 +134,7 @@ def test_a_complaint_about_an_item_says_which() -> None:
         (SEVERAL, "", []),
     ],
 )
-def test_text_of_the_environment_is_taken_for_what_it_means(reader: Reader, text: str, meant: object) -> None:
+def test_text_of_the_environment_is_taken_for_what_it_means(reader: ValueType, text: str, meant: object) -> None:
     """An environment has no types: numbers, switches and lists are read from text there, and only there."""
     assert reader.from_text(text) == meant
 
@@ -189,4 +207,414 @@ def test_a_default_is_accepted_by_its_reader(name: str) -> None:
 
 def test_every_reader_belongs_to_a_setting() -> None:
     """A setting that is gone takes its reader with it; one without a reader fails at import."""
-    assert list(READERS) == list(KEYS)
+    assert list(VALUE_TYPES) == list(KEYS)
+
+
+# Durations.
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30.0),
+        ("5m", 300.0),
+        ("6h", 21600.0),
+        ("1h30m", 5400.0),
+        ("1h30m15s", 5415.0),
+        ("1h 30m", 5400.0),
+        (" 30s ", 30.0),
+        ("250ms", 0.25),
+        ("2.5s", 2.5),
+        ("1s500ms", 1.5),
+        ("0s", 0.0),
+        ("1h250ms", 3600.25),
+        ("90m", 5400.0),
+        ("7d", 604800.0),
+        ("1d 2h30m", 95400.0),
+    ],
+)
+def test_a_duration_is_read_in_the_units_that_people_write(text: str, seconds: float) -> None:
+    """Hours, minutes, seconds and milliseconds, the larger unit first, with or without spaces between."""
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "30",
+        "s",
+        "-30s",
+        "+30s",
+        "30S",
+        "5 m",
+        "30m1h",
+        "1h1d",
+        "1h1h",
+        "1e3s",
+        ".5s",
+        "1.s",
+        "\N{ARABIC-INDIC DIGIT THREE}s",
+        "30s;",
+        "30s\n30s",
+        "nan",
+        "infs",
+        "9" * 60 + "s",
+    ],
+)
+def test_what_is_no_duration_is_none(text: str) -> None:
+    """Nothing is guessed: no sign, no bare number, no unit out of order, no other digits than ASCII's."""
+    assert parse_duration(text) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0s"),
+        (0.25, "250ms"),
+        (0.0005, "0.5ms"),
+        (2.0, "2s"),
+        (2.5, "2.5s"),
+        (90.0, "1m30s"),
+        (300.0, "5m"),
+        (3600.0, "1h"),
+        (5400.0, "1h30m"),
+        (86400.0, "24h"),
+        (3661.1, "1h1m1.1s"),
+    ],
+)
+def test_seconds_are_written_in_the_units_that_people_read(seconds: float, text: str) -> None:
+    """No unit that is zero is written, and no digits that floating point invents."""
+    assert format_duration(seconds) == text
+
+
+@given(st.floats(min_value=0, max_value=1e6, allow_nan=False).map(lambda seconds: round(seconds, 3)))
+def test_what_is_written_is_read_back(seconds: float) -> None:
+    """`parse_duration` undoes `format_duration`."""
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=1e-6)
+
+
+@given(st.text() | st.from_regex(r"[0-9.]*h?[0-9.]*m?[0-9. ]*(ms|s)?", fullmatch=True))
+def test_any_text_is_a_duration_or_none(text: str) -> None:
+    """No text raises anything, and none is a negative or an infinite duration."""
+    seconds: float | None = parse_duration(text)
+
+    assert seconds is None or 0 <= seconds < float("inf")
+
+
+# Addresses: where IMDS is, and where the HTTP endpoint listens.
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://169.254.169.254", "http://169.254.169.254"),
+        ("http://169.254.169.254/", "http://169.254.169.254"),
+        ("HTTP://LOCALHOST:1338", "http://localhost:1338"),
+        ("http://127.0.0.1:1338/", "http://127.0.0.1:1338"),
+        ("http://127.0.0.1:0080", "http://127.0.0.1:80"),
+        ("http://[fd00:ec2::254]", "http://[fd00:ec2::254]"),
+        ("http://[FD00:EC2::254]:80", "http://[fd00:ec2::254]:80"),
+        ("http://[fe80::1%25eth0]", "http://[fe80::1%25eth0]"),
+        ("http://imds.example.org:8080", "http://imds.example.org:8080"),
+    ],
+)
+def test_an_endpoint_is_scheme_host_and_port(text: str, url: str) -> None:
+    """In one form, whatever the case and the slash at the end."""
+    assert endpoint(text) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("169.254.169.254", 'is "169.254.169.254"; write a URL'),
+        ("imds", 'is "imds"; write a URL'),
+        ("file:///etc/passwd", "write a URL"),
+        ("https://169.254.169.254", "IMDS speaks plain http"),
+        ("http://169.254.169.254/latest", "more than scheme, host and port"),
+        ("http://127.0.0.1?x=hunter2", "more than scheme, host and port"),
+        ("http://127.0.0.1#x", "more than scheme, host and port"),
+        ("http://127.0.0.1 ", "more than scheme, host and port"),
+        ("http://127.0.0.1\r\nX: y", "more than scheme, host and port"),
+        ("http://user:hunter2@127.0.0.1", "not shown here"),
+        ("http://hunter2@127.0.0.1/", "not shown here"),
+        ("user:hunter2@127.0.0.1", "not shown here"),
+        ("http://", "write http://HOST"),
+        ("http:///", "write http://HOST"),
+        ("http://::1", "an IPv6 address in brackets"),
+        ("http://[::1", "an IPv6 address in brackets"),
+        ("http://[1.2.3.4]", "neither an IP address nor a name"),
+        ("http://[:::]", "neither an IP address nor a name"),
+        ("http://127.1", "neither an IP address nor a name"),
+        ("http://2852039166", "neither an IP address nor a name"),
+        ("http://256.1.1.1", "neither an IP address nor a name"),
+        ("http://a..b", "neither an IP address nor a name"),
+        ("http://127.0.0.1:0", "the port 0"),
+        ("http://127.0.0.1:65536", "the port 65536"),
+        ("http://127.0.0.1:123456", "write http://HOST"),
+        ("http://127.0.0.1:http", "write http://HOST"),
+    ],
+)
+def test_what_is_no_endpoint_is_refused(text: str, why: str) -> None:
+    """With what to write instead; and nothing is shown that could be a password."""
+    with pytest.raises(UnusableError, match=re.escape(why)) as caught:
+        endpoint(text)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "trusted"),
+    [
+        (IPV4, True),
+        (IPV6, True),
+        ("http://169.254.0.1:80", True),
+        ("http://127.0.0.1:1338", True),
+        ("http://127.9.9.9", True),
+        ("http://[::1]:1338", True),
+        ("http://[fe80::1%25eth0]", True),
+        ("http://localhost", True),
+        ("http://10.0.0.1", False),
+        ("http://169.255.169.254", False),
+        ("http://[fd00:ec3::254]", False),
+        ("http://[::ffff:169.254.169.254]", False),
+        ("http://0.0.0.0", False),
+        ("http://localhost.example.org", False),
+        ("http://imds.example.org", False),
+    ],
+)
+def test_only_link_local_and_loopback_are_trusted(url: str, trusted: bool) -> None:  # noqa: FBT001 - a table's column
+    """What is read at an endpoint is a secret, so it must not leave the host."""
+    assert is_trusted(endpoint(url)) is trusted
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:10169", "127.0.0.1:10169"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("[::1]:10169", "[::1]:10169"),
+        ("[::]:10169", "[::]:10169"),
+        ("[fe80::1%eth0]:10169", "[fe80::1%eth0]:10169"),
+        ("localhost:10169", "localhost:10169"),
+        ("*:10169", "*:10169"),
+        (":10169", "*:10169"),
+        ("0.0.0.0:65535", "0.0.0.0:65535"),
+    ],
+)
+def test_an_address_to_listen_on_is_host_and_port(text: str, address: str) -> None:
+    """An IP address, localhost or everything; ``:10169`` is how Prometheus's exporters say everything."""
+    assert listen(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("10169", "write the host, too: 127.0.0.1:10169"),
+        ("127.0.0.1", "write HOST:PORT"),
+        ("127.0.0.1:", "write HOST:PORT"),
+        ("127.0.0.1:65536", "a port up to 65535"),
+        ("127.0.0.1:-1", "write HOST:PORT"),
+        ("::1:10169", "an IPv6 address in brackets"),
+        ("[::1]", "write HOST:PORT"),
+        ("[localhost]:1", "whose host is no IP address"),
+        ("http://127.0.0.1:10169", "not a URL"),
+        ("metrics.example.org:10169", "whose host is no IP address"),
+        ("256.0.0.1:10169", "whose host is no IP address"),
+        ("", "write HOST:PORT"),
+        ("/run/rolewatch.sock", "write HOST:PORT"),
+    ],
+)
+def test_what_is_no_address_to_listen_on_is_refused(text: str, why: str) -> None:
+    """With what to write instead."""
+    with pytest.raises(UnusableError, match=re.escape(why)):
+        listen(text)
+
+
+@given(st.text(alphabet="htp:/[]@%?#.0123456789abfe*LOC \n\0é", max_size=40).map(lambda text: "http://" + text))
+def test_any_text_is_an_endpoint_or_refused(text: str) -> None:
+    """No text raises another exception, and an accepted one is accepted again, as it is."""
+    try:
+        url = endpoint(text)
+    except UnusableError:
+        return
+
+    assert endpoint(url) == url
+    assert is_trusted(url) in (True, False)
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_refused(text: str) -> None:
+    """The same for addresses to listen on."""
+    with suppress(UnusableError):
+        assert listen(listen(text)) == listen(text)
+
+
+# Names: patterns of roles and instance profiles, tag keys, hosts, paths.
+
+ROLE = KEYS["expect.role"].read
+PROFILE = KEYS["expect.instance_profile"].read
+TAG = KEYS["expect.role_tag"].read
+HOSTS = KEYS["metrics.allowed_hosts"].read
+DIRECTORY = KEYS["state.directory"].read
+TEXTFILE = KEYS["textfile.path"].read
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("app-prod", "app-prod"),
+        ("App_Prod+=,.@-", "App_Prod+=,.@-"),
+        ("app-*", "app-*"),
+        ("*", "*"),
+        ("app-?", "app-?"),
+        ("app-[abc]", "app-[abc]"),
+        ("app-[a-c]", "app-[a-c]"),
+        ("app-[!0-9]", "app-[!0-9]"),
+        ("app-[a-]", "app-[a-]"),
+        ("arn:aws:iam::123456789012:role/app-prod", "app-prod"),
+        ("arn:aws:iam::123456789012:role/team/web/app-prod", "app-prod"),
+        ("arn:aws-cn:iam::123456789012:role/app-*", "app-*"),
+        ("arn:aws:iam::*:role/app", "app"),
+        ("x" * 64, "x" * 64),
+        ("*" + "x" * 64 + "*", "*" + "x" * 64 + "*"),
+        ("[abc]" + "x" * 63, "[abc]" + "x" * 63),
+    ],
+)
+def test_a_pattern_of_role_names_is_accepted(text: str, pattern: str) -> None:
+    """What IAM allows in a name, wildcards, and an ARN, which is cut down to the name."""
+    assert ROLE([text]) == (pattern,)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "empty text"),
+        ("arn:aws:iam::123456789012:role/", "not the ARN of a role"),
+        ("arn:aws:iam::123456789012:role/team/", "empty text"),
+        ("arn:aws:iam::123456789012:instance-profile/app", "not the ARN of a role"),
+        ("arn:aws:sts::123456789012:assumed-role/app/i-0123", "not the ARN of a role"),
+        ("arn:", "not the ARN of a role"),
+        ("team/app", "without its path"),
+        ("app-*, batch", 'written as a list: ["one", "two"]'),
+        ("app prod", "no name has a space"),
+        ("app\n", "no name has a space"),
+        ("app-[abc", "no set of characters"),
+        ("app-]", "no set of characters"),
+        ("app-[]", "no set of characters"),
+        ("app-[^a]", "no set of characters"),
+        ("app-[*]", "no set of characters"),
+        ("app-[c-a]", "range c-a is empty"),
+        ("app-[Z-_]", "range Z-_ is empty"),
+        ("app/[z-a]", "without its path"),
+        ("app:prod", "letters, digits"),
+        ("rôle", "letters, digits"),
+        ("x" * 65, "at most 64 characters"),
+    ],
+)
+def test_what_no_role_can_be_called_is_refused(text: str, why: str) -> None:
+    """A pattern that can match nothing would raise `role_mismatch` on the whole fleet."""
+    with pytest.raises(UnusableError, match=re.escape(why)):
+        ROLE([text])
+
+
+def test_the_name_of_an_instance_profile_may_be_longer() -> None:
+    """128 characters, where a role has 64 (IAM quotas)."""
+    assert PROFILE(["x" * 128, "arn:aws:iam::123456789012:instance-profile/p"]) == ("x" * 128, "p")
+    with pytest.raises(UnusableError, match="at most 128 characters"):
+        PROFILE(["x" * 129])
+
+
+@given(st.text(alphabet="aZ9_-!^[]*?=,.@+&|~", max_size=12))
+def test_an_accepted_pattern_never_stops_the_classifier(text: str) -> None:
+    """On older Pythons `fnmatch` raises `re.error` for an empty range; the classifier lowers the case before."""
+    try:
+        patterns = ROLE([text])
+    except UnusableError:
+        return
+
+    assert isinstance(patterns, tuple)
+    assert fnmatchcase("app", str(patterns[0]).lower()) in (True, False)
+
+
+@pytest.mark.parametrize("text", ["Role", "team:role", "a+-=.,_:@9", "x" * 128, ""])
+def test_a_tag_key_that_imds_can_serve_is_accepted(text: str) -> None:
+    """And the empty one, which means that no tag is looked at."""
+    assert TAG(text) == text
+
+
+@pytest.mark.parametrize("text", ["my role", "team/role", ".", "..", "_index", "x" * 129, "rôle", "a\n"])
+def test_a_tag_key_that_imds_cannot_serve_is_refused(text: str) -> None:
+    """It would be a 404 for ever, and the role would never be compared."""
+    with pytest.raises(UnusableError, match="IMDS cannot serve"):
+        TAG(text)
+
+
+def test_one_word_of_a_few_is_taken_in_any_case() -> None:
+    """`INFO` is what some people write."""
+    assert choice("info", "debug")("INFO") == "info"
+    with pytest.raises(UnusableError, match='is "loud"; write info or debug'):
+        choice("info", "debug")("loud")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("app-1.example.com", "app-1.example.com"),
+        ("App-1.Example.com.", "app-1.example.com"),
+        ("app_1", "app_1"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("*.EC2.internal", "*.ec2.internal"),
+        ("*.internal", "*.internal"),
+    ],
+)
+def test_a_host_is_a_name_or_a_domain(text: str, name: str) -> None:
+    """In the form in which the Host of a request is compared."""
+    assert HOSTS([text, text]) == (name,)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("10.0.0.1", "IP addresses are always allowed"),
+        ("::1", "IP addresses are always allowed"),
+        ("[::1]", "IP addresses are always allowed"),
+        ("app-1.example.com:10169", "without scheme, port and path"),
+        ("http://app-1.example.com", "without scheme, port and path"),
+        ("app-1.example.com/", "without scheme, port and path"),
+        ("bücher.example", "beginning with xn--"),
+        ("*", r"as in \*\.example\.com"),
+        ("app-*.example.com", r"as in \*\.example\.com"),
+        ("*.*.example.com", r"as in \*\.example\.com"),
+        ("*.", r"as in \*\.example\.com"),
+        ("*.10.0.0.1", r"as in \*\.example\.com"),
+        ("", "is no host name"),
+        (".example.com", "is no host name"),
+        ("a b", "is no host name"),
+        ("localhost, evil", "is no host name"),
+        ("a" * 64, "is no host name"),
+    ],
+)
+def test_what_is_no_host_name_is_refused(text: str, why: str) -> None:
+    """It would match nothing, and nobody would know why the page answers 421."""
+    with pytest.raises(UnusableError, match=why):
+        HOSTS([text])
+
+
+def test_a_directory_is_an_absolute_path() -> None:
+    """A relative one would hang on where the daemon was started."""
+    assert (DIRECTORY("/var/lib/rolewatch"), DIRECTORY("")) == ("/var/lib/rolewatch", "")
+    for text in ("lib", "./lib", "~/lib", "/a\nb", "/a\0b"):
+        with pytest.raises(UnusableError, match="write an absolute path"):
+            DIRECTORY(text)
+
+
+def test_a_text_file_is_one_that_node_exporter_reads() -> None:
+    """It takes what ends in `.prom`, and passes over all else without a word."""
+    assert (TEXTFILE("/var/lib/node/rolewatch.prom"), TEXTFILE("")) == ("/var/lib/node/rolewatch.prom", "")
+    for text in ("/var/lib/node", "/var/lib/node/", "/var/lib/rolewatch.prom.txt", "/var/lib/rolewatch.PROM"):
+        with pytest.raises(UnusableError, match=r"files that end in \.prom only"):
+            TEXTFILE(text)
+    with pytest.raises(UnusableError, match="write an absolute path"):
+        TEXTFILE("rolewatch.prom")

@@ -58,7 +58,7 @@ def test_every_expression_is_judged_as_it_is_used() -> None:
         ("rolewatch.http.request._FIELD_NAME", "fullmatch"),
         ("rolewatch.http.request._END", "search"),
         ("rolewatch.http.request._LETTERS", "match"),
-        ("rolewatch.config.sources._TEXT_OR_COMMENT", "sub"),
+        ("rolewatch.config.toml_files._TOKEN", "finditer"),
         ("rolewatch.aws_names.ERROR_CODE", "fullmatch"),
         ("rolewatch.imds.documents._SECRET", "finditer"),
     } <= found

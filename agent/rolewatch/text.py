@@ -1,4 +1,4 @@
-"""Text from outside made safe to print on one line, and times as text (RFC 3339) both ways."""
+"""Text from outside made safe to print on one line; times (RFC 3339) and durations as text, both ways."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def shortened(value: str, longest: int) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
-def rfc3339(moment: datetime) -> str:
-    """Return *moment* as RFC 3339 in UTC, to the second: ``2026-11-23T17:31:25Z``."""
-    return moment.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+def rfc3339(moment: datetime, timespec: str = "seconds") -> str:
+    """Return *moment* as RFC 3339 in UTC, ``2026-11-23T17:31:25Z``, cut to *timespec* (see `datetime.isoformat`)."""
+    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
 FIRST_MOMENT = datetime.min.replace(tzinfo=timezone.utc)
@@ -63,3 +63,28 @@ def timestamp(text: str | None) -> datetime | None:
         return moment + offset if sign == "-" else moment - offset
     except (ValueError, OverflowError):
         return None
+
+
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}d)? ?(?:{_NUMBER}h)? ?(?:{_NUMBER}m)? ?(?:{_NUMBER}s)? ?(?:{_NUMBER}ms)?")
+_SECONDS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
+_LONGEST_DURATION = 40
+"""Characters. Longer than any duration that makes sense, and short enough to be matched at once."""
+
+
+def parse_duration(text: str) -> float | None:
+    """Return the seconds of a duration such as ``1h30m`` or ``7d``, the larger unit first; None if it is none."""
+    match = _DURATION.fullmatch(text.strip()) if len(text) <= _LONGEST_DURATION else None
+    if match is None or not any(match.groups()):
+        return None
+    return sum(float(number) * unit for number, unit in zip(match.groups(), _SECONDS) if number)
+
+
+def format_duration(seconds: float) -> str:
+    """Return *seconds* (from 0 to a billion) as `parse_duration` reads it: ``1h30m``, ``2.5s``, ``250ms``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.10g}ms" if seconds else "0s"
+    whole, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(whole), 60)
+    parts = (f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{rest:.10g}s" if rest else "")
+    return "".join(parts)

@@ -15,7 +15,6 @@ from pathlib import Path
 from rolewatch import settings
 from rolewatch.config.keys import KEYS, TABLES, Key
 from rolewatch.config.sources import SDK_VARIABLES
-from rolewatch.config.toml_document import written
 
 SHIPPED_FILE = Path("packaging/rolewatch.toml")
 DOCUMENTATION = Path("docs/configuration.md")
@@ -65,7 +64,7 @@ def render_file() -> str:
         lines += ["", "", *_comment(_sentence(explained[table])), f"[{table}]"]
         for key in _of(table):
             lines += ["", *_comment(explained[key.name]), *_comment(f"Accepts: {key.read.expects}.")]
-            lines.append(f"#{key.field} = {written(key, key.default)}")
+            lines.append(f"#{key.field} = {key.to_toml(key.default)}")
     return "\n".join(lines) + "\n"
 
 
@@ -89,7 +88,7 @@ def render_tables() -> str:
         lines += [f"### `[{table}]`: {explained[table].rstrip('.')}", ""]
         lines += ["| key | accepts | default | environment variable | meaning |", "|---|---|---|---|---|"]
         for key in _of(table):
-            default = f"`{written(key, key.default)}`"
+            default = f"`{key.to_toml(key.default)}`"
             cells = (
                 f"`{key.field}`",
                 _cell(key.read.expects),
@@ -100,7 +99,7 @@ def render_tables() -> str:
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     lines += ["### Variables of the AWS SDKs", "", "| environment variable | is the default of |", "|---|---|"]
-    lines += [f"| `{variable}` | `{name}` |" for variable, (name, _) in SDK_VARIABLES.items()]
+    lines += [f"| `{variable}` | `{name}` |" for variable, name in SDK_VARIABLES.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.quota import PERIOD, SHARE
 from rolewatch.cli.poll_once import confirmation_request
-from rolewatch.config.keys import READERS
+from rolewatch.config.keys import VALUE_TYPES
 from rolewatch.config.types import Duration
 from rolewatch.http.fair_queue import MAX_WAITING
 from rolewatch.http.server import MAX_CONNECTIONS
@@ -127,7 +127,7 @@ def test_the_quota_of_the_daemon_lets_a_start_through_in_one_go() -> None:
 
 def test_a_stop_waits_for_the_longest_poll() -> None:
     """A signal is taken between polls. Killed in one, the daemon would leave its text file, and what it had to say."""
-    longest = READERS["imds.deadline"]
+    longest = VALUE_TYPES["imds.deadline"]
     assert isinstance(longest, Duration)
 
     assert int(dict(unit("rolewatch.service"))["TimeoutStopSec"].removesuffix("s")) > longest.most

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from rolewatch import config
 from rolewatch.cli import output
-from rolewatch.config import sources
-from rolewatch.config.keys import KEYS
-from rolewatch.config.toml_document import as_toml, value_of, written
+from rolewatch.config.keys import KEYS, TABLES
+from rolewatch.config.toml_files import DEFAULT_FILE
 from rolewatch.errors import ConfigError
 from rolewatch.text import printable
 
@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
             "--config",
             metavar="FILE",
             type=Path,
-            help=f"read this file alone (default: {sources.DEFAULT_FILE} and conf.d/*.toml beside it)",
+            help=f"read this file alone (default: {DEFAULT_FILE} and conf.d/*.toml beside it)",
         )
         one.set_defaults(run=run, act=act, format="table")
 
@@ -86,15 +86,25 @@ def _show(loaded: config.Loaded, form: str) -> str:
 
         return json.dumps(_document(loaded), indent=2)
     if form == "toml":
-        return as_toml(loaded.settings, loaded.origins).rstrip("\n")
+        return "\n\n".join(_toml(loaded))
     return "\n".join(_table(loaded))
+
+
+def _toml(loaded: config.Loaded) -> Iterator[str]:
+    """Yield each table of a settings file that gives the same settings again, each with its origin in a comment."""
+    for table in TABLES:
+        keys = [key for key in KEYS.values() if key.table == table]
+        lines = [
+            f"{key.field} = {key.to_toml(key.value_in(loaded.settings))}  # {loaded.origins[key.name]}" for key in keys
+        ]
+        yield "\n".join([f"[{table}]", *lines])
 
 
 def _document(loaded: config.Loaded) -> dict[str, object]:
     """Return what ``--json`` prints. The keys are the contract. Durations are seconds."""
     tables: dict[str, dict[str, object]] = {}
     for name, key in KEYS.items():
-        shown = {"value": value_of(loaded.settings, key), "origin": loaded.origins[name]}
+        shown = {"value": key.value_in(loaded.settings), "origin": loaded.origins[name]}
         tables.setdefault(key.table, {})[key.field] = shown
     return {
         "schema": 1,
@@ -108,7 +118,7 @@ def _document(loaded: config.Loaded) -> dict[str, object]:
 def _table(loaded: config.Loaded) -> list[str]:
     """Return the lines of an aligned table, and the address that follows from it."""
     rows = [("SETTING", "VALUE", "FROM")]
-    rows += [(name, written(key, value_of(loaded.settings, key)), loaded.origins[name]) for name, key in KEYS.items()]
+    rows += [(name, key.to_toml(key.value_in(loaded.settings)), loaded.origins[name]) for name, key in KEYS.items()]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows]
     return [*map(printable, lines), "", f"IMDS is asked at {config.resolve_endpoint(loaded.settings.imds)}."]

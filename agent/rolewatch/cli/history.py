@@ -26,10 +26,9 @@ from rolewatch.cli.journal_reader import (
     read_past,
     uids_of_the_daemon,
 )
-from rolewatch.config.types import parse_duration
 from rolewatch.errors import UsageError
 from rolewatch.publish.messages import duration
-from rolewatch.text import shortened
+from rolewatch.text import parse_duration, shortened
 from rolewatch.vocabulary import EventKind, State
 
 _GAP = "  "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rolewatch.config import Loaded
 from rolewatch.config import load as config_load
-from rolewatch.config.types import parse_duration
+from rolewatch.text import parse_duration
 
 if TYPE_CHECKING:
     import argparse
