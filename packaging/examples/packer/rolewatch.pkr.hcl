@@ -1,5 +1,5 @@
-# An image with rolewatch in it: it watches from the first minute, and it is there where IMDS is off and gives no user-data.
-# The role is not in the image. Each instance names it by its tag expected-role, read through IMDS
+# An image with rolewatch: it monitors from the first minute, also if IMDS is off and gives no user-data.
+# The image contains no role. Each instance names its role by the tag expected-role, which rolewatch reads through IMDS
 # (instance_metadata_tags = "enabled").
 
 packer {
@@ -12,7 +12,7 @@ packer {
 }
 
 variable "source_ami" {
-  description = "The image to start from: Debian or Ubuntu. (For others: dnf in the place of apt-get.)"
+  description = "The base image: Debian or Ubuntu. (For others, use dnf instead of apt-get.)"
   type        = string
 }
 
@@ -44,7 +44,7 @@ build {
       "printf '[expect]\\nrole_tag = \"expected-role\"\\n' >/etc/rolewatch/conf.d/10-image.toml",
       "apt-get update",
       "DEBIAN_FRONTEND=noninteractive apt-get --yes install /tmp/rolewatch.deb",
-      # It started, and learned of the instance that the image is made on: nothing that belongs into the image.
+      # The daemon started, and learned about the build instance: remove that from the image.
       "systemctl stop rolewatch.service",
       "rm -rf /var/lib/rolewatch /tmp/rolewatch.deb",
       "systemctl is-enabled rolewatch.service",

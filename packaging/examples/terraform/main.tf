@@ -1,4 +1,4 @@
-# An instance whose role rolewatch watches, and that Prometheus can scrape. To be taken over in parts.
+# An instance with rolewatch that Prometheus can scrape. Copy the parts that you need.
 
 terraform {
   required_version = ">= 1.3"
@@ -11,12 +11,12 @@ terraform {
 }
 
 variable "image_id" {
-  description = "The image to start from."
+  description = "The image of the instance."
   type        = string
 }
 
 variable "subnet_id" {
-  description = "The subnet to start in."
+  description = "The subnet of the instance."
   type        = string
 }
 
@@ -31,12 +31,12 @@ variable "prometheus_security_group_id" {
 }
 
 variable "cloud_init" {
-  description = "File of user-data: one of rolewatch's cloud-init examples, with its places filled in but for the role."
+  description = "User-data file: one of rolewatch's cloud-init examples, with every CHANGE filled in, except the role."
   type        = string
 }
 
 variable "confirm_policy" {
-  description = "The file confirm-on-instance.json, where rolewatch-confirm is switched on; null: it is not."
+  description = "The file confirm-on-instance.json, if you enable rolewatch-confirm; null: disabled."
   type        = string
   default     = null
 }
@@ -96,20 +96,20 @@ resource "aws_instance" "app" {
   subnet_id              = var.subnet_id
   vpc_security_group_ids = [aws_security_group.app.id]
   iam_instance_profile   = aws_iam_instance_profile.app.name
-  # The role that rolewatch expects is the one that stands here, and not a second copy of its name.
+  # The expected role comes from this file, not from a second copy of its name.
   user_data = replace(file(var.cloud_init), "app-prod", aws_iam_role.app.name)
 
   metadata_options {
     http_endpoint = "enabled"
     http_tokens   = "required"
-    # Two where containers without the host's network ask IMDS; rolewatch itself needs one.
+    # 2 if containers without the host's network use IMDS; rolewatch itself needs 1.
     http_put_response_hop_limit = 1
-    # Needed where the expected role is named by a tag.
+    # Needed if a tag names the expected role.
     instance_metadata_tags = "enabled"
   }
 
   tags = {
-    rolewatch     = "enabled" # what Prometheus discovers instances by
+    rolewatch     = "enabled" # Prometheus discovers instances by this tag
     expected-role = aws_iam_role.app.name
   }
 }
