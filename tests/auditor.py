@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rolewatch.faults import IMDS_FAULTS
+from rolewatch.faults import IMDS_FAULTS, Fault
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.rotation import KEPT
 from rolewatch.publish import Event, Snapshot
 from rolewatch.settings import LimitSettings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, State
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind, State
 
 
 class Auditor:

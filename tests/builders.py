@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 from rolewatch import monitor
+from rolewatch.faults import Fault
 from rolewatch.monitor.classify import Known, Verdict, classify
 from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.confirmation import DECIDED_BY
@@ -27,7 +28,7 @@ from rolewatch.observation import (
 from rolewatch.publish import Event, Snapshot
 from rolewatch.settings import LimitSettings, Settings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, Fault, Phase, Reason
+from rolewatch.vocabulary import EventKind, Phase, Reason
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 """The true time at which every test begins."""

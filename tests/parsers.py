@@ -30,7 +30,7 @@ from rolewatch.aws.preflight import names
 from rolewatch.cli import history, journal_reader, poll_once, simulate
 from rolewatch.config.keys import KEYS
 from rolewatch.errors import RolewatchError
-from rolewatch.faults import explain
+from rolewatch.faults import Fault, explain
 from rolewatch.http import tls
 from rolewatch.http.host_check import own_names
 from rolewatch.http.request import BadRequestError, RequestParser
@@ -44,7 +44,6 @@ from rolewatch.publish import messages, metrics
 from rolewatch.settings import ImdsSettings, Settings, TlsSettings
 from rolewatch.simulator import Simulator, imds, server
 from rolewatch.text import timestamp
-from rolewatch.vocabulary import Fault
 from wire import GRANT, TOKEN_PATH, Request, Script, Wire
 
 DECODERS = frozenset(

@@ -41,9 +41,9 @@ MAY_IMPORT = {
     # Rules for Prometheus, from the table of faults.
     "alerts": {"faults", "vocabulary"},
     # An IMDS of its own, which shares no code with the client that it tests.
-    "simulator": {"authority", "errors", "vocabulary"},
+    "simulator": {"authority", "errors", "faults", "vocabulary"},
     # Asks AWS. Only commands import these three.
-    "aws": {"imds"} | GROUND,
+    "aws": {"faults", "imds"} | GROUND,
     "aws.diagnose": {"aws", "faults", "imds", "monitor", "publish"} | GROUND,
     "aws.preflight": {"aws", "faults"} | GROUND,
     # The composition root.

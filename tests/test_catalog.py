@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pages import catalog
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish.journal import MESSAGE_IDS
-from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -35,12 +35,12 @@ from builders import (
 )
 from looks import observations
 from rolewatch.errors import ImdsError
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.imds import documents
 from rolewatch.monitor.classify import Known, classify
 from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing
 from rolewatch.settings import LimitSettings
-from rolewatch.vocabulary import EVIDENCE_KEYS, Fault, Phase, Reason, Told
+from rolewatch.vocabulary import EVIDENCE_KEYS, Phase, Reason, Told
 
 USABLE, UNUSABLE, UNTOLD, PENDING = Told.USABLE, Told.UNUSABLE, Told.UNTOLD, Told.PENDING
 GRACE = Known(grace=True)

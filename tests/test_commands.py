@@ -23,8 +23,8 @@ from rolewatch import shell
 from rolewatch.aws.diagnose.remedy import Situation, fit
 from rolewatch.aws.preflight import profile_checks
 from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import Step
 from rolewatch.faults.explain import explain
+from rolewatch.faults.remedy import Step
 
 IAM_NAME = st.text(alphabet="abzAZ09_+=,.@-", min_size=1, max_size=64)
 """What IAM permits: ``[\\w+=,.@-]+`` (IAM API reference, CreateRole and CreateInstanceProfile, 2026)."""

@@ -19,12 +19,12 @@ from builders import START, diagnosis
 from promises import Area, promise
 from rolewatch.cli.poll_once import confirmation_request
 from rolewatch.errors import ConfirmationError
-from rolewatch.faults import CONFIRMED_FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, Fault
 from rolewatch.monitor.confirmation import AHEAD, DECIDED_BY, ConfirmationFile, decode
 from rolewatch.settings import ConfirmSettings, Settings
 from rolewatch.simulator import Simulator
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, Fault, State
+from rolewatch.vocabulary import EventKind, State
 from stage import Stage, Time
 
 HOUR = 3600.0

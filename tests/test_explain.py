@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from publish.snapshots import OK, with_changes
 from rolewatch.aws_names import partition_of
-from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import PLACEHOLDERS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import explain
-from rolewatch.observation import Identity, Moment
+from rolewatch.faults.remedy import PLACEHOLDERS
+from rolewatch.observation import Identity
 from rolewatch.publish import Snapshot, facts_of
 from rolewatch.text import is_printable
-from rolewatch.vocabulary import Fault, State
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 FACTS = {
@@ -30,20 +30,14 @@ FACTS = {
 
 def snapshot(**changes: Any) -> Snapshot:
     """Return a snapshot of a healthy instance, with *changes*."""
-    fields: dict[str, Any] = {
-        "moment": Moment(NOON, uptime=1000.0),
-        "state": State.OK,
-        "state_since": NOON,
-        "faults": (),
-        "usable": True,
+    healthy = {
         "role": "app",
         "instance_profile": "app-profile",
         "instance_profile_id": "AIPAEXAMPLE0000000000",
         "expiration": NOON + timedelta(hours=5),
         "identity": Identity("i-0123456789abcdef0", "eu-central-1", "123456789012"),
-        **changes,
     }
-    return Snapshot(**fields)
+    return with_changes(OK, **{**healthy, **changes})
 
 
 def commands(fault: Fault, evidence: dict[str, Any], facts: dict[str, str]) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import PLACEHOLDERS, Entry, Remedy, Step
+from rolewatch.faults import FAULTS, Fault, table
 from rolewatch.faults.explain import explain
-from rolewatch.vocabulary import Fault, Level, Reason, Severity, Who
+from rolewatch.faults.remedy import PLACEHOLDERS, Remedy, Step
+from rolewatch.faults.table import Entry
+from rolewatch.vocabulary import Level, Reason, Severity, Who
 
 ENTRIES = [pytest.param(entry, id=fault.value) for fault, entry in FAULTS.items()]
 ANY_PLACEHOLDER = re.compile(r"(?<![$%])\{([a-z_]+)\}")
@@ -62,8 +63,7 @@ def prose(entry: Entry) -> Iterator[str]:
 
 def test_every_fault_has_an_entry_in_the_order_of_the_vocabulary() -> None:
     """The table has an entry for each fault, in the order in which faults are told."""
-    assert list(FAULTS) == list(Fault)
-    assert [entry.fault for entry in FAULTS.values()] == list(Fault)
+    assert [entry.fault for entry in table.ENTRIES] == list(Fault)
 
 
 def test_the_message_ids_never_change() -> None:
@@ -80,6 +80,11 @@ def test_faults_that_need_a_confirmation_come_last() -> None:
     confirmed = [bool(entry.decided_by) for entry in FAULTS.values()]
 
     assert confirmed == sorted(confirmed)
+
+
+def test_no_two_faults_have_the_same_rank_among_root_causes() -> None:
+    """Of two active faults, one always causes the other."""
+    assert len({entry.root_rank for entry in FAULTS.values()}) == len(FAULTS)
 
 
 def test_a_severity_is_a_priority_of_the_journal() -> None:

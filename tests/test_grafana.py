@@ -17,9 +17,10 @@ import pytest
 
 from rolewatch.alerts import Alert, Options
 from rolewatch.alerts.rules import groups
+from rolewatch.faults import Fault
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES
 from rolewatch.publish.metrics import BUCKETS
-from rolewatch.vocabulary import Fault, State
+from rolewatch.vocabulary import State
 from test_project import pyproject
 
 HOME = Path(__file__).parents[1] / "packaging" / "grafana"

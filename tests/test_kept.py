@@ -19,13 +19,14 @@ from builders import HOUR, LIFE, ROLE, START, UPTIME, diagnosis, moment
 from offline import Scripted
 from promises import Area, promise
 from rolewatch.errors import ConfirmationError, StateFileError
+from rolewatch.faults import Fault
 from rolewatch.imds.client import Answer
 from rolewatch.monitor.confirmation import ConfirmationFile
 from rolewatch.monitor.state_file import StateFile
 from rolewatch.observation import Failure
 from rolewatch.settings import Settings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EVIDENCE_KEYS, Fault, Phase, Reason
+from rolewatch.vocabulary import EVIDENCE_KEYS, Phase, Reason
 from test_state_file import FULL, paths_of, with_value
 
 NUMBERS: list[Any] = [0, 1, -1, 0.5, 3600, 604_800, 5e-324, 1e12, 1e17, 1e300, 1e999, float("nan"), 2**53, 10**400]

@@ -13,10 +13,9 @@ from pages.catalog import render
 from pages.runbooks import subjects
 from rolewatch.alerts import Options
 from rolewatch.alerts.rules import alerts
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
-from rolewatch.vocabulary import Fault
 from runbooks import HOME, fenced, part, text
 
 ALERTS = alerts(Options())

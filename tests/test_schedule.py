@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import START
+from rolewatch.faults import Fault
 from rolewatch.monitor.loop import MAX_CREDIT, Schedule, confirming, next_poll
 from rolewatch.monitor.memory import Memory, Watched
 from rolewatch.settings import PollSettings
-from rolewatch.vocabulary import Fault
 
 POLL = PollSettings()
 CALM = Memory()

@@ -37,10 +37,11 @@ from builders import (
 from looks import observations
 from promises import Area, promise
 from rolewatch.errors import StateFileError
+from rolewatch.faults import Fault
 from rolewatch.monitor.memory import Memory, Served, Watched
 from rolewatch.monitor.state_file import KEEP_FRESH, MAX_SIZE, StateFile
 from rolewatch.observation import Identity, Observation, RoleBinding
-from rolewatch.vocabulary import EventKind, Fault, State
+from rolewatch.vocabulary import EventKind, State
 
 BOOT = "11111111-2222-3333-4444-555555555555"
 FULL = Memory(

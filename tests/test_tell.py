@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import messages
-from rolewatch.vocabulary import EVIDENCE_KEYS, Evidence, Fault, Scalar, State
+from rolewatch.vocabulary import EVIDENCE_KEYS, Evidence, Scalar, State
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 UNTIL = {"expiration": "2026-11-23T17:31:25Z"}

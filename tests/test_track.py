@@ -35,14 +35,14 @@ from builders import (
 )
 from looks import observations
 from rolewatch import monitor
-from rolewatch.faults import FAULTS, IMDS_FAULTS
+from rolewatch.faults import FAULTS, IMDS_FAULTS, Fault
 from rolewatch.monitor.classify import classify
 from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Absent, Answered, Identity, Moment, Observation, RoleListing, Tags
 from rolewatch.settings import ExpectSettings, LimitSettings, Settings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, FailureLabel, Fault, Phase, Reason, State
+from rolewatch.vocabulary import EventKind, FailureLabel, Phase, Reason, State
 
 EXPECTING = Settings(expect=ExpectSettings(role=(ROLE,)))
 BLIND = unanswered()

@@ -26,6 +26,7 @@ from builders import (
 )
 from promises import Area, promise
 from rolewatch import monitor
+from rolewatch.faults import Fault
 from rolewatch.http.page import page_time
 from rolewatch.monitor.classify import classify
 from rolewatch.monitor.clock import CONFIRMED, keep_time
@@ -34,7 +35,7 @@ from rolewatch.monitor.state_file import StateFile
 from rolewatch.observation import Answered, Identity, Moment, Observation
 from rolewatch.publish import Snapshot
 from rolewatch.settings import LimitSettings, Settings
-from rolewatch.vocabulary import EventKind, Fault, State
+from rolewatch.vocabulary import EventKind, State
 
 YEAR = 365 * 86400.0
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from builders import START, UPTIME
+from rolewatch.faults import Fault
 from rolewatch.monitor.loop import Setup, Wake, clock
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
@@ -18,7 +19,7 @@ from rolewatch.publish import Event, Report
 from rolewatch.settings import ExpectSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
-from rolewatch.vocabulary import EventKind, Fault, Level, State
+from rolewatch.vocabulary import EventKind, Level, State
 from stage import Stage, Time, no_reload
 
 RELOADED = Event(EventKind.CONFIG_RELOADED, Level.INFO, "The settings were read again and are in force.")

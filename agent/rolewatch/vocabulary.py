@@ -1,4 +1,4 @@
-"""Every closed set: faults, states, reasons, events, and the names of evidence and fields.
+"""Every closed set but the faults: states, reasons, events, and the names of evidence and fields.
 
 The values are the contract (metric labels, journal fields, JSON): never rename one. No prose, no I/O.
 """
@@ -8,29 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from typing import Union
-
-
-class Fault(str, Enum):
-    """The closed vocabulary of faults, in the order in which they are told: the nearest cause first."""
-
-    IMDS_UNREACHABLE = "imds_unreachable"
-    IMDS_HOP_LIMIT = "imds_hop_limit"
-    IMDS_DISABLED = "imds_disabled"
-    IMDS_ERROR = "imds_error"
-    INSTANCE_PROFILE_DETACHED = "instance_profile_detached"
-    INSTANCE_PROFILE_NOT_FOUND = "instance_profile_not_found"
-    INSTANCE_PROFILE_WITHOUT_ROLE = "instance_profile_without_role"
-    CREDENTIALS_MISSING = "credentials_missing"
-    ASSUME_ROLE_UNAUTHORIZED = "assume_role_unauthorized"
-    CREDENTIALS_ERROR = "credentials_error"
-    CREDENTIALS_EXPIRED = "credentials_expired"
-    ROTATION_OVERDUE = "rotation_overdue"
-    ROLE_MISMATCH = "role_mismatch"
-    CLOCK_SKEW = "clock_skew"
-    CREDENTIALS_REJECTED = "credentials_rejected"
-    INSTANCE_PROFILE_REPLACED = "instance_profile_replaced"
-    ROLE_SWAP_PENDING = "role_swap_pending"
-    TRUST_POLICY_DENIES_EC2 = "trust_policy_denies_ec2"
 
 
 class Document(str, Enum):

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 
 from pages.catalog_events import EVENTS
 from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import PLACEHOLDERS, Entry
 from rolewatch.faults.explain import Explained, explain
+from rolewatch.faults.remedy import PLACEHOLDERS
+from rolewatch.faults.table import Entry
 from rolewatch.publish.journal import MESSAGE_IDS
 from rolewatch.shell import placeholder
 from rolewatch.vocabulary import EVENT_FIELDS

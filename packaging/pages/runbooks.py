@@ -12,11 +12,10 @@ from pages.alerts import prose
 from rolewatch.alerts import Alert, Options
 from rolewatch.alerts.rules import alert_name, alerts
 from rolewatch.cli.render import raised_when, remedies
-from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import Entry
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import explain
+from rolewatch.faults.table import Entry
 from rolewatch.publish import messages
-from rolewatch.vocabulary import Fault
 
 ASK = """\
 imds=http://169.254.169.254/latest

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rolewatch.vocabulary import Fault, Phase, Severity, State
+from rolewatch.faults import Fault
+from rolewatch.vocabulary import Phase, Severity, State
 
 SCHEMAS = (Path("docs/diagnose.schema.json"), Path("docs/status.schema.json"))
 _WORDS = {

@@ -7,10 +7,9 @@ import json
 import pytest
 
 from rolewatch.aws.diagnose import CHECKS
-from rolewatch.faults import CONFIRMED_FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, Fault
 from rolewatch.monitor.confirmation import DECIDED_BY, Confirmation, decode
 from rolewatch.simulator.instance import INSTANCE_ID
-from rolewatch.vocabulary import Fault
 
 pytest.importorskip("moto")
 

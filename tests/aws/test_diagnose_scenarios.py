@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from harness import PATIENT, QUICK, patience
 
-from rolewatch.faults import ROOT_CAUSES
+from rolewatch.faults import ROOT_CAUSES, Fault
 from rolewatch.settings import ImdsSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.vocabulary import Fault
 
 pytest.importorskip("moto")
 

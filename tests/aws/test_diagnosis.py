@@ -17,10 +17,11 @@ from rolewatch.aws.diagnose.collect import Asked, Context, Look
 from rolewatch.aws.diagnose.credential_overrides import Shadow, Shadows
 from rolewatch.aws.diagnose.host import Host
 from rolewatch.aws.queries import Association, Caller, Instance, MetadataOptions, Profile, Role
+from rolewatch.faults import Fault
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Absent, Identity, Observation
 from rolewatch.settings import Settings
-from rolewatch.vocabulary import Fault, Reason, State
+from rolewatch.vocabulary import Reason, State
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/app/{builders.PROFILE}"

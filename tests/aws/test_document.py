@@ -12,7 +12,8 @@ import pytest
 
 from rolewatch.aws.checks import Status
 from rolewatch.aws.diagnose import CHECKS
-from rolewatch.vocabulary import EVIDENCE_KEYS, Fault, State
+from rolewatch.faults import Fault
+from rolewatch.vocabulary import EVIDENCE_KEYS, State
 
 pytest.importorskip("moto")
 

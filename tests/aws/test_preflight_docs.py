@@ -11,7 +11,7 @@ from rolewatch.aws import diagnose
 from rolewatch.aws.checks import Status
 from rolewatch.aws.preflight import attach_role_checks, launch_checks, visible_checks
 from rolewatch.aws.preflight.outcome import Outlook
-from rolewatch.vocabulary import Fault
+from rolewatch.faults import Fault
 
 DOCS = Path(__file__).parents[2] / "docs"
 SEED_TOPICS = 6

@@ -18,9 +18,9 @@ from process import environment
 
 from builders import INSTANCE_ID, PROFILE, ROLE
 from promises import Measured
+from rolewatch.faults import Fault
 from rolewatch.settings import ImdsSettings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import Fault
 from wire import INFO_PATH, ROLES_PATH, TOKEN, TOKEN_PATH, Request, Script, Wire, answer
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -34,8 +34,8 @@ from chaos.hostile import (
 from chaos.subject import begin_anew, memory
 from mutations import mutated
 from promises import Area, Measured, promise
+from rolewatch.faults import Fault
 from rolewatch.imds.transport import MAX_LINE
-from rolewatch.vocabulary import Fault
 from wire import HOLD, RESET, Drip, Pause, Script, Step, Wire
 
 HOLDS = "The poll ends by its deadline and in bounded memory, says imds_error or what is wrong, and the next is good"

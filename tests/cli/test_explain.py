@@ -7,8 +7,7 @@ import json
 import pytest
 
 from rolewatch.cli import EX_USAGE, main
-from rolewatch.faults import FAULTS
-from rolewatch.vocabulary import Fault
+from rolewatch.faults import FAULTS, Fault
 
 WIDEST = 106
 """A command is not wrapped: 100 columns, and the indentation."""

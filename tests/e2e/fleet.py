@@ -12,11 +12,10 @@ from pathlib import Path
 
 from builders import INSTANCE_ID, diagnosis
 from e2e.processes import Process, until
-from rolewatch.faults import CONFIRMED_FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, Fault
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import Fault
 
 PROGRAM = Path(__file__).parent / "member.py"
 ACCOUNT, REGION = "111122223333", "eu-west-1"

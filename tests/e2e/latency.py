@@ -9,9 +9,8 @@ from e2e.compress import seconds
 from e2e.monitoring import SCRAPE
 from e2e.shipped import CONFIG, EXPECTED, RULES
 from e2e.story import FACTOR, LOTS, Story
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.settings import ConfirmSettings, PollSettings
-from rolewatch.vocabulary import Fault
 
 EXPLAINED = (
     "Seconds from the fault to the metric, the alert and the webhook, and from its mending to the word that it is",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.story import INSTANCES, WELL
-from rolewatch.vocabulary import Fault
+from rolewatch.faults import Fault
 
 ROOT = Path(__file__).parents[2]
 WINDOW = "20s"

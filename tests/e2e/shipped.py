@@ -9,7 +9,7 @@ import yaml
 
 from e2e.story import CRASHING, EXPIRED, FLICKERING, REFUSED, STOPPED
 from rolewatch.alerts.rules import alert_name
-from rolewatch.vocabulary import Fault
+from rolewatch.faults import Fault
 
 HOME = Path(__file__).parents[2] / "packaging" / "prometheus"
 RULES: dict[str, Any] = yaml.safe_load((HOME / "rolewatch.rules.yml").read_text(encoding="utf-8"))

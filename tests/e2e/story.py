@@ -21,8 +21,8 @@ from e2e.fleet import Member, fleet
 from e2e.monitoring import Prometheus, Series, alertmanager, prometheus
 from e2e.processes import until
 from e2e.webhook import Arrival, Notification, Webhook
+from rolewatch.faults import Fault
 from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
-from rolewatch.vocabulary import Fault
 
 FACTOR = 60.0
 """An hour of a fleet is a minute here: Prometheus scrapes every second, rolewatch polls twice a second."""

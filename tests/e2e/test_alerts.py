@@ -10,8 +10,8 @@ import rolewatch
 from e2e.latency import GROUP_INTERVAL, at_most
 from e2e.shipped import EXPECTED, HELD_BACK, HOME, RULES
 from e2e.story import EXPIRED, FACTOR, INSTANCES, STOPPABLE, STRIKE, STRUCK, Story
+from rolewatch.faults import Fault
 from rolewatch.faults.explain import explain
-from rolewatch.vocabulary import Fault
 
 RUNBOOKS = {
     rule["annotations"]["runbook_url"].rpartition("/")[2]

@@ -9,10 +9,10 @@ import pytest
 from harness import POLLS, Seen, house, patience
 
 from rolewatch.cli import main
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.settings import ExpectSettings
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.vocabulary import FailureLabel, Fault, State
+from rolewatch.vocabulary import FailureLabel, State
 
 BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 FAULTY = pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from harness import House, Seen, get, house, utc_now
 
+from rolewatch.faults import Fault
 from rolewatch.publish.metric_table import FAMILIES
 from rolewatch.settings import ImdsSettings, MetricsSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
-from rolewatch.vocabulary import Fault
 from units import UNITS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from publish.snapshots import ILL, NOON, OK, UNKNOWN, active, with_changes
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.http.page import RecentEvents, View
 from rolewatch.observation import Moment
 from rolewatch.publish import ActiveFault, Event, Report, Snapshot, facts_of, messages
-from rolewatch.vocabulary import EventKind, Fault, Level, State
+from rolewatch.vocabulary import EventKind, Level, State
 
 AGE = 12.0
 """Seconds since the last poll."""

@@ -17,9 +17,8 @@ from rolewatch.alerts import Alert, Options
 from rolewatch.alerts.rule_file import rule_file
 from rolewatch.alerts.rules import alert_name, alerts, groups, severity_of
 from rolewatch.cli import EX_USAGE, main
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import explain
-from rolewatch.vocabulary import Fault
 
 SHIPPED = Path(__file__).parents[2] / "packaging" / "prometheus" / "rolewatch.rules.yml"
 NEEDS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool: package prometheus")

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
-from rolewatch.vocabulary import FailureLabel, Fault, State
+from rolewatch.faults import Fault
+from rolewatch.vocabulary import FailureLabel, State
 
 Value = Optional[float]
 """None: the series is not there in that minute."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from rolewatch.faults import Fault
 from rolewatch.observation import Identity, Moment
 from rolewatch.publish import ActiveFault, AgentStatus, PollSummary, Report, Snapshot
-from rolewatch.vocabulary import FailureLabel, Fault, Level, State
+from rolewatch.vocabulary import FailureLabel, Level, State
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 UPTIME = 5000.0

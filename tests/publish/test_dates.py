@@ -19,6 +19,7 @@ from promises import Area, promise
 from publish.pages import parse_text
 from publish.snapshots import NOON, OK, STATUS, with_changes
 from rolewatch.cli.check import nagios, text
+from rolewatch.faults import Fault
 from rolewatch.http import Endpoint
 from rolewatch.http.request import Request
 from rolewatch.imds.client import Answer
@@ -28,7 +29,7 @@ from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.status import status_document
 from rolewatch.settings import Settings
 from rolewatch.text import FIRST_MOMENT, LAST_MOMENT, rfc3339, shift
-from rolewatch.vocabulary import EventKind, Fault, Level, State
+from rolewatch.vocabulary import EventKind, Level, State
 
 FIRST, LAST = FIRST_MOMENT, LAST_MOMENT
 ENDS = [FIRST, FIRST + timedelta(seconds=1), FIRST + timedelta(days=1), LAST - timedelta(days=1), LAST]

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import Event
 from rolewatch.publish.journal import MESSAGE_IDS, EventLogger, event_logger, message_id
 from rolewatch.publish.journal_entry import LONGEST_VALUE, Entry, UnknownFieldError, allowed, clean, text
-from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, Level, State
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Level, State
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 CANARY = "wJalrCANARYtnFEMI"

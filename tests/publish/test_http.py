@@ -20,11 +20,12 @@ from publish.pages import parse_openmetrics, parse_text
 from publish.raw import ask, exchange, idle
 from publish.snapshots import FIRST, ILL, OK, STATUS, active, report, with_changes
 from rolewatch.errors import UnavailableError
+from rolewatch.faults import Fault
 from rolewatch.http import Endpoint
 from rolewatch.publish import AgentStatus, Publisher, Report, Snapshot
 from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.status import status_document
-from rolewatch.vocabulary import Fault, State
+from rolewatch.vocabulary import State
 
 PATHS = ("/", "/metrics", "/status.json", "/-/healthy", "/-/ready")
 SINCE_BOOT = 1000.0

@@ -19,11 +19,12 @@ import pytest
 from promises import Area, promise
 from publish.journald import Journald
 from publish.snapshots import OK
+from rolewatch.faults import Fault
 from rolewatch.publish import Event, Report
 from rolewatch.publish.journal import BACKLOG, Form, Journal, form_of
 from rolewatch.publish.journal_entry import UnknownFieldError
 from rolewatch.settings import LogSettings
-from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, Level
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Level
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from rolewatch.faults import Fault
 from rolewatch.publish.journal import BACKLOG, MESSAGE_IDS
 from rolewatch.publish.journal_entry import LONGEST_VALUE, Entry, as_json
 from rolewatch.publish.journald import fields
-from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, Level
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Level
 
 PAGE = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
 

@@ -18,11 +18,11 @@ from promises import Area, Measured, promise
 from publish.pages import parse_openmetrics, parse_text
 from publish.snapshots import FIRST, ILL, OK, PUBLISHERS, STATUS, UNKNOWN, active, report, with_changes
 from rolewatch import aws_names
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import AgentStatus, Snapshot
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES
 from rolewatch.publish.metrics import MOST_NAMES, OTHER, Metrics
-from rolewatch.vocabulary import FailureLabel, Fault, State
+from rolewatch.vocabulary import FailureLabel, State
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 """What Prometheus 2.42 asks for."""

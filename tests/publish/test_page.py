@@ -15,11 +15,11 @@ import pytest
 
 from page.looks import LOOKS, changed, looked_at, recent, rotated, started, told
 from publish.snapshots import FIRST, ILL, NOON, OK, active, with_changes
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.http.page import COLOURS, KEPT_CHANGES, KEPT_ROTATIONS, LONGEST, RecentEvents, View, render_page
 from rolewatch.publish import Event
 from rolewatch.publish.status import status_document
-from rolewatch.vocabulary import EventKind, Fault, Level, State
+from rolewatch.vocabulary import EventKind, Level, State
 
 HTTP = Path(__file__).parents[2] / "agent" / "rolewatch" / "http"
 HTML = "{http://www.w3.org/1999/xhtml}"

@@ -37,7 +37,7 @@ until [ -S /run/systemd/journal/socket ] && journalctl --sync; do kill -0 $!; sl
 
 TELL = """
 from datetime import datetime, timezone
-from rolewatch.vocabulary import Fault
+from rolewatch.faults import Fault
 from rolewatch.publish import Event; from rolewatch.vocabulary import EventKind, Level
 from rolewatch.publish.journal_entry import Entry
 from rolewatch.publish.journal import Journal

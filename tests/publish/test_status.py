@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import Snapshot
 from rolewatch.publish.status import status_document, unpolled_document
-from rolewatch.vocabulary import EVIDENCE_KEYS, Fault, State
+from rolewatch.vocabulary import EVIDENCE_KEYS, State
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA: Mapping[str, Any] = json.loads((DOCS / "status.schema.json").read_text(encoding="utf-8"))

@@ -19,10 +19,10 @@ import pytest
 from promises import Area, promise
 from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active, with_changes
 from rolewatch.errors import UsageError
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import Report, Snapshot
 from rolewatch.publish.systemd import Systemd, sockets, status_line, watchdog_interval
-from rolewatch.vocabulary import Fault, State
+from rolewatch.vocabulary import State
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from rolewatch.errors import UsageError
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Effect
 from rolewatch.simulator.scenarios import SCENARIOS, Group, Scenario, scenario
-from rolewatch.vocabulary import FailureLabel, Fault, State
+from rolewatch.vocabulary import FailureLabel, State
 from simulator.client import Client
 
 BY_NAME = pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rolewatch.alerts import CRITICAL, INSTANCE, WARNING, Alert, Group, Options, Recording
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import Explained, explain
-from rolewatch.vocabulary import Fault, Severity
+from rolewatch.vocabulary import Severity
 
 
 def recording_rules(options: Options) -> tuple[Recording, ...]:

@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Any, Callable, Generic, Optional, TypeVar
 
 from rolewatch.aws.client import Refused, Trouble
-from rolewatch.vocabulary import Evidence, Fault, Scalar
+from rolewatch.faults import Fault
+from rolewatch.vocabulary import Evidence, Scalar
 
 C = TypeVar("C")
 """The context that a check judges: a frozen value."""

@@ -11,13 +11,13 @@ from typing import Any, Callable
 
 from rolewatch.cli import options, output, signals
 from rolewatch.cli.daemon import Daemon
+from rolewatch.faults import Fault
 from rolewatch.http import Endpoint
 from rolewatch.monitor.loop import Wake, clock
 from rolewatch.publish import Report
 from rolewatch.settings import ExpectSettings, ImdsSettings, LogSettings, MetricsSettings, PollSettings, Settings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.vocabulary import Fault
 
 INTERVAL = 1.0
 """Seconds between two polls here, instead of 30: an hour of a fleet in two minutes."""

@@ -11,11 +11,11 @@ from typing import Any
 
 from rolewatch.cli.render import raised_when, section
 from rolewatch.errors import UsageError
-from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import Entry
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import Explained, explain
+from rolewatch.faults.table import Entry
 from rolewatch.text import printable
-from rolewatch.vocabulary import Fault, Reason
+from rolewatch.vocabulary import Reason
 
 SCHEMA = 1
 """The version of the JSON form. Fields are added without a new version, never taken away."""

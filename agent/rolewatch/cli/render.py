@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from rolewatch.aws.checks import Result, Status
-from rolewatch.faults.entry import Entry, Step
 from rolewatch.faults.explain import Explained, explain
+from rolewatch.faults.remedy import Step
+from rolewatch.faults.table import Entry
 from rolewatch.text import printable
 
 WIDTH = 100

@@ -1,18 +1,18 @@
-"""The one table of faults. Metric labels, journal, `diagnose`, runbooks, alerts and pages are derived from it.
+"""Faults, and every set of faults, derived from the entries of `table`.
 
-A fault's name is the contract: the same word everywhere, AWS's own terms first. Every set of faults is derived here
-from the entries; no other module lists faults.
+Metric labels, journal, `diagnose`, runbooks, alerts and pages are derived from here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rolewatch.faults import confirmed, credentials, imds, profile
-from rolewatch.faults.entry import Entry
-from rolewatch.vocabulary import Document, Fault
+from rolewatch.faults.table import ENTRIES, Entry, Fault
+from rolewatch.vocabulary import Document
 
-_ENTRIES = {entry.fault: entry for entry in (*imds.ENTRIES, *profile.ENTRIES, *credentials.ENTRIES, *confirmed.ENTRIES)}
+__all__ = ["CONFIRMED_FAULTS", "DENYING_FAULTS", "FAULTS", "IMDS_FAULTS", "ROOT_CAUSES", "Fault", "faults_read_from"]
+
+_ENTRIES = {entry.fault: entry for entry in ENTRIES}
 
 FAULTS: Mapping[Fault, Entry] = {fault: _ENTRIES[fault] for fault in Fault}
 """The one table: an entry for every fault, in the order of `Fault`."""

@@ -9,10 +9,11 @@ from typing import Callable
 
 from rolewatch import shell
 from rolewatch.aws_names import iam_region
-from rolewatch.faults import FAULTS
-from rolewatch.faults.entry import PLACEHOLDERS, Entry, Remedy, Step
+from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults.remedy import PLACEHOLDERS, Remedy, Step
+from rolewatch.faults.table import Entry
 from rolewatch.text import is_printable
-from rolewatch.vocabulary import Evidence, Fault, Severity
+from rolewatch.vocabulary import Evidence, Severity
 
 _PLACEHOLDER = re.compile(r"(?<![$%])\{(" + "|".join((*PLACEHOLDERS, "needs")) + r")\}")
 _WILDCARD = re.compile(r"[*?\[\]]")

@@ -1,22 +1,17 @@
-"""Faults of IMDS itself: unreachable, cut short by the hop limit, disabled, or not usable."""
+"""Remedies of the faults of IMDS itself, by the reason why a request failed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rolewatch.faults.entry import Entry, Remedy, Step
+from rolewatch.faults.remedy import Remedy, Step
 from rolewatch.faults.steps import (
-    AFTER_OPTIONS,
     AT_ONCE,
     BUDGET,
     CLIENTS,
     ERROR_DOCUMENT,
     FIREWALL,
     METADATA_OPTIONS,
-    PAGE_HOP_LIMIT,
-    PAGE_LIMITING,
-    PAGE_OPTIONS,
-    PAGE_RETRIEVAL,
     PROBE,
     REDIRECT,
     RESPONDER,
@@ -24,11 +19,10 @@ from rolewatch.faults.steps import (
     STOP_AND_START,
     SUPPORT,
     WATCH_NOTHING,
-    who_did_it,
 )
-from rolewatch.vocabulary import Fault, Severity, Who
+from rolewatch.vocabulary import Who
 
-_UNREACHABLE: Mapping[str, Remedy] = {
+UNREACHABLE: Mapping[str, Remedy] = {
     "refused": Remedy(
         cause=(
             "The connection was refused. On an EC2 instance that is a firewall rule that rejects, often one for single "
@@ -205,7 +199,7 @@ _UNREACHABLE: Mapping[str, Remedy] = {
     ),
 }
 
-_UNUSABLE: Mapping[str, Remedy] = {
+UNUSABLE: Mapping[str, Remedy] = {
     "throttled": Remedy(
         cause=(
             "IMDS answered 429 or 503: something on this instance asks too often. rolewatch asks 4 times a poll, and "
@@ -348,7 +342,7 @@ _UNUSABLE: Mapping[str, Remedy] = {
     ),
 }
 
-_UNUSABLE_REMEDY = Remedy(
+UNUSABLE_REMEDY = Remedy(
     cause=(
         "The answer could not be read: cut off, too large, not JSON, or a page of HTML. Either something else answers "
         "in IMDS's place, or IMDS has trouble of its own."
@@ -363,131 +357,4 @@ _UNUSABLE_REMEDY = Remedy(
     ),
     takes_effect=AT_ONCE,
     who=Who.HOST,
-)
-
-ENTRIES = (
-    Entry(
-        fault=Fault.IMDS_UNREACHABLE,
-        title="IMDS cannot be reached",
-        meaning=(
-            "rolewatch cannot connect to the instance metadata service, so the state of the credentials is unknown. "
-            "Applications under the same conditions get no new credentials, and fail when those they hold expire. "
-            "Firewall and routing rules may be for single users: what rolewatch sees need not be what they see."
-        ),
-        remedy=Remedy(
-            cause="The connection failed in an unusual way; the errno in the evidence says in which.",
-            hint="Look at the route and at the firewall rules for the IMDS address.",
-            fix=(PROBE, ROUTE, FIREWALL, BUDGET),
-            takes_effect=AT_ONCE,
-            who=Who.HOST,
-        ),
-        severity=Severity.ERROR,
-        debounce=3,
-        message_id="14426fc115334bbdb939c8519ce8ab9c",
-        page=PAGE_LIMITING,
-        root_rank=1,
-        is_imds_failure=True,
-        keeps_credentials=True,
-        example={"phase": "connect", "reason": "refused", "errno": 111},
-        variants=_UNREACHABLE,
-    ),
-    Entry(
-        fault=Fault.IMDS_HOP_LIMIT,
-        title="IMDS connects, but its token answer does not arrive",
-        meaning=(
-            "The request for a session token is sent and its answer is lost. SDKs on the same path hang for seconds "
-            "and then fail, or fall back to IMDSv1. No new credentials reach them."
-        ),
-        remedy=Remedy(
-            cause=(
-                "Mostly the hop limit: the answer to the token request may travel HttpPutResponseHopLimit hops, 1 by "
-                "default, and a container with its own network is one further. On the host itself: link-local packets "
-                "are dropped, or a firewall lets the connection through and nothing else."
-            ),
-            hint="Raise the hop limit to 2 where rolewatch or the application runs in a container.",
-            fix=(
-                METADATA_OPTIONS,
-                Step(
-                    "Where it runs in a container, allow one hop more {needs}. Every container of the host can get "
-                    "the role's credentials then: where that is not wanted, run rolewatch on the host instead.",
-                    "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
-                    "  --http-put-response-hop-limit 2 --http-endpoint enabled",
-                    id="raise-hop-limit",
-                    permissions=("ec2:ModifyInstanceMetadataOptions",),
-                ),
-                Step(
-                    "Change the launch template, too, or the next instance has the same trouble.",
-                    id="change-launch-template",
-                ),
-                BUDGET,
-                FIREWALL,
-            ),
-            takes_effect=AFTER_OPTIONS,
-            who=Who.EC2,
-        ),
-        severity=Severity.ERROR,
-        debounce=3,
-        message_id="bb8641ed8c1f4210b3c0dc1328fc0573",
-        page=PAGE_HOP_LIMIT,
-        root_rank=2,
-        is_imds_failure=True,
-        keeps_credentials=True,
-        example={"phase": "token", "reason": "no_answer"},
-    ),
-    Entry(
-        fault=Fault.IMDS_DISABLED,
-        title="IMDS is disabled for this instance",
-        meaning=(
-            "IMDS answers 403 to the request for a session token. No application on this instance gets credentials "
-            "from the role; those held in memory work until they expire."
-        ),
-        remedy=Remedy(
-            cause=(
-                "HttpEndpoint is disabled in the instance's metadata options: by hand, by the launch template, or by a "
-                "default of the account. More rarely a proxy adds X-Forwarded-For, which IMDS refuses likewise."
-            ),
-            hint="Enable the metadata endpoint of the instance.",
-            fix=(
-                METADATA_OPTIONS,
-                Step(
-                    "Enable the endpoint {needs}.",
-                    "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
-                    "  --http-endpoint enabled",
-                    id="enable-endpoint",
-                    permissions=("ec2:ModifyInstanceMetadataOptions",),
-                ),
-                who_did_it("ModifyInstanceMetadataOptions", of_iam=False),
-                WATCH_NOTHING,
-            ),
-            takes_effect=AFTER_OPTIONS,
-            who=Who.EC2,
-        ),
-        severity=Severity.ERROR,
-        debounce=2,
-        message_id="443ca42c9d304a20acbd2ca786a292a5",
-        page=PAGE_OPTIONS,
-        root_rank=3,
-        is_imds_failure=True,
-        keeps_credentials=True,
-        seen_from_ec2=True,
-        example={"phase": "token", "reason": "forbidden", "http_status": 403},
-    ),
-    Entry(
-        fault=Fault.IMDS_ERROR,
-        title="IMDS answers, but not usably",
-        meaning=(
-            "IMDS can be reached, and what it answers cannot be used, poll after poll. SDKs repeat their requests and "
-            'then say "Unable to locate credentials"; credentials held in memory work until they expire.'
-        ),
-        remedy=_UNUSABLE_REMEDY,
-        severity=Severity.ERROR,
-        debounce=3,
-        message_id="134c2da4d37943b2bc17d63fd2e6a97e",
-        page=PAGE_RETRIEVAL,
-        root_rank=4,
-        is_imds_failure=True,
-        keeps_credentials=True,
-        example={"phase": "document", "reason": "throttled", "http_status": 503},
-        variants=_UNUSABLE,
-    ),
 )

@@ -5,7 +5,7 @@ Every command has been checked against botocore's service models (tests/test_fau
 
 from __future__ import annotations
 
-from rolewatch.faults.entry import Step
+from rolewatch.faults.remedy import Step
 
 # Pages: the anchors are those of awsdocs/iam-user-guide (2023); the EC2 guide's were seen cited in 2025-2026.
 _IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide/"

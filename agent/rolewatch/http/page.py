@@ -18,12 +18,12 @@ from string import Template
 from urllib.parse import quote
 
 from rolewatch import files
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import Explained, explain
 from rolewatch.publish import ActiveFault, CredentialSummary, Event, Report, Snapshot, facts_of, messages
 from rolewatch.publish.journal_entry import text
 from rolewatch.text import rfc3339, shift
-from rolewatch.vocabulary import EventKind, Fault, Level, State
+from rolewatch.vocabulary import EventKind, Level, State
 
 # -- what the page shows -----------------------------------------------------------------------------------------------
 

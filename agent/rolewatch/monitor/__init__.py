@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from rolewatch.faults import CONFIRMED_FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, Fault
 from rolewatch.monitor import rotation
 from rolewatch.monitor.classify import Confirmed, Known, Verdict, allowed_age
 from rolewatch.monitor.clock import judging_time
@@ -18,7 +18,7 @@ from rolewatch.observation import Answered, Identity, Moment, Observation
 from rolewatch.publish import ActiveFault, CredentialSummary, Event, Expected, PollSummary, Snapshot
 from rolewatch.settings import ConfirmSettings, ExpectSettings, Settings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, Fault, Level, State, Told
+from rolewatch.vocabulary import EventKind, Level, State, Told
 
 
 def advance(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from rolewatch.faults import IMDS_FAULTS, faults_read_from
+from rolewatch.faults import IMDS_FAULTS, Fault, faults_read_from
 from rolewatch.observation import (
     Absent,
     Answered,
@@ -25,7 +25,7 @@ from rolewatch.observation import (
 )
 from rolewatch.settings import LimitSettings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import Document, Evidence, Fault, Phase, Reason, Scalar, Told
+from rolewatch.vocabulary import Document, Evidence, Phase, Reason, Scalar, Told
 
 
 @dataclass(frozen=True)

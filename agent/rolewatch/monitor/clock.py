@@ -18,10 +18,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.monitor.memory import Memory, true_time
 from rolewatch.observation import Moment, Observation, Unanswered
-from rolewatch.vocabulary import Fault
 
 AGREE = timedelta(minutes=5)
 """Two clocks that differ by no more than this agree. AWS signatures have the same limit."""

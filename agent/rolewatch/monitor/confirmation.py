@@ -15,12 +15,11 @@ from pathlib import Path
 from rolewatch import files
 from rolewatch.aws_names import name
 from rolewatch.errors import ConfirmationError
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.imds.documents import whole_number
 from rolewatch.monitor.classify import Finding
 from rolewatch.monitor.decoding import Fields
 from rolewatch.text import rfc3339, timestamp
-from rolewatch.vocabulary import Fault
 
 SCHEMA = 1
 MAX_SIZE = 256 * 1024

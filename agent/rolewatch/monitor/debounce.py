@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rolewatch.faults import CONFIRMED_FAULTS, DENYING_FAULTS, FAULTS, IMDS_FAULTS
+from rolewatch.faults import CONFIRMED_FAULTS, DENYING_FAULTS, FAULTS, IMDS_FAULTS, Fault
 from rolewatch.monitor.classify import Verdict
 from rolewatch.monitor.memory import Memory, Watched, true_time
 from rolewatch.observation import Moment
-from rolewatch.vocabulary import Fault, State, Told
+from rolewatch.vocabulary import State, Told
 
 CLEAR_AFTER = 2
 """Polls in a row that must not see a fault before it is cleared: hysteresis, the same for metric and journal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.monitor import rotation
 from rolewatch.monitor.classify import Verdict
 from rolewatch.monitor.memory import Memory, Watched, lasted
@@ -13,7 +13,7 @@ from rolewatch.monitor.rotation import imds_finding
 from rolewatch.observation import Moment
 from rolewatch.publish import Event, Snapshot, facts_of, messages
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, Fault, Level, Scalar
+from rolewatch.vocabulary import EventKind, Level, Scalar
 
 
 def change_events(before: Memory, after: Memory) -> list[Event]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rolewatch.faults import Fault
 from rolewatch.observation import Identity, Moment, RoleBinding, Tags
 from rolewatch.text import shift
-from rolewatch.vocabulary import Evidence, FailureLabel, Fault, State
+from rolewatch.vocabulary import Evidence, FailureLabel, State
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import Any
 
 from rolewatch import files
 from rolewatch.errors import StateFileError
+from rolewatch.faults import Fault
 from rolewatch.imds.documents import whole_number
 from rolewatch.monitor import rotation
 from rolewatch.monitor.decoding import Fields, text
 from rolewatch.monitor.memory import Memory, Served, Watched
 from rolewatch.observation import Moment, RoleBinding
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import Fault
 
 VERSION = 1
 NAME = "state.json"

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Protocol
 
 from rolewatch.aws_names import partition_of
+from rolewatch.faults import Fault
 from rolewatch.faults.explain import one_name
 from rolewatch.observation import Identity, Moment, RoleBinding
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, Evidence, FailureLabel, Fault, Level, Scalar, State
+from rolewatch.vocabulary import EventKind, Evidence, FailureLabel, Level, Scalar, State
 
 
 @dataclass(frozen=True)

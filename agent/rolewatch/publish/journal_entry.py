@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 
+from rolewatch.faults import Fault
 from rolewatch.text import shortened
-from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Fault, Level, Scalar
+from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Level, Scalar
 
 LONGEST_VALUE = 4096
 """Characters of one value. Longer ones are cut, and end with an ellipsis."""

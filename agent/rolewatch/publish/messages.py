@@ -9,10 +9,10 @@ import errno
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
-from rolewatch.faults import FAULTS
+from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import explain
 from rolewatch.text import shortened
-from rolewatch.vocabulary import Evidence, Fault, State
+from rolewatch.vocabulary import Evidence, State
 
 _LONGEST_VALUE = 80
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400

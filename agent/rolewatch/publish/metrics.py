@@ -13,9 +13,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from rolewatch.faults import Fault
 from rolewatch.publish import AgentStatus, Report, Snapshot
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES, Family
-from rolewatch.vocabulary import FailureLabel, Fault, Level, State
+from rolewatch.vocabulary import FailureLabel, Level, State
 
 BUCKETS = {"0.1": 0.1, "1.0": 1.0, "+Inf": float("inf")}
 """Upper bounds for a poll's seconds: well, slow, and beyond that time-outs, the first of which comes after 2 s."""

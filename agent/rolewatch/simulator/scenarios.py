@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from enum import Enum
 
 from rolewatch.errors import UsageError
+from rolewatch.faults import Fault
 from rolewatch.simulator.conditions import (
     HEALTHY,
     Association,
@@ -19,7 +20,7 @@ from rolewatch.simulator.conditions import (
     Target,
 )
 from rolewatch.simulator.instance import TROUBLESHOOTING
-from rolewatch.vocabulary import FailureLabel, Fault, Reason, State
+from rolewatch.vocabulary import FailureLabel, Reason, State
 
 
 class Group(str, Enum):

@@ -14,12 +14,12 @@ from rolewatch.aws.diagnose import ec2_checks, host_checks, iam_checks, imds_che
 from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.queries import Association, Instance
 from rolewatch.aws_names import partition_of
-from rolewatch.faults import FAULTS, ROOT_CAUSES
+from rolewatch.faults import FAULTS, ROOT_CAUSES, Fault
 from rolewatch.faults.explain import Explained, explain, remedy_for
 from rolewatch.monitor.classify import Finding
 from rolewatch.publish import facts_of
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import Fault, State
+from rolewatch.vocabulary import State
 
 _HERE = (imds_checks.on_instance,)
 _TOKEN = (imds_checks.on_instance, imds_checks.token)

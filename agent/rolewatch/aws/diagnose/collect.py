@@ -12,10 +12,10 @@ from rolewatch.aws.diagnose.credential_overrides import Shadows
 from rolewatch.aws.diagnose.host import Host
 from rolewatch.aws.queries import Association, Caller, Instance, Profile, Role
 from rolewatch.aws_names import partition_of
+from rolewatch.faults import Fault
 from rolewatch.monitor.classify import Finding, Verdict
 from rolewatch.observation import Answered, Credentials, Identity, Observation, ProfileInfo, RoleListing
 from rolewatch.publish import Snapshot
-from rolewatch.vocabulary import Fault
 
 
 @dataclass(frozen=True)

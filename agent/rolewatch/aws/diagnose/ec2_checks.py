@@ -6,8 +6,9 @@ from rolewatch.aws.checks import Outcome, failed, passed, refused, skipped, unkn
 from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.queries import Association, Caller, Instance
+from rolewatch.faults import Fault
 from rolewatch.shell import option, placeholder
-from rolewatch.vocabulary import Evidence, Fault, Scalar
+from rolewatch.vocabulary import Evidence, Scalar
 
 
 def elsewhere(context: Context) -> str:

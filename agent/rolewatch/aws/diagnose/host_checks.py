@@ -7,8 +7,9 @@ from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.diagnose.credential_overrides import Shadow, Shadows
 from rolewatch.aws.diagnose.host import Host
 from rolewatch.aws.queries import Instance
+from rolewatch.faults import Fault
 from rolewatch.observation import Failure, Unanswered
-from rolewatch.vocabulary import FailureLabel, Fault, Reason
+from rolewatch.vocabulary import FailureLabel, Reason
 
 
 def route(context: Context) -> Outcome:

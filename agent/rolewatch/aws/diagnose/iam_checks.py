@@ -10,8 +10,9 @@ from rolewatch.aws.diagnose.ec2_checks import elsewhere, no_answer
 from rolewatch.aws.diagnose.imds_checks import ON_INSTANCE
 from rolewatch.aws.queries import Caller, Instance, Role
 from rolewatch.aws.trust_policy import Trust
+from rolewatch.faults import Fault
 from rolewatch.monitor.classify import matches
-from rolewatch.vocabulary import Fault, Scalar
+from rolewatch.vocabulary import Scalar
 
 _TWICE = f" IAM said so twice, {SECOND_LOOK:.0f} s apart; it is eventually consistent."
 _ONCE = " IAM said so once; right after a change it may be wrong for some seconds."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rolewatch.aws.checks import Outcome, failed, passed, skipped, unknown
 from rolewatch.aws.diagnose.collect import Context
-from rolewatch.faults import DENYING_FAULTS, faults_read_from
+from rolewatch.faults import DENYING_FAULTS, Fault, faults_read_from
 from rolewatch.faults.explain import explain
 from rolewatch.monitor.classify import Finding
 from rolewatch.observation import Absent, Failure, ProfileInfo, RoleListing, Unanswered
 from rolewatch.publish.messages import duration
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import Document, Fault, State
+from rolewatch.vocabulary import Document, State
 
 ON_INSTANCE = "anybody on the instance: rolewatch diagnose"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rolewatch.faults.entry import Step
+from rolewatch.faults.remedy import Step
 from rolewatch.faults.steps import (
     ASSOCIATE,
     ASSOCIATE_NOW,

@@ -9,7 +9,7 @@ from typing import Any
 
 from rolewatch.aws import checks
 from rolewatch.aws.checks import Outcome, Result, Status
-from rolewatch.faults.entry import Step
+from rolewatch.faults.remedy import Step
 from rolewatch.vocabulary import Scalar
 
 

@@ -9,7 +9,7 @@ from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.preflight import profile_checks, simulation
 from rolewatch.aws.preflight.names import Kind, Principal
 from rolewatch.aws.preflight.outcome import Decision, Listed, Rehearsed, Simulated, fails, may_fail
-from rolewatch.faults.entry import Step
+from rolewatch.faults.remedy import Step
 
 RehearsedAnswer = Union[Rehearsed, Refused]
 

@@ -12,10 +12,10 @@ from rolewatch.aws.preflight.names import Given
 from rolewatch.aws.preflight.outcome import Advised, fails, may_fail
 from rolewatch.aws.queries import Profile, Role
 from rolewatch.aws.trust_policy import Trust
-from rolewatch.faults.entry import Step
+from rolewatch.faults import Fault
 from rolewatch.faults.explain import explain
+from rolewatch.faults.remedy import Step
 from rolewatch.shell import option, placeholder
-from rolewatch.vocabulary import Fault
 
 ADMIN = "Whoever may change no permissions asks an administrator of IAM."
 

@@ -13,7 +13,7 @@ from rolewatch.aws.checks import Outcome, passed
 from rolewatch.aws.preflight import profile_checks
 from rolewatch.aws.preflight.names import Kind, Principal
 from rolewatch.aws.preflight.outcome import Decision, Simulated, fails, may_fail
-from rolewatch.faults.entry import Step
+from rolewatch.faults.remedy import Step
 from rolewatch.text import is_printable
 
 _SHOWN = 5

@@ -13,7 +13,7 @@ from rolewatch.aws.preflight.outcome import Listed, fails, may_fail
 from rolewatch.aws.preflight.permission_checks import PrincipalAnswer, SimulatedAnswer, list_profiles
 from rolewatch.aws.preflight.profile_checks import ASK_ADMIN, NamesAnswer, ProfileAnswer, RoleAnswer, role_exists
 from rolewatch.aws.queries import Caller, Profile
-from rolewatch.faults.entry import Step
+from rolewatch.faults.remedy import Step
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""What a fix consists of: remedies and their steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rolewatch.vocabulary import Who
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a fix: what to do, and the command for it where there is one.
+
+    Both may hold placeholders of `PLACEHOLDERS`, filled in with what is known of the instance. A command may have
+    several lines of shell; a placeholder never stands between quotes there, so that what is filled in can be quoted.
+    """
+
+    text: str
+    """What to do: a sentence or some. ``{needs}`` stands where `permissions` are named."""
+    command: str = ""
+    """Lines of shell to paste; empty where there is nothing to run."""
+    id: str = ""
+    """What it does, in words with hyphens. No two steps of a remedy have the same."""
+    permissions: tuple[str, ...] = ()
+    """The IAM actions that it needs, as ``iam:GetRole``."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Why it happened and what to do, for one fault or for one reason of a fault."""
+
+    cause: str
+    """What brings this about, in one or two sentences."""
+    hint: str
+    """The fix in one short sentence, for a log line: it names neither the fault nor a command line."""
+    fix: tuple[Step, ...]
+    takes_effect: str
+    """When the fix shows: at the next refresh, at once…"""
+    who: Who
+
+
+PLACEHOLDERS = (
+    "instance_id",
+    "region",
+    "account_id",
+    "partition",
+    "role",
+    "instance_profile",
+    "instance_profile_id",
+    "expected_role",
+    "expected_instance_profile",
+    "association_id",
+    "iam_region",
+    "uid",
+)
+"""What a fix may be filled in with. Unknown ones are shown as ``<instance-id>`` and so on."""

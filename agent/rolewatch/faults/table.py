@@ -1,0 +1,805 @@
+"""The one table of faults: the name of each, what an entry says, and all entries.
+
+A fault's name is the contract: metric label, journal field, alert, runbook and command use the same word, AWS's own
+term first. Everything else that is known of a fault is a field of its entry. No other module lists faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from rolewatch.faults.imds import UNREACHABLE, UNUSABLE, UNUSABLE_REMEDY
+from rolewatch.faults.remedy import Remedy, Step
+from rolewatch.faults.steps import (
+    AFTER_ASSOCIATION,
+    AFTER_OPTIONS,
+    AFTER_REFRESH,
+    ASSOCIATE,
+    AT_ONCE,
+    BUDGET,
+    ERROR_DOCUMENT,
+    FIREWALL,
+    FORCE,
+    LOOK_AT_ASSOCIATION,
+    LOOK_AT_PROFILE,
+    METADATA_OPTIONS,
+    NOT_FROM_HERE,
+    PAGE_HOP_LIMIT,
+    PAGE_IDS,
+    PAGE_INFO,
+    PAGE_LIMITING,
+    PAGE_NO_KEYS,
+    PAGE_OPTIONS,
+    PAGE_RETRIEVAL,
+    PAGE_ROLES,
+    PAGE_TIME,
+    PAGE_WRONG_ROLE,
+    PROBE,
+    REPLACE,
+    RESTART_APPLICATIONS,
+    ROUTE,
+    STOP_AND_START,
+    SUPPORT,
+    TRUST_STEPS,
+    WATCH_NOTHING,
+    who_did_it,
+)
+from rolewatch.vocabulary import Document, Evidence, Severity, Who
+
+
+class Fault(str, Enum):
+    """The closed set of faults, in the order in which they are reported: the nearest cause first."""
+
+    IMDS_UNREACHABLE = "imds_unreachable"
+    IMDS_HOP_LIMIT = "imds_hop_limit"
+    IMDS_DISABLED = "imds_disabled"
+    IMDS_ERROR = "imds_error"
+    INSTANCE_PROFILE_DETACHED = "instance_profile_detached"
+    INSTANCE_PROFILE_NOT_FOUND = "instance_profile_not_found"
+    INSTANCE_PROFILE_WITHOUT_ROLE = "instance_profile_without_role"
+    CREDENTIALS_MISSING = "credentials_missing"
+    ASSUME_ROLE_UNAUTHORIZED = "assume_role_unauthorized"
+    CREDENTIALS_ERROR = "credentials_error"
+    CREDENTIALS_EXPIRED = "credentials_expired"
+    ROTATION_OVERDUE = "rotation_overdue"
+    ROLE_MISMATCH = "role_mismatch"
+    CLOCK_SKEW = "clock_skew"
+    CREDENTIALS_REJECTED = "credentials_rejected"
+    INSTANCE_PROFILE_REPLACED = "instance_profile_replaced"
+    ROLE_SWAP_PENDING = "role_swap_pending"
+    TRUST_POLICY_DENIES_EC2 = "trust_policy_denies_ec2"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """All that is to be known about one fault."""
+
+    fault: Fault
+    title: str
+    """What is wrong, in a few words, to follow the fault's name: no full stop, lower case first unless a name."""
+    meaning: str
+    """What this means for the instance and its applications, in one or two sentences."""
+    remedy: Remedy
+    severity: Severity
+    debounce: int
+    """How many polls in a row (calls, for a confirmation) must see it before it is raised."""
+    message_id: str
+    """The journal's MESSAGE_ID of its raising and persisting: 32 hex digits, never changed."""
+    page: str
+    """The AWS page that speaks of it."""
+    root_rank: int
+    """Its place among root causes: of several active faults, the one with the lowest rank causes the others.
+
+    Ranks are unique, in steps of ten to leave room. A stuck rotation follows from a broken chain, a profile that is
+    not found from one that was replaced, a role that is not the expected one from a swap.
+    """
+    reads: frozenset[Document] = frozenset()
+    """The documents that show it. If one of them could not be read, the poll says nothing about this fault."""
+    is_imds_failure: bool = False
+    """Whether IMDS itself gives no usable answer. A poll that ends with such a fault says nothing about later ones, in
+    the order of `Fault`."""
+    denies_credentials: bool = False
+    """Whether it explains why there are no usable credentials."""
+    keeps_credentials: bool = False
+    """Whether credentials that were served before it go on working until they expire."""
+    seen_from_ec2: bool = False
+    """Whether EC2's API alone shows that the instance gets no credentials: for `diagnose` on a workstation."""
+    decided_by: str = ""
+    """The check of `diagnose` that decides it, for a fault that only a confirmation through the AWS API shows; empty
+    for a fault that a poll shows. If that check is skipped, the confirmation says nothing about this fault."""
+    alert_after: str = "5m"
+    """How long it must be active before its alert fires (``for`` of the alerting rule)."""
+    warns_while_usable: bool = False
+    """Whether its alert is only a warning while the last credentials are still served and usable."""
+    example: Evidence = field(default_factory=dict)
+    """Evidence as a poll would give it, for the sample journal line in the runbook."""
+    variants: Mapping[str, Remedy] = field(default_factory=dict)
+    """Remedies for single reasons, by `Reason` value (or by AWS's Code), where they differ from the remedy."""
+
+
+_OUTLIVE = (
+    "Credentials that applications already hold keep working until they expire, up to about six hours, and then every "
+    'AWS call fails with "Unable to locate credentials".'
+)
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
+        fault=Fault.IMDS_UNREACHABLE,
+        title="IMDS cannot be reached",
+        meaning=(
+            "rolewatch cannot connect to the instance metadata service, so the state of the credentials is unknown. "
+            "Applications under the same conditions get no new credentials, and fail when those they hold expire. "
+            "Firewall and routing rules may be for single users: what rolewatch sees need not be what they see."
+        ),
+        remedy=Remedy(
+            cause="The connection failed in an unusual way; the errno in the evidence says in which.",
+            hint="Look at the route and at the firewall rules for the IMDS address.",
+            fix=(PROBE, ROUTE, FIREWALL, BUDGET),
+            takes_effect=AT_ONCE,
+            who=Who.HOST,
+        ),
+        severity=Severity.ERROR,
+        debounce=3,
+        message_id="14426fc115334bbdb939c8519ce8ab9c",
+        page=PAGE_LIMITING,
+        root_rank=10,
+        is_imds_failure=True,
+        keeps_credentials=True,
+        example={"phase": "connect", "reason": "refused", "errno": 111},
+        variants=UNREACHABLE,
+    ),
+    Entry(
+        fault=Fault.IMDS_HOP_LIMIT,
+        title="IMDS connects, but its token answer does not arrive",
+        meaning=(
+            "The request for a session token is sent and its answer is lost. SDKs on the same path hang for seconds "
+            "and then fail, or fall back to IMDSv1. No new credentials reach them."
+        ),
+        remedy=Remedy(
+            cause=(
+                "Mostly the hop limit: the answer to the token request may travel HttpPutResponseHopLimit hops, 1 by "
+                "default, and a container with its own network is one further. On the host itself: link-local packets "
+                "are dropped, or a firewall lets the connection through and nothing else."
+            ),
+            hint="Raise the hop limit to 2 where rolewatch or the application runs in a container.",
+            fix=(
+                METADATA_OPTIONS,
+                Step(
+                    "Where it runs in a container, allow one hop more {needs}. Every container of the host can get "
+                    "the role's credentials then: where that is not wanted, run rolewatch on the host instead.",
+                    "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
+                    "  --http-put-response-hop-limit 2 --http-endpoint enabled",
+                    id="raise-hop-limit",
+                    permissions=("ec2:ModifyInstanceMetadataOptions",),
+                ),
+                Step(
+                    "Change the launch template, too, or the next instance has the same trouble.",
+                    id="change-launch-template",
+                ),
+                BUDGET,
+                FIREWALL,
+            ),
+            takes_effect=AFTER_OPTIONS,
+            who=Who.EC2,
+        ),
+        severity=Severity.ERROR,
+        debounce=3,
+        message_id="bb8641ed8c1f4210b3c0dc1328fc0573",
+        page=PAGE_HOP_LIMIT,
+        root_rank=20,
+        is_imds_failure=True,
+        keeps_credentials=True,
+        example={"phase": "token", "reason": "no_answer"},
+    ),
+    Entry(
+        fault=Fault.IMDS_DISABLED,
+        title="IMDS is disabled for this instance",
+        meaning=(
+            "IMDS answers 403 to the request for a session token. No application on this instance gets credentials "
+            "from the role; those held in memory work until they expire."
+        ),
+        remedy=Remedy(
+            cause=(
+                "HttpEndpoint is disabled in the instance's metadata options: by hand, by the launch template, or by a "
+                "default of the account. More rarely a proxy adds X-Forwarded-For, which IMDS refuses likewise."
+            ),
+            hint="Enable the metadata endpoint of the instance.",
+            fix=(
+                METADATA_OPTIONS,
+                Step(
+                    "Enable the endpoint {needs}.",
+                    "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
+                    "  --http-endpoint enabled",
+                    id="enable-endpoint",
+                    permissions=("ec2:ModifyInstanceMetadataOptions",),
+                ),
+                who_did_it("ModifyInstanceMetadataOptions", of_iam=False),
+                WATCH_NOTHING,
+            ),
+            takes_effect=AFTER_OPTIONS,
+            who=Who.EC2,
+        ),
+        severity=Severity.ERROR,
+        debounce=2,
+        message_id="443ca42c9d304a20acbd2ca786a292a5",
+        page=PAGE_OPTIONS,
+        root_rank=30,
+        is_imds_failure=True,
+        keeps_credentials=True,
+        seen_from_ec2=True,
+        example={"phase": "token", "reason": "forbidden", "http_status": 403},
+    ),
+    Entry(
+        fault=Fault.IMDS_ERROR,
+        title="IMDS answers, but not usably",
+        meaning=(
+            "IMDS can be reached, and what it answers cannot be used, poll after poll. SDKs repeat their requests and "
+            'then say "Unable to locate credentials"; credentials held in memory work until they expire.'
+        ),
+        remedy=UNUSABLE_REMEDY,
+        severity=Severity.ERROR,
+        debounce=3,
+        message_id="134c2da4d37943b2bc17d63fd2e6a97e",
+        page=PAGE_RETRIEVAL,
+        root_rank=40,
+        is_imds_failure=True,
+        keeps_credentials=True,
+        example={"phase": "document", "reason": "throttled", "http_status": 503},
+        variants=UNUSABLE,
+    ),
+    Entry(
+        fault=Fault.INSTANCE_PROFILE_DETACHED,
+        title="no instance profile is attached",
+        meaning=f"IMDS has no iam subtree: EC2 has no instance profile for this instance. {_OUTLIVE}",
+        remedy=Remedy(
+            cause=(
+                "The association was removed, or the instance was launched without an instance profile. Just after a "
+                "launch it is merely not there yet, which rolewatch waits for before it says so."
+            ),
+            hint="Attach an instance profile.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                ASSOCIATE,
+                who_did_it("DisassociateIamInstanceProfile", of_iam=False),
+                Step(
+                    "Look into the launch template or the Auto Scaling group, or the next instance has none either.",
+                    id="change-launch-template",
+                ),
+            ),
+            takes_effect=AFTER_ASSOCIATION,
+            who=Who.EC2,
+        ),
+        severity=Severity.CRITICAL,
+        debounce=2,
+        message_id="10098116ee524771b513495e406a89dc",
+        page=PAGE_NO_KEYS,
+        root_rank=50,
+        reads=frozenset({Document.INFO, Document.LISTING}),
+        denies_credentials=True,
+        keeps_credentials=True,
+        seen_from_ec2=True,
+    ),
+    Entry(
+        fault=Fault.INSTANCE_PROFILE_NOT_FOUND,
+        title="the instance profile was deleted",
+        meaning=(
+            "EC2 can give no credentials to this instance any more, though it still shows the instance profile as "
+            f"associated. {_OUTLIVE}"
+        ),
+        remedy=Remedy(
+            cause=(
+                "The instance profile was deleted in IAM. Where one of the same name exists, it was created anew: it "
+                "has another id ({instance_profile_id} is the one attached), and EC2 goes by the id."
+            ),
+            hint="Attach a valid instance profile.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                Step(
+                    "See whether IAM has one of that name, and with which id {needs}. NoSuchEntity: create it first, "
+                    "or attach another.",
+                    "aws iam get-instance-profile --instance-profile-name={expected_instance_profile} \\\n"
+                    "  --query 'InstanceProfile.[InstanceProfileId,Roles[].RoleName]' --output json",
+                    id="see-profile-of-that-name",
+                    permissions=("iam:GetInstanceProfile",),
+                ),
+                Step(
+                    "Where there is none, create it and put the role in {needs}. EC2 may need some minutes until it "
+                    "knows a new one.",
+                    "aws iam create-instance-profile --instance-profile-name={expected_instance_profile}\n"
+                    "aws iam add-role-to-instance-profile --instance-profile-name={expected_instance_profile} \\\n"
+                    "  --role-name={expected_role}",
+                    id="create-profile",
+                    permissions=("iam:CreateInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"),
+                ),
+                REPLACE,
+                ASSOCIATE,
+                who_did_it("DeleteInstanceProfile", of_iam=True),
+            ),
+            takes_effect=AFTER_ASSOCIATION,
+            who=Who.EC2,
+        ),
+        severity=Severity.CRITICAL,
+        debounce=2,
+        message_id="9572a952b1804ee3a8a83891f4b2f1cd",
+        page=PAGE_INFO,
+        root_rank=70,
+        reads=frozenset({Document.INFO}),
+        denies_credentials=True,
+        keeps_credentials=True,
+        warns_while_usable=True,
+        example={"code": "InstanceProfileNotFound", "instance_profile_id": "AIPAEXAMPLE"},
+    ),
+    Entry(
+        fault=Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
+        title="the instance profile does not contain a role",
+        meaning=(
+            "The instance profile is attached and empty. EC2 and most audits show it as attached, and iam/info says "
+            f"Success. {_OUTLIVE}"
+        ),
+        remedy=Remedy(
+            cause=(
+                "The role was removed from the instance profile in IAM, and none was put in: by hand, by a tool that "
+                "replaces roles, or because the role was deleted."
+            ),
+            hint="Add the role to the instance profile.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                LOOK_AT_PROFILE,
+                Step(
+                    "Put the role in {needs}.",
+                    "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={expected_role}",
+                    id="add-role",
+                    permissions=("iam:AddRoleToInstanceProfile", "iam:PassRole"),
+                ),
+                FORCE,
+                who_did_it("RemoveRoleFromInstanceProfile", of_iam=True),
+            ),
+            takes_effect=AFTER_REFRESH,
+            who=Who.IAM,
+        ),
+        severity=Severity.CRITICAL,
+        debounce=2,
+        message_id="3676a426b84c4bbea0952eb1557a786e",
+        page=PAGE_INFO,
+        root_rank=80,
+        reads=frozenset({Document.INFO}),
+        denies_credentials=True,
+        keeps_credentials=True,
+        warns_while_usable=True,
+        example={"instance_profile": "app-prod"},
+    ),
+    Entry(
+        fault=Fault.CREDENTIALS_MISSING,
+        title="there is an instance profile, but there are no credentials",
+        meaning=(
+            "IMDS knows the instance profile and serves no credentials document for its role. Applications that hold "
+            "none get none; those that hold some work until they expire."
+        ),
+        remedy=Remedy(
+            cause=(
+                "The association is so fresh that the credentials are not there yet, or EC2 failed to get them without "
+                "saying why."
+            ),
+            hint="Wait some minutes after a new association; else disassociate and associate.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                Step("Where its State is associating, or it is younger than some minutes, wait.", id="wait"),
+                LOOK_AT_PROFILE,
+                ERROR_DOCUMENT,
+                FORCE,
+                SUPPORT,
+            ),
+            takes_effect=AFTER_ASSOCIATION,
+            who=Who.EC2,
+        ),
+        severity=Severity.CRITICAL,
+        debounce=2,
+        message_id="4db6573e5dbd42e6892a11d3f0c84122",
+        page=PAGE_NO_KEYS,
+        root_rank=120,
+        reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
+        denies_credentials=True,
+        example={"role": "app-prod"},
+    ),
+    Entry(
+        fault=Fault.ASSUME_ROLE_UNAUTHORIZED,
+        title="EC2 is not allowed to assume the role",
+        meaning=(
+            "EC2 asked for credentials of the role and was refused, so IMDS serves an error document in their place "
+            '(AssumeRoleUnauthorizedAccess), although iam/info says Success. SDKs hide that and say "Unable to locate '
+            'credentials".'
+        ),
+        remedy=Remedy(
+            cause=(
+                "The role's trust policy does not let ec2.amazonaws.com assume it: it was edited, it has a condition "
+                "that EC2 cannot meet (MFA, for example), or the role was deleted and perhaps created anew."
+            ),
+            hint="Let ec2.amazonaws.com assume the role in its trust policy.",
+            fix=(*TRUST_STEPS, FORCE, who_did_it("UpdateAssumeRolePolicy", of_iam=True)),
+            takes_effect=AFTER_REFRESH,
+            who=Who.IAM,
+        ),
+        severity=Severity.CRITICAL,
+        debounce=2,
+        message_id="60614c121c0c4761ad260b3e2a17b092",
+        page=PAGE_INFO,
+        root_rank=90,
+        reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
+        denies_credentials=True,
+        alert_after="10m",  # EC2 was seen to try again within six minutes
+        example={"code": "AssumeRoleUnauthorizedAccess", "role": "app-prod"},
+    ),
+    Entry(
+        fault=Fault.CREDENTIALS_ERROR,
+        title="IMDS serves no usable credentials document",
+        meaning=(
+            "The document has a Code that rolewatch does not know, or lacks fields that SDKs need. Applications cannot "
+            "use it; those that hold credentials work until they expire."
+        ),
+        remedy=Remedy(
+            cause=(
+                "EC2 could not get credentials for the role, for a reason that AWS does not document; the Code in the "
+                "evidence is AWS's. Or something else answers in IMDS's place and leaves fields out."
+            ),
+            hint="Read the Code; check the instance profile, the role and its trust policy.",
+            fix=(ERROR_DOCUMENT, LOOK_AT_ASSOCIATION, LOOK_AT_PROFILE, FORCE, STOP_AND_START, SUPPORT),
+            takes_effect=AFTER_REFRESH,
+            who=Who.IAM,
+        ),
+        severity=Severity.CRITICAL,
+        debounce=2,
+        message_id="a110e976623a4e2f93bfa7b302b702c0",
+        page=PAGE_INFO,
+        root_rank=130,
+        reads=frozenset({Document.INFO, Document.LISTING, Document.CREDENTIALS}),
+        denies_credentials=True,
+        example={"code": "Failed", "role": "app-prod"},
+    ),
+    Entry(
+        fault=Fault.CREDENTIALS_EXPIRED,
+        title="the credentials that IMDS serves have expired",
+        meaning=(
+            "AWS calls fail with ExpiredToken, or may fail at any moment: SDKs go on with expired credentials for some "
+            'minutes ("credential expiration extension" in their logs), and a service may accept them for a while. '
+            "This is told by IMDS's own clock, so a wrong clock on the host is not the reason."
+        ),
+        remedy=Remedy(
+            cause=(
+                "EC2 has not refreshed the credentials for hours. Either it no longer can (instance profile or role "
+                "deleted, role removed, trust policy edited), or its refresh is stuck."
+            ),
+            hint="Check the instance profile and the role, then disassociate and associate.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                LOOK_AT_PROFILE,
+                Step(
+                    "Mend what you find there: the ids must be the same, there must be a role, and it must trust "
+                    "ec2.amazonaws.com.",
+                    id="correct-chain",
+                ),
+                FORCE,
+                STOP_AND_START,
+                RESTART_APPLICATIONS,
+                SUPPORT,
+            ),
+            takes_effect=AFTER_REFRESH,
+            who=Who.EC2,
+        ),
+        severity=Severity.CRITICAL,
+        debounce=1,
+        message_id="bb76ad6b7cd4427aa956558d3886794d",
+        page=PAGE_ROLES,
+        root_rank=140,
+        reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
+        denies_credentials=True,
+        alert_after="1m",  # applications fail now
+        example={"role": "app-prod", "expiration": "2026-11-23T23:31:25Z"},
+    ),
+    Entry(
+        fault=Fault.ROTATION_OVERDUE,
+        title="new credentials are overdue",
+        meaning=(
+            "The credentials work, and EC2 has not replaced them when it should have. It normally does so about every "
+            "hour, though each set lives six hours: there is time to act before anything fails."
+        ),
+        remedy=Remedy(
+            cause=(
+                "EC2's refresh is stuck, or EC2 can no longer get credentials for the role: instance profile or role "
+                "deleted, role removed, trust policy edited. AWS promises a new set only five minutes before the old "
+                "one expires, so a platform that rotates late is possible."
+            ),
+            hint="Check the instance profile and the role, then disassociate and associate.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                LOOK_AT_PROFILE,
+                Step(
+                    "Mend what you find there first: the ids must be the same, there must be a role, and it must "
+                    "trust ec2.amazonaws.com. Disassociating while that is wrong takes away the credentials that "
+                    "still work.",
+                    id="correct-chain",
+                ),
+                FORCE,
+                SUPPORT,
+            ),
+            takes_effect=AFTER_REFRESH,
+            who=Who.EC2,
+        ),
+        severity=Severity.WARNING,
+        debounce=1,
+        message_id="8c7ac5d5696f487e8c69fa908d270bc2",
+        page=PAGE_ROLES,
+        root_rank=150,
+        reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
+        keeps_credentials=True,
+        alert_after="15m",  # hours are left
+        example={
+            "role": "app-prod",
+            "age_seconds": 7500,
+            "allowed_age_seconds": 7200,
+            "rotation_interval_seconds": 3600,
+        },
+    ),
+    Entry(
+        fault=Fault.ROLE_MISMATCH,
+        title="the role or the instance profile is not the expected one",
+        meaning=(
+            "Applications get working credentials of another role than was meant for this instance. Expect "
+            "AccessDenied where that role may less, and a leak of rights where it may more."
+        ),
+        remedy=Remedy(
+            cause=(
+                "The role in the instance profile was replaced, or another instance profile was attached: often by an "
+                "automation that attaches its own. After a planned change it takes up to an hour until IMDS serves the "
+                "new role. Or what rolewatch expects is out of date."
+            ),
+            hint="Attach the expected instance profile, or wait where the change is under way.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                LOOK_AT_PROFILE,
+                Step(
+                    "Where IAM already has the expected role in the instance profile, the change is under way: wait "
+                    "up to an hour.",
+                    id="wait",
+                ),
+                Step(
+                    "Where EC2 has another instance profile attached than the expected one, replace it, while the "
+                    "instance runs {needs}.",
+                    REPLACE.command,
+                    id="replace-association",
+                    permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
+                ),
+                Step(
+                    "Where the instance profile is right and holds the wrong role, change the role in it {needs}. "
+                    "This changes every instance that has this instance profile.",
+                    "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={role}\n"
+                    "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={expected_role}",
+                    id="change-role",
+                    permissions=("iam:RemoveRoleFromInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"),
+                ),
+                FORCE,
+                Step(
+                    "Where the role served is the right one, correct the expectation: [expect] in "
+                    "/etc/rolewatch/rolewatch.toml, or the instance's tag.",
+                    "sudo systemctl reload rolewatch.service",
+                    id="correct-expectation",
+                ),
+                RESTART_APPLICATIONS,
+                who_did_it("ReplaceIamInstanceProfileAssociation", of_iam=False),
+            ),
+            takes_effect=AFTER_REFRESH,
+            who=Who.EC2,
+        ),
+        severity=Severity.ERROR,
+        debounce=2,
+        message_id="c5d4cc298bf244d087f86fe4b5476e40",
+        page=PAGE_WRONG_ROLE,
+        root_rank=170,
+        reads=frozenset({Document.LISTING}),
+        alert_after="10m",  # a swap may be under way
+        example={"role": "admin-break-glass", "expected_role": "app-prod"},
+    ),
+    Entry(
+        fault=Fault.CLOCK_SKEW,
+        title="the clock of this host is wrong",
+        meaning=(
+            "The local clock differs from that of IMDS. AWS refuses requests whose signature is more than five minutes "
+            "off (RequestTimeTooSkewed, SignatureDoesNotMatch, AuthFailure), which looks like bad credentials, and "
+            "SDKs misjudge when theirs expire. rolewatch corrects for it."
+        ),
+        remedy=Remedy(
+            cause=(
+                "The time service does not run or cannot reach its source, or the instance was resumed from "
+                "hibernation and its clock was not stepped."
+            ),
+            hint="Start the time service and step the clock.",
+            fix=(
+                Step(
+                    "See whether the time service runs, and from where it has the time.",
+                    "chronyc tracking\nchronyc sources",
+                    id="see-time-service",
+                ),
+                Step("Step the clock now.", "sudo chronyc makestep", id="step-clock"),
+                Step(
+                    "Where there is no source, use Amazon's: it needs no route out of the VPC. On Debian and Ubuntu "
+                    "the file is /etc/chrony/chrony.conf, and the service is called chrony.",
+                    "echo 'server 169.254.169.123 prefer iburst minpoll 4 maxpoll 4' | sudo tee -a /etc/chrony.conf\n"
+                    "sudo systemctl restart chronyd",
+                    id="use-amazon-time",
+                ),
+                Step(
+                    "Where systemd-timesyncd keeps the time instead, restart it.",
+                    "timedatectl status\nsudo systemctl restart systemd-timesyncd",
+                    id="restart-timesyncd",
+                ),
+            ),
+            takes_effect=(
+                "At once after the step: the fault clears after two polls in a row without it. Some applications must "
+                "be restarted after a step of hours."
+            ),
+            who=Who.HOST,
+        ),
+        severity=Severity.WARNING,
+        debounce=3,
+        message_id="f610cd4022a04a9aa448536fbb258359",
+        page=PAGE_TIME,
+        root_rank=180,
+        alert_after="15m",  # a step of NTP ends within minutes
+        example={"clock_offset_seconds": 600},
+    ),
+    Entry(
+        fault=Fault.CREDENTIALS_REJECTED,
+        title="AWS refuses the credentials that IMDS serves",
+        meaning=(
+            "The credentials look right, and AWS STS refuses them, so every AWS call of the applications fails now. "
+            "IMDS shows nothing of it."
+        ),
+        remedy=Remedy(
+            cause=(
+                "The role was deleted, and perhaps created anew under the same name: sessions belong to the role's id, "
+                "not to its name. (A revoked session is not this: STS still answers it, and other calls are denied.)"
+            ),
+            hint="Check whether the role was deleted or created anew, then disassociate and associate.",
+            fix=(
+                Step(
+                    "See whether the role exists, and since when {needs}. Created after "
+                    "LastUpdated: it is a new one. " + NOT_FROM_HERE,
+                    "aws iam get-role --role-name={role} --query 'Role.[RoleId,CreateDate]' --output text",
+                    id="see-role",
+                    permissions=("iam:GetRole",),
+                ),
+                LOOK_AT_PROFILE,
+                Step(
+                    "Where the instance profile lost the role with it, put the role in {needs}.",
+                    "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={role}",
+                    id="add-role",
+                    permissions=("iam:AddRoleToInstanceProfile", "iam:PassRole"),
+                ),
+                FORCE,
+                RESTART_APPLICATIONS,
+                who_did_it("DeleteRole", of_iam=True),
+            ),
+            takes_effect=AFTER_REFRESH,
+            who=Who.IAM,
+        ),
+        severity=Severity.CRITICAL,
+        debounce=2,
+        message_id="32733e176f74426baedd14ad7403d967",
+        page=PAGE_IDS,
+        root_rank=110,
+        decided_by="sts.proof",
+        example={"code": "InvalidClientTokenId", "role": "app-prod"},
+    ),
+    Entry(
+        fault=Fault.INSTANCE_PROFILE_REPLACED,
+        title="the instance profile was deleted and created anew under the same name",
+        meaning=(
+            "IAM has an instance profile of that name, with another id than the one attached. The credentials work "
+            "until they expire; then there will be none."
+        ),
+        remedy=Remedy(
+            cause=(
+                "The instance profile was deleted and created anew, as tools do that replace instead of change. EC2 "
+                "goes by the id ({instance_profile_id} is attached), and that one is gone."
+            ),
+            hint="Attach the instance profile again.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                LOOK_AT_PROFILE,
+                Step(
+                    "Attach the one that exists now, by the same name, while the instance runs {needs}.",
+                    REPLACE.command,
+                    id="replace-association",
+                    permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
+                ),
+                who_did_it("DeleteInstanceProfile", of_iam=True),
+            ),
+            takes_effect=AFTER_ASSOCIATION,
+            who=Who.EC2,
+        ),
+        severity=Severity.WARNING,
+        debounce=2,
+        message_id="cb463cf6bcc646f0b4e8bcaa3957b655",
+        page=PAGE_INFO,
+        root_rank=60,
+        keeps_credentials=True,
+        decided_by="iam.profile_id",
+        example={"instance_profile": "app-prod", "instance_profile_id": "AIPAEXAMPLE"},
+    ),
+    Entry(
+        fault=Fault.ROLE_SWAP_PENDING,
+        title="the role in the instance profile was replaced, and IMDS still serves the old one",
+        meaning=(
+            "IAM's instance profile holds another role than IMDS serves. Applications work with the old role, and "
+            "change to the new one at the next refresh, without being asked."
+        ),
+        remedy=Remedy(
+            cause="The role was replaced in IAM within the last hour or so. EC2 has not refreshed yet: normal.",
+            hint="Wait up to an hour, or disassociate and associate.",
+            fix=(
+                LOOK_AT_ASSOCIATION,
+                LOOK_AT_PROFILE,
+                Step("Where the new role is the right one, wait for the next refresh.", id="wait"),
+                FORCE,
+                Step(
+                    "Where it is the wrong one, put the old one back before the refresh {needs}.",
+                    "NEW=$(aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --query 'InstanceProfile.Roles[0].RoleName' --output text)\n"
+                    "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    '  --role-name="$NEW"\n'
+                    "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
+                    "  --role-name={role}",
+                    id="restore-role",
+                    permissions=("iam:RemoveRoleFromInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"),
+                ),
+                RESTART_APPLICATIONS,
+                who_did_it("AddRoleToInstanceProfile", of_iam=True),
+            ),
+            takes_effect=AFTER_REFRESH,
+            who=Who.IAM,
+        ),
+        severity=Severity.WARNING,
+        debounce=1,
+        message_id="b3c12a2564134383b8440e70f4c79d4d",
+        page=PAGE_WRONG_ROLE,
+        root_rank=160,
+        keeps_credentials=True,
+        decided_by="iam.served_role",
+        example={"role": "app-prod", "expected_role": "app-prod-v2"},
+    ),
+    Entry(
+        fault=Fault.TRUST_POLICY_DENIES_EC2,
+        title="the role's trust policy does not let EC2 assume it",
+        meaning=(
+            "The credentials that IMDS serves were issued before the trust policy was changed, and work until they "
+            "expire. EC2 will get no new ones: this becomes assume_role_unauthorized."
+        ),
+        remedy=Remedy(
+            cause=(
+                "The trust policy was edited: ec2.amazonaws.com is not among its principals, is denied, or has to meet "
+                "a condition that it cannot meet."
+            ),
+            hint="Let ec2.amazonaws.com assume the role in its trust policy, before the credentials expire.",
+            fix=(*TRUST_STEPS, who_did_it("UpdateAssumeRolePolicy", of_iam=True)),
+            takes_effect=(
+                "IAM needs some seconds. Done before EC2's next refresh, nobody notices; after it, see "
+                "assume_role_unauthorized."
+            ),
+            who=Who.IAM,
+        ),
+        severity=Severity.WARNING,
+        debounce=1,
+        message_id="fb04ff30e6044ab49d503ac179814b0d",
+        page=PAGE_INFO,
+        root_rank=100,
+        keeps_credentials=True,
+        decided_by="iam.trust",
+        example={"role": "app-prod"},
+    ),
+)
+"""An entry for every fault, in the order of `Fault`."""
