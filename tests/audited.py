@@ -120,7 +120,7 @@ class AuditedHouse:
         self.auditor.take(report.snapshot, report.events, self.watch.memory)
         self.told.parts.append(self._metrics.text().decode())
         for path in ("/", "/status.json"):
-            response = self._endpoint.answer(Request("GET", path, headers={"host": "localhost"}))
+            response = self._endpoint.respond(Request("GET", path, headers={"host": "localhost"}))
             assert response.status == HTTPStatus.OK
             self.told.parts.append(response.body.decode())
         self._read_back()

@@ -31,11 +31,10 @@ from rolewatch.cli import history, journal_reader, poll_once, simulate
 from rolewatch.config.keys import KEYS
 from rolewatch.errors import RolewatchError
 from rolewatch.faults import Fault, explain
-from rolewatch.http import tls
-from rolewatch.http.host_check import own_names
+from rolewatch.http import own_names, tls
+from rolewatch.http.listener import bind as server_bind
 from rolewatch.http.request import BadRequestError, RequestParser
 from rolewatch.http.server import MAX_HEAD
-from rolewatch.http.server import bind as server_bind
 from rolewatch.imds import documents
 from rolewatch.imds.client import Client
 from rolewatch.monitor import classify, confirmation
@@ -333,7 +332,7 @@ def _addresses(text: str, _: Place) -> None:
     with contextlib.suppress(RolewatchError):
         simulate.address(text, "--listen", anywhere=True)
     with contextlib.suppress(RolewatchError):
-        server_bind([text], backlog=1)
+        server_bind([text])
     environ = {"STATE_DIRECTORY": text, "RUNTIME_DIRECTORY": text}
     poll_once.confirmation_request(Settings(), environ)
     poll_once.state_file(Settings(), environ)

@@ -13,7 +13,7 @@ from chaos.quota import PERIOD, SHARE
 from rolewatch.cli.poll_once import confirmation_request
 from rolewatch.config.keys import VALUE_TYPES
 from rolewatch.config.types import Duration
-from rolewatch.http.fair_queue import MAX_WAITING
+from rolewatch.http.listener import MAX_WAITING
 from rolewatch.http.server import MAX_CONNECTIONS
 from rolewatch.settings import ConfirmSettings, Settings
 from units import UNITS, unit
@@ -174,6 +174,6 @@ def test_every_user_of_a_unit_is_made_by_both_packages() -> None:
     assert set(re.findall(r"^add_user (\S+)", spec, re.MULTILINE)) == users
 
 
-def test_no_crowd_of_scrapers_takes_the_descriptors_that_watching_needs() -> None:
+def test_scrapers_leave_the_descriptors_that_watching_needs() -> None:
     """Those that are served and those that wait leave a hundred: IMDS, the journal, the state file, the text file."""
     assert int(dict(unit("rolewatch.service"))["LimitNOFILE"]) >= MAX_CONNECTIONS + MAX_WAITING + 100

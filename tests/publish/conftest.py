@@ -1,6 +1,6 @@
 """The golden pages: compared with what is made now, or written anew with ``pytest tests/publish --update-golden``.
 
-And what a crowd of connections needs.
+And the file descriptors that tests with many connections need.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 @pytest.fixture
-def crowds() -> Iterator[None]:
-    """Let this process open as many files as tests of a thousand connections need, if the kernel has room for them."""
+def many_files() -> Iterator[None]:
+    """Let this process open enough files for tests with a thousand connections; skip where the kernel does not."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed, waiting = 2500, 1000
     if hard != resource.RLIM_INFINITY and hard < needed:

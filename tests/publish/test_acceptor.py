@@ -1,4 +1,4 @@
-"""Who is let in, and when: real connections, from hosts of loopback, all there before the first is looked at."""
+"""The order in which connections are admitted: real connections, all of which wait before the first is accepted."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from chaos.mad import FORGET
 from promises import Area, promise
 from publish.raw import OTHER_HOST, PATIENCE, answer, dial, hung_up, read_all
 from publish.serving import serving
-from rolewatch.http.fair_queue import BACKLOG, MAX_WAITING, Acceptor, Crowd
+from rolewatch.http.listener import BACKLOG, MAX_WAITING, Acceptor, Client
 from rolewatch.http.request import Request, Response
 from rolewatch.http.server import Server
 
 HOST = "127.0.0.1"
 NUMBER = 10
 NEVER = 3600.0
-"""Seconds: what is to happen then does not happen in a test by itself."""
+"""Seconds after which nothing happens in a test by itself."""
 
 
 class Busy:
-    """A server, and a request that takes its only thread until `free`: all others come meanwhile."""
+    """A server whose only thread is busy with one request until `free`, while other connections arrive."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
-        """Serve, and be busy."""
+        """Start the server, and send it the request that keeps it busy."""
         self._stack = stack
         self._asked, self._free = threading.Event(), threading.Event()
         self.answered: list[str] = []
@@ -47,16 +47,16 @@ class Busy:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return connection
 
-    def crowd(self, number: int, host: str = OTHER_HOST) -> list[socket.socket]:
-        """Return the connections of so many requests."""
-        return [self.request("/crowd", host) for _ in range(number)]
+    def flood(self, number: int, host: str = OTHER_HOST) -> list[socket.socket]:
+        """Return the connections of *number* requests from *host*."""
+        return [self.request("/flood", host) for _ in range(number)]
 
     def free(self) -> None:
-        """Answer the request, and see who else is there."""
+        """Let the server answer the first request, and then accept the others."""
         self._free.set()
 
     def before(self, path: str) -> int:
-        """Return how many were answered before it was."""
+        """Return how many requests were answered before the one for *path*."""
         return self.answered.index(path)
 
     def _answer(self, request: Request) -> Response:
@@ -68,13 +68,13 @@ class Busy:
 
 
 @pytest.fixture
-def busy(crowds: None) -> Iterator[Busy]:  # noqa: ARG001 - for what it does
-    """Return a server that is."""
+def busy(many_files: None) -> Iterator[Busy]:  # noqa: ARG001 - for what it does
+    """Run a server that is busy."""
     with contextlib.ExitStack() as stack:
         yield Busy(stack)
 
 
-def told(connection: socket.socket) -> int:
+def status_of(connection: socket.socket) -> int:
     """Return the status of the answer, or 0 where the connection was reset."""
     try:
         return answer(read_all(connection)).status
@@ -87,30 +87,30 @@ def told(connection: socket.socket) -> int:
     "hundreds of requests of one host, which came before that of another",
     "the other does not wait behind them, and they are served as well",
 )
-def test_nobody_waits_behind_another_hosts_crowd(busy: Busy) -> None:
-    """Connections are let in crowd by crowd, and not in the order in which they came."""
-    crowd = busy.crowd(250)
+def test_no_request_waits_behind_the_flood_of_another_host(busy: Busy) -> None:
+    """Hosts take turns; the order of arrival does not count."""
+    flood = busy.flood(250)
     scraper = busy.request("/scraper")
     busy.free()
 
-    assert told(scraper) == 200
+    assert status_of(scraper) == 200
     assert busy.before("/scraper") < 50
-    assert [told(each) for each in crowd] == [200] * len(crowd)
+    assert [status_of(each) for each in flood] == [200] * len(flood)
 
 
 @promise(
     Area.SCRAPERS,
     "more requests of one host at once than can wait",
-    "its oldest are cut off, and all of another host are answered",
+    "its oldest are closed, and all of another host are answered",
 )
-def test_of_a_crowd_that_is_too_big_the_oldest_are_cut_off(busy: Busy) -> None:
-    """So the kernel's queue is empty for whoever comes next, and the daemon's descriptors do not run out."""
-    others = busy.crowd(40, HOST)
-    crowd = busy.crowd(900)
+def test_of_a_flood_the_oldest_connections_are_closed(busy: Busy) -> None:
+    """So the kernel's queue is empty for the next client, and the daemon's descriptors do not run out."""
+    others = busy.flood(40, HOST)
+    flood = busy.flood(900)
     busy.free()
 
-    assert [told(each) for each in others] == [200] * len(others)
-    statuses = [told(each) for each in crowd]
+    assert [status_of(each) for each in others] == [200] * len(others)
+    statuses = [status_of(each) for each in flood]
     assert statuses[-150:] == [200] * 150
     assert 150 <= statuses.count(200) <= MAX_WAITING + 100
 
@@ -121,9 +121,9 @@ def test_of_a_crowd_that_is_too_big_the_oldest_are_cut_off(busy: Busy) -> None:
     "it does not wait behind the others",
 )
 @pytest.mark.parametrize("leave", ["resets", "closes its side"])
-def test_who_has_gone_is_not_waited_for(busy: Busy, leave: str) -> None:
-    """Nor is a scraper taken for one of them, although it has their address."""
-    for each in busy.crowd(900, HOST):
+def test_clients_that_have_gone_delay_no_other(busy: Busy, leave: str) -> None:
+    """A scraper at the same address has a turn of its own."""
+    for each in busy.flood(900, HOST):
         if leave == "resets":
             each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGET)
             each.close()
@@ -132,27 +132,27 @@ def test_who_has_gone_is_not_waited_for(busy: Busy, leave: str) -> None:
     scraper = busy.request("/scraper")
     busy.free()
 
-    assert told(scraper) == 200
+    assert status_of(scraper) == 200
     assert busy.before("/scraper") < 50
 
 
-def test_a_host_that_is_many_things_is_one_host(busy: Busy) -> None:
-    """It gets no second share for asking in another way: the biggest crowd of the biggest host has to go."""
-    others = busy.crowd(120, HOST)
-    for number, each in enumerate(busy.crowd(600)):
+def test_a_host_gets_one_share_however_its_clients_behave(busy: Busy) -> None:
+    """Half of its connections are closed on its side; all count as those of one host."""
+    others = busy.flood(120, HOST)
+    for number, each in enumerate(busy.flood(600)):
         if number % 2:
             each.shutdown(socket.SHUT_WR)
     busy.free()
 
-    assert [told(each) for each in others] == [200] * len(others)
+    assert [status_of(each) for each in others] == [200] * len(others)
 
 
-# -- what goes wrong in between ----------------------------------------------------------------------------------------
+# -- errors while accepting --------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def peers(number: int, listener: socket.socket) -> Iterator[list[socket.socket]]:
-    """Return so many connections to *listener*."""
+    """Open *number* connections to *listener*."""
     host, port = listener.getsockname()
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(dial(f"{host}:{port}")) for _ in range(number)]
@@ -160,7 +160,7 @@ def peers(number: int, listener: socket.socket) -> Iterator[list[socket.socket]]
 
 @pytest.mark.parametrize("when", ["at once", "later"])
 def test_a_failure_costs_one_connection_only(when: str) -> None:
-    """The first, here; the other nine are let in, and the failure is told."""
+    """The first fails to be admitted and is reported; the other nine are admitted."""
     failures: list[Exception] = []
     entered: list[socket.socket] = []
 
@@ -177,7 +177,7 @@ def test_a_failure_costs_one_connection_only(when: str) -> None:
         unlucky: list[socket.socket] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
 
-        def let_in(connection: socket.socket, _: Crowd) -> Coroutine[Any, Any, None]:
+        def admit(connection: socket.socket, _: Client) -> Coroutine[Any, Any, None]:
             if unlucky:
                 return enter(connection, done)
             unlucky.append(connection)
@@ -185,7 +185,7 @@ def test_a_failure_costs_one_connection_only(when: str) -> None:
                 raise MemoryError
             return fail()
 
-        acceptor = Acceptor([listener], let_in, failed=failures.append)
+        acceptor = Acceptor([listener], admit, loop=asyncio.get_running_loop(), failed=failures.append)
         acceptor.start()
         await asyncio.wait_for(done.wait(), PATIENCE)
         assert unlucky[0].fileno() == -1
@@ -199,19 +199,19 @@ def test_a_failure_costs_one_connection_only(when: str) -> None:
     assert [type(each) for each in failures] == [MemoryError]
 
 
-@pytest.mark.usefixtures("crowds")
-def test_a_stop_leaves_nobody_waiting() -> None:
-    """Neither who is being let in, nor who is not."""
+@pytest.mark.usefixtures("many_files")
+def test_a_stop_leaves_no_connection_waiting() -> None:
+    """It closes those that are being admitted, and those that wait for that."""
     failures: list[Exception] = []
 
     async def run(listener: socket.socket, crowd: list[socket.socket]) -> None:
         begun = asyncio.Event()
 
-        async def never(_connection: socket.socket, _crowd: Crowd) -> None:
+        async def never(_connection: socket.socket, _client: Client) -> None:
             begun.set()
             await asyncio.Event().wait()
 
-        acceptor = Acceptor([listener], never, failed=failures.append)
+        acceptor = Acceptor([listener], never, loop=asyncio.get_running_loop(), failed=failures.append)
         acceptor.start()
         await asyncio.wait_for(begun.wait(), PATIENCE)
         await acceptor.stop()
@@ -226,7 +226,7 @@ def test_a_stop_leaves_nobody_waiting() -> None:
 
 
 class Poor(socket.socket):
-    """A listener to which the kernel gives no connection, so many times."""
+    """A listener whose accept() fails *times* times."""
 
     times = 1
 
@@ -239,7 +239,7 @@ class Poor(socket.socket):
 
 
 def poor(times: int) -> Poor:
-    """Return one that listens on loopback."""
+    """Return a listener on loopback whose accept() fails *times* times."""
     listener = Poor()
     listener.bind((HOST, 0))
     listener.listen()
@@ -247,17 +247,19 @@ def poor(times: int) -> Poor:
     return listener
 
 
-def test_where_the_kernel_gives_no_connection_it_is_asked_again() -> None:
-    """After a while: it would refuse at once, for ever."""
+def test_after_an_error_of_accept_it_accepts_again() -> None:
+    """After a while: at once it would fail again, for ever."""
     failures: list[Exception] = []
 
     async def run(listener: socket.socket) -> None:
         came: asyncio.Queue[socket.socket] = asyncio.Queue()
 
-        async def let_in(connection: socket.socket, _: Crowd) -> None:
+        async def admit(connection: socket.socket, _: Client) -> None:
             came.put_nowait(connection)
 
-        acceptor = Acceptor([listener], let_in, failed=failures.append, try_again=0.01)
+        acceptor = Acceptor(
+            [listener], admit, loop=asyncio.get_running_loop(), failed=failures.append, retry_after=0.01
+        )
         acceptor.start()
         (await asyncio.wait_for(came.get(), PATIENCE)).close()
         await acceptor.stop()
@@ -269,11 +271,11 @@ def test_where_the_kernel_gives_no_connection_it_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
-def test_after_a_stop_the_kernel_is_not_asked_again(
+def test_after_a_stop_it_does_not_accept_again(
     closed: bool,  # noqa: FBT001 - a parameter
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Although it was to be; nor does it matter that the listener has been closed meanwhile."""
+    """Although that was scheduled. The listener may have been closed meanwhile."""
     later: list[functools.partial[object]] = []
 
     async def run(listener: Poor) -> None:
@@ -288,10 +290,12 @@ def test_after_a_stop_the_kernel_is_not_asked_again(
 
         monkeypatch.setattr(loop, "call_later", noted)
 
-        async def let_in(_connection: socket.socket, _crowd: Crowd) -> None:
+        async def admit(_connection: socket.socket, _client: Client) -> None:
             raise AssertionError
 
-        acceptor = Acceptor([listener], let_in, failed=lambda _: failed.set(), try_again=NEVER)
+        acceptor = Acceptor(
+            [listener], admit, loop=asyncio.get_running_loop(), failed=lambda _: failed.set(), retry_after=NEVER
+        )
         acceptor.start()
         await asyncio.wait_for(failed.wait(), PATIENCE)
         if closed:

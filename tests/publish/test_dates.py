@@ -76,7 +76,7 @@ def write_everything(snapshot: Snapshot, age: float) -> list[str]:
     uptime[0] = age
     pages = []
     for path in ("/", "/status.json", "/metrics", "/-/healthy", "/-/ready"):
-        response = endpoint.answer(Request("GET", path, headers={"host": "localhost"}))
+        response = endpoint.respond(Request("GET", path, headers={"host": "localhost"}))
         assert response.status in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE), path
         pages.append(response.body.decode())
     assert pages[0].startswith("<!DOCTYPE html>")

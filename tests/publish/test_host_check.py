@@ -12,8 +12,7 @@ import pytest
 
 from publish.raw import Answer, answer, exchange
 from publish.snapshots import OK, STATUS, report
-from rolewatch.http import Endpoint
-from rolewatch.http.host_check import MAX_HOSTS, own_names
+from rolewatch.http import MAX_HOSTS, Endpoint, own_names
 from rolewatch.publish.metrics import Metrics
 
 GUARDED = ("/", "/status.json")

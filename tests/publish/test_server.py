@@ -248,7 +248,7 @@ def test_a_hundred_scrapers_at_once_are_all_served(address: str) -> None:
 
 
 @promise(Area.SCRAPERS, "a thousand idle connections", "the oldest are shed, and a scraper is served")
-@pytest.mark.usefixtures("crowds")
+@pytest.mark.usefixtures("many_files")
 def test_a_thousand_idle_connections_do_not_keep_a_scraper_out() -> None:
     """The oldest are shed. The scraper is served while the others hold on, and the number is bounded."""
     with serving(deadline=10 * PATIENCE) as server, idle(server.addresses[0], 1000) as connections:

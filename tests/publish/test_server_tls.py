@@ -243,7 +243,7 @@ def test_a_request_in_plain_http_is_told_to_speak_tls(secured: Server) -> None:
     """As where `scheme: https` was forgotten: Prometheus shows the status."""
     told = answer(exchange(secured.addresses[0], GET))
 
-    assert (told.status, told.body) == (400, b"TLS is spoken here: ask https:// instead of http://.\n")
+    assert (told.status, told.body) == (400, b"This port speaks TLS: use https:// instead of http://.\n")
 
 
 @pytest.mark.parametrize(
