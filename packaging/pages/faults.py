@@ -17,14 +17,14 @@ def page() -> str:
         "",
         "# Faults",
         "",
-        "What can be wrong with the credentials that an EC2 instance gets from its role: each fault under the one name",
-        "that metric, journal, alerts and commands have for it. On the instance, `rolewatch check` shows the same with",
-        "the instance's own names and ids filled in; here they are placeholders such as `<instance-id>`.",
+        "Every fault of the credentials that an EC2 instance gets from its role, with its cause and its fix. Metric,",
+        "journal, alerts and commands use the same names. On the instance, `rolewatch check` prints the same text with",
+        "the instance's own names and ids; here they are placeholders such as `<instance-id>`.",
         "",
-        "Several faults may stand at once. The nearest cause comes first, here and everywhere.",
-        "[states.md](states.md) says what state follows from them.",
+        "Several faults can be active at once. The nearest cause comes first, here and everywhere.",
+        "[states.md](states.md) explains the state that follows from them.",
         "",
-        *table("faults.md"),
+        *table(),
         "",
     ]
     for entry in FAULTS.values():
@@ -32,10 +32,18 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def table(page: str) -> Iterator[str]:
-    """Yield the lines of the overview: a row for each fault, linked to its section of *page*."""
+def table() -> Iterator[str]:
+    """Yield the lines of the overview of `docs/faults.md`: a row for each fault, linked to its section."""
     yield "| fault | what is wrong | severity | raised |"
     yield "|---|---|---|---|"
     for fault, entry in FAULTS.items():
         severity = entry.severity.name.lower()
-        yield f"| [`{fault.value}`]({page}#{fault.value}) | {entry.title} | {severity} | {raised_when(entry)} |"
+        yield f"| [`{fault.value}`](#{fault.value}) | {entry.title} | {severity} | {raised_when(entry)} |"
+
+
+def names() -> Iterator[str]:
+    """Yield the lines of the list of `README.md`: the name and the title of each fault, linked to `docs/faults.md`."""
+    yield "| fault | what is wrong |"
+    yield "|---|---|"
+    for fault, entry in FAULTS.items():
+        yield f"| [`{fault.value}`](docs/faults.md#{fault.value}) | {entry.title} |"

@@ -30,7 +30,7 @@ def generate(root: Path) -> Mapping[Path, str]:
         settings_page: settings.renew(settings_page.read_text(encoding="utf-8")),
         metrics_page: _filled(metrics_page, "metrics", metrics.markdown()),
         alerts_page: _filled(alerts_page, "alerts", alerts.markdown()),
-        readme: _filled(readme, "faults", faults.table("docs/faults.md")),
+        readme: _filled(readme, "faults", faults.names()),
         simulator: _filled(simulator, "scenarios", simulate.listing("markdown")),
         **dashboards.render(root),
         **schemas.render(root),
