@@ -15,7 +15,7 @@ from builders import START, UPTIME
 from rolewatch.http import Endpoint
 from rolewatch.http.request import Request
 from rolewatch.imds.client import Client
-from rolewatch.monitor.loop import Clock, Setup, Watch
+from rolewatch.monitor.loop import Clock, Loop, Setup
 from rolewatch.monitor.state_file import MAX_SIZE, StateFile
 from rolewatch.observation import Moment
 from rolewatch.publish import AgentStatus, Report
@@ -94,11 +94,11 @@ class AuditedHouse:
         self._file = StateFile(self.directory)
         self._metrics = Metrics(version="0", health=lambda: AgentStatus(config_ok=True, config_loaded=START))
         self._endpoint = Endpoint(self._metrics, version="0", addresses=(), uptime=lambda: self.clock().uptime)
-        self.watch = Watch(
+        self.watch = Loop(
             setup=Setup(self.settings, self.client),
             memory=self._file.load(boot_id=boot_id),
             publishers=(self._metrics, self._endpoint, self.told, self),
-            remember=self._file.save,
+            save=self._file.save,
             clock=self.clock,
         )
 
@@ -113,10 +113,10 @@ class AuditedHouse:
 
     def poll(self) -> Report:
         """Poll once, and hold what comes out against what is promised."""
-        self.watch.turn()
+        self.watch.poll()
         (report,) = self._reports
         failures = {name: count for name, count in self.watch.publisher_failures.items() if count}
-        assert not failures, (failures, [event.fields for event in self.watch.untold()])
+        assert not failures, (failures, [event.fields for event in self.watch.drain_events()])
         self.auditor.take(report.snapshot, report.events, self.watch.memory)
         self.told.parts.append(self._metrics.text().decode())
         for path in ("/", "/status.json"):

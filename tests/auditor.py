@@ -83,6 +83,6 @@ def _hold_state(snapshot: Snapshot, memory: Memory) -> None:
         assert snapshot.credentials.usable is False
     if snapshot.state is State.UNKNOWN:
         assert set(memory.faults) & set(IMDS_FAULTS)
-    assert len(memory.intervals) <= KEPT
-    assert all(interval > 0 for interval in memory.intervals)
+    assert len(memory.credentials.intervals) <= KEPT
+    assert all(interval > 0 for interval in memory.credentials.intervals)
     assert len(memory.faults) <= len(Fault)

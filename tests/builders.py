@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from rolewatch import monitor
 from rolewatch.faults import Fault
-from rolewatch.monitor.classify import Known, Verdict, classify
+from rolewatch.monitor.classify import Prior, Verdict, classify
 from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.confirmation import DECIDED_BY
 from rolewatch.monitor.memory import Memory
@@ -124,9 +124,9 @@ def failure(reason: Reason = Reason.SERVER_ERROR, **changes: Any) -> Failure:
     return replace(Failure(Phase.DOCUMENT, reason, "meta-data/iam/info", status=500), **changes)
 
 
-def judge(seen: Observation, known: Known | None = None, now: Moment | None = None) -> Verdict:
+def judge(seen: Observation, known: Prior | None = None, now: Moment | None = None) -> Verdict:
     """Classify *seen* with the default limits, at `START` where *now* is not given."""
-    return classify(seen, known or Known(), LimitSettings(), now or moment())
+    return classify(seen, known or Prior(), LimitSettings(), now or moment())
 
 
 def faults(verdict: Verdict) -> tuple[Fault, ...]:
@@ -134,12 +134,29 @@ def faults(verdict: Verdict) -> tuple[Fault, ...]:
     return tuple(finding.fault for finding in verdict.findings)
 
 
+_PARTS = {
+    "instance": ("instance_id", "identity", "identity_at", "rival", "tags_at", "requested_at"),
+    "credentials": ("last", "newest", "intervals", "usable_seen", "served"),
+    "polls": ("throttled",),
+}
+"""The parts of a memory, with the names that `memory_with` has for what is in them."""
+
+
+def memory_with(memory: Memory | None = None, **changes: Any) -> Memory:
+    """Return *memory*, or an empty one, with *changes*, which may be to fields of its parts."""
+    memory = memory or Memory()
+    for part, names in _PARTS.items():
+        inner = {name.removeprefix("instance_"): changes.pop(name) for name in names if name in changes}
+        changes[part] = replace(changes.get(part, getattr(memory, part)), **inner)
+    return replace(memory, **changes)
+
+
 @dataclass
 class Lookout:
     """Judgement and memory over simulated time: what `watch` does, without the world."""
 
     settings: Settings = field(default_factory=Settings)
-    memory: Memory = field(default_factory=lambda: Memory(boot_id="boot", instance_id=INSTANCE_ID))
+    memory: Memory = field(default_factory=lambda: memory_with(boot_id="boot", instance_id=INSTANCE_ID))
     now: Moment = field(default_factory=moment)
     told: list[tuple[Moment, Event]] = field(default_factory=list)
     """Every event, with the moment at which it was told."""
@@ -154,11 +171,11 @@ class Lookout:
             seen = replace(seen, date=seen.date and seen.date + (self.now.utc - START))
         else:
             self.now = now
-        memory, recognised = monitor.recognise(self.memory, seen, self.now)
+        memory, recognised = monitor.update_instance(self.memory, seen, self.now)
         memory = keep_time(memory, seen, self.now)
-        known = monitor.known(memory, seen, self.settings, self.now)
-        verdict = classify(seen, known, self.settings.limits, self.now)
-        self.memory, events = monitor.advance(memory, seen, verdict, self.settings, self.now)
+        prior = monitor.prior(memory, seen, self.settings, self.now)
+        verdict = classify(seen, prior, self.settings.limits, self.now)
+        self.memory, _, events = monitor.advance(memory, seen, verdict, self.settings, self.now)
         self.told += [(self.now, event) for event in (*recognised, *events)]
         return self.snapshot()
 

@@ -14,7 +14,7 @@ import pytest
 from builders import START, UPTIME
 from rolewatch.imds.client import Client
 from rolewatch.monitor.confirmation import ConfirmationFile
-from rolewatch.monitor.loop import Setup, Wake, Watch
+from rolewatch.monitor.loop import Loop, Setup, Wake
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Moment
 from rolewatch.publish import Event, Publisher, Report
@@ -87,25 +87,25 @@ class Stage:
     def watch(
         self,
         *others: Publisher,
-        remember: Callable[[Memory, Moment], None] | None = None,
+        save: Callable[[Memory, Moment], None] | None = None,
         memory: Memory | None = None,
-        beat: Callable[[], None] = lambda: None,
-        beat_interval: float = 30.0,
+        heartbeat: Callable[[], None] = lambda: None,
+        heartbeat_interval: float = 30.0,
         min_gap: float = 0.0,
-    ) -> Watch:
+    ) -> Loop:
         """Return the loop; *others* are told before the recorder."""
-        return Watch(
+        return Loop(
             setup=self.setup(),
             memory=memory or Memory(boot_id="boot"),
             publishers=(*others, self.recorder),
-            remember=remember,
+            save=save,
             clock=self.time,
-            beat=beat,
-            beat_interval=beat_interval,
+            heartbeat=heartbeat,
+            heartbeat_interval=heartbeat_interval,
             min_gap=min_gap,
         )
 
-    def run(self, watch: Watch, until: float, *steps: tuple[float, Callable[[], None]]) -> None:
+    def run(self, watch: Loop, until: float, *steps: tuple[float, Callable[[], None]]) -> None:
         """Run *watch* until so many seconds have passed; each step is done when its time has come."""
         todo = sorted(steps, key=lambda step: step[0])
 
@@ -119,7 +119,7 @@ class Stage:
 
     def run_script(
         self,
-        watch: Watch,
+        watch: Loop,
         wakes: Sequence[Wake],
         reload: Callable[[], tuple[Setup | None, Event]] | None = None,
     ) -> None:

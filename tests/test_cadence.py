@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from builders import HOUR, ROLE, START
 from rolewatch.monitor import rotation
-from rolewatch.monitor.memory import Served
+from rolewatch.monitor.memory import CredentialSet
 
 MINUTE = timedelta(minutes=1)
 
 
-def served(updated: datetime | None, seen: datetime) -> Served:
+def served(updated: datetime | None, seen: datetime) -> CredentialSet:
     """Return a set that was made at *updated* and last seen at *seen*."""
-    return Served(role=ROLE, fingerprint="00000001", last_updated=updated, expiration=None, seen=seen)
+    return CredentialSet(role=ROLE, fingerprint="00000001", last_updated=updated, expiration=None, seen=seen)
 
 
 @pytest.mark.parametrize(

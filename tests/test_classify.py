@@ -37,17 +37,22 @@ from looks import observations
 from rolewatch.errors import ImdsError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.imds import documents
-from rolewatch.monitor.classify import Known, classify
+from rolewatch.monitor.classify import Prior, classify
 from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing
 from rolewatch.settings import LimitSettings
-from rolewatch.vocabulary import EVIDENCE_KEYS, Phase, Reason, Told
+from rolewatch.vocabulary import EVIDENCE_KEYS, CredentialStatus, Phase, Reason
 
-USABLE, UNUSABLE, UNTOLD, PENDING = Told.USABLE, Told.UNUSABLE, Told.UNTOLD, Told.PENDING
-GRACE = Known(grace=True)
-HOURLY = Known(rotation_interval=3600.0)
+USABLE, UNUSABLE, UNTOLD, PENDING = (
+    CredentialStatus.USABLE,
+    CredentialStatus.UNUSABLE,
+    CredentialStatus.UNDETERMINED,
+    CredentialStatus.PENDING,
+)
+GRACE = Prior(grace=True)
+HOURLY = Prior(rotation_interval=3600.0)
 EMPTY = failure(Reason.EMPTY, status=200)
 
-Row = tuple[str, Observation, Known, tuple[Fault, ...], Told]
+Row = tuple[str, Observation, Prior, tuple[Fault, ...], CredentialStatus]
 
 
 def aged(age: timedelta, *, life: timedelta = LIFE) -> Answered:
@@ -56,110 +61,110 @@ def aged(age: timedelta, *, life: timedelta = LIFE) -> Answered:
 
 
 TABLE: tuple[Row, ...] = (
-    ("well", answered(), Known(), (), USABLE),
-    ("well without a Date", answered(date=None), Known(), (), USABLE),
+    ("well", answered(), Prior(), (), USABLE),
+    ("well without a Date", answered(date=None), Prior(), (), USABLE),
     # no token
-    ("refused", unanswered(Reason.REFUSED), Known(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
-    ("switched off", unanswered(Reason.SWITCHED_OFF), Known(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
-    ("connect times out", unanswered(Reason.CONNECT_TIMEOUT), Known(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
-    ("token unanswered", unanswered(Reason.NO_ANSWER, Phase.TOKEN), Known(), (Fault.IMDS_HOP_LIMIT,), UNTOLD),
-    ("token forbidden", unanswered(Reason.FORBIDDEN, Phase.TOKEN), Known(), (Fault.IMDS_DISABLED,), UNTOLD),
-    ("token slow", unanswered(Reason.SLOW, Phase.TOKEN), Known(), (Fault.IMDS_ERROR,), UNTOLD),
-    ("token throttled", unanswered(Reason.THROTTLED, Phase.TOKEN), Known(), (Fault.IMDS_ERROR,), UNTOLD),
-    ("token malformed", unanswered(Reason.MALFORMED, Phase.TOKEN), Known(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("refused", unanswered(Reason.REFUSED), Prior(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
+    ("switched off", unanswered(Reason.SWITCHED_OFF), Prior(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
+    ("connect times out", unanswered(Reason.CONNECT_TIMEOUT), Prior(), (Fault.IMDS_UNREACHABLE,), UNTOLD),
+    ("token unanswered", unanswered(Reason.NO_ANSWER, Phase.TOKEN), Prior(), (Fault.IMDS_HOP_LIMIT,), UNTOLD),
+    ("token forbidden", unanswered(Reason.FORBIDDEN, Phase.TOKEN), Prior(), (Fault.IMDS_DISABLED,), UNTOLD),
+    ("token slow", unanswered(Reason.SLOW, Phase.TOKEN), Prior(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("token throttled", unanswered(Reason.THROTTLED, Phase.TOKEN), Prior(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("token malformed", unanswered(Reason.MALFORMED, Phase.TOKEN), Prior(), (Fault.IMDS_ERROR,), UNTOLD),
     # documents that could not be read
-    ("info failed", answered(info=failure()), Known(), (Fault.IMDS_ERROR,), USABLE),
-    ("listing failed", answered(listing=failure(), credentials=None), Known(), (Fault.IMDS_ERROR,), UNTOLD),
-    ("listing empty", answered(listing=EMPTY, credentials=None), Known(), (Fault.IMDS_ERROR,), UNTOLD),
-    ("credentials failed", answered(credentials=failure()), Known(), (Fault.IMDS_ERROR,), UNTOLD),
-    ("document forbidden", answered(credentials=failure(Reason.FORBIDDEN)), Known(), (Fault.IMDS_ERROR,), UNTOLD),
-    ("document unanswered", answered(credentials=failure(Reason.NO_ANSWER)), Known(), (Fault.IMDS_ERROR,), UNTOLD),
-    ("connection lost amid a poll", answered(credentials=replace(failure(), phase=Phase.CONNECT)), Known(),
+    ("info failed", answered(info=failure()), Prior(), (Fault.IMDS_ERROR,), USABLE),
+    ("listing failed", answered(listing=failure(), credentials=None), Prior(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("listing empty", answered(listing=EMPTY, credentials=None), Prior(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("credentials failed", answered(credentials=failure()), Prior(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("document forbidden", answered(credentials=failure(Reason.FORBIDDEN)), Prior(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("document unanswered", answered(credentials=failure(Reason.NO_ANSWER)), Prior(), (Fault.IMDS_ERROR,), UNTOLD),
+    ("connection lost amid a poll", answered(credentials=replace(failure(), phase=Phase.CONNECT)), Prior(),
      (Fault.IMDS_ERROR,), UNTOLD),
-    ("two roles", answered(listing=RoleListing(ROLE, roles=2)), Known(), (Fault.IMDS_ERROR,), USABLE),
-    ("info failed, none listed", answered(info=failure(), listing=Absent(), credentials=None), Known(),
+    ("two roles", answered(listing=RoleListing(ROLE, roles=2)), Prior(), (Fault.IMDS_ERROR,), USABLE),
+    ("info failed, none listed", answered(info=failure(), listing=Absent(), credentials=None), Prior(),
      (Fault.IMDS_ERROR,), UNTOLD),
-    ("info away, listing failed", answered(info=Absent(), listing=failure(), credentials=None), Known(),
+    ("info away, listing failed", answered(info=Absent(), listing=failure(), credentials=None), Prior(),
      (Fault.IMDS_ERROR,), UNTOLD),
     # iam/info
-    ("detached", detached(), Known(), (Fault.INSTANCE_PROFILE_DETACHED,), UNUSABLE),
+    ("detached", detached(), Prior(), (Fault.INSTANCE_PROFILE_DETACHED,), UNUSABLE),
     ("detached in the boot grace", detached(), GRACE, (), PENDING),
-    ("profile not found", answered(info=not_found(), listing=Absent(), credentials=None), Known(),
+    ("profile not found", answered(info=not_found(), listing=Absent(), credentials=None), Prior(),
      (Fault.INSTANCE_PROFILE_NOT_FOUND,), UNUSABLE),
-    ("profile not found, nothing listed", answered(info=not_found(), listing=EMPTY, credentials=None), Known(),
+    ("profile not found, nothing listed", answered(info=not_found(), listing=EMPTY, credentials=None), Prior(),
      (Fault.INSTANCE_PROFILE_NOT_FOUND,), UNUSABLE),
-    ("profile not found, listing failed", answered(info=not_found(), listing=failure(), credentials=None), Known(),
+    ("profile not found, listing failed", answered(info=not_found(), listing=failure(), credentials=None), Prior(),
      (Fault.IMDS_ERROR, Fault.INSTANCE_PROFILE_NOT_FOUND), UNTOLD),
-    ("profile not found, in lower case", answered(info=info(code="instanceprofilenotfound")), Known(),
+    ("profile not found, in lower case", answered(info=info(code="instanceprofilenotfound")), Prior(),
      (Fault.INSTANCE_PROFILE_NOT_FOUND,), USABLE),
     ("profile not found in the boot grace", answered(info=not_found(), listing=Absent(), credentials=None), GRACE,
      (Fault.INSTANCE_PROFILE_NOT_FOUND,), UNUSABLE),
-    ("profile not found, old credentials served", answered(info=not_found()), Known(),
+    ("profile not found, old credentials served", answered(info=not_found()), Prior(),
      (Fault.INSTANCE_PROFILE_NOT_FOUND,), USABLE),
-    ("no role", answered(info=without_role(), listing=Absent(), credentials=None), Known(),
+    ("no role", answered(info=without_role(), listing=Absent(), credentials=None), Prior(),
      (Fault.INSTANCE_PROFILE_WITHOUT_ROLE,), UNUSABLE),
-    ("no role, nothing listed", answered(info=without_role(), listing=EMPTY, credentials=None), Known(),
+    ("no role, nothing listed", answered(info=without_role(), listing=EMPTY, credentials=None), Prior(),
      (Fault.INSTANCE_PROFILE_WITHOUT_ROLE,), UNUSABLE),
-    ("no role, listing failed", answered(info=without_role(), listing=failure(), credentials=None), Known(),
+    ("no role, listing failed", answered(info=without_role(), listing=failure(), credentials=None), Prior(),
      (Fault.IMDS_ERROR, Fault.INSTANCE_PROFILE_WITHOUT_ROLE), UNTOLD),
-    ("no role, its document gone", answered(info=without_role(), credentials=Absent()), Known(),
+    ("no role, its document gone", answered(info=without_role(), credentials=Absent()), Prior(),
      (Fault.INSTANCE_PROFILE_WITHOUT_ROLE,), UNUSABLE),
-    ("unknown Code of iam/info", answered(info=info(code="Pondering")), Known(), (Fault.CREDENTIALS_ERROR,), USABLE),
-    ("iam/info without a Code", answered(info=info(code=None)), Known(), (), USABLE),
+    ("unknown Code of iam/info", answered(info=info(code="Pondering")), Prior(), (Fault.CREDENTIALS_ERROR,), USABLE),
+    ("iam/info without a Code", answered(info=info(code=None)), Prior(), (), USABLE),
     # the credentials document
-    ("listed, no document", answered(credentials=Absent()), Known(), (Fault.CREDENTIALS_MISSING,), UNUSABLE),
+    ("listed, no document", answered(credentials=Absent()), Prior(), (Fault.CREDENTIALS_MISSING,), UNUSABLE),
     ("listed, no document, in the boot grace", answered(credentials=Absent()), GRACE, (), PENDING),
-    ("none listed", answered(listing=Absent(), credentials=None), Known(), (Fault.CREDENTIALS_MISSING,), UNUSABLE),
+    ("none listed", answered(listing=Absent(), credentials=None), Prior(), (Fault.CREDENTIALS_MISSING,), UNUSABLE),
     ("none listed in the boot grace", answered(listing=Absent(), credentials=None), GRACE, (), PENDING),
-    ("info away, document gone", answered(info=Absent(), credentials=Absent()), Known(),
+    ("info away, document gone", answered(info=Absent(), credentials=Absent()), Prior(),
      (Fault.CREDENTIALS_MISSING,), UNUSABLE),
-    ("info away, credentials served", answered(info=Absent()), Known(), (), USABLE),
-    ("info failed, document gone", answered(info=failure(), credentials=Absent()), Known(),
+    ("info away, credentials served", answered(info=Absent()), Prior(), (), USABLE),
+    ("info failed, document gone", answered(info=failure(), credentials=Absent()), Prior(),
      (Fault.IMDS_ERROR, Fault.CREDENTIALS_MISSING), UNUSABLE),
-    ("EC2 cannot assume the role", answered(credentials=refused()), Known(), (Fault.ASSUME_ROLE_UNAUTHORIZED,),
+    ("EC2 cannot assume the role", answered(credentials=refused()), Prior(), (Fault.ASSUME_ROLE_UNAUTHORIZED,),
      UNUSABLE),
     ("EC2 cannot assume the role, in the boot grace", answered(credentials=refused()), GRACE,
      (Fault.ASSUME_ROLE_UNAUTHORIZED,), UNUSABLE),
-    ("unknown Code", answered(credentials=credentials(code="Failed")), Known(), (Fault.CREDENTIALS_ERROR,), UNUSABLE),
-    ("a field is missing", answered(credentials=credentials(missing=("Token",))), Known(),
+    ("unknown Code", answered(credentials=credentials(code="Failed")), Prior(), (Fault.CREDENTIALS_ERROR,), UNUSABLE),
+    ("a field is missing", answered(credentials=credentials(missing=("Token",))), Prior(),
      (Fault.CREDENTIALS_ERROR,), UNUSABLE),
-    ("no Code", answered(credentials=credentials(code=None)), Known(), (), USABLE),
-    ("no Code and a field is missing", answered(credentials=credentials(code=None, missing=("Token",))), Known(),
+    ("no Code", answered(credentials=credentials(code=None)), Prior(), (), USABLE),
+    ("no Code and a field is missing", answered(credentials=credentials(code=None, missing=("Token",))), Prior(),
      (Fault.CREDENTIALS_ERROR,), UNUSABLE),
-    ("Code in lower case", answered(credentials=credentials(code="success")), Known(), (), USABLE),
-    ("no LastUpdated", answered(credentials=credentials(last_updated=None)), Known(), (), USABLE),
+    ("Code in lower case", answered(credentials=credentials(code="success")), Prior(), (), USABLE),
+    ("no LastUpdated", answered(credentials=credentials(last_updated=None)), Prior(), (), USABLE),
     # edges of time
-    ("expires in a second", aged(LIFE - SECOND), Known(), (Fault.ROTATION_OVERDUE,), USABLE),
-    ("expires this very second", aged(LIFE), Known(), (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE), UNUSABLE),
-    ("expired a second ago", aged(LIFE + SECOND), Known(), (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE),
+    ("expires in a second", aged(LIFE - SECOND), Prior(), (Fault.ROTATION_OVERDUE,), USABLE),
+    ("expires this very second", aged(LIFE), Prior(), (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE), UNUSABLE),
+    ("expired a second ago", aged(LIFE + SECOND), Prior(), (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE),
      UNUSABLE),
-    ("half its life old", aged(LIFE / 2), Known(), (), USABLE),
-    ("over half its life old", aged(LIFE / 2 + SECOND), Known(), (Fault.ROTATION_OVERDUE,), USABLE),
-    ("two hours old, lives for three", aged(2 * HOUR, life=3 * HOUR), Known(), (), USABLE),
-    ("over two hours old, lives for three", aged(2 * HOUR + SECOND, life=3 * HOUR), Known(),
+    ("half its life old", aged(LIFE / 2), Prior(), (), USABLE),
+    ("over half its life old", aged(LIFE / 2 + SECOND), Prior(), (Fault.ROTATION_OVERDUE,), USABLE),
+    ("two hours old, lives for three", aged(2 * HOUR, life=3 * HOUR), Prior(), (), USABLE),
+    ("over two hours old, lives for three", aged(2 * HOUR + SECOND, life=3 * HOUR), Prior(),
      (Fault.ROTATION_OVERDUE,), USABLE),
     ("two cadences old", aged(2 * HOUR), HOURLY, (), USABLE),
     ("over two cadences old", aged(2 * HOUR + SECOND), HOURLY, (Fault.ROTATION_OVERDUE,), USABLE),
-    ("a quarter of its life old, cadence of a minute", aged(LIFE / 4), Known(rotation_interval=60.0), (), USABLE),
-    ("over a quarter of its life old, cadence of a minute", aged(LIFE / 4 + SECOND), Known(rotation_interval=60.0),
+    ("a quarter of its life old, cadence of a minute", aged(LIFE / 4), Prior(rotation_interval=60.0), (), USABLE),
+    ("over a quarter of its life old, cadence of a minute", aged(LIFE / 4 + SECOND), Prior(rotation_interval=60.0),
      (Fault.ROTATION_OVERDUE,), USABLE),
-    ("expired, on a platform that rotates late", aged(LIFE + SECOND), Known(rotation_interval=21600.0),
+    ("expired, on a platform that rotates late", aged(LIFE + SECOND), Prior(rotation_interval=21600.0),
      (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE), UNUSABLE),
     ("made a minute from now", aged(timedelta(minutes=-1)), HOURLY, (), USABLE),
-    ("expired before it was made", answered(credentials=credentials(life=-18 * HOUR)), Known(),
+    ("expired before it was made", answered(credentials=credentials(life=-18 * HOUR)), Prior(),
      (Fault.CREDENTIALS_EXPIRED,), UNUSABLE),
-    ("clock at the limit", answered(date=START - 60 * SECOND), Known(), (), USABLE),
-    ("clock ahead of the limit", answered(date=START - 61 * SECOND), Known(), (Fault.CLOCK_SKEW,), USABLE),
-    ("clock behind the limit", answered(date=START + 61 * SECOND), Known(), (Fault.CLOCK_SKEW,), USABLE),
-    ("clock ahead, no token", unanswered(Reason.FORBIDDEN, Phase.TOKEN, START - HOUR), Known(),
+    ("clock at the limit", answered(date=START - 60 * SECOND), Prior(), (), USABLE),
+    ("clock ahead of the limit", answered(date=START - 61 * SECOND), Prior(), (Fault.CLOCK_SKEW,), USABLE),
+    ("clock behind the limit", answered(date=START + 61 * SECOND), Prior(), (Fault.CLOCK_SKEW,), USABLE),
+    ("clock ahead, no token", unanswered(Reason.FORBIDDEN, Phase.TOKEN, START - HOUR), Prior(),
      (Fault.IMDS_DISABLED, Fault.CLOCK_SKEW), UNTOLD),
     # expectations
-    ("another role", answered(), Known(expected_role=("app-*",)), (Fault.ROLE_MISMATCH,), USABLE),
-    ("the role, in capitals", answered(), Known(expected_role=("WEB-*",)), (), USABLE),
-    ("one of some roles", answered(), Known(expected_role=("app", "web-serve?")), (), USABLE),
-    ("another profile", answered(), Known(expected_instance_profile=("app",)), (Fault.ROLE_MISMATCH,), USABLE),
-    ("the profile", answered(), Known(expected_instance_profile=("web-*",)), (), USABLE),
-    ("another role, and refused", answered(credentials=refused()), Known(expected_role=("app",)),
+    ("another role", answered(), Prior(expected_role=("app-*",)), (Fault.ROLE_MISMATCH,), USABLE),
+    ("the role, in capitals", answered(), Prior(expected_role=("WEB-*",)), (), USABLE),
+    ("one of some roles", answered(), Prior(expected_role=("app", "web-serve?")), (), USABLE),
+    ("another profile", answered(), Prior(expected_instance_profile=("app",)), (Fault.ROLE_MISMATCH,), USABLE),
+    ("the profile", answered(), Prior(expected_instance_profile=("web-*",)), (), USABLE),
+    ("another role, and refused", answered(credentials=refused()), Prior(expected_role=("app",)),
      (Fault.ASSUME_ROLE_UNAUTHORIZED, Fault.ROLE_MISMATCH), UNUSABLE),
 )  # fmt: skip
 
@@ -168,7 +173,7 @@ TABLE: tuple[Row, ...] = (
     ("seen", "known", "expected", "told"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
 def test_an_observation_means_exactly_these_faults(
-    seen: Observation, known: Known, expected: tuple[Fault, ...], told: Told
+    seen: Observation, known: Prior, expected: tuple[Fault, ...], told: CredentialStatus
 ) -> None:
     """Each arm of an observation, at each edge of time, gives exactly the faults and the word of the table."""
     verdict = judge(seen, known)
@@ -242,7 +247,7 @@ def test_a_document_that_could_not_be_read_silences_what_hangs_on_it(seen: Obser
     """
     named = {Fault.CLOCK_SKEW}.union(*(row[1] for row in SILENCED))
 
-    assert named.intersection(judge(seen).untold) == silent
+    assert named.intersection(judge(seen).undetermined) == silent
 
 
 def test_without_a_token_everything_behind_it_is_untold() -> None:
@@ -252,7 +257,7 @@ def test_without_a_token_everything_behind_it_is_untold() -> None:
     """
     verdict = judge(unanswered(Reason.CONNECT_TIMEOUT))
 
-    assert set(verdict.untold) == set(Fault) - {Fault.IMDS_UNREACHABLE, *CONFIRMED_FAULTS}
+    assert set(verdict.undetermined) == set(Fault) - {Fault.IMDS_UNREACHABLE, *CONFIRMED_FAULTS}
 
 
 @pytest.mark.parametrize(
@@ -273,21 +278,21 @@ def test_a_poll_is_silent_on_the_faults_of_imds_that_it_did_not_come_to(seen: Ob
     """
     of_imds = {Fault.IMDS_UNREACHABLE, Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fault.IMDS_ERROR}
 
-    assert of_imds & set(judge(seen).untold) == silent
+    assert of_imds & set(judge(seen).undetermined) == silent
 
 
 def test_a_date_tells_of_the_clock_even_without_a_token() -> None:
     """A 403 carries a `Date`: that the local clock is right again is told."""
     verdict = judge(unanswered(Reason.FORBIDDEN, Phase.TOKEN, START))
 
-    assert Fault.CLOCK_SKEW not in verdict.untold
+    assert Fault.CLOCK_SKEW not in verdict.undetermined
 
 
 def test_an_error_document_leaves_open_whether_the_profile_is_the_expected_one() -> None:
     """`InstanceProfileNotFound` has no ARN: a mismatch of the profile is neither held nor denied."""
-    verdict = judge(answered(info=not_found()), Known(expected_instance_profile=("app",)))
+    verdict = judge(answered(info=not_found()), Prior(expected_instance_profile=("app",)))
 
-    assert Fault.ROLE_MISMATCH in verdict.untold
+    assert Fault.ROLE_MISMATCH in verdict.undetermined
 
 
 # The traps that others fell into, by name (facts: peers, section 7)
@@ -319,7 +324,7 @@ def test_trap_age_looks_fresh_on_an_error_document() -> None:
     verdict = judge(answered(credentials=documents.credentials(ROLE, body)))
 
     assert faults(verdict) == (Fault.ASSUME_ROLE_UNAUTHORIZED,)
-    assert verdict.credentials is Told.UNUSABLE
+    assert verdict.credentials is CredentialStatus.UNUSABLE
 
 
 def test_trap_silence_when_token_or_profile_is_missing() -> None:
@@ -334,14 +339,14 @@ def test_trap_short_lived_credentials_raise_nothing(age: timedelta, interval: fl
     """Credentials of 15 minutes (kube2iam and its like) are well until they expire, learned or not."""
     seen = aged(age, life=timedelta(minutes=15))
 
-    assert faults(judge(seen, Known(rotation_interval=interval))) == ()
+    assert faults(judge(seen, Prior(rotation_interval=interval))) == ()
 
 
 def test_trap_a_platform_that_rotates_five_minutes_before_expiry_raises_nothing() -> None:
     """AWS promises no more than five minutes (EC2 guide): where that is the learned cadence, it is no fault."""
     late = LIFE - timedelta(minutes=5)
 
-    assert faults(judge(aged(late), Known(rotation_interval=late.total_seconds()))) == ()
+    assert faults(judge(aged(late), Prior(rotation_interval=late.total_seconds()))) == ()
 
 
 def test_trap_profile_name_taken_for_the_role_name() -> None:
@@ -365,7 +370,7 @@ def test_trap_lower_case_keys_and_a_missing_code() -> None:
         "lastupdated": "2026-11-23T11:50:00Z", "expiration": "2026-11-23T17:50:00Z"}\n"""
     verdict = judge(answered(credentials=documents.credentials(ROLE, body)))
 
-    assert (faults(verdict), verdict.credentials) == ((), Told.USABLE)
+    assert (faults(verdict), verdict.credentials) == ((), CredentialStatus.USABLE)
 
 
 def test_trap_mock_defaults_that_expire_before_they_were_issued() -> None:
@@ -402,7 +407,7 @@ def test_the_evidence_of_an_overdue_rotation_says_how_old_and_how_old_it_may_be(
 
 def test_a_detached_profile_is_named_from_memory() -> None:
     """IMDS names no profile any more; what it was is what it should get back."""
-    (finding,) = judge(detached(), Known(profile_name=PROFILE)).findings
+    (finding,) = judge(detached(), Prior(profile_name=PROFILE)).findings
 
     assert finding.evidence == {"instance_profile": PROFILE}
 
@@ -417,7 +422,7 @@ def test_a_missing_field_is_named() -> None:
 @pytest.mark.parametrize("pattern", ["[z-a]", "[", "[]", "[!]", "a--b", "[[a]", "[a&&b]", "*" * 128, "[!-!]"])
 def test_an_odd_pattern_matches_or_not_and_never_raises(pattern: str) -> None:
     """A tag may hold any pattern. Python before 3.9.13 made an invalid regular expression of ``[z-a]``."""
-    known = Known(expected_role=(pattern,), expected_instance_profile=(pattern,))
+    known = Prior(expected_role=(pattern,), expected_instance_profile=(pattern,))
 
     assert set(faults(judge(answered(), known))) <= {Fault.ROLE_MISMATCH}
 
@@ -425,7 +430,7 @@ def test_an_odd_pattern_matches_or_not_and_never_raises(pattern: str) -> None:
 # What holds of all observations
 
 KNOWN = st.builds(
-    Known,
+    Prior,
     expected_role=st.sampled_from([(), (ROLE,), ("app-*",)]),
     expected_instance_profile=st.sampled_from([(), (PROFILE,), ("app-*",)]),
     rotation_interval=st.one_of(st.none(), st.floats(min_value=1, max_value=1e9)),
@@ -435,11 +440,11 @@ KNOWN = st.builds(
 
 
 @given(seen=observations(), known=KNOWN, elapsed=st.integers(min_value=-(10**9), max_value=10**9))
-def test_it_is_total_over_observations(seen: Observation, known: Known, elapsed: int) -> None:
+def test_it_is_total_over_observations(seen: Observation, known: Prior, elapsed: int) -> None:
     """Whatever was seen and remembered, and whenever: a verdict, never an exception."""
     verdict = classify(seen, known, LimitSettings(), moment(elapsed))
 
-    assert not set(verdict.untold) & set(faults(verdict))
+    assert not set(verdict.undetermined) & set(faults(verdict))
     assert list(faults(verdict)) == sorted(faults(verdict), key=list(Fault).index)
     assert all(set(finding.evidence) <= set(EVIDENCE_KEYS) for finding in verdict.findings)
     assert not any(FAULTS[fault].decided_by for fault in faults(verdict))
@@ -480,7 +485,7 @@ def test_it_is_total_over_arbitrary_bytes(
     info_body: bytes,
     listing_body: bytes,
     body: bytes,
-    known: Known,
+    known: Prior,
     date: bool,  # noqa: FBT001 - hypothesis fills it in
 ) -> None:
     """Whatever IMDS sends, JSON or not, the way from bytes to verdict ends in a verdict."""
@@ -504,7 +509,7 @@ def test_it_is_total_over_arbitrary_bytes(
     verdict = judge(Answered(told_info, listing, document, date=START if date else None), known)
 
     complete = isinstance(document, Credentials) and not document.missing
-    assert verdict.credentials is not Told.USABLE or complete
+    assert verdict.credentials is not CredentialStatus.USABLE or complete
 
 
 @given(
@@ -514,7 +519,7 @@ def test_it_is_total_over_arbitrary_bytes(
     later=st.integers(min_value=0, max_value=10**6),
 )
 def test_as_time_passes_over_the_same_documents_the_verdict_never_improves(
-    seen: Observation, known: Known, elapsed: int, later: int
+    seen: Observation, known: Prior, elapsed: int, later: int
 ) -> None:
     """The findings of a look only grow while nothing but time changes, and unusable credentials stay unusable."""
     then = judge(seen, known, moment(elapsed))
@@ -526,7 +531,7 @@ def test_as_time_passes_over_the_same_documents_the_verdict_never_improves(
 
     if date is None or date != seen.date or not later:
         assert set(faults(then)) <= set(faults(now))
-    assert (then.credentials, now.credentials) != (Told.UNUSABLE, Told.USABLE)
+    assert (then.credentials, now.credentials) != (CredentialStatus.UNUSABLE, CredentialStatus.USABLE)
 
 
 @given(
@@ -556,7 +561,7 @@ def test_without_a_date_the_local_clock_has_to_do(age: timedelta) -> None:
     error=st.integers(min_value=int(-3650 * DAY.total_seconds()), max_value=int(3650 * DAY.total_seconds())),
 )
 def test_a_wrong_local_clock_neither_invents_nor_hides_anything_but_itself(
-    seen: Observation, known: Known, error: int
+    seen: Observation, known: Prior, error: int
 ) -> None:
     """With IMDS's `Date` at hand, a local clock that is off by up to ten years changes nothing but `clock_skew`."""
     assert seen.date is not None

@@ -42,12 +42,12 @@ def test_what_was_found_decided_and_left_open_is_told_apart() -> None:
     assert read.at == START
     assert [finding.fault for finding in read.findings] == [Fault.ROLE_SWAP_PENDING]
     assert read.findings[0].evidence == {"role": "web-server"}
-    assert read.untold == (Fault.CREDENTIALS_REJECTED,)
+    assert read.undetermined == (Fault.CREDENTIALS_REJECTED,)
 
 
 def test_a_check_that_was_skipped_decides_nothing() -> None:
     """No credentials, or no network: all four stay as they were."""
-    assert decode(diagnosis(checks=[])).untold == CONFIRMED_FAULTS
+    assert decode(diagnosis(checks=[])).undetermined == CONFIRMED_FAULTS
 
 
 @pytest.mark.parametrize(

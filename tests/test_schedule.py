@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from typing import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import START
+from builders import START, memory_with
 from rolewatch.faults import Fault
 from rolewatch.monitor.loop import MAX_CREDIT, Schedule, confirming, next_poll
-from rolewatch.monitor.memory import Memory, Watched
+from rolewatch.monitor.memory import FaultState, Memory
 from rolewatch.settings import PollSettings
 
 POLL = PollSettings()
 CALM = Memory()
-PENDING = Memory(faults={Fault.ROLE_MISMATCH: Watched(since=START, evidence={}, seen=1)})
-CLEARING = Memory(faults={Fault.ROLE_MISMATCH: Watched(since=START, evidence={}, active=True, seen=2, unseen=1)})
-STANDING = Memory(faults={Fault.ROLE_MISMATCH: Watched(since=START, evidence={}, active=True, seen=9)})
-THROTTLED = Memory(throttled=1)
+PENDING = Memory(faults={Fault.ROLE_MISMATCH: FaultState(since=START, evidence={}, seen=1)})
+CLEARING = Memory(faults={Fault.ROLE_MISMATCH: FaultState(since=START, evidence={}, active=True, seen=2, unseen=1)})
+STANDING = Memory(faults={Fault.ROLE_MISMATCH: FaultState(since=START, evidence={}, active=True, seen=9)})
+THROTTLED = memory_with(throttled=1)
 
 
 def times(
@@ -136,7 +135,7 @@ def test_an_imds_that_flickers_for_ever_is_asked_at_most_ten_times_a_minute(
 
 def test_throttled_it_backs_off_to_two_minutes_and_not_beyond() -> None:
     """60 s, then 120 s, and that for ever."""
-    seen = times("i-0123456789abcdef0", lambda polls: replace(CALM, throttled=polls), 24 * 3600)
+    seen = times("i-0123456789abcdef0", lambda polls: memory_with(CALM, throttled=polls), 24 * 3600)
 
     assert gaps(seen)[:4] == [60.0, 120.0, 120.0, 120.0]
     assert max(gaps(seen)) == 120.0
@@ -144,7 +143,7 @@ def test_throttled_it_backs_off_to_two_minutes_and_not_beyond() -> None:
 
 def test_throttled_it_is_in_no_haste() -> None:
     """A fault that waits for confirmation is no reason to press an IMDS that throttles."""
-    _, wait = next_poll(Schedule("seed"), replace(PENDING, throttled=1), POLL, 0.0)
+    _, wait = next_poll(Schedule("seed"), memory_with(PENDING, throttled=1), POLL, 0.0)
 
     assert wait == 60.0
 
@@ -164,7 +163,7 @@ def test_confirming_is_never_slower_than_looking() -> None:
 
 
 @given(
-    polls=st.lists(st.sampled_from([CALM, PENDING, CLEARING, STANDING, THROTTLED, replace(PENDING, throttled=9)])),
+    polls=st.lists(st.sampled_from([CALM, PENDING, CLEARING, STANDING, THROTTLED, memory_with(PENDING, throttled=9)])),
     interval=st.floats(1, 3600),
     begin=st.floats(0, 1e8),
 )

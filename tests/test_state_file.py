@@ -30,6 +30,7 @@ from builders import (
     answered,
     credentials,
     info,
+    memory_with,
     moment,
     simulate,
     unanswered,
@@ -38,31 +39,32 @@ from looks import observations
 from promises import Area, promise
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
-from rolewatch.monitor.memory import Memory, Served, Watched
+from rolewatch.monitor.memory import BindingHistory, CredentialSet, FaultState, Memory
 from rolewatch.monitor.state_file import KEEP_FRESH, MAX_SIZE, StateFile
 from rolewatch.observation import Identity, Observation, RoleBinding
 from rolewatch.vocabulary import EventKind, State
 
 BOOT = "11111111-2222-3333-4444-555555555555"
-FULL = Memory(
+SET = CredentialSet(role=ROLE, fingerprint="0123abcd", last_updated=START - HOUR, expiration=START + LIFE, seen=START)
+FULL = memory_with(
     instance_id=INSTANCE_ID,
     boot_id=BOOT,
     faults={
-        Fault.ROTATION_OVERDUE: Watched(
+        Fault.ROTATION_OVERDUE: FaultState(
             since=START,
             evidence={"role": ROLE, "age_seconds": 7230, "allowed_age_seconds": 7200.5},
             active=True,
         ),
-        Fault.ROLE_MISMATCH: Watched(
+        Fault.ROLE_MISMATCH: FaultState(
             since=START - HOUR, evidence={"role": ROLE, "expected_role": "app-*"}, active=True
         ),
     },
-    served=Served(role=ROLE, fingerprint="0123abcd", last_updated=START - HOUR, expiration=START + LIFE, seen=START),
-    current=True,
+    last=SET,
+    served=True,
     newest=START - HOUR,
-    settled=RoleBinding(ROLE, PROFILE, PROFILE_ID),
+    binding=BindingHistory(confirmed=RoleBinding(ROLE, PROFILE, PROFILE_ID)),
     intervals=(3600.0, 3548.0),
-    credentials_seen=True,
+    usable_seen=True,
 )
 """Everything that survives."""
 
@@ -101,7 +103,7 @@ def test_a_memory_of_nothing_survives_too(tmp_path: Path) -> None:
 
 def test_what_is_not_yet_raised_does_not_survive(tmp_path: Path) -> None:
     """A fault that was seen once is confirmed from the beginning."""
-    pending = replace(FULL, faults={Fault.ROLE_MISMATCH: Watched(since=START, evidence={}, seen=1)})
+    pending = replace(FULL, faults={Fault.ROLE_MISMATCH: FaultState(since=START, evidence={}, seen=1)})
 
     assert saved(tmp_path, pending).load(boot_id=BOOT).faults == {}
 
@@ -119,12 +121,21 @@ def test_whatever_was_remembered_can_be_read_again(looks: list[Observation], tmp
     again = saved(tmp_path, loaded)
     assert again.load(boot_id="boot") == loaded
     assert set(loaded.faults) == {fault for fault, each in lookout.memory.faults.items() if each.active}
-    assert (loaded.instance_id, loaded.settled) == (lookout.memory.instance_id, lookout.memory.settled)
-    assert (loaded.intervals, loaded.newest is None) == (lookout.memory.intervals, lookout.memory.newest is None)
+    assert (loaded.instance.id, loaded.binding.confirmed) == (
+        lookout.memory.instance.id,
+        lookout.memory.binding.confirmed,
+    )
+    assert (loaded.credentials.intervals, loaded.credentials.newest is None) == (
+        lookout.memory.credentials.intervals,
+        lookout.memory.credentials.newest is None,
+    )
     current = (
-        lookout.memory.current and lookout.memory.served is not None
+        lookout.memory.credentials.served and lookout.memory.credentials.last is not None
     )  # a set whose dates are not believed is not kept
-    assert (loaded.credentials_seen, loaded.current) == (lookout.memory.credentials_seen, current)
+    assert (loaded.credentials.usable_seen, loaded.credentials.served) == (
+        lookout.memory.credentials.usable_seen,
+        current,
+    )
 
 
 # Restarts, over simulated time
@@ -158,7 +169,7 @@ def test_a_daemon_that_was_down_over_several_rotations_does_not_take_them_for_on
     lookout = restart(lookout, state_file)
     simulate(lookout, Platform().at, 9.5 * 3600, 10 * 3600)
 
-    assert set(lookout.memory.intervals) == {3600.0}
+    assert set(lookout.memory.credentials.intervals) == {3600.0}
 
 
 def test_the_set_that_was_seen_last_is_fresh_enough_in_the_file(tmp_path: Path) -> None:
@@ -170,7 +181,7 @@ def test_the_set_that_was_seen_last_is_fresh_enough_in_the_file(tmp_path: Path) 
     lookout = restart(lookout, state_file)
     simulate(lookout, Platform().at, 3600, 3700)
 
-    assert lookout.memory.intervals == (3600.0,)
+    assert lookout.memory.credentials.intervals == (3600.0,)
 
 
 def test_a_standing_fault_keeps_its_since_and_is_not_raised_again(tmp_path: Path) -> None:
@@ -189,7 +200,7 @@ def test_another_boot_keeps_what_it_learned_and_forgets_what_stood(tmp_path: Pat
     """A stop and start renews the credentials: faults go and the boot grace comes back; cadence and role stay."""
     loaded = saved(tmp_path).load(boot_id="another")
 
-    assert loaded == replace(FULL, boot_id="another", faults={}, credentials_seen=False, current=False)
+    assert loaded == memory_with(FULL, boot_id="another", faults={}, usable_seen=False, served=False)
 
 
 def test_a_memory_of_another_instance_is_dropped_when_that_is_known(tmp_path: Path) -> None:
@@ -198,7 +209,7 @@ def test_a_memory_of_another_instance_is_dropped_when_that_is_known(tmp_path: Pa
     lookout.see_each(*[answered(identity=Identity("i-0fedcba9876543210"), info=info(name="app"))] * 2)
 
     assert len(lookout.events(EventKind.STATE_FILE_IGNORED)) == 1
-    assert (lookout.memory.intervals, lookout.standing()) == ((), ())
+    assert (lookout.memory.credentials.intervals, lookout.standing()) == ((), ())
     assert lookout.snapshot().state is State.OK
 
 
@@ -367,11 +378,11 @@ def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     """The new one takes the old one's name when it is whole: who has the old one open reads it to its end."""
     state_file = saved(tmp_path)
     with state_file.path.open() as reader:
-        state_file.save(replace(FULL, intervals=()), moment(30))
+        state_file.save(memory_with(FULL, intervals=()), moment(30))
         assert json.load(reader)["intervals"] == [3600.0, 3548.0]
 
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
-    assert state_file.load(boot_id=BOOT).intervals == ()
+    assert state_file.load(boot_id=BOOT).credentials.intervals == ()
 
 
 def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -382,7 +393,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            state_file.save(replace(FULL, intervals=()), moment(30))
+            state_file.save(memory_with(FULL, intervals=()), moment(30))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -395,23 +406,23 @@ def test_it_is_written_when_something_changed_and_else_seldom(tmp_path: Path) ->
     """Not at every poll: the disk of a small instance is slow, and nothing happened."""
     state_file = saved(tmp_path)
     first = state_file.path.stat().st_ino
-    later = replace(FULL, served=replace(FULL.served, seen=START + timedelta(seconds=30)))  # type: ignore[type-var]
+    later = memory_with(FULL, last=replace(SET, seen=START + timedelta(seconds=30)))
     state_file.save(later, moment(30))
     assert state_file.path.stat().st_ino == first
     state_file.save(later, moment(KEEP_FRESH))
     second = state_file.path.stat().st_ino
-    state_file.save(replace(later, credentials_seen=False), moment(KEEP_FRESH + 1))
+    state_file.save(memory_with(later, usable_seen=False), moment(KEEP_FRESH + 1))
 
     assert len({first, second, state_file.path.stat().st_ino}) >= 2
-    assert state_file.load(boot_id=BOOT).credentials_seen is False
+    assert state_file.load(boot_id=BOOT).credentials.usable_seen is False
 
 
 def test_an_unusual_time_zone_of_imds_is_written_as_utc(tmp_path: Path) -> None:
     """A `Date` may carry any zone."""
     zone = timezone(timedelta(hours=-5))
-    seen = replace(FULL.served, seen=datetime(2026, 11, 23, 7, 0, tzinfo=zone))  # type: ignore[type-var]
+    last = replace(SET, seen=datetime(2026, 11, 23, 7, 0, tzinfo=zone))
 
-    assert saved(tmp_path, replace(FULL, served=seen)).load(boot_id=BOOT) == FULL
+    assert saved(tmp_path, memory_with(FULL, last=last)).load(boot_id=BOOT) == FULL
 
 
 def test_no_secret_is_in_it(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from builders import (
     detached,
     failure,
     info,
+    memory_with,
     moment,
     not_found,
     refused,
@@ -42,7 +43,7 @@ from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Absent, Answered, Identity, Moment, Observation, RoleListing, Tags
 from rolewatch.settings import ExpectSettings, LimitSettings, Settings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, FailureLabel, Phase, Reason, State
+from rolewatch.vocabulary import CredentialStatus, EventKind, FailureLabel, Phase, Reason, State
 
 EXPECTING = Settings(expect=ExpectSettings(role=(ROLE,)))
 BLIND = unanswered()
@@ -93,7 +94,7 @@ def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> N
 
     assert lookout.standing() == (fault,)
     (active,) = lookout.snapshot().faults
-    now = lookout.now.utc - timedelta(seconds=lookout.memory.clock_offset or 0.0)
+    now = lookout.now.utc - timedelta(seconds=lookout.memory.clock.offset or 0.0)
     assert (now - active.since).total_seconds() == 30 * (FAULTS[fault].debounce - 1)
     (event,) = lookout.events(EventKind.FAULT_RAISED)
     assert (event.fault, event.level.value) == (fault, FAULTS[fault].severity.value)
@@ -232,7 +233,7 @@ def test_throttled_polls_are_counted_in_a_row() -> None:
     counts = []
     for look in (throttled, throttled, throttled, BLIND, throttled, answered()):
         lookout.see(look)
-        counts.append(lookout.memory.throttled)
+        counts.append(lookout.memory.polls.throttled)
 
     assert counts == [1, 2, 3, 0, 1, 0]
 
@@ -354,11 +355,11 @@ def test_a_daemon_that_is_started_again_knows_the_state_at_the_first_look() -> N
     """The fault that stood still stands, so there is nothing left to confirm; it is told as lasting, not as new."""
     before = healthy_lookout()
     before.see_each(WITHOUT_ROLE, WITHOUT_ROLE)
-    kept = Memory(
+    kept = memory_with(
         boot_id="boot",
         instance_id=INSTANCE_ID,
-        faults={fault: replace(each, told_at=None) for fault, each in before.memory.faults.items()},
-        credentials_seen=True,
+        faults={fault: replace(each, logged_at=None) for fault, each in before.memory.faults.items()},
+        usable_seen=True,
     )
     lookout = Lookout(EXPECTING, memory=kept, now=before.now)
     lookout.see(WITHOUT_ROLE)
@@ -466,7 +467,7 @@ def test_a_fault_of_the_first_minute_leaves_no_failure_behind() -> None:
 
 def test_a_memory_of_another_instance_is_dropped_with_an_event() -> None:
     """An image that was made of a running instance: its role, cadence and faults are not ours."""
-    kept = replace(healthy_lookout().memory, intervals=(600.0, 600.0), tags_at=0.0)
+    kept = memory_with(healthy_lookout().memory, intervals=(600.0, 600.0), tags_at=0.0)
     lookout = Lookout(memory=kept)
     other = answered(
         identity=Identity("i-0fedcba9876543210"),
@@ -474,13 +475,13 @@ def test_a_memory_of_another_instance_is_dropped_with_an_event() -> None:
         credentials=credentials(role="app-server", serial=9),
     )
     lookout.see(other)
-    assert lookout.memory.instance_id == INSTANCE_ID
+    assert lookout.memory.instance.id == INSTANCE_ID
     lookout.see(other)
 
     (event,) = lookout.events(EventKind.STATE_FILE_IGNORED)
     assert event.fields["problem"] == "another instance"
-    assert lookout.memory.instance_id == "i-0fedcba9876543210"
-    assert lookout.memory.intervals == ()
+    assert lookout.memory.instance.id == "i-0fedcba9876543210"
+    assert lookout.memory.credentials.intervals == ()
     assert not lookout.events(EventKind.ROLE_CHANGED)
     assert not lookout.events(EventKind.CREDENTIALS_ROTATED)
 
@@ -500,21 +501,21 @@ FORGED = Identity("i-0fedcba9876543210")
 )
 def test_one_forged_identity_document_changes_nothing(after: list[Observation]) -> None:
     """The memory stays, no event says otherwise, and the next rotation is learned from."""
-    lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=(600.0, 600.0)))
+    lookout = Lookout(memory=memory_with(healthy_lookout().memory, intervals=(600.0, 600.0)))
     lookout.see(answered(identity=FORGED))
     assert monitor.identity_due(lookout.memory, ExpectSettings(), lookout.now)
     lookout.see_each(*after)
 
-    assert lookout.memory.instance_id == INSTANCE_ID
-    assert lookout.memory.intervals == (600.0, 600.0)
-    assert lookout.memory.rival is None
+    assert lookout.memory.instance.id == INSTANCE_ID
+    assert lookout.memory.credentials.intervals == (600.0, 600.0)
+    assert lookout.memory.instance.rival is None
     assert not lookout.events(EventKind.STATE_FILE_IGNORED)
     assert lookout.snapshot().identity != FORGED
 
 
 def test_nothing_is_learned_while_the_instance_is_in_doubt() -> None:
     """A rotation that the memory of another instance would see is none."""
-    lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=(600.0, 600.0)))
+    lookout = Lookout(memory=memory_with(healthy_lookout().memory, intervals=(600.0, 600.0)))
     lookout.see(answered(identity=FORGED, credentials=credentials(updated=START, serial=9)))
 
     assert not lookout.events(EventKind.CREDENTIALS_ROTATED)
@@ -529,32 +530,35 @@ def test_the_first_identity_is_checked_again_within_about_an_hour() -> None:
     assert monitor.identity_due(lookout.memory, ExpectSettings(), moment(3660))
     lookout.see_each(*[answered(identity=Identity(INSTANCE_ID))] * 2)
 
-    assert lookout.memory.instance_id == INSTANCE_ID
+    assert lookout.memory.instance.id == INSTANCE_ID
     assert lookout.snapshot().identity == Identity(INSTANCE_ID)
 
 
 def test_tags_and_the_repeated_identity_are_not_asked_for_in_the_same_poll() -> None:
     """So that no minute has more than ten requests."""
     wanted = ExpectSettings(role_tag="ExpectedRole")
-    memory = Memory(identity=Identity(INSTANCE_ID), identity_at=0.0, tags_at=0.0, asked_at=0.0)
+    memory = memory_with(identity=Identity(INSTANCE_ID), identity_at=0.0, tags_at=0.0, requested_at=0.0)
 
     assert monitor.tags_due(memory, wanted, moment())
     assert not monitor.identity_due(memory, wanted, moment())
-    assert not monitor.tags_due(replace(memory, rival=FORGED.instance_id), wanted, moment())
+    assert not monitor.tags_due(memory_with(memory, rival=FORGED.instance_id), wanted, moment())
 
 
 def test_a_single_poll_drops_the_memory_of_another_instance_at_once() -> None:
     """`check` cannot ask again, and saves nothing."""
-    memory, _ = monitor.recognise(
-        Memory(instance_id=INSTANCE_ID, intervals=(600.0, 600.0)), answered(identity=FORGED), moment(), at_once=True
+    memory, _ = monitor.update_instance(
+        memory_with(instance_id=INSTANCE_ID, intervals=(600.0, 600.0)),
+        answered(identity=FORGED),
+        moment(),
+        at_once=True,
     )
 
-    assert (memory.identity, memory.intervals) == (FORGED, ())
+    assert (memory.instance.identity, memory.credentials.intervals) == (FORGED, ())
 
 
 def test_what_this_process_raised_stays_when_the_memory_is_dropped() -> None:
     """IMDS was dark when an image was started: its fault is this instance's, and it is told when it is over."""
-    lookout = Lookout(memory=Memory(boot_id="boot", instance_id="i-0fedcba9876543210"))
+    lookout = Lookout(memory=memory_with(boot_id="boot", instance_id="i-0fedcba9876543210"))
     auditor = Auditor()
     found = answered(identity=Identity(INSTANCE_ID))
     for look in (BLIND, BLIND, BLIND, found, found):
@@ -568,7 +572,7 @@ def test_what_this_process_raised_stays_when_the_memory_is_dropped() -> None:
 
 def test_a_memory_of_this_instance_is_kept_without_an_event() -> None:
     """The identity document only confirms it."""
-    lookout = Lookout(memory=Memory(instance_id=INSTANCE_ID, intervals=(600.0, 600.0)))
+    lookout = Lookout(memory=memory_with(instance_id=INSTANCE_ID, intervals=(600.0, 600.0)))
     lookout.see(answered(identity=Identity(INSTANCE_ID, region="eu-central-1")))
 
     assert not lookout.events(EventKind.STATE_FILE_IGNORED)
@@ -603,7 +607,7 @@ def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:
     """Every ten minutes, at the first look, and again after a look that did not tell."""
     wanted = ExpectSettings(role_tag="ExpectedRole")
     fresh = Memory()
-    told, _ = monitor.recognise(fresh, answered(tags=Tags()), moment())
+    told, _ = monitor.update_instance(fresh, answered(tags=Tags()), moment())
 
     assert not monitor.tags_due(fresh, ExpectSettings(), moment())
     assert monitor.tags_due(fresh, wanted, moment())
@@ -614,14 +618,14 @@ def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:
 def test_what_was_not_told_is_asked_for_again_in_two_minutes() -> None:
     """Identity and tags: not at every poll, and for ever until they are told."""
     wanted = ExpectSettings(role_tag="ExpectedRole")
-    asked = Memory(asked_at=moment().uptime)
+    asked = memory_with(requested_at=moment().uptime)
 
     assert monitor.identity_due(Memory(), wanted, moment())
     assert not monitor.identity_due(asked, wanted, moment(119))
     assert not monitor.tags_due(asked, wanted, moment(119))
     assert monitor.identity_due(asked, wanted, moment(120))
     assert monitor.tags_due(asked, wanted, moment(120))
-    told, _ = monitor.recognise(asked, answered(identity=Identity(INSTANCE_ID)), moment())
+    told, _ = monitor.update_instance(asked, answered(identity=Identity(INSTANCE_ID)), moment())
     assert not monitor.identity_due(told, ExpectSettings(), moment(3599))
     assert monitor.identity_due(told, ExpectSettings(), moment(3600))
 
@@ -704,7 +708,7 @@ def test_documents_that_alternate_are_no_rotations() -> None:
         lookout.see_each(older, newer)
 
     assert lookout.snapshot().credentials.rotations == 1
-    assert len(lookout.memory.intervals) <= 1
+    assert len(lookout.memory.credentials.intervals) <= 1
 
 
 def test_a_set_that_was_only_dated_anew_is_no_rotation() -> None:
@@ -822,7 +826,7 @@ def test_rotations_that_nobody_saw_do_not_poison_the_cadence(blind: bool) -> Non
             simulate(lookout, lambda _: BLIND, begin + 2.5 * 3600, begin + 9.5 * 3600, step=60)
         simulate(lookout, Platform().at, begin + 9.5 * 3600, begin + 10 * 3600, step=60)
 
-    assert set(lookout.memory.intervals) == {3600.0}
+    assert set(lookout.memory.credentials.intervals) == {3600.0}
     assert lookout.snapshot().credentials.rotation_interval == 3600.0
 
 
@@ -839,7 +843,7 @@ def test_missed_polls_do_not_keep_it_from_learning() -> None:
 def test_the_moment_told_as_overdue_is_when_the_fault_is_raised(intervals: tuple[float, ...]) -> None:
     """Not a second before: what the page draws is what is judged."""
     served = answered(credentials=credentials(updated=START), date=START)
-    lookout = Lookout(memory=replace(healthy_lookout().memory, intervals=intervals))
+    lookout = Lookout(memory=memory_with(healthy_lookout().memory, intervals=intervals))
     overdue = lookout.see(served, moment()).credentials.overdue
     assert overdue is not None
     late = (overdue - START).total_seconds()
@@ -867,7 +871,7 @@ def test_swapping_the_role_every_now_and_then_teaches_no_cadence() -> None:
         document = credentials(role=role, updated=START + timedelta(minutes=minutes), serial=minutes)
         lookout.see_each(*[answered(listing=RoleListing(role), credentials=document, date=document.last_updated)] * 3)
 
-    assert lookout.memory.intervals == ()
+    assert lookout.memory.credentials.intervals == ()
 
 
 # Clocks
@@ -928,14 +932,22 @@ def test_whatever_is_seen_states_faults_and_events_agree(looks: list[tuple[Obser
 def test_a_single_look_reports_what_it_sees(seen: Observation) -> None:
     """`check` cannot debounce: every finding stands at once, and the state follows."""
     lookout = Lookout()
-    memory, _ = monitor.recognise(Memory(), seen, moment())
+    memory, _ = monitor.update_instance(Memory(), seen, moment())
     memory = keep_time(memory, seen, moment())
-    known = monitor.known(memory, seen, lookout.settings, moment())
+    known = monitor.prior(memory, seen, lookout.settings, moment())
     verdict = classify(seen, known, lookout.settings.limits, moment())
-    snapshot = monitor.look(memory, seen, verdict, lookout.settings, moment())
+    snapshot = monitor.single_poll(memory, seen, verdict, lookout.settings, moment())
 
     assert [active.fault for active in snapshot.faults] == [finding.fault for finding in verdict.findings]
-    assert snapshot.state is monitor.look_state(verdict)
+    assert (
+        snapshot.state
+        is {
+            CredentialStatus.PENDING: State.STARTING,
+            CredentialStatus.UNDETERMINED: State.UNKNOWN,
+            CredentialStatus.UNUSABLE: State.FAILED,
+            CredentialStatus.USABLE: State.DEGRADED if verdict.findings else State.OK,
+        }[verdict.credentials]
+    )
 
 
 def test_a_clock_that_is_mended_while_imds_is_silent_invents_no_expiry() -> None:

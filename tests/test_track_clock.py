@@ -20,6 +20,7 @@ from builders import (
     answered,
     credentials,
     detached,
+    memory_with,
     moment,
     simulate,
     unanswered,
@@ -88,8 +89,8 @@ def single(memory: Memory, seen: Observation, now: Moment) -> Snapshot:
     """Return what `check` makes of *seen*, where a daemon left *memory* behind."""
     settings = Settings()
     memory = keep_time(memory, seen, now)
-    verdict = classify(seen, monitor.known(memory, seen, settings, now), settings.limits, now)
-    return monitor.look(memory, seen, verdict, settings, now)
+    verdict = classify(seen, monitor.prior(memory, seen, settings, now), settings.limits, now)
+    return monitor.single_poll(memory, seen, verdict, settings, now)
 
 
 FORGED_DATES = pytest.mark.parametrize("date", FORGED.values(), ids=FORGED)
@@ -118,14 +119,14 @@ def test_a_forged_date_judges_no_credentials(date: datetime, error: float, tmp_p
     """The `Date` alone is broken: neither this poll nor the outage after it calls the credentials expired."""
     lookout, at = Lookout(), 2.1 * 3600
     simulate(lookout, Platform().at, 0, at, clock_error=error)
-    before, state = kept(lookout.memory, tmp_path), lookout.memory.state
+    before, state = kept(lookout.memory, tmp_path), lookout.memory.status.state
     lookout.see(replace(Platform().at(at), date=date), moment(at, clock_error=error))
 
     assert kept(lookout.memory, tmp_path) == before
-    assert (lookout.memory.state, lookout.memory.usable) == (state, True)
+    assert (lookout.memory.status.state, lookout.memory.status.usable) == (state, True)
     simulate(lookout, lambda _: unanswered(), at + 30, at + 300, clock_error=error)
     assert set(lookout.standing()) - {Fault.CLOCK_SKEW} == {Fault.IMDS_UNREACHABLE}
-    assert lookout.memory.usable is True
+    assert lookout.memory.status.usable is True
 
 
 @pytest.mark.parametrize("error", [0.0, -12 * 3600.0], ids=["local clock right", "local clock wrong"])
@@ -138,7 +139,7 @@ def test_a_date_that_goes_back_once_hides_no_expiry(error: float) -> None:
     lookout.see(seen, moment(at, clock_error=error))
 
     assert lookout.memory.faults[Fault.CREDENTIALS_EXPIRED].unseen == 0
-    assert lookout.memory.usable is False
+    assert lookout.memory.status.usable is False
 
 
 @pytest.mark.parametrize("error", [12 * 3600.0, -12 * 3600.0], ids=["ahead", "behind"])
@@ -149,7 +150,7 @@ def test_an_answer_without_date_is_judged_by_the_believed_clock(error: float) ->
         simulate(lookout, platform.at, 0, at, step=300, clock_error=error)
         lookout.see(replace(platform.at(at), date=None), moment(at, clock_error=error))
 
-        assert lookout.memory.usable is not expired
+        assert lookout.memory.status.usable is not expired
         assert (Fault.CREDENTIALS_EXPIRED in lookout.standing()) is expired
 
 
@@ -160,7 +161,7 @@ def test_a_first_date_that_was_never_confirmed_judges_no_answer_without_one() ->
     simulate(lookout, lambda elapsed: replace(Platform().at(elapsed), date=None), 30, 120)
 
     assert lookout.standing() == ()
-    assert lookout.memory.usable is True
+    assert lookout.memory.status.usable is True
 
 
 def test_a_forged_date_gives_no_boot_grace() -> None:
@@ -168,7 +169,7 @@ def test_a_forged_date_gives_no_boot_grace() -> None:
     pending = START - HOUR
     lookout = Lookout()
     lookout.see(answered(identity=Identity(INSTANCE_ID, pending_time=pending)), moment())
-    lookout.memory = replace(lookout.memory, credentials_seen=False)
+    lookout.memory = memory_with(lookout.memory, usable_seen=False)
     lookout.see(detached(date=pending + timedelta(seconds=10)), moment(30))
 
     assert Fault.INSTANCE_PROFILE_DETACHED in lookout.memory.faults
@@ -205,7 +206,7 @@ def test_a_forged_poll_does_not_stop_the_counting(date: datetime, restart: str, 
     simulate(lookout, Platform().at, 2.1 * 3600 + 30, 7.5 * 3600)
 
     assert lookout.snapshot().credentials.rotations - counted == 5
-    assert set(lookout.memory.intervals) == {3600.0}
+    assert set(lookout.memory.credentials.intervals) == {3600.0}
     assert lookout.standing() == ()
 
 
@@ -219,7 +220,7 @@ def test_answers_without_a_date_end_a_doubt(date: datetime) -> None:
     simulate(lookout, lambda elapsed: replace(Platform().at(elapsed), date=None), 2.1 * 3600 + 30, 7.5 * 3600)
 
     assert lookout.snapshot().credentials.rotations - counted == 5
-    assert set(lookout.memory.intervals) == {3600.0}
+    assert set(lookout.memory.credentials.intervals) == {3600.0}
 
 
 def test_silence_does_not_end_a_doubt() -> None:
@@ -230,7 +231,7 @@ def test_silence_does_not_end_a_doubt() -> None:
         lookout.see(forged(START + 400 * DAY + timedelta(seconds=at), at), moment(at))
         lookout.see(unanswered(), moment(at + 30))
 
-    assert lookout.memory.imds_date == START + 400 * DAY + timedelta(seconds=720)
+    assert lookout.memory.clock.date == START + 400 * DAY + timedelta(seconds=720)
 
 
 @FORGED_DATES
@@ -243,7 +244,7 @@ def test_a_forged_poll_in_a_rotation_costs_that_one_at_most(date: datetime) -> N
         simulate(lookout, Platform().at, at + 30, 6.5 * 3600)
 
         assert lookout.snapshot().credentials.rotations == 6
-        assert set(lookout.memory.intervals) == {3600.0}
+        assert set(lookout.memory.credentials.intervals) == {3600.0}
 
 
 def test_a_set_of_another_year_is_shown_and_not_kept() -> None:
@@ -253,8 +254,8 @@ def test_a_set_of_another_year_is_shown_and_not_kept() -> None:
     snapshot = lookout.see(forged(moment(600).utc, 600, document=START + 400 * DAY), moment(600))
 
     assert snapshot.credentials.last_updated == START + 400 * DAY
-    assert lookout.memory.served is not None
-    assert lookout.memory.served.last_updated == START
+    assert lookout.memory.credentials.last is not None
+    assert lookout.memory.credentials.last.last_updated == START
     assert lookout.see(Platform().at(630), moment(630)).credentials.last_updated == START
 
 
@@ -304,26 +305,26 @@ def test_forging_that_lasts_does_no_harm_once_it_is_over(error: float, tmp_path:
 
     simulate(lookout, Platform().at, 0, 1800, clock_error=error)
     simulate(lookout, forger, 1800, 2 * 3600, clock_error=error)
-    assert lookout.memory.newest is not None
-    assert lookout.memory.newest > START + 400 * DAY
+    assert lookout.memory.credentials.newest is not None
+    assert lookout.memory.credentials.newest > START + 400 * DAY
     lookout = restarted(lookout, tmp_path)
     simulate(lookout, Platform().at, 2.1 * 3600, 7.5 * 3600, clock_error=error)
 
     assert lookout.snapshot().credentials.rotations == 5
-    assert set(lookout.memory.intervals) == {3600.0}
-    assert lookout.memory.newest == START + 7 * HOUR
+    assert set(lookout.memory.credentials.intervals) == {3600.0}
+    assert lookout.memory.credentials.newest == START + 7 * HOUR
 
 
 def test_a_state_file_with_a_date_of_9999_heals(tmp_path: Path) -> None:
     """An earlier version saved a forged date: the first good poll drops it."""
     lookout = Lookout()
     simulate(lookout, Platform().at, 0, 1800)
-    lookout.memory = replace(lookout.memory, newest=END)
+    lookout.memory = memory_with(lookout.memory, newest=END)
     lookout = restarted(lookout, tmp_path)
     simulate(lookout, Platform().at, 1800, 5.5 * 3600)
 
     assert lookout.snapshot().credentials.rotations == 5
-    assert lookout.memory.newest == START + 5 * HOUR
+    assert lookout.memory.credentials.newest == START + 5 * HOUR
 
 
 # A local clock that is wrong
@@ -341,8 +342,8 @@ def test_a_wrong_local_clock_stops_no_counting(error: float, restart: bool, tmp_
             lookout = restarted(lookout, tmp_path)
 
     assert counted + lookout.snapshot().credentials.rotations == 6
-    assert set(lookout.memory.intervals) == {3600.0}
-    assert lookout.memory.newest == START + 6 * HOUR
+    assert set(lookout.memory.credentials.intervals) == {3600.0}
+    assert lookout.memory.credentials.newest == START + 6 * HOUR
 
 
 @HOWEVER_WRONG
@@ -374,7 +375,7 @@ def test_a_local_clock_that_is_far_behind_needs_three_polls_to_be_found_wrong() 
     learned: list[bool] = []
     for elapsed in (0, 30, 60):
         lookout.see(Platform().at(elapsed), moment(elapsed, clock_error=-40 * 86400))
-        learned.append(lookout.memory.newest is not None)
+        learned.append(lookout.memory.credentials.newest is not None)
 
     assert learned == [False, False, True]
 
@@ -419,8 +420,8 @@ def test_dates_that_contradict_each_other_are_never_believed() -> None:
         at = 600 + 30 * number
         lookout.see(forged(START + (number + 2) * DAY, at), moment(at))
 
-    assert lookout.memory.newest == START
-    assert lookout.memory.imds_date == moment(570).utc
+    assert lookout.memory.credentials.newest == START
+    assert lookout.memory.clock.date == moment(570).utc
 
 
 def test_an_imds_without_a_clock_is_kept_by_the_local_one() -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import START, UPTIME
+from builders import START, UPTIME, memory_with
 from rolewatch.faults import Fault
 from rolewatch.monitor.loop import Setup, Wake, clock
-from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
 from rolewatch.observation import Moment
 from rolewatch.publish import Event, Report
@@ -144,7 +143,7 @@ def test_an_imds_that_vanishes_and_comes_back_ends_nothing(stage: Stage) -> None
 
 def test_the_memory_of_another_instance_is_dropped_with_an_event(stage: Stage) -> None:
     """It is told in the second report: the identity is asked for twice."""
-    watch = stage.watch(memory=Memory(instance_id="i-0000000000000000f", boot_id="boot"))
+    watch = stage.watch(memory=memory_with(instance_id="i-0000000000000000f", boot_id="boot"))
     stage.run_script(watch, [Wake.POLL, Wake.POLL, Wake.STOP])
 
     assert [report.snapshot.identity is None for report in stage.recorder.reports] == [True, False, False]
@@ -157,7 +156,7 @@ def test_the_duration_of_a_poll_is_measured(stage: Stage) -> None:
     watch = stage.watch()
     ticks = iter(range(100))
     watch.clock = lambda: Moment(START, UPTIME + next(ticks))
-    watch.turn()
+    watch.poll()
 
     assert stage.recorder.reports[0].snapshot.polls.duration == 1.0
 
@@ -204,10 +203,10 @@ def test_after_a_sleep_of_the_machine_the_next_look_is_at_once(stage: Stage) -> 
 
 
 @pytest.mark.parametrize("interval", [1.0, 7.0, 30.0, 100.0])
-def test_it_beats_at_least_every_beat_interval(stage: Stage, interval: float) -> None:
+def test_it_beats_at_least_every_heartbeat_interval(stage: Stage, interval: float) -> None:
     """The watchdog gets its sign of life from the loop itself, however long the wait."""
     beats: list[float] = []
-    stage.run(stage.watch(beat=lambda: beats.append(stage.time.elapsed), beat_interval=interval), 300)
+    stage.run(stage.watch(heartbeat=lambda: beats.append(stage.time.elapsed), heartbeat_interval=interval), 300)
 
     assert beats[0] == 0.0
     assert max(after - before for before, after in zip(beats, beats[1:])) <= interval
@@ -302,7 +301,7 @@ def test_an_event_of_the_command_line_is_told_with_the_next_report(stage: Stage)
     """`started`, for one; once, and before what the look found."""
     watch = stage.watch()
     started = Event(EventKind.STARTED, Level.NOTICE, "rolewatch has started.")
-    watch.tell(started)
+    watch.queue(started)
     stage.run_script(watch, [Wake.POLL, Wake.STOP])
 
     assert stage.recorder.reports[0].events[0] is started
@@ -327,14 +326,14 @@ def test_a_publisher_that_fails_is_counted_and_the_watching_goes_on(stage: Stage
 
 def test_every_publisher_is_counted_from_the_beginning(stage: Stage) -> None:
     """A metric that appears with the first failure cannot be alerted on."""
-    watch = stage.watch(Broken(), remember=lambda memory, now: None)  # noqa: ARG005 - the signature
+    watch = stage.watch(Broken(), save=lambda memory, now: None)  # noqa: ARG005 - the signature
 
     assert watch.publisher_failures == {"broken": 0, "recorder": 0, "state_file": 0}
 
 
 def test_a_state_file_that_cannot_be_written_is_counted_like_a_publisher(stage: Stage, tmp_path: Path) -> None:
     """And told in the words of the system."""
-    watch = stage.watch(remember=StateFile(tmp_path / "missing").save)
+    watch = stage.watch(save=StateFile(tmp_path / "missing").save)
     stage.run_script(watch, [Wake.POLL, Wake.STOP])
 
     assert watch.publisher_failures["state_file"] == 2
@@ -345,9 +344,9 @@ def test_a_state_file_that_cannot_be_written_is_counted_like_a_publisher(stage: 
 def test_what_a_look_taught_is_remembered_in_the_same_turn(stage: Stage, tmp_path: Path) -> None:
     """A daemon that is killed after its first look knows its instance and its role again."""
     state_file = StateFile(tmp_path)
-    stage.run_script(stage.watch(remember=state_file.save), [Wake.STOP])
+    stage.run_script(stage.watch(save=state_file.save), [Wake.STOP])
     loaded = state_file.load(boot_id="boot")
 
-    assert loaded.settled.role == "web-server"
-    assert loaded.instance_id is not None
-    assert loaded.credentials_seen
+    assert loaded.binding.confirmed.role == "web-server"
+    assert loaded.instance.id is not None
+    assert loaded.credentials.usable_seen

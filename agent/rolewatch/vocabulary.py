@@ -168,14 +168,15 @@ class Reason(str, Enum):
     """The listing names more than one role; an instance has at most one."""
 
 
-class Told(str, Enum):
-    """What one look says about whether there are usable credentials."""
+class CredentialStatus(str, Enum):
+    """What one poll shows of whether there are usable credentials."""
 
     USABLE = "usable"
     UNUSABLE = "unusable"
-    UNTOLD = "untold"
+    UNDETERMINED = "undetermined"
+    """IMDS gave no usable answer about them."""
     PENDING = "pending"
-    """Not there yet, and it is too early after boot to call that a fault."""
+    """Missing, but it is too early after boot to call that a fault."""
 
 
 class EventKind(str, Enum):

@@ -30,7 +30,7 @@ def test_a_healthy_instance_decides_all_four(house: House) -> None:
     """None of them holds, and none is left open."""
     read = confirmed(house)
 
-    assert (read.instance_id, read.findings, read.untold) == (INSTANCE_ID, (), ())
+    assert (read.instance_id, read.findings, read.undetermined) == (INSTANCE_ID, (), ())
 
 
 def test_a_replaced_profile_is_read_before_the_break(house: House) -> None:
@@ -52,4 +52,4 @@ def test_an_instance_without_credentials_decides_nothing_that_aws_must_tell(hous
     """There is nobody to ask AWS as: what was known stands."""
     house.imds.switch("instance_profile_detached")
 
-    assert set(confirmed(house).untold) == set(CONFIRMED_FAULTS)
+    assert set(confirmed(house).undetermined) == set(CONFIRMED_FAULTS)

@@ -55,8 +55,8 @@ def look(seen: Observation | None = None, **changes: Any) -> Look:
     """Return what a look at *seen* gives, but for *changes*."""
     seen = builders.answered(identity=IDENTITY) if seen is None else seen
     verdict = builders.judge(seen)
-    memory, _ = monitor.recognise(Memory(), seen, builders.moment())
-    snapshot = monitor.look(memory, seen, verdict, Settings(), builders.moment())
+    memory, _ = monitor.update_instance(Memory(), seen, builders.moment())
+    snapshot = monitor.single_poll(memory, seen, verdict, Settings(), builders.moment())
     made = Look(seen, verdict, snapshot, Host("169.254.169.254", "ens5"), Shadows(), "the user web")
     return replace(made, **changes)
 

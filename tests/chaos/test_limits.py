@@ -94,7 +94,7 @@ def test_without_memory_the_state_file_stays_whole(watching: Living, simulator: 
 
     assert watching.process.ended() == 1
     assert "MemoryError\n" in watching.process.other
-    assert StateFile(tmp_path).load(boot_id="").instance_id
+    assert StateFile(tmp_path).load(boot_id="").instance.id
 
 
 @promise(

@@ -129,7 +129,7 @@ def test_the_events_of_a_report_are_told_in_order(make: Make, journald: Journald
 def test_only_fields_of_the_allow_list_reach_journald(make: Make, journald: Journald) -> None:
     """With every field of the model in one event, nothing comes that the page of the journal does not name."""
     fields = {name: f"<{name}>" for name in EVENT_FIELDS}
-    make().tell(Event(EventKind.FAULT_RAISED, Level.ERROR, "It is so.", Fault.ROLE_MISMATCH, fields))
+    make().log(Event(EventKind.FAULT_RAISED, Level.ERROR, "It is so.", Fault.ROLE_MISMATCH, fields))
     own = {"MESSAGE", "MESSAGE_ID", "PRIORITY", "SYSLOG_IDENTIFIER", "DOCUMENTATION", "ERRNO"}
     ours = {f"ROLEWATCH_{name.upper()}" for name in (*EVENT_FIELDS, "event", "fault")}
 
@@ -139,7 +139,7 @@ def test_only_fields_of_the_allow_list_reach_journald(make: Make, journald: Jour
 def test_a_strict_publisher_refuses_an_unknown_field(make: Make) -> None:
     """So that a test finds it, and the daemon does not leave it out for years."""
     with pytest.raises(UnknownFieldError, match="token"):
-        make().tell(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={"token": "CANARY"}))
+        make().log(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={"token": "CANARY"}))
 
 
 def test_the_daemon_leaves_an_unknown_field_out(stderr: Stderr) -> None:
@@ -147,7 +147,7 @@ def test_the_daemon_leaves_an_unknown_field_out(stderr: Stderr) -> None:
     journal = Journal(
         LogSettings("json"), version="1", environ={}, now=lambda: NOON, stderr=stderr.descriptor, socket_path=""
     )
-    journal.tell(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={"token": "CANARY", "role": "web"}))
+    journal.log(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={"token": "CANARY", "role": "web"}))
     journal.close()
     (line,) = stderr.lines()
 
@@ -160,7 +160,7 @@ def test_what_is_told_is_counted_by_level(make: Make, journald: Journald) -> Non
     journal = make(level="info")
     before = journal.counts
     for level in (*Level, Level.ERROR):
-        journal.tell(event(level=level))
+        journal.log(event(level=level))
 
     assert before == dict.fromkeys(Level, 0)
     assert journal.counts == {**dict.fromkeys(Level, 1), Level.ERROR: 2, Level.DEBUG: 0}
@@ -192,10 +192,10 @@ def test_a_stuck_journald_is_not_waited_for_and_gets_all_in_order(
 ) -> None:
     """What its queue does not take waits, and follows as soon as it is flushed; nothing goes to stderr meanwhile."""
     journal = make()
-    journal.tell(event(0))
+    journal.log(event(0))
     journald.stuff()
     for number in range(1, BACKLOG + 1):
-        journal.tell(event(number))
+        journal.log(event(number))
     first = messages(journald.received())
 
     assert first == ["event 0"]
@@ -208,7 +208,7 @@ def test_what_waits_goes_before_what_is_new(make: Make, journald: Journald) -> N
     """The next report flushes first."""
     journal = make()
     journald.stuff()
-    journal.tell(event(0))
+    journal.log(event(0))
     assert journald.received() == []
     journal.publish(Report(OK, (event(1),)))
 
@@ -221,7 +221,7 @@ def test_where_too_many_wait_the_oldest_are_lost_and_that_is_said(make: Make, jo
     journald.stuff()
     total = 1000
     for number in range(total):
-        journal.tell(event(number))
+        journal.log(event(number))
     lost = total - BACKLOG
     assert journal.dropped == lost
 
@@ -240,7 +240,7 @@ def test_every_loss_is_told_once(make: Make, journald: Journald) -> None:
     for extra in (3, 5):
         journald.stuff()
         for number in range(BACKLOG + extra):
-            journal.tell(event(number))
+            journal.log(event(number))
         said += [message.split(":")[1].split()[0] for message in drained(journal, journald) if ":" in message]
 
     assert said == ["3", "5"]
@@ -252,10 +252,10 @@ def test_at_the_end_what_a_stuck_journald_does_not_take_goes_to_stderr(
 ) -> None:
     """Rather there than nowhere."""
     journal = make()
-    journal.tell(event(0))
+    journal.log(event(0))
     journald.stuff()
     for number in range(1, 30):
-        journal.tell(event(number))
+        journal.log(event(number))
     journal.close()
 
     assert messages(journald.received()) == ["event 0"]
@@ -268,7 +268,7 @@ def test_at_the_end_what_nobody_takes_is_counted(make: Make, journald: Journald,
     stderr.fill()
     journald.stuff()
     for number in range(30):
-        journal.tell(event(number))
+        journal.log(event(number))
     journal.close()
 
     assert journal.dropped == 30
@@ -283,13 +283,13 @@ def test_without_a_journald_stderr_has_it_and_afterwards_journald_again(
 ) -> None:
     """A journald may be restarted, or come later than we: each entry is somewhere, and once."""
     journal = make()
-    journal.tell(event(0))
+    journal.log(event(0))
     with Journald(tmp_path / "socket") as journald:
-        journal.tell(event(1))
+        journal.log(event(1))
         first = messages(journald.received())
-    journal.tell(event(2))
+    journal.log(event(2))
     with Journald(tmp_path / "socket") as journald:
-        journal.tell(event(3))
+        journal.log(event(3))
         second = messages(journald.received())
 
     assert (first, second) == (["event 1"], ["event 3"])
@@ -299,7 +299,7 @@ def test_without_a_journald_stderr_has_it_and_afterwards_journald_again(
 
 def test_on_the_journals_own_stream_a_line_has_its_priority_before_it(make: Make, stderr: Stderr) -> None:
     """Where only the native socket is gone, journald reads the priority from ``<4>``."""
-    make(JOURNAL_STREAM=stderr.stream).tell(event(level=Level.WARNING))
+    make(JOURNAL_STREAM=stderr.stream).log(event(level=Level.WARNING))
     (line,) = stderr.lines()
 
     assert line.startswith('<4>{"time": ')
@@ -309,8 +309,8 @@ def test_with_nothing_to_write_to_entries_wait(make: Make, tmp_path: Path, stder
     """Neither journald nor room on stderr: what waits goes to whichever comes first."""
     journal = make()
     stderr.fill()
-    journal.tell(event(1))
-    journal.tell(event(2))
+    journal.log(event(1))
+    journal.log(event(2))
     with Journald(tmp_path / "socket") as journald:
         journal.flush()
         received = messages(journald.received())
@@ -336,7 +336,7 @@ def test_a_reader_of_stderr_that_is_stuck_is_not_waited_for(make: Make, stderr: 
     journal = make("json")
     stderr.fill()
     for number in range(BACKLOG + 7):
-        journal.tell(event(number))
+        journal.log(event(number))
     assert journal.dropped == 7
     stderr.lines()
     told: list[str] = []
@@ -409,7 +409,7 @@ def test_a_terminal_has_colour_unless_it_is_not_wanted(environ: Mapping[str, str
     tty.setraw(inner)
     settings: dict[str, Any] = {"version": "1", "environ": environ, "now": lambda: NOON, "stderr": inner}
     journal = Journal(LogSettings("console"), **settings)
-    journal.tell(event())
+    journal.log(event())
     written = os.read(outer, 10_000)
     journal.close()
     os.close(inner)
@@ -420,6 +420,6 @@ def test_a_terminal_has_colour_unless_it_is_not_wanted(environ: Mapping[str, str
 
 def test_a_file_has_no_colour(make: Make, stderr: Stderr) -> None:
     """Nor has anything else that is no terminal."""
-    make("console").tell(event())
+    make("console").log(event())
 
     assert stderr.lines() == ["12:00:00  notice    stopping             event 0"]

@@ -46,9 +46,9 @@ from rolewatch.settings import LogSettings
 
 now = lambda: datetime.now(timezone.utc)
 journal = Journal(LogSettings("journal"), version="1.2.3", environ={}, now=now)
-journal.tell(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={"listen": "nowhere"}))
+journal.log(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={"listen": "nowhere"}))
 fields = {"errno": 111, "role": "wéb", "since": "2026-03-01T12:00:00Z"}
-journal.tell(Event(EventKind.FAULT_RAISED, Level.WARNING, "It is out of reach.", Fault.IMDS_UNREACHABLE, fields))
+journal.log(Event(EventKind.FAULT_RAISED, Level.WARNING, "It is out of reach.", Fault.IMDS_UNREACHABLE, fields))
 journal.close()
 assert not journal.dropped
 large = Entry(now(), Level.NOTICE, EventKind.STOPPING, "line\\n" * 100_000, {})
@@ -195,7 +195,7 @@ status = os.fstat(2)
 environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
 for path in ("/run/systemd/journal/socket", "/run/nowhere"):
     journal = Journal(LogSettings(), version="1.2.3", environ=environ, now=now, socket_path=path)
-    journal.tell(Event(EventKind.STOPPING, Level.WARNING, "It stops.", fields={"role": "web"}))
+    journal.log(Event(EventKind.STOPPING, Level.WARNING, "It stops.", fields={"role": "web"}))
     journal.close()
 """
 

@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 def look(settings: Settings) -> Snapshot:
     """Ask IMDS once and return what that shows."""
     client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
-    return poll_once.look(client, settings).snapshot
+    return poll_once.poll(client, settings).snapshot
 
 
 def _write(path: Path, snapshot: Snapshot, *, role_info: bool) -> None:

@@ -15,7 +15,7 @@ from rolewatch.errors import ConfigError, RolewatchError, StateFileError
 from rolewatch.http import Endpoint, tls
 from rolewatch.imds.client import Client
 from rolewatch.monitor.confirmation import ConfirmationFile
-from rolewatch.monitor.loop import MIN_GAP, Clock, Pause, Reload, Setup, Watch, clock
+from rolewatch.monitor.loop import MIN_GAP, Clock, Loop, Pause, Reload, Setup, clock
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
 from rolewatch.publish import AgentStatus, Event, Publisher
@@ -36,8 +36,8 @@ Load = Callable[[], tuple[Settings, Sequence[str]]]
 AT_START = ("metrics", "textfile", "log", "state")
 """The tables that are read when the daemon starts, and not again; except `[metrics.tls]`, which a renewed certificate
 needs, and `allowed_hosts` in `[metrics]`."""
-BEAT = 5.0
-"""Seconds between two beats at most, where systemd asks for none: how long an entry may wait for a stuck journal."""
+HEARTBEAT = 5.0
+"""Seconds between two heartbeats at most: how long an entry may wait for a journal that was stuck."""
 
 
 def _nothing(endpoint: Endpoint) -> None:
@@ -94,7 +94,7 @@ class Daemon:
             socket_path=self.journal_socket,
         )
         for warning in self.warnings:  # before anything below can fail: a warning may say why
-            journal.tell(_warning(warning))
+            journal.log(_warning(warning))
         systemd = Systemd(self.environ)
         health = Health(journal, loaded=self.clock().utc)
         metrics = Metrics(version=version, health=health, role_info=settings.metrics.role_info)
@@ -113,7 +113,7 @@ class Daemon:
         textfile = Textfile(Path(path), metrics.text) if path else None
         first: list[Event] = []
         state_file = poll_once.state_file(settings, self.environ)
-        watch = Watch(
+        loop = Loop(
             setup=self._setup(settings),
             memory=_remembered(state_file, first),
             publishers=(
@@ -124,10 +124,10 @@ class Daemon:
                 *((textfile,) if textfile else ()),
                 *self.extra_publishers,
             ),
-            remember=state_file.save if state_file else None,
+            save=state_file.save if state_file else None,
             clock=self.clock,
-            beat=_both(journal.flush, systemd.alive),
-            beat_interval=min(BEAT, systemd.watchdog_interval() or BEAT),
+            heartbeat=_both(journal.flush, systemd.alive),
+            heartbeat_interval=min(HEARTBEAT, systemd.watchdog_interval() or HEARTBEAT),
             publisher_failures=health.publisher_failures,
             min_gap=self.min_gap,
         )
@@ -135,17 +135,17 @@ class Daemon:
             endpoint.start()
             first.insert(0, self._started(endpoint, version))
             for event in first:
-                watch.tell(event)
+                loop.queue(event)
             systemd.ready()
             ready(endpoint)
-            watch.run(pause, self._reload(health, systemd, endpoint))
+            loop.run(pause, self._reload(health, systemd, endpoint))
             systemd.stopping()
-            watch.tell(
+            loop.queue(
                 Event(EventKind.STOPPING, Level.NOTICE, "rolewatch stops: it was told to.", fields={"version": version})
             )
         finally:
-            for event in watch.untold():
-                journal.tell(event)
+            for event in loop.drain_events():
+                journal.log(event)
             endpoint.stop()
             if textfile:
                 textfile.stop()

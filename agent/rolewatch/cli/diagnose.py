@@ -121,8 +121,8 @@ def _elsewhere(arguments: argparse.Namespace, settings: Settings) -> _Here:
 
 def _here(client: Client, settings: Settings, endpoint: str) -> _Here:
     """Look at IMDS and at this host."""
-    looked = poll_once.look(client, settings)
-    seen, snapshot = looked.seen, looked.snapshot
+    looked = poll_once.poll(client, settings)
+    seen, snapshot = looked.observation, looked.snapshot
     look = Look(
         seen=seen,
         verdict=looked.verdict,

@@ -21,17 +21,17 @@ from rolewatch.publish import Snapshot
 from rolewatch.settings import Settings
 
 INSTALLED = "/var/lib/rolewatch"
-"""The StateDirectory of the unit, for those that systemd does not tell."""
+"""The StateDirectory of the unit, for a command that systemd did not start."""
 
 
 def state_file(settings: Settings, environ: Mapping[str, str]) -> StateFile | None:
-    """Return the state file of a daemon; None where nothing is to be kept. systemd may name several: the first."""
+    """Return the state file of the daemon; None if it has none. Of several directories from systemd it is the first."""
     directory = settings.state.directory or environ.get("STATE_DIRECTORY", "").split(":")[0]
     return StateFile(Path(directory)) if directory else None
 
 
 def confirmation_request(settings: Settings, environ: Mapping[str, str]) -> Path | None:
-    """Return the file that a daemon touches to ask for a confirmation; None where it has no place for one."""
+    """Return the file that the daemon replaces to request a confirmation; None if it has no place for one."""
     if settings.confirm.request:
         return Path(settings.confirm.request)
     directory = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
@@ -39,18 +39,17 @@ def confirmation_request(settings: Settings, environ: Mapping[str, str]) -> Path
 
 
 def boot_id() -> str:
-    """Return what the kernel calls this boot; empty where it does not say."""
+    """Return the kernel's id of this boot; empty if it cannot be read."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
 
 
-def learned(settings: Settings) -> Memory:
-    """Return what the daemon of this instance has learned: the cadence, the names. Without it, or unreadable: nothing.
+def load_memory(settings: Settings) -> Memory:
+    """Return what the daemon of this instance has learned, so that a single poll agrees with it.
 
-    So that a look by hand says what the daemon says. Faults are left out: a look tells what it sees.
-    An IMDS that was named to us is not that of this instance, and what the daemon knows is not of it.
+    Empty without a state file, if that cannot be used, and with a custom endpoint, which need not be this instance's.
     """
     file = state_file(settings, os.environ)
     if file is None and not settings.imds.endpoint:
@@ -62,21 +61,21 @@ def learned(settings: Settings) -> Memory:
 
 
 @dataclass(frozen=True)
-class Once:
-    """What one look saw, what that means, and what may be told of it."""
+class SinglePoll:
+    """What one poll observed, its verdict, and the snapshot to show."""
 
-    seen: Observation
+    observation: Observation
     verdict: Verdict
     snapshot: Snapshot
 
 
-def look(client: Client, settings: Settings) -> Once:
-    """Ask *client* once. A look cannot debounce; what the daemon has learned of this instance counts."""
-    memory = learned(settings)
+def poll(client: Client, settings: Settings) -> SinglePoll:
+    """Poll IMDS once through *client*, without debouncing. What the daemon has learned of this instance counts."""
+    memory = load_memory(settings)
     tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
-    seen = observe(client, settings.expect, Questions(identity=True, tags=tags))
+    observation = observe(client, settings.expect, Questions(identity=True, tags=tags))
     now = clock()
-    memory, _ = monitor.recognise(memory, seen, now, at_once=True)
-    memory = keep_time(memory, seen, now)
-    verdict = classify(seen, monitor.known(memory, seen, settings, now), settings.limits, now)
-    return Once(seen, verdict, monitor.look(memory, seen, verdict, settings, now))
+    memory, _ = monitor.update_instance(memory, observation, now, at_once=True)
+    memory = keep_time(memory, observation, now)
+    verdict = classify(observation, monitor.prior(memory, observation, settings, now), settings.limits, now)
+    return SinglePoll(observation, verdict, monitor.single_poll(memory, observation, verdict, settings, now))

@@ -1,7 +1,7 @@
-"""Read what a confirmation left behind: the JSON form of ``rolewatch diagnose``, made by another process.
+"""Read the result of a confirmation: the JSON form of ``rolewatch diagnose``, written by another process.
 
-The daemon holds no credentials and asks AWS nothing. It reads four answers from this file: those faults that IMDS alone
-cannot tell. docs/diagnose.schema.json describes the file; whatever else stands in it is not looked at.
+The daemon holds no credentials and sends AWS no request. It reads four results from this file: the faults that IMDS
+alone does not show. docs/diagnose.schema.json describes the file; its other members are ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.imds.documents import whole_number
 from rolewatch.monitor.classify import Finding
-from rolewatch.monitor.decoding import Fields
+from rolewatch.monitor.state_file import Fields
 from rolewatch.text import rfc3339, timestamp
 
 SCHEMA = 1
@@ -27,28 +27,28 @@ MAX_SIZE = 256 * 1024
 AHEAD = timedelta(minutes=5)
 """How far evidence may be dated ahead of the local clock, which dated it too and may have been set back since."""
 DECIDED_BY: Mapping[str, Fault] = {FAULTS[fault].decided_by: fault for fault in CONFIRMED_FAULTS}
-"""The check whose ``pass`` says that a fault does not hold. One that was skipped or not decided says nothing."""
+"""The check whose ``pass`` rules a fault out. If it was skipped or is unknown, the fault is undetermined."""
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What one confirmation said of the four faults."""
+    """What one confirmation found of the four faults."""
 
     at: datetime
     """When it was made, by the clock of the instance."""
     instance_id: str | None
     findings: tuple[Finding, ...]
-    untold: tuple[Fault, ...]
+    undetermined: tuple[Fault, ...]
     """The faults that it could not decide: no permission, no network, throttled."""
 
 
 class ConfirmationFile:
-    """The file in which a confirmation leaves its evidence. It is read when it has changed."""
+    """The file with the result of the last confirmation. It is read when it has changed."""
 
     name = "confirmation"
 
     def __init__(self, path: Path) -> None:
-        """Read from *path* when asked; it need not be there yet."""
+        """Prepare to read *path*, which may not exist yet."""
         self.path = path
         self._read: tuple[int, int, int] | None = None
         self._last: Confirmation | None = None
@@ -57,8 +57,8 @@ class ConfirmationFile:
     def read(self, now: datetime) -> Confirmation | None:
         """Return the last confirmation, or None if there is none or it is dated after *now*, the local time.
 
-        Raise `ConfirmationError` once for each bad file. A confirmation that was believed once stays believed, though
-        the clock is set back.
+        A confirmation that was believed once stays believed if the clock is set back later. Raise `ConfirmationError`
+        once for each bad file.
         """
         try:
             status = self.path.lstat()
@@ -80,7 +80,7 @@ class ConfirmationFile:
         return self._last if self._believed else None
 
     def _text(self) -> str:
-        """Return the text of the file, which another user writes. Raise `ConfirmationError`."""
+        """Return the text of the file. Raise `ConfirmationError`."""
         try:
             return files.read(self.path, limit=MAX_SIZE, follow_links=False).data.decode("utf-8")
         except (files.NotRegularError, files.TooLargeError) as error:
@@ -92,7 +92,7 @@ class ConfirmationFile:
 
 
 def decode(text: str) -> Confirmation:
-    """Return the confirmation that *text* describes. Raise `ConfirmationError` where it is none."""
+    """Return the confirmation that *text* describes. Raise `ConfirmationError` if it is none."""
     try:
         document = Fields(json.loads(text, parse_int=whole_number))
         schema = document.get("schema")
@@ -103,13 +103,13 @@ def decode(text: str) -> Confirmation:
         raise ConfirmationError(message) from None
     at = timestamp(polled) if isinstance(polled, str) else None
     if schema != SCHEMA or at is None:
-        # What is no number is not shown: it may be anything.
+        # Only a number is shown: anything else may hold a secret.
         shown = f"{schema!r:.20}" if isinstance(schema, int) else "none"
         message = f"the file is of schema {shown}, or does not say when it was made; {SCHEMA} is needed"
         raise ConfirmationError(message)
     held = {finding.fault for finding in findings}
-    untold = tuple(fault for fault in CONFIRMED_FAULTS if fault not in decided and fault not in held)
-    return Confirmation(at, instance_id if isinstance(instance_id, str) else None, findings, untold)
+    undetermined = tuple(fault for fault in CONFIRMED_FAULTS if fault not in decided and fault not in held)
+    return Confirmation(at, instance_id if isinstance(instance_id, str) else None, findings, undetermined)
 
 
 def _decided(document: Fields) -> Iterator[Fault]:
@@ -123,8 +123,7 @@ def _decided(document: Fields) -> Iterator[Fault]:
 def _findings(document: Fields) -> Iterator[Finding]:
     """Yield the findings of *document* that a confirmation decides.
 
-    Journal and page show their evidence: no text passes but what can be a name, which no secret is but one without a
-    slash.
+    Journal and page show their evidence, so each text must be an IAM name: few secrets look like one.
     """
     for each in document.objects("faults"):
         fault = Fault(each.text("fault"))
@@ -139,9 +138,6 @@ def _name(value: object) -> str:
     return found
 
 
-def ask(path: Path) -> None:
-    """Request a confirmation: replace *path*, in a directory that a path unit watches. Raise `OSError` if that fails.
-
-    A link or a FIFO that a daemon before this one left there is replaced, too.
-    """
+def request(path: Path) -> None:
+    """Request a confirmation: replace *path*, in a directory that a path unit watches. Raise `OSError` on failure."""
     files.replace(path, b"", mode=0o600)

@@ -1,4 +1,4 @@
-"""Events between two memories, for the journal."""
+"""Events between two memories, for the journal. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import replace
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.monitor import rotation
 from rolewatch.monitor.classify import Verdict
-from rolewatch.monitor.memory import Memory, Watched, lasted
-from rolewatch.monitor.rotation import imds_finding
+from rolewatch.monitor.memory import FaultState, Memory
 from rolewatch.observation import Moment
 from rolewatch.publish import Event, Snapshot, facts_of, messages
 from rolewatch.text import rfc3339
@@ -17,9 +16,9 @@ from rolewatch.vocabulary import EventKind, Level, Scalar
 
 
 def change_events(before: Memory, after: Memory) -> list[Event]:
-    """Tell that role or instance profile changed, and that the credentials were rotated."""
+    """Return the events of a changed role or instance profile, and of a rotation."""
     events: list[Event] = []
-    old, new = before.settled, after.settled
+    old, new = before.binding.confirmed, after.binding.confirmed
     if old.role is not None and (old.role, old.instance_profile) != (new.role, new.instance_profile):
         changed = {
             "role": new.role,
@@ -29,9 +28,10 @@ def change_events(before: Memory, after: Memory) -> list[Event]:
         }
         message = messages.role_changed(old.role, new.role, old.instance_profile, new.instance_profile)
         events.append(Event(EventKind.ROLE_CHANGED, Level.WARNING, message, fields=_present(changed)))
-    if after.rotations > before.rotations and after.served is not None:
-        interval = rotation.learned(after.intervals)
-        message = messages.rotated(after.served.role, after.served.expiration, interval)
+    last = after.credentials.last
+    if after.credentials.rotations > before.credentials.rotations and last is not None:
+        interval = rotation.learned(after.credentials.intervals)
+        message = messages.rotated(last.role, last.expiration, interval)
         learned = _present({"rotation_interval_seconds": None if interval is None else round(interval)})
         events.append(Event(EventKind.CREDENTIALS_ROTATED, Level.NOTICE, message, fields=learned))
     return events
@@ -40,71 +40,81 @@ def change_events(before: Memory, after: Memory) -> list[Event]:
 def fault_events(
     before: Memory, after: Memory, snapshot: Snapshot, reminder: float, now: Moment
 ) -> tuple[Memory, list[Event]]:
-    """Tell what was raised, what was cleared, and what has lasted long enough to be told again."""
+    """Return the events of faults that were raised or cleared, or are active for another *reminder* seconds.
+
+    The memory that comes with them is *after*, with the time of each event.
+    """
     events: list[Event] = []
     facts = facts_of(snapshot)
-    faults: dict[Fault, Watched] = dict(after.faults)
-    for fault, watched in after.faults.items():
+    faults: dict[Fault, FaultState] = dict(after.faults)
+    for fault, state in after.faults.items():
         old = before.faults.get(fault)
-        raised = watched.active and not (old and old.active)
-        due = watched.told_at is None or now.uptime - watched.told_at >= reminder
-        if not watched.active or not (raised or due):
+        raised = state.active and not (old and old.active)
+        due = state.logged_at is None or now.uptime - state.logged_at >= reminder
+        if not state.active or not (raised or due):
             continue
-        faults[fault] = replace(watched, told_at=now.uptime)
+        faults[fault] = replace(state, logged_at=now.uptime)
         kind = EventKind.FAULT_RAISED if raised else EventKind.FAULT_PERSISTS
         message = (
-            messages.raised(fault, watched.evidence, facts)
+            messages.raised(fault, state.evidence, facts)
             if raised
-            else messages.persists(fault, watched.evidence, facts, lasted(watched, after, now))
+            else messages.persists(fault, state.evidence, facts, _lasted(state, after, now))
         )
-        fields = {**watched.evidence, "since": rfc3339(watched.since)}
+        fields = {**state.evidence, "since": rfc3339(state.since)}
         events.append(Event(kind, Level(FAULTS[fault].severity.value), message, fault, fields))
-    for fault, watched in before.faults.items():
-        if watched.active and fault not in after.faults:
-            seconds = lasted(watched, after, now)
-            over: dict[str, Scalar] = {"since": rfc3339(watched.since), "duration_seconds": round(seconds)}
-            message = messages.cleared(fault, watched.since, seconds)
+    for fault, state in before.faults.items():
+        if state.active and fault not in after.faults:
+            seconds = _lasted(state, after, now)
+            over: dict[str, Scalar] = {"since": rfc3339(state.since), "duration_seconds": round(seconds)}
+            message = messages.cleared(fault, state.since, seconds)
             events.append(Event(EventKind.FAULT_CLEARED, Level.NOTICE, message, fault, over))
     return replace(after, faults=faults), events
 
 
 def state_events(before: Memory, after: Memory, snapshot: Snapshot) -> list[Event]:
-    """Tell that the state changed."""
-    if before.state is after.state:
+    """Return the event of a changed state."""
+    old, new = before.status.state, after.status.state
+    if old is new:
         return []
-    message = messages.state_changed(before.state, after.state, [active.fault for active in snapshot.faults])
-    return [Event(EventKind.STATE_CHANGED, Level.NOTICE, message, fields={"previous_state": before.state.value})]
+    message = messages.state_changed(old, new, [active.fault for active in snapshot.faults])
+    return [Event(EventKind.STATE_CHANGED, Level.NOTICE, message, fields={"previous_state": old.value})]
 
 
 def poll_events(before: Memory, after: Memory, verdict: Verdict) -> list[Event]:
-    """Tell of the first failed poll, then of the tenth, hundredth…: the fault that follows is told hourly anyway."""
-    finding = imds_finding(verdict)
-    if (
-        finding is None
-        or after.failed_polls == before.failed_polls
-        or not messages.is_worth_telling(after.failed_polls)
-    ):
+    """Return the event of the first failed poll, then of the tenth, the hundredth and so on.
+
+    If polls go on failing a fault is raised, which has hourly events of its own.
+    """
+    finding, failed = verdict.imds_finding, after.polls.failed
+    if finding is None or failed == before.polls.failed or not messages.is_power_of_ten(failed):
         return []
-    fields = {**finding.evidence, "failures": after.failed_polls}
-    message = messages.poll_failed(finding.evidence, after.failed_polls)
+    fields = {**finding.evidence, "failures": failed}
+    message = messages.poll_failed(finding.evidence, failed)
     return [Event(EventKind.POLL_FAILED, Level.WARNING, message, fields=fields)]
 
 
 def common_fields(memory: Memory) -> dict[str, Scalar]:
-    """Return what every event of a poll carries."""
-    served = memory.shown
+    """Return the fields that every event of a poll has."""
+    shown, identity = memory.credentials.shown, memory.instance.identity
     return _present(
         {
-            "state": memory.state.value,
-            "role": memory.attached.role,
-            "instance_profile": memory.attached.instance_profile,
-            "instance_id": memory.identity.instance_id if memory.identity else None,
-            "region": memory.identity.region if memory.identity else None,
-            "expiration": rfc3339(served.expiration) if served and served.expiration else None,
-            "last_updated": rfc3339(served.last_updated) if served and served.last_updated else None,
-            "key_fingerprint": served.fingerprint if served else None,
+            "state": memory.status.state.value,
+            "role": memory.binding.current.role,
+            "instance_profile": memory.binding.current.instance_profile,
+            "instance_id": identity.instance_id if identity else None,
+            "region": identity.region if identity else None,
+            "expiration": rfc3339(shown.expiration) if shown and shown.expiration else None,
+            "last_updated": rfc3339(shown.last_updated) if shown and shown.last_updated else None,
+            "key_fingerprint": shown.fingerprint if shown else None,
         }
     )
+
+
+def _lasted(state: FaultState, memory: Memory, now: Moment) -> float:
+    """Return for how many seconds the fault has been seen."""
+    if state.since_uptime is not None:
+        return now.uptime - state.since_uptime
+    return max(0.0, (memory.clock.time(now) - state.since).total_seconds())
 
 
 def _present(fields: Mapping[str, Scalar | None]) -> dict[str, Scalar]:

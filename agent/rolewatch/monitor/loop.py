@@ -18,7 +18,7 @@ from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
 from rolewatch.monitor.classify import classify
 from rolewatch.monitor.clock import keep_time
-from rolewatch.monitor.confirmation import Confirmation, ConfirmationFile, ask
+from rolewatch.monitor.confirmation import Confirmation, ConfirmationFile, request
 from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Answered, Moment, Tags
 from rolewatch.publish import Event, Publisher, Report, messages
@@ -26,32 +26,32 @@ from rolewatch.settings import PollSettings, Settings
 from rolewatch.vocabulary import EventKind, Level
 
 MAX_CREDIT = 3.0
-"""What one fault needs: two hasty polls to be raised after the first that saw it, one to be cleared."""
+"""Early polls that one fault needs: two to be raised after the first poll that saw it, one to be cleared."""
 CREDIT = 0.05
-"""A poll at the nominal interval earns this much of a hasty one: one in ten minutes. So a fault is confirmed in haste
-at once, and an IMDS that flickers for ever is still asked at most ten times a minute: no ten minutes, the first ones
-included, have more than 24 polls of four requests (a test simulates it; hasty polls shorten the waits around them)."""
+"""A poll at the nominal interval earns this much of an early one: one in ten minutes. So a fault is confirmed at once,
+and a flickering IMDS gets at most 24 polls of four requests in any ten minutes (a test simulates it)."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Where this instance stands in time: its place among the fleet, and its credit of hasty polls."""
+    """When to poll: the place of this instance among its fleet, and its credit of early polls."""
 
     seed: str
-    """What differs between the instances of a fleet, and stays the same for one: its instance id."""
+    """The instance id: it differs between the instances of a fleet, and stays the same for one."""
     credit: float = MAX_CREDIT
 
 
 def next_poll(schedule: Schedule, memory: Memory, poll: PollSettings, uptime: float) -> tuple[Schedule, float]:
     """Return the schedule after this poll, and the seconds to the next one.
 
-    Nominally the polls stand on a grid of `poll.interval` whose origin differs from instance to instance, so that a
-    fleet that was started together spreads, and each instance keeps its place. Throttled: the interval doubles, up to
-    `poll.max_interval`. While a fault is being confirmed or cleared: `poll.confirm_interval`, as long as there is
-    credit.
+    Nominally the polls are on a grid of `poll.interval` whose origin differs from instance to instance, so that a fleet
+    that was started together spreads. When throttled, the interval doubles, up to `poll.max_interval`. While a fault is
+    being confirmed or cleared it is `poll.confirm_interval`, as long as there is credit.
     """
-    if memory.throttled:
-        return schedule, min(poll.interval * 2 ** min(memory.throttled, 10), max(poll.max_interval, poll.interval))
+    if memory.polls.throttled:
+        return schedule, min(
+            poll.interval * 2 ** min(memory.polls.throttled, 10), max(poll.max_interval, poll.interval)
+        )
     if confirming(memory) and schedule.credit >= 1:
         return replace(schedule, credit=schedule.credit - 1), min(poll.confirm_interval, poll.interval)
     wait = (phase(schedule.seed) * poll.interval - uptime) % poll.interval
@@ -63,9 +63,9 @@ def next_poll(schedule: Schedule, memory: Memory, poll: PollSettings, uptime: fl
 def confirming(memory: Memory) -> bool:
     """Return whether a fault was seen that is not raised yet, or not seen that is not cleared yet."""
     return any(
-        not watched.active or watched.unseen
-        for fault, watched in memory.faults.items()
-        if fault not in CONFIRMED_FAULTS  # no haste makes the next confirmation come sooner
+        not state.active or state.unseen
+        for fault, state in memory.faults.items()
+        if fault not in CONFIRMED_FAULTS  # an early poll does not bring the next confirmation sooner
     )
 
 
@@ -79,11 +79,11 @@ MIN_GAP = 1.0
 
 T = TypeVar("T")
 Clock = Callable[[], Moment]
-Remember = Callable[[Memory, Moment], None]
+Save = Callable[[Memory, Moment], None]
 
 
 def clock() -> Moment:
-    """Read the clocks: the wall's, and the one that counts since boot and suspended time too."""
+    """Read the wall clock, and the one that counts since boot, suspended time included."""
     return Moment(utc=datetime.now(timezone.utc), uptime=time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
@@ -97,57 +97,57 @@ class Wake(Enum):
 
 
 Pause = Callable[[float], Wake]
-"""Wait for so many seconds, or less; say why it ended."""
+"""Wait for so many seconds, or less, and return why the wait ended."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a reload replaces: the settings, and what they describe."""
+    """What a reload replaces: the settings, and what is made from them."""
 
     settings: Settings
     client: Client
     confirmation: ConfirmationFile | None = None
     request: Path | None = None
-    """The file to touch where a confirmation is wanted; None: nobody is asked."""
+    """The file to replace to request a confirmation; None: no confirmation is requested."""
 
 
 Reload = Callable[[], tuple[Optional[Setup], Event]]
-"""Read the settings again. None where they cannot be used: the old ones stay. The event tells either way."""
+"""Read the settings again. None if they cannot be used: the old ones stay. The event reports either."""
 
 
 @dataclass
-class Watch:
-    """One daemon's loop and what it holds from turn to turn."""
+class Loop:
+    """The daemon's loop, and what it keeps from poll to poll."""
 
     setup: Setup
     memory: Memory
     publishers: Sequence[Publisher]
-    remember: Remember | None = None
+    save: Save | None = None
     clock: Clock = clock
-    beat: Callable[[], None] = lambda: None
-    """Called at least every `beat_interval` seconds while waiting: the watchdog, entries that wait to be written."""
-    beat_interval: float = 30.0
+    heartbeat: Callable[[], None] = lambda: None
+    """Called at least every `heartbeat_interval` seconds while waiting: the watchdog, and waiting log entries."""
+    heartbeat_interval: float = 30.0
     min_gap: float = MIN_GAP
     publisher_failures: dict[str, int] = field(default_factory=dict)
     """How often each publisher failed. Shared with the metrics."""
 
     def __post_init__(self) -> None:
-        """Start with what every publisher has: no failure."""
+        """Start with no failure for each publisher."""
         self._schedule = Schedule(seed=self.memory.boot_id)
         self._events: list[Event] = []
-        self._ask_at: float | None = None
-        self._asked_at: float | None = None
+        self._request_at: float | None = None
+        self._requested_at: float | None = None
         if self.setup.confirmation is not None:
             self.publisher_failures.setdefault("confirmation", 0)
         for publisher in self.publishers:
             self.publisher_failures.setdefault(publisher.name, 0)
-        if self.remember is not None:
+        if self.save is not None:
             self.publisher_failures.setdefault("state_file", 0)
 
     def run(self, pause: Pause, reload: Reload) -> None:
-        """Watch until *pause* says to stop. The first poll is at once."""
+        """Poll until *pause* returns `Wake.STOP`. The first poll is at once."""
         while True:
-            wait = self.turn()
+            wait = self.poll()
             ended = self.clock().uptime
             due = ended + wait
             reloaded = again = False
@@ -156,112 +156,115 @@ class Watch:
                 if wake is Wake.STOP:
                     return
                 if wake is Wake.RELOAD and not reloaded:
-                    self._take(*reload())
+                    self._apply_reload(*reload())
                     reloaded = True
                 elif wake is Wake.RELOAD:
                     again = True
-                # A storm of signals is no reason to storm IMDS: its budget of packets is the whole host's.
+                # A storm of signals must not become a storm of polls: the packet budget of IMDS is the whole host's.
                 due = min(due, ended + self.min_gap)
                 wake = self._wait(due, pause)
-            if again:  # one stands for all that came since the first
-                self._take(*reload())
+            if again:  # once for all that came since the first
+                self._apply_reload(*reload())
 
-    def _take(self, setup: Setup | None, event: Event) -> None:
-        """Put *setup* in force, where a reload gave one, and tell."""
+    def _apply_reload(self, setup: Setup | None, event: Event) -> None:
+        """Apply a reloaded *setup* (None keeps the old one) and queue its *event*."""
         if setup is not None:
             old, new = self.setup.settings.expect, setup.settings.expect
             moved = (old.role_tag, old.instance_profile_tag) != (new.role_tag, new.instance_profile_tag)
-            tags = Tags() if moved else self.memory.tags
-            self.memory = replace(self.memory, asked_at=None, tags_at=None, tags=tags)
+            instance = self.memory.instance
+            tags = Tags() if moved else instance.tags
+            self.memory = replace(self.memory, instance=replace(instance, requested_at=None, tags_at=None, tags=tags))
             self.setup = setup
-        self.tell(event)
+        self.queue(event)
 
-    def untold(self) -> Sequence[Event]:
-        """Return the events that no report has told yet, and forget them: for the end."""
+    def queue(self, event: Event) -> None:
+        """Publish *event* with the next report."""
+        self._events.append(event)
+
+    def drain_events(self) -> Sequence[Event]:
+        """Return and clear the unpublished events. Called at shutdown."""
         events, self._events = self._events, []
         return events
 
-    def tell(self, event: Event) -> None:
-        """Let *event* be told with the next report."""
-        self._events.append(event)
-
-    def turn(self) -> float:
-        """Look once, judge, remember and publish; return the seconds to the next look."""
+    def poll(self) -> float:
+        """Poll once: observe, classify, track and publish. Return the seconds to the next poll."""
         settings, client = self.setup.settings, self.setup.client
         begun = self.clock()
         questions = Questions(
             identity=monitor.identity_due(self.memory, settings.expect, begun),
             tags=monitor.tags_due(self.memory, settings.expect, begun),
         )
-        seen = observe(client, settings.expect, questions)
+        observation = observe(client, settings.expect, questions)
         now = self.clock()
         memory = self.memory
-        if isinstance(seen, Answered) and (questions.identity or questions.tags):
-            memory = replace(memory, asked_at=now.uptime)
-        memory, recognised = monitor.recognise(memory, seen, now)
-        memory = keep_time(memory, seen, now)
+        if isinstance(observation, Answered) and (questions.identity or questions.tags):
+            memory = replace(memory, instance=replace(memory.instance, requested_at=now.uptime))
+        memory, of_instance = monitor.update_instance(memory, observation, now)
+        memory = keep_time(memory, observation, now)
         confirmation = self._confirmation(now)
-        verdict = classify(seen, monitor.known(memory, seen, settings, now, confirmation), settings.limits, now)
+        prior = monitor.prior(memory, observation, settings, now, confirmation)
+        verdict = classify(observation, prior, settings.limits, now)
         memory = replace(memory, confirmed_at=confirmation.at if confirmation else None)
-        self.memory, events = monitor.advance(memory, seen, verdict, settings, now)
-        self._ask_for_confirmation(events, now)
-        snapshot = monitor.snapshot_of(self.memory, settings, now, duration=now.uptime - begun.uptime)
-        told, self._events = (*self._events, *recognised, *events), []
-        self._publish(Report(snapshot, told), now)
-        if self.memory.instance_id:
-            self._schedule = Schedule(self.memory.instance_id, self._schedule.credit)
+        self.memory, snapshot, events = monitor.advance(
+            memory, observation, verdict, settings, now, duration=now.uptime - begun.uptime
+        )
+        self._request_confirmation(events, now)
+        report = Report(snapshot, (*self.drain_events(), *of_instance, *events))
+        for publisher in self.publishers:
+            self._attempt(publisher.name, publisher.publish, report)
+        if self.save is not None:
+            self._attempt("state_file", self.save, self.memory, now)
+        if self.memory.instance.id:
+            self._schedule = replace(self._schedule, seed=self.memory.instance.id)
         self._schedule, wait = next_poll(self._schedule, self.memory, settings.poll, self.clock().uptime)
         return wait
 
     def _confirmation(self, now: Moment) -> Confirmation | None:
-        """Return the last confirmation, where one is configured and can be read."""
+        """Return the last confirmation, if one is configured and can be read."""
         file = self.setup.confirmation
-        return None if file is None else self._attempt(file.name, lambda: file.read(now.utc))
+        return None if file is None else self._attempt(file.name, file.read, now.utc)
 
-    def _ask_for_confirmation(self, events: Sequence[Event], now: Moment) -> None:
-        """Ask for a confirmation some time after a fault was raised, or one was confirmed once and needs it twice."""
-        request, spread = self.setup.request, self.setup.settings.confirm.spread
-        if request is None:
+    def _request_confirmation(self, events: Sequence[Event], now: Moment) -> None:
+        """Request a confirmation some time after a fault was raised, or one was confirmed once and needs it twice."""
+        path, spread = self.setup.request, self.setup.settings.confirm.spread
+        if path is None:
             return
         raised = any(event.kind is EventKind.FAULT_RAISED and event.fault not in CONFIRMED_FAULTS for event in events)
-        once = any(fault in CONFIRMED_FAULTS and not watched.active for fault, watched in self.memory.faults.items())
-        if self._ask_at is None and (raised or once):
-            self._ask_at = now.uptime + phase(self._schedule.seed) * spread
-            if self._asked_at is not None:  # a fault that comes and goes must not spend the account's budget either
-                self._ask_at = max(self._ask_at, self._asked_at + spread)
-        if self._ask_at is not None and now.uptime >= self._ask_at:
-            self._ask_at, self._asked_at = None, now.uptime
-            self._attempt("confirmation", lambda: ask(request))
+        once = any(fault in CONFIRMED_FAULTS and not state.active for fault, state in self.memory.faults.items())
+        if self._request_at is None and (raised or once):
+            self._request_at = now.uptime + phase(self._schedule.seed) * spread
+            if self._requested_at is not None:  # a fault that comes and goes must not use up the account's API budget
+                self._request_at = max(self._request_at, self._requested_at + spread)
+        if self._request_at is not None and now.uptime >= self._request_at:
+            self._request_at, self._requested_at = None, now.uptime
+            self._attempt("confirmation", request, path)
 
-    def _publish(self, report: Report, now: Moment) -> None:
-        """Hand *report* to every publisher. One that fails is counted and told; the watching goes on."""
-        for publisher in self.publishers:
-            self._attempt(publisher.name, lambda publisher=publisher: publisher.publish(report))  # type: ignore[misc]
-        if self.remember is not None:
-            remember = self.remember
-            self._attempt("state_file", lambda: remember(self.memory, now))
-
-    def _attempt(self, name: str, act: Callable[[], T]) -> T | None:
-        """Return what *act* returns; where it fails that is counted under *name* and told, and the answer is None."""
+    def _attempt(self, name: str, act: Callable[..., T], *arguments: object) -> T | None:
+        """Return ``act(*arguments)``. If it fails, count that under *name*, queue an event, and return None."""
         try:
-            return act()
-        except Exception as error:  # noqa: BLE001 - a publisher may fail in any way, and must not stop the watching
+            return act(*arguments)
+        except Exception as error:  # noqa: BLE001 - a publisher may fail in any way, and must not stop the loop
             count = self.publisher_failures[name] = self.publisher_failures.get(name, 0) + 1
-            if messages.is_worth_telling(count):
+            if messages.is_power_of_ten(count):
                 ours = str(error) if isinstance(error, RolewatchError) else None
                 problem = ours or getattr(error, "strerror", None) or type(error).__name__
-                message = f"The publisher {name} failed ({problem}; {count} times so far). The watching goes on."
+                subject = _SUBJECTS.get(name, f"Publisher {name}")
+                message = f"{subject} failed ({count} times so far): {problem}. Polling goes on."
                 fields = {"publisher": name, "problem": problem, "failures": count}
-                self.tell(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))
+                self.queue(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))
             return None
 
     def _wait(self, end: float, pause: Pause) -> Wake:
-        """Wait until the uptime *end* in pieces, with a beat before each; return early for a signal."""
+        """Wait until the uptime *end*, with a heartbeat before each part of the wait; return early for a signal."""
         while True:
-            self.beat()
+            self.heartbeat()
             left = end - self.clock().uptime
             if left <= 0:
                 return Wake.TIMER
-            wake = pause(min(left, self.beat_interval))
+            wake = pause(min(left, self.heartbeat_interval))
             if wake is not Wake.TIMER:
                 return wake
+
+
+_SUBJECTS = {"confirmation": "Reading or requesting a confirmation", "state_file": "Writing the state file"}
+"""What failed, by its name in `publisher_failures`, if that is not a publisher."""

@@ -13,26 +13,26 @@ from rolewatch.vocabulary import Evidence, FailureLabel, State
 
 
 @dataclass(frozen=True)
-class Watched:
-    """One fault that was seen lately, on its way to being raised or cleared."""
+class FaultState:
+    """One fault that was seen lately: active, or on its way to being raised or cleared."""
 
     since: datetime
-    """When it was first seen, by IMDS's clock where that is known."""
+    """When it was first seen, by IMDS's clock if that is known."""
     evidence: Evidence
-    """As seen last."""
+    """From the last poll that saw the fault."""
     active: bool = False
     seen: int = 0
-    """Polls in a row in which it held, while it is not yet active."""
+    """Polls in a row that saw it."""
     unseen: int = 0
-    """Polls in a row in which it did not hold, while it is still active."""
+    """Polls in a row that ruled it out, while it is still active."""
     since_uptime: float | None = None
-    """The same as uptime, which no step of a clock moves; None where a process before this one saw it first."""
-    told_at: float | None = None
-    """Uptime at which the journal was told last; None where this process has not told it yet."""
+    """`since` as uptime, which no step of a clock moves; None if an earlier process saw the fault first."""
+    logged_at: float | None = None
+    """Uptime of the last event about it; None if this process has published none."""
 
 
 @dataclass(frozen=True)
-class Served:
+class CredentialSet:
     """A set of credentials that IMDS served, without its secrets."""
 
     role: str
@@ -40,96 +40,132 @@ class Served:
     last_updated: datetime | None
     expiration: datetime | None
     seen: datetime
-    """When it was last seen: see `true_time`."""
+    """When it was last seen, by `ImdsClock.time`."""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """All that is remembered. The first group survives a restart, the second does not."""
+class Instance:
+    """What is known of the instance itself: its identity document and its tags."""
 
-    instance_id: str | None = None
-    boot_id: str = ""
-    faults: Mapping[Fault, Watched] = field(default_factory=dict)
-    served: Served | None = None
-    """The last set whose dates are believed. The next rotation is measured from it."""
-    newest: datetime | None = None
-    """The newest believed LastUpdated: two documents that alternate are no rotations."""
-    settled: RoleBinding = field(default_factory=RoleBinding)
-    """Role and profile that were seen twice in a row, for events of change."""
-    intervals: tuple[float, ...] = ()
-    """The last observed intervals between rotations, in seconds, oldest first."""
-    confirmed_at: datetime | None = None
-    """When the confirmation was made that was judged last: each counts once."""
-    credentials_seen: bool = False
-    """Whether usable credentials were seen since boot."""
-
+    id: str | None = None
+    """Survives a restart."""
     identity: Identity | None = None
     identity_at: float | None = None
-    """Uptime at which the identity document was read last."""
+    """Uptime at which the identity document was last read."""
     rival: str | None = None
-    """The instance id of the last identity document, where it contradicts `instance_id` and was read once."""
+    """The instance id of the last identity document, if it contradicts `id` and was read once."""
     tags: Tags = field(default_factory=Tags)
-    state: State = State.STARTING
-    state_since: datetime | None = None
-    """See `true_time`; `state_since_uptime` is the same as uptime."""
-    state_since_uptime: float = 0.0
-    usable: bool | None = None
-    denied: int = 0
-    """Looks in a row that said that there are no usable credentials."""
-    misdated: Served | None = None
-    """The last set, if its dates are not believed. It is shown, and neither saved nor learned from."""
-    current: bool = False
-    """Whether IMDS serves the last set, as far as is known."""
-    attached: RoleBinding = field(default_factory=RoleBinding)
-    """As told last."""
+    tags_at: float | None = None
+    """Uptime at which the tags were last read."""
+    requested_at: float | None = None
+    """Uptime of the last request for identity or tags, whatever came back."""
+
+
+@dataclass(frozen=True)
+class BindingHistory:
+    """Which role and instance profile the instance has, and had."""
+
+    current: RoleBinding = field(default_factory=RoleBinding)
+    """As of the last poll that IMDS answered."""
+    confirmed: RoleBinding = field(default_factory=RoleBinding)
+    """Seen in two polls in a row; a change of it is an event. Survives a restart."""
     candidate: RoleBinding | None = None
-    """Role and profile that differ from `settled` and were seen once."""
-    clock_offset: float | None = None
-    imds_date: datetime | None = None
-    """The last believed `Date` of IMDS, received at the uptime `imds_date_at`: see `monitor.clock`."""
-    imds_date_at: float = 0.0
-    imds_date_confirmed: bool = False
-    """Whether a second clock agreed with `imds_date`: the local one, or an earlier `Date` and the uptime since."""
+    """Differs from `confirmed`, and was seen once."""
+
+
+@dataclass(frozen=True)
+class CredentialHistory:
+    """The sets of credentials that IMDS served, and how often it rotates them."""
+
+    last: CredentialSet | None = None
+    """The last set whose dates are believed. The next rotation is measured from it. Survives a restart."""
+    newest: datetime | None = None
+    """The newest believed LastUpdated: two documents that alternate are no rotations. Survives a restart."""
+    intervals: tuple[float, ...] = ()
+    """The last observed intervals between rotations, in seconds, oldest first. Survive a restart."""
+    usable_seen: bool = False
+    """Whether usable credentials were seen since boot. Survives a restart."""
+    served: bool = False
+    """Whether IMDS serves the last set, as far as is known. Survives a restart."""
+    misdated: CredentialSet | None = None
+    """The last set, if its dates are not believed. It is shown, and neither saved nor learned from."""
+    rotations: int = 0
+    """Since this process started."""
+
+    @property
+    def shown(self) -> CredentialSet | None:
+        """The set that IMDS serves, as far as is known; None if it serves none."""
+        return (self.misdated or self.last) if self.served else None
+
+
+@dataclass(frozen=True)
+class ImdsClock:
+    """The clock of IMDS, as the `Date` of its answers shows it. `monitor.clock` decides which ones are believed."""
+
+    date: datetime | None = None
+    """The last believed `Date`, received at the uptime `date_at`."""
+    date_at: float = 0.0
+    confirmed: bool = False
+    """Whether a second clock agreed with `date`: the local one, or an earlier `Date` and the uptime since."""
+    offset: float | None = None
+    """Local clock minus `date` when that was received, in seconds."""
     doubted: datetime | None = None
     """The `Date` of the last poll, received at the uptime `doubted_at`, if it is not believed."""
     doubted_at: float = 0.0
     doubts: int = 0
     """Polls in a row whose `Date` was not believed and agreed with each other. 0: the time is known."""
-    polls: int = 0
+
+    def time(self, now: Moment) -> datetime:
+        """Return the time by the last believed `Date` and the uptime since; the local time if there is none.
+
+        A step of the local clock while IMDS is silent does not move it.
+        """
+        return now.utc if self.date is None else shift(self.date, now.uptime - self.date_at)
+
+
+@dataclass(frozen=True)
+class Status:
+    """The overall state, and whether there are usable credentials."""
+
+    state: State = State.STARTING
+    since: datetime | None = None
+    """By `ImdsClock.time`; `since_uptime` is the same as uptime."""
+    since_uptime: float = 0.0
+    usable: bool | None = None
+    denials: int = 0
+    """Polls in a row that found no usable credentials."""
+
+
+@dataclass(frozen=True)
+class PollHistory:
+    """How the polls of this process went."""
+
+    ended: int = 0
     failures: Mapping[FailureLabel, int] = field(default_factory=dict)
-    rotations: int = 0
+    """Polls without a usable answer, by cause."""
     last_success: datetime | None = None
-    """See `true_time`; `last_success_uptime` is the same as uptime."""
+    """By `ImdsClock.time`; `last_success_uptime` is the same as uptime."""
     last_success_uptime: float = 0.0
-    failed_polls: int = 0
+    failed: int = 0
     """Failed polls since the last calm hour, to thin out `poll_failed`."""
     failed_at: float | None = None
     """Uptime of the last failed poll."""
     throttled: int = 0
     """Polls in a row that IMDS throttled."""
-    asked_at: float | None = None
-    """Uptime at which IMDS was asked for identity or tags last, whatever it answered."""
-    tags_at: float | None = None
-    """Uptime at which the tags were told last."""
-
-    @property
-    def shown(self) -> Served | None:
-        """The set that IMDS serves, as far as is known; None if it serves none."""
-        return (self.misdated or self.served) if self.current else None
 
 
-def true_time(memory: Memory, now: Moment) -> datetime:
-    """Return the time by IMDS's last believed `Date` and the uptime since; the local time if there is none.
+@dataclass(frozen=True)
+class Memory:
+    """All that is kept from poll to poll. `monitor.state_file` saves the part that survives a restart."""
 
-    A step of the local clock while IMDS is silent moves it as little as a local clock that is wrong.
-    """
-    if memory.imds_date is None:
-        return now.utc
-    return shift(memory.imds_date, now.uptime - memory.imds_date_at)
-
-
-def lasted(watched: Watched, memory: Memory, now: Moment) -> float:
-    """Return for how many seconds *watched* has been seen."""
-    if watched.since_uptime is not None:
-        return now.uptime - watched.since_uptime
-    return max(0.0, (true_time(memory, now) - watched.since).total_seconds())
+    boot_id: str = ""
+    instance: Instance = field(default_factory=Instance)
+    faults: Mapping[Fault, FaultState] = field(default_factory=dict)
+    """The active ones survive a restart."""
+    binding: BindingHistory = field(default_factory=BindingHistory)
+    credentials: CredentialHistory = field(default_factory=CredentialHistory)
+    clock: ImdsClock = field(default_factory=ImdsClock)
+    status: Status = field(default_factory=Status)
+    polls: PollHistory = field(default_factory=PollHistory)
+    confirmed_at: datetime | None = None
+    """When the last judged confirmation was made: each counts once."""

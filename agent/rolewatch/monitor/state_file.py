@@ -1,26 +1,30 @@
-"""Keep what must survive a restart: one small JSON file, without a secret.
+"""Keep what must survive a restart: one small JSON file, without a secret; and `Fields`, which reads such files.
 
-Not synced: after a power cut the file may be empty, which is a file to ignore, and an fsync on a hung disk would hold
-the watching up.
+Not synced: an fsync on a hung disk would block the daemon. After a power cut the file may be empty, and is ignored.
+
+The state file may be corrupt, and the evidence of a confirmation is written by another user. So each value has a type
+and a range: a number that is not bounded here would overflow somewhere else, at every start.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Union
 
 from rolewatch import files
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
 from rolewatch.imds.documents import whole_number
 from rolewatch.monitor import rotation
-from rolewatch.monitor.decoding import Fields, text
-from rolewatch.monitor.memory import Memory, Served, Watched
+from rolewatch.monitor.memory import BindingHistory, CredentialHistory, CredentialSet, FaultState, Instance, Memory
 from rolewatch.observation import Moment, RoleBinding
-from rolewatch.text import rfc3339
+from rolewatch.text import is_printable, rfc3339, timestamp
+from rolewatch.vocabulary import EVIDENCE_KEYS, Scalar
 
 VERSION = 1
 NAME = "state.json"
@@ -28,7 +32,7 @@ MAX_SIZE = 64 * 1024
 """Bytes; ours has about one kB."""
 MODE = 0o600
 KEEP_FRESH = 120.0
-"""Seconds after which the file is written although nothing happened: `Served.seen` must stay younger than
+"""Seconds after which the file is written although nothing happened: `CredentialSet.seen` must stay younger than
 `rotation.UNWATCHED`, or an interval between two rotations is not counted after a restart."""
 
 
@@ -38,16 +42,16 @@ class StateFile:
     name = "state_file"
 
     def __init__(self, directory: Path) -> None:
-        """Keep the state in *directory*, which must exist and be writable when something is saved."""
+        """Keep the state in *directory*, which must exist and be writable when `save` is called."""
         self.path = directory / NAME
         self._written: str | None = None
         self._written_at = -math.inf
 
     def load(self, *, boot_id: str) -> Memory:
-        """Return what was remembered; an empty memory where there is no file.
+        """Return the saved memory; an empty one if there is no file.
 
-        Raise `StateFileError` where the file cannot be used. What another boot left behind of faults is dropped, for a
-        stop and start refreshes the credentials; cadence, role and the last set are kept.
+        The faults of another boot are dropped, because a stop and start refreshes the credentials; the rotation
+        interval, the role and the last set are kept. Raise `StateFileError` if the file cannot be used.
         """
         try:
             content = files.read(self.path, limit=MAX_SIZE, follow_links=False).data.decode("utf-8")
@@ -62,12 +66,14 @@ class StateFile:
             message = f"{self.path}: not a state file of version {VERSION}"
             raise StateFileError(message) from None
         if memory.boot_id != boot_id:
-            return replace(memory, boot_id=boot_id, faults={}, credentials_seen=False, current=False)
+            credentials = replace(memory.credentials, usable_seen=False, served=False)
+            return replace(memory, boot_id=boot_id, faults={}, credentials=credentials)
         return memory
 
     def save(self, memory: Memory, now: Moment) -> None:
-        """Write *memory* where it differs from what stands there. Raise `OSError` where that fails."""
-        stable = json.dumps(_encode(replace(memory, served=None)), sort_keys=True)
+        """Write *memory* if it differs from what the file holds. Raise `OSError` if that fails."""
+        without_set = replace(memory, credentials=replace(memory.credentials, last=None))
+        stable = json.dumps(_encode(without_set), sort_keys=True)
         if stable == self._written and now.uptime - self._written_at < KEEP_FRESH:
             return
         content = json.dumps(_encode(memory), indent=1, sort_keys=True)
@@ -76,66 +82,183 @@ class StateFile:
 
 
 def _encode(memory: Memory) -> dict[str, Any]:
-    served = memory.served
+    history, confirmed = memory.credentials, memory.binding.confirmed
+    last = history.last
     return {
         "version": VERSION,
-        "instance_id": memory.instance_id,
+        "instance_id": memory.instance.id,
         "boot_id": memory.boot_id,
         "faults": {
-            fault.value: {"since": rfc3339(watched.since), "evidence": dict(watched.evidence)}
-            for fault, watched in memory.faults.items()
-            if watched.active
+            fault.value: {"since": rfc3339(state.since), "evidence": dict(state.evidence)}
+            for fault, state in memory.faults.items()
+            if state.active
         },
         "served": None
-        if served is None
+        if last is None
         else {
-            "role": served.role,
-            "fingerprint": served.fingerprint,
-            "last_updated": rfc3339(served.last_updated) if served.last_updated else None,
-            "expiration": rfc3339(served.expiration) if served.expiration else None,
-            "seen": rfc3339(served.seen),
+            "role": last.role,
+            "fingerprint": last.fingerprint,
+            "last_updated": rfc3339(last.last_updated) if last.last_updated else None,
+            "expiration": rfc3339(last.expiration) if last.expiration else None,
+            "seen": rfc3339(last.seen),
         },
-        "current": memory.current,
-        "newest": rfc3339(memory.newest) if memory.newest else None,
+        "current": history.served,
+        "newest": rfc3339(history.newest) if history.newest else None,
         "settled": {
-            "role": memory.settled.role,
-            "instance_profile": memory.settled.instance_profile,
-            "instance_profile_id": memory.settled.instance_profile_id,
+            "role": confirmed.role,
+            "instance_profile": confirmed.instance_profile,
+            "instance_profile_id": confirmed.instance_profile_id,
         },
-        "intervals": list(memory.intervals),
-        "credentials_seen": memory.credentials_seen,
+        "intervals": list(history.intervals),
+        "credentials_seen": history.usable_seen,
     }
 
 
 def _decode(state: Fields) -> Memory:
-    """Return the memory that *state* describes. Raise `ValueError` where it describes none."""
+    """Return the memory that *state* describes. Raise `ValueError` if it describes none."""
     state.number("version", (VERSION, VERSION))
-    served, settled = state.optional_fields("served"), state.fields("settled")
+    last, confirmed = state.optional_fields("served"), state.fields("settled")
     faults = state.fields("faults")
     return Memory(
-        instance_id=state.optional_text("instance_id"),
         boot_id=state.text("boot_id"),
-        faults={Fault(name): _watched(faults.fields(name)) for name, _ in faults.items()},
-        served=None
-        if served is None
-        else Served(
-            role=served.text("role"),
-            fingerprint=served.optional_text("fingerprint"),
-            last_updated=served.optional_time("last_updated"),
-            expiration=served.optional_time("expiration"),
-            seen=served.time("seen"),
+        instance=Instance(id=state.optional_text("instance_id")),
+        faults={Fault(name): _fault_state(faults.fields(name)) for name, _ in faults.items()},
+        binding=BindingHistory(
+            confirmed=RoleBinding(
+                role=confirmed.optional_text("role"),
+                instance_profile=confirmed.optional_text("instance_profile"),
+                instance_profile_id=confirmed.optional_text("instance_profile_id"),
+            )
         ),
-        current=state.flag("current") and served is not None,
-        newest=state.optional_time("newest"),
-        settled=RoleBinding(
-            role=settled.optional_text("role"),
-            instance_profile=settled.optional_text("instance_profile"),
-            instance_profile_id=settled.optional_text("instance_profile_id"),
+        credentials=CredentialHistory(
+            last=None
+            if last is None
+            else CredentialSet(
+                role=last.text("role"),
+                fingerprint=last.optional_text("fingerprint"),
+                last_updated=last.optional_time("last_updated"),
+                expiration=last.optional_time("expiration"),
+                seen=last.time("seen"),
+            ),
+            newest=state.optional_time("newest"),
+            intervals=state.numbers("intervals", rotation.INTERVALS, most=rotation.KEPT),
+            usable_seen=state.flag("credentials_seen"),
+            served=state.flag("current") and last is not None,
         ),
-        intervals=state.numbers("intervals", rotation.INTERVALS, most=rotation.KEPT),
-        credentials_seen=state.flag("credentials_seen"),
     )
 
 
-def _watched(state: Fields) -> Watched:
-    return Watched(since=state.time("since"), evidence=state.evidence("evidence", text), active=True)
+def _fault_state(state: Fields) -> FaultState:
+    return FaultState(since=state.time("since"), evidence=state.evidence("evidence", text), active=True)
+
+
+Number = Union[int, float]
+Range = tuple[Number, Number]
+"""The lowest and the highest value that are accepted."""
+
+_ALL_TIME = 10_000 * 366 * 86_400
+"""Seconds between any two times that a `datetime` can hold, at most."""
+EVIDENCE_RANGES: Mapping[str, Range] = {
+    "errno": (-4095, 4095),
+    "http_status": (0, 999),
+    "roles": (0, 1_000_000),
+    **{key: (-_ALL_TIME, _ALL_TIME) for key in EVIDENCE_KEYS if key.endswith("_seconds")},
+}
+"""The pieces of evidence that are numbers. All others are text."""
+
+
+class Fields:
+    """The members of a JSON object. Every method raises `ValueError` if the member is missing or out of range."""
+
+    def __init__(self, value: object) -> None:
+        """Wrap *value*, as `json.loads` returned it. Raise `ValueError` if it is not an object."""
+        if not isinstance(value, dict):
+            raise ValueError("not an object")  # noqa: TRY004 - the callers handle one kind of error
+        self._members: dict[str, object] = value
+
+    def get(self, key: str) -> object:
+        """Return the member *key*, of any type."""
+        if key not in self._members:
+            raise ValueError("a member is missing")
+        return self._members[key]
+
+    def fields(self, key: str) -> Fields:
+        """Return the object *key*."""
+        return Fields(self.get(key))
+
+    def optional_fields(self, key: str) -> Fields | None:
+        """Return the object *key*, or None for null."""
+        return None if self.get(key) is None else self.fields(key)
+
+    def objects(self, key: str) -> list[Fields]:
+        """Return the list of objects *key*."""
+        values = self.get(key)
+        if not isinstance(values, list):
+            raise ValueError("not a list")  # noqa: TRY004 - as above
+        return [Fields(value) for value in values]
+
+    def items(self) -> list[tuple[str, object]]:
+        """Return all members, of any type."""
+        return list(self._members.items())
+
+    def text(self, key: str) -> str:
+        """Return the printable text *key*."""
+        return text(self.get(key))
+
+    def optional_text(self, key: str) -> str | None:
+        """Return the printable text *key*, or None for null."""
+        return None if self.get(key) is None else self.text(key)
+
+    def flag(self, key: str) -> bool:
+        """Return the truth value *key*."""
+        value = self.get(key)
+        if not isinstance(value, bool):
+            raise ValueError("not true or false")  # noqa: TRY004 - as above
+        return value
+
+    def number(self, key: str, allowed: Range) -> Number:
+        """Return the number *key*."""
+        return number(self.get(key), allowed)
+
+    def numbers(self, key: str, allowed: Range, *, most: int) -> tuple[float, ...]:
+        """Return the list of at most *most* numbers *key*."""
+        values = self.get(key)
+        if not isinstance(values, list) or len(values) > most:
+            raise ValueError("not a list, or too long")
+        return tuple(float(number(value, allowed)) for value in values)
+
+    def time(self, key: str) -> datetime:
+        """Return the time *key*."""
+        moment = timestamp(self.text(key))
+        if moment is None:
+            raise ValueError("not a time")
+        return moment
+
+    def optional_time(self, key: str) -> datetime | None:
+        """Return the time *key*, or None for null."""
+        return None if self.get(key) is None else self.time(key)
+
+    def evidence(self, key: str, as_text: Callable[[object], str]) -> dict[str, Scalar]:
+        """Return the evidence *key*: known keys only, each number in its range, each text passed through *as_text*."""
+        kept: dict[str, Scalar] = {}
+        for name, value in self.fields(key).items():
+            if name not in EVIDENCE_KEYS:
+                raise ValueError("unknown evidence")
+            allowed = EVIDENCE_RANGES.get(name)
+            kept[name] = as_text(value) if allowed is None else number(value, allowed)
+        return kept
+
+
+def number(value: object, allowed: Range) -> Number:
+    """Return *value* if it is a number within *allowed*. Raise `ValueError` otherwise, also for NaN and booleans."""
+    lowest, highest = allowed
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
+        raise ValueError("not a number, or out of range")
+    return value
+
+
+def text(value: object) -> str:
+    """Return *value* if it is printable text on one line. Raise `ValueError` otherwise."""
+    if not isinstance(value, str) or not is_printable(value):
+        raise ValueError("not printable text")
+    return value

@@ -157,10 +157,10 @@ class Journal:
         """Tell the events of *report*, after those that still wait."""
         self.flush()
         for event in report.events:
-            self.tell(event)
+            self.log(event)
 
-    def tell(self, event: Event) -> None:
-        """Tell *event*, now or as soon as it can be written."""
+    def log(self, event: Event) -> None:
+        """Write *event*, now or as soon as possible."""
         self._logger.tell(event)
 
     def write(self, entry: Entry) -> None:
@@ -206,7 +206,7 @@ class Journal:
         self._dropped_and_told = self._dropped
         message = f"The log was stuck: {lost} entries are lost, the oldest of those that waited."
         fields = {"publisher": self.name, "problem": f"{lost} entries lost"}
-        self.tell(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))
+        self.log(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))
 
 
 def form_of(settings: LogSettings, environ: Mapping[str, str], stderr: int = 2) -> Form:

@@ -75,8 +75,8 @@ def poll_failed(failure: Evidence, consecutive: int) -> str:
     return f"IMDS gave no usable answer ({_evidence(failure)}){times}. A fault is raised where it lasts."
 
 
-def is_worth_telling(count: int) -> bool:
-    """Return whether the *count*-th of many equal failures is told: the first, the tenth, and so on."""
+def is_power_of_ten(count: int) -> bool:
+    """Return whether *count* is 1, 10, 100 and so on: which of many equal failures are events."""
     return str(count).strip("0") == "1"
 
 
