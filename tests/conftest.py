@@ -1,22 +1,18 @@
-"""What holds for every test: nothing reaches a real IMDS, and nothing of the caller's environment gets in."""
+"""What applies to every test: it cannot reach a real IMDS, and does not see the environment of the caller."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 
-import hypothesis
 import pytest
 from harness import utc_now
 
+import forms
 import guard
-from promises import (  # noqa: F401 - pytest finds hooks and fixtures here
-    long,
-    measured,
-    pytest_addoption,
-    pytest_collection_modifyitems,
-    pytest_configure,
-)
+import promises
+from forms import form  # noqa: F401 - pytest finds fixtures here
+from promises import measured  # noqa: F401 - likewise
 from rolewatch.simulator import Simulator
 from stalls import pytest_runtest_protocol  # noqa: F401 - likewise
 
@@ -24,22 +20,35 @@ guard.scrub()
 sys.addaudithook(guard.refuse_real_imds)
 
 SLOW = 300
-"""Seconds until a slow test that hangs names itself."""
+"""Seconds after which pytest-timeout ends a slow test."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--quick``, ``--long`` and ``--reliability``."""
+    forms.add_options(parser)
+    promises.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the examples of Hypothesis, and collect the promises."""
+    forms.load_profile(config)
+    promises.register_page(config)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give a slow test more time than pyproject.toml gives each, unless it says how much it needs."""
+    """Give a slow test more time than pyproject.toml gives the others, unless the test sets its own limit."""
     if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
         item.add_marker(pytest.mark.timeout(SLOW))
 
 
-# A shared machine is slow at times: a time limit on one example says nothing about the code.
-hypothesis.settings.register_profile("rolewatch", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("rolewatch")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the quick form does not run."""
+    promises.label(items)
+    forms.leave_out(config, items)
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """Run an IMDS in good health, on the machine's clock."""
+    """Run a healthy IMDS on the machine's clock."""
     with Simulator(now=utc_now) as running:
         yield running

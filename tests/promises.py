@@ -15,6 +15,8 @@ from typing import Any, Callable, Protocol
 
 import pytest
 
+from forms import form_of
+
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 _HEAD = """\
 # What rolewatch survives
@@ -63,12 +65,6 @@ def measured(record_property: Callable[[str, object], None]) -> Measured:
         assert bound is None or value <= bound, f"{name}: {value:g} {unit}, and the bound is {bound:g} {unit}"
 
     return note
-
-
-@pytest.fixture
-def long(request: pytest.FixtureRequest) -> bool:
-    """Whether the long forms are asked for: a month of polls instead of a day, each byte instead of some."""
-    return bool(request.config.getoption("--long"))
 
 
 @dataclass
@@ -162,21 +158,20 @@ def page(rows: list[Row], form: str) -> str:
     return "\n".join(parts)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of ``make reliability``."""
+def add_option(parser: pytest.Parser) -> None:
+    """Add ``--reliability``."""
     parser.addoption("--reliability", metavar="FILE", type=Path, help="write the page of the promises to FILE")
-    parser.addoption("--long", action="store_true", help="the long forms: minutes to an hour")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Gather what the tests report, where the reports come together: not in a worker of xdist."""
+def register_page(config: pytest.Config) -> None:
+    """Collect the reports where they arrive: in the controller of xdist, not in a worker."""
     if not hasattr(config, "workerinput"):
-        form = "long" if config.getoption("--long") else "short"
-        config.pluginmanager.register(Page(config.getoption("--reliability"), form), "promises-page")
+        page = Page(config.getoption("--reliability"), form_of(config).value)
+        config.pluginmanager.register(page, "promises-page")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a test's report carry its promises."""
+def label(items: list[pytest.Item]) -> None:
+    """Put the promises of each test into its report."""
     for item in items:
         for mark in reversed(list(item.iter_markers("promise"))):
             area, what, holds = mark.args

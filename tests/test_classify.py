@@ -33,6 +33,7 @@ from builders import (
     unanswered,
     without_role,
 )
+from forms import examples
 from looks import observations
 from rolewatch.errors import ImdsError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
@@ -480,7 +481,7 @@ BODIES = st.one_of(
 
 
 @given(info_body=BODIES, listing_body=BODIES, body=BODIES, known=KNOWN, date=st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_it_is_total_over_arbitrary_bytes(
     info_body: bytes,
     listing_body: bytes,

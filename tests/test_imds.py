@@ -22,6 +22,7 @@ import responses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forms import examples
 from promises import Area, promise
 from rolewatch.errors import ImdsError
 from rolewatch.imds.client import Client, DatedImdsError, Document
@@ -1072,7 +1073,7 @@ def test_no_bytes_make_the_client_raise_or_hang(phase: Phase) -> None:
     with Wire(spoil) as wire:
         asked = client(wire.endpoint)
 
-        @settings(max_examples=150)
+        @settings(max_examples=examples(150))
         @given(whole=_GARBAGE | _SPOILT)
         def total(whole: bytes) -> None:
             script[0] = whole

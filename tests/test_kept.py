@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from audited import BOOT, AuditedHouse, Time
 from builders import HOUR, LIFE, ROLE, START, UPTIME, diagnosis, moment
+from forms import examples
 from offline import Scripted
 from promises import Area, promise
 from rolewatch.errors import ConfirmationError, StateFileError
@@ -94,7 +95,7 @@ def test_with_any_intervals_it_watches(number: object, count: int, tmp_path: Pat
     "The file is ignored, or whole polls go well with what was loaded: verdict, metrics, page, journal, state file",
 )
 @given(number=ANY_NUMBER, data=st.data())
-@settings(max_examples=400, suppress_health_check=SHARED_DIRECTORY)
+@settings(max_examples=examples(400), suppress_health_check=SHARED_DIRECTORY)
 def test_with_any_number_in_any_place_it_watches(number: object, data: st.DataObject, tmp_path: Path) -> None:
     """What is loaded can be calculated with, at the first poll and at each that follows."""
     whole = state(tmp_path)
@@ -109,7 +110,7 @@ def test_with_any_number_in_any_place_it_watches(number: object, data: st.DataOb
     "The evidence is refused, or told like any other: in verdict, metrics, page, journal and state file",
 )
 @given(key=st.sampled_from(EVIDENCE_KEYS), value=ANY_NUMBER | st.sampled_from(["web", "7", "true", ""]))
-@settings(max_examples=400, suppress_health_check=SHARED_DIRECTORY)
+@settings(max_examples=examples(400), suppress_health_check=SHARED_DIRECTORY)
 def test_any_evidence_of_a_confirmation_can_be_told(key: str, value: object, tmp_path: Path) -> None:
     """A name in the place of a number is no number. Another user writes the file."""
     path = tmp_path / "evidence.json"

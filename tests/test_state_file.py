@@ -35,6 +35,7 @@ from builders import (
     simulate,
     unanswered,
 )
+from forms import examples
 from looks import observations
 from promises import Area, promise
 from rolewatch.errors import StateFileError
@@ -109,7 +110,7 @@ def test_what_is_not_yet_raised_does_not_survive(tmp_path: Path) -> None:
 
 
 @given(looks=st.lists(observations(), max_size=12))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_was_remembered_can_be_read_again(looks: list[Observation], tmp_path: Path) -> None:
     """After any history: what is written is read, and what is read is what was written, to the second."""
     lookout = Lookout()

@@ -34,6 +34,7 @@ from builders import (
     unanswered,
     without_role,
 )
+from forms import examples
 from looks import observations
 from rolewatch import monitor
 from rolewatch.faults import FAULTS, IMDS_FAULTS, Fault
@@ -176,7 +177,7 @@ def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(looks: li
 
 
 @given(looks=st.lists(st.sampled_from([BLIND, HOP_LIMIT, DISABLED, GARBLED]), min_size=54, max_size=54))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_no_order_of_failures_hides_that_imds_is_dark(looks: list[Observation]) -> None:
     """However its failures follow each other, a dark IMDS is told, at the 54th look at the latest."""
     lookout = healthy_lookout()
@@ -916,7 +917,7 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
         max_size=25,
     )
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_whatever_is_seen_states_faults_and_events_agree(looks: list[tuple[Observation, float, float]]) -> None:
     """Random histories, clock steps included: no exception, and what is told never contradicts itself."""
     lookout, auditor = Lookout(EXPECTING), Auditor()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from builders import ROLE
+from forms import Form
 from history import CONDITIONS, WELL, History
 from promises import Area, Measured, promise
 
@@ -111,11 +112,11 @@ class Tracker(RuleBasedStateMachine):
 
 @promise(Area.IMDS, "Faults, rotations, lost polls, clock steps, restarts, boots and swapped roles in any order", HOLDS)
 @pytest.mark.slow
-def test_any_history(*, long: bool) -> None:
+def test_any_history(*, form: Form) -> None:
     """Against a model of the promises that shares nothing with the tracker."""
     profile = settings(
-        max_examples=300 if long else 50,
-        stateful_step_count=60 if long else 40,
+        max_examples=form.pick(quick=5, short=50, long=300),
+        stateful_step_count=form.pick(quick=20, short=40, long=60),
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Tracker, settings=profile)
@@ -156,10 +157,10 @@ def trouble(history: History, chance: random.Random) -> None:
     "Every fault stands when it should and no other; the hours between are quiet; what is remembered stays small",
 )
 @pytest.mark.slow
-def test_a_year(tmp_path: Path, measured: Measured, *, long: bool) -> None:
+def test_a_year(tmp_path: Path, measured: Measured, *, form: Form) -> None:
     """A month of it in the short form, at a poll in five minutes."""
     history, chance = History(tmp_path), random.Random(2026)  # noqa: S311 - the same at each run
-    begun, end = time.monotonic(), (365 if long else 30) * DAY
+    begun, end = time.monotonic(), form.pick(quick=4, short=30, long=365) * DAY
     troubles = 0
     while history.instance.elapsed < end:
         alarms = history.alarms
@@ -176,4 +177,4 @@ def test_a_year(tmp_path: Path, measured: Measured, *, long: bool) -> None:
     measured("state file at the most", round(history.largest / 1024, 1), "KiB", bound=64)
     measured("memory, pickled", round(memory, 1), "KiB", bound=8)
     measured("a poll", round(1000 * (time.monotonic() - begun) / history.polls, 2), "ms")
-    assert troubles >= (300 if long else 25)
+    assert troubles >= form.pick(quick=3, short=25, long=300)

@@ -15,7 +15,11 @@ from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 pytest.importorskip("moto")
 
 from aws import cloud
+from forms import one_of_each
 
+BY_FAULT = pytest.mark.parametrize(
+    "scenario", one_of_each(SCENARIOS, kind=lambda each: each.expect.faults, name=lambda each: each.name)
+)
 CLOSED = "http://127.0.0.1:9"
 """Discard: nobody listens there."""
 IN_TURN = ImdsSettings(timeout=2.0, deadline=4.0)
@@ -40,7 +44,7 @@ def run(directory: Path, scenario: Scenario) -> cloud.Told:
         return cloud.told(["--config", str(settings), "--endpoint", simulator.endpoint, *expected, "--json"])
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@BY_FAULT
 def test_a_scenario_is_diagnosed_by_imds_alone(scenario: Scenario, tmp_path: Path) -> None:
     """Faults and state are those of the scenario's list, the root cause is one of them, and it has a fix.
 

@@ -17,6 +17,7 @@ pytest.importorskip("moto")
 pytest.importorskip("boto3")
 
 from aws import cloud
+from forms import Form
 from promises import Area, promise
 
 CANARY = "CANARYwJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPL"
@@ -74,17 +75,17 @@ def test_no_form_of_a_diagnosis_tells_a_key(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
     *,
-    long: bool,
+    form: Form,
 ) -> None:
     """AWS accepts the keys of IMDS and refuses the others: both are told without one."""
     evidence = tmp_path / "evidence.json"
     caplog.set_level(logging.DEBUG)
-    for kind in ALL_KINDS if long else KINDS:
+    for kind in form.pick(quick=KINDS[:1], short=KINDS, long=ALL_KINDS):
         evidence.unlink(missing_ok=True)
         with pytest.MonkeyPatch.context() as house.patch:
             house.environ = chain(kind, tmp_path)
             told = [house.diagnose(json_form=False), house.diagnose("--output", str(evidence))]
-            if long:
+            if form is Form.LONG:
                 told += [house.diagnose(), house.from_elsewhere(json_form=False)]
         said = capfd.readouterr()
         written = evidence.read_text(encoding="utf-8")
@@ -103,12 +104,12 @@ def test_preflight_tells_no_key(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
     *,
-    long: bool,
+    form: Form,
 ) -> None:
     """In words and as JSON."""
     caplog.set_level(logging.DEBUG)
     asked = ("preflight", "visible", "--role", cloud.ROLE, "--region", REGION, "--endpoint", house.imds.endpoint)
-    for kind in ALL_KINDS if long else KINDS[:2]:
+    for kind in form.pick(quick=KINDS[:1], short=KINDS[:2], long=ALL_KINDS):
         with pytest.MonkeyPatch.context() as patch:
             for name, value in {"AWS_ENDPOINT_URL": house.cloud.url, **chain(kind, tmp_path)}.items():
                 patch.setenv(name, value)

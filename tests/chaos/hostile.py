@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -95,6 +96,10 @@ class Behaviour:
     silent: bool = False
     """Not a byte of an answer: on the token that is the hop limit, and nothing else."""
 
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.name
+
     def faults(self, phase: str) -> frozenset[Fault]:
         """Return the faults that may be said to hold where *phase* is played like this."""
         if phase in OPTIONAL:  # nothing hangs on them: what they do not tell stays as it was
@@ -134,12 +139,17 @@ def with_header(good: bytes, *lines: bytes, without: bytes = b"") -> bytes:
     return b"\r\n".join([first, *kept, *lines]) + b"\r\n\r\n" + body
 
 
-def cases(behaviours: Iterable[Behaviour], phases: Iterable[str]) -> pytest.MarkDecorator:
-    """Return the parameters ``behaviour`` and ``phase``: each with each."""
-    phases = tuple(phases)
+def cases(
+    behaviours: Sequence[Behaviour | str], phases: Sequence[str], *, name: str = "behaviour"
+) -> pytest.MarkDecorator:
+    """Return the parameters *name* and ``phase``: each with each. The quick form has each behaviour once."""
     return pytest.mark.parametrize(
-        ("behaviour", "phase"),
-        [pytest.param(each, phase, id=f"{each.name}, {phase}") for each in behaviours for phase in phases],
+        (name, "phase"),
+        [
+            pytest.param(each, phase, id=f"{each}, {phase}", marks=() if phase == chosen else pytest.mark.thorough)
+            for each, chosen in zip(behaviours, itertools.cycle(phases))
+            for phase in phases
+        ],
     )
 
 

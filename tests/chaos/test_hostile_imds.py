@@ -32,6 +32,7 @@ from chaos.hostile import (
     with_header,
 )
 from chaos.subject import begin_anew, memory
+from forms import Form
 from mutations import mutated
 from promises import Area, Measured, promise
 from rolewatch.faults import Fault
@@ -135,12 +136,13 @@ def test_answers_that_are_late_together(hasty: Subject, measured: Measured) -> N
 @promise(Area.IMDS, "The connection is reset or closed at each byte of each answer (in the short form at some)", HOLDS)
 @pytest.mark.parametrize("end", [[RESET], []], ids=["reset", "closed"])
 @pytest.mark.parametrize("phase", EVERY_POLL)
-def test_cut_off_at_any_byte(phase: str, end: Script, subject: Subject, measured: Measured, *, long: bool) -> None:
+def test_cut_off_at_any_byte(phase: str, end: Script, subject: Subject, measured: Measured, *, form: Form) -> None:
     """In the status line, in the headers, at the blank line, in the body; each byte in the long form."""
     good = whole(documents()[phase])
     blank = good.index(b"\r\n\r\n")
     directed = {0, 1, 12, 16, 17, 40, blank, blank + 2, blank + 4, blank + 5, len(good) - 1}
-    for length in range(len(good)) if long else sorted(directed | {*range(0, len(good), 97)}):
+    some = sorted(directed | {*range(0, len(good), 97)})
+    for length in form.pick(quick=sorted(directed), short=some, long=list(range(len(good)))):
         behaviour = Behaviour(f"{length} bytes", lambda good, length=length: [good[:length], *end])  # type: ignore[misc]
         subject.turn_on(behaviour, phase, measured)
 
@@ -291,8 +293,7 @@ def test_what_costs_a_parser_much(behaviour: Behaviour, hasty: Subject, measured
     "IMDS redirects to somebody else's metadata",
     "Nobody else is asked, whatever the status and the Location; the poll says imds_error, and the next is good",
 )
-@pytest.mark.parametrize("phase", MOST_PHASES)
-@pytest.mark.parametrize("status", ["300", "302 Found", "305 Use Proxy", "307 No", "308 No"])
+@cases(["300", "302 Found", "305 Use Proxy", "307 No", "308 No"], MOST_PHASES, name="status")
 def test_redirects(status: str, phase: str, subject: Subject, measured: Measured) -> None:
     """By host, by path, by scheme, by header lines."""
     with Wire(lambda _: [whole(documents()[phase])]) as victim:
@@ -542,13 +543,13 @@ def test_answers_that_alternate(phase: str, subject: Subject, measured: Measured
 
 @promise(Area.IMDS, "Good answers are cut, doubled, swapped, flipped and written over at random", HOLDS)
 @pytest.mark.slow
-def test_anything(subject: Subject, measured: Measured, *, long: bool) -> None:
+def test_anything(subject: Subject, measured: Measured, *, form: Form) -> None:
     """Random behaviour, in any phase; what is right nobody can say, all else is held."""
     scripts = st.sampled_from(PHASES).flatmap(
         lambda phase: st.tuples(st.just(phase), mutated([whole(documents()[phase])]))
     )
 
-    @settings(max_examples=5000 if long else 150, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=form.pick(quick=20, short=150, long=5000), suppress_health_check=list(HealthCheck))
     @given(drawn=scripts)
     def hold(drawn: Sequence[object]) -> None:
         phase, data = drawn

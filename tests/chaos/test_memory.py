@@ -14,6 +14,7 @@ from chaos.hostile import CANARY, KEY_ID, PATHS, documents, parts, whole, with_h
 from chaos.living import living
 from chaos.memory import copies, kept, writable
 from chaos.watched import ONLY_WHEN_TOLD, ROLE, watched
+from forms import Form
 from promises import Area, Measured, promise
 from rolewatch.simulator.scenarios import SCENARIOS
 from wire import Request, Script, Wire
@@ -28,12 +29,12 @@ AS_HEADERS = {"endless_headers", "not_http"}
     "the daemon's memory is read between two polls, all of it, as root or a debugger can (`gcore -a`)",
     "no access key id, secret key or token is in it, of the last poll or of one before, not even 16 bytes of one",
 )
-def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Measured, *, long: bool) -> None:
+def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Measured, *, form: Form) -> None:
     """Nor after the next poll, nor after a rotation. Freed memory is not wiped by itself: ours is, by us."""
     last: set[str] = set()
     worst = {"now": 0, "next": 0, "old": 0}
     with watched(tmp_path) as daemon_:
-        for number in range(60 if long else 5):
+        for number in range(form.pick(quick=3, short=5, long=60)):
             if number % 2:
                 daemon_.simulator.rotate()
             earlier = daemon_.keys
@@ -63,10 +64,11 @@ def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Mea
     "IMDS sends the credentials cut off or spoilt (in the long form in any way of `rolewatch simulate`)",
     "no key is in the daemon's memory afterwards, unless they came as header lines",
 )
-def test_no_key_is_in_memory_after_a_poll_that_went_wrong(tmp_path: Path, measured: Measured, *, long: bool) -> None:
+def test_no_key_is_in_memory_after_a_poll_that_went_wrong(tmp_path: Path, measured: Measured, *, form: Form) -> None:
     """What is given up half read is overwritten, too."""
-    quick = {"imds_truncated", "imds_malformed", "invalid_utf8"}
-    names = [each.name for each in SCENARIOS if (each.name in quick or long) and each.conditions.listening]
+    some = ["imds_truncated", "imds_malformed", "invalid_utf8"]
+    every = [each.name for each in SCENARIOS if each.conditions.listening]
+    names = form.pick(quick=some[:1], short=some, long=every)
     found = {}
     with watched(tmp_path) as daemon_:
         for name in names:

@@ -30,13 +30,14 @@ from certificates import Authority
 from chaos import quota
 from chaos.hasty import PAUSE
 from chaos.mad import MANY, OTHER, OWN
+from forms import Form
 from promises import Area, Measured, promise
 from publish.raw import dial, read_all
 from rolewatch.simulator import Exchange, Simulator
 from stalls import Stalls
 
 HERE = Path(__file__).parent
-SHORT, LONG = 2.5, 30.0
+QUICK, SHORT, LONG = 1.2, 2.5, 30.0
 """Seconds that each kind of madness lasts: longer than a poll or a page may be late, or nothing would be seen."""
 LATE = 1.0
 """Seconds that a poll may be late, and that a scraper may wait for its page meanwhile."""
@@ -250,9 +251,9 @@ class Deed:
 
 
 @pytest.fixture(name="deed")
-def a_deed(name: str, source: str, *, long: bool) -> Deed:
+def a_deed(name: str, source: str, *, form: Form) -> Deed:
     """Return what the test's parameters say."""
-    return Deed(name, source, LONG if long else SHORT)
+    return Deed(name, source, form.pick(QUICK, SHORT, LONG))
 
 
 @pytest.mark.usefixtures("alone")
@@ -351,12 +352,12 @@ WORDS = st.sampled_from(
     "each request is answered, or its connection ends; nothing is logged",
 )
 @pytest.mark.parametrize("watched", ["plain"], indirect=True)
-def test_no_bytes_are_a_request_that_harms(watched: Watched, long: bool, measured: Measured) -> None:  # noqa: FBT001 - a fixture
+def test_no_bytes_are_a_request_that_harms(watched: Watched, form: Form, measured: Measured) -> None:
     """Each is followed by the end of what is sent, so that nobody waits for more."""
     lines = watched.lines()
     told: list[bytes] = []
 
-    @settings(max_examples=5000 if long else 200, deadline=None, database=None)
+    @settings(max_examples=form.pick(quick=20, short=200, long=5000), deadline=None, database=None)
     @given(st.lists(WORDS | st.binary(max_size=50), max_size=40).map(b"".join))
     def send(data: bytes) -> None:
         with dial(watched.address) as connection:

@@ -25,6 +25,7 @@ from process import config, daemon, environment
 from chaos.memory import BEGINNINGS, kept
 from chaos.watched import watched
 from e2e.processes import until
+from forms import Form
 from promises import Area, Measured, promise
 from rolewatch import imds, monitor
 from rolewatch.cli import check, main, poll_once
@@ -38,7 +39,7 @@ from skips import cannot
 CREDENTIALS = "meta-data/iam/security-credentials/"
 SENT_AS_HEADERS = {"endless_headers", "not_http"}
 """Scenarios in which the credentials stand where header lines should: urllib3 logs what it cannot parse there."""
-QUICK = {"healthy", "imds_truncated", "imds_malformed", "imds_html", *SENT_AS_HEADERS}
+SOME = ["healthy", *sorted(SENT_AS_HEADERS), "imds_truncated", "imds_malformed", "imds_html"]
 
 
 # Where a library logs all it does
@@ -56,12 +57,12 @@ def test_a_library_at_debug_tells_no_secret(  # noqa: PLR0913 - what is listened
     capfd: pytest.CaptureFixture[str],
     measured: Measured,
     *,
-    long: bool,
+    form: Form,
 ) -> None:
     """Whoever turns it on, in the daemon nothing of it is heard; not even of headers that are the credentials."""
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     caplog.set_level(logging.DEBUG)
-    names = [each.name for each in SCENARIOS if long or each.name in QUICK]
+    names = form.pick(quick=SOME[:2], short=SOME, long=[each.name for each in SCENARIOS])
     found: dict[str, set[str]] = {}
     for name in names:
         caplog.clear()
@@ -135,14 +136,14 @@ def run_check(endpoint: str) -> str:
     "an exception is thrown in any function between the socket and the output, at its beginning or at its end",
     "neither the trace nor anything else that is printed has a secret",
 )
-def test_a_trace_from_anywhere_tells_no_secret(measured: Measured, *, long: bool) -> None:
+def test_a_trace_from_anywhere_tells_no_secret(measured: Measured, *, form: Form) -> None:
     """An error out of memory, out of a value, out of a bug: no message, no chain of causes carries a secret along."""
-    errors = (InjectedError, MemoryError, KeyError) if long else (InjectedError,)
+    errors: list[type[Exception]] = [InjectedError, *form.pick(quick=[], short=[], long=[MemoryError, KeyError])]
     traces = uncaught = 0
     found = set()
     with Simulator(now=utc_now) as simulator, warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # a socket that nobody closed: that is what was thrown for
-        for code in functions(long=long):
+        for code in functions(long=form is Form.LONG)[:: form.pick(quick=5, short=1, long=1)]:
             for when in ("call", "return"):
                 for error in errors:
                     with thrown_in(code, when, error) as thrown:
@@ -154,7 +155,7 @@ def test_a_trace_from_anywhere_tells_no_secret(measured: Measured, *, long: bool
         gc.collect()
 
     assert found == set()
-    assert uncaught > 10
+    assert uncaught > form.pick(quick=1, short=10, long=10)
     measured("exceptions", traces, "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from forms import Form
 from fuzz import targets
 from fuzz.seeds import Seeds, seeds
 from mutations import mutated
@@ -33,10 +34,11 @@ def test_what_the_simulator_says_breaks_nothing(target: str, begun: Seeds) -> No
     "Every poll ends in a verdict that agrees with the last; every page, line and file is written, without a secret",
 )
 @EACH
-def test_nothing_that_is_said_breaks_a_promise(target: str, begun: Seeds, *, long: bool) -> None:
+def test_nothing_that_is_said_breaks_a_promise(target: str, begun: Seeds, *, form: Form) -> None:
     """Cut, doubled, swapped and flipped, in any answer of any poll."""
+    short = EXAMPLES[target]
 
-    @settings(max_examples=EXAMPLES[target] * (40 if long else 1), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=form.pick(30, short, 40 * short), suppress_health_check=list(HealthCheck))
     @given(data=mutated(begun.of(target)))
     def hold(data: bytes) -> None:
         targets.TARGETS[target](data)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from harness import POLLS, Seen, house, patience
 
+from forms import one_of_each
 from rolewatch.cli import main
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.settings import ExpectSettings
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 from rolewatch.vocabulary import FailureLabel, State
 
-BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-FAULTY = pytest.mark.parametrize(
-    "scenario", [each for each in SCENARIOS if each.expect.faults], ids=lambda scenario: scenario.name
-)
+
+def by_fault(scenarios: Iterable[Scenario]) -> pytest.MarkDecorator:
+    """Return the parameter ``scenario``; in the quick form, one scenario for each set of faults."""
+    return pytest.mark.parametrize(
+        "scenario", one_of_each(scenarios, lambda each: each.expect.faults, lambda each: each.name)
+    )
 
 
 def run(directory: Path, scenario: Scenario) -> Seen:
@@ -26,7 +30,7 @@ def run(directory: Path, scenario: Scenario) -> Seen:
         return daemon.run()
 
 
-@BY_NAME
+@by_fault(SCENARIOS)
 def test_a_daemon_tells_the_scenario_at_every_door(scenario: Scenario, tmp_path: Path) -> None:
     """Metrics, status, journal and systemd all tell the faults and the state that the scenario's list expects."""
     expect = scenario.expect
@@ -56,7 +60,7 @@ def test_a_daemon_tells_the_scenario_at_every_door(scenario: Scenario, tmp_path:
     assert (seen.ready, seen.healthy) == (200, 200)
 
 
-@FAULTY
+@by_fault(each for each in SCENARIOS if each.expect.faults)
 def test_a_fault_that_comes_and_goes_is_raised_once_and_cleared_once(scenario: Scenario, tmp_path: Path) -> None:
     """From health into the scenario and back: each fault is raised once, cleared once, and the end is health."""
     expect = scenario.expect
@@ -74,11 +78,9 @@ def test_a_fault_that_comes_and_goes_is_raised_once_and_cleared_once(scenario: S
     assert seen.status["state"] == "ok"
 
 
-@BY_NAME
-@pytest.mark.parametrize("form", ["json", "nagios", "text"])
-def test_a_single_look_tells_the_scenario(
+@by_fault(SCENARIOS)
+def test_check_reports_the_scenario_in_each_format(
     scenario: Scenario,
-    form: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -86,24 +88,24 @@ def test_a_single_look_tells_the_scenario(
     """`check` prints state and faults, and its exit status is the state's."""
     monkeypatch.setenv("ROLEWATCH_IMDS_TIMEOUT", str(patience(scenario).timeout))
     monkeypatch.setenv("ROLEWATCH_IMDS_DEADLINE", str(patience(scenario).deadline))
-    words = ["check", "--format", form]
+    words = ["check"]
     for pattern in scenario.expect.expect_role:
         words += ["--expect-role", pattern]
     with house(tmp_path, scenario.name) as daemon:
-        status = main([*words, "--endpoint", daemon.endpoint])
-    printed = capsys.readouterr().out
+        printed = {}
+        for name in ("json", "nagios", "text"):
+            daemon.switch(scenario.name)()
+            assert main([*words, "--format", name, "--endpoint", daemon.endpoint]) == scenario.expect.state.exit_code
+            printed[name] = capsys.readouterr().out
 
-    assert status == scenario.expect.state.exit_code
-    if form == "json":
-        document = json.loads(printed)
-        assert document["schema"] == 1
-        assert document["state"] == scenario.expect.state.value
-        assert [fault["fault"] for fault in document["faults"]] == [fault.value for fault in scenario.expect.faults]
-        assert all(fault["fix"] and fault["takes_effect"] and fault["cause"] for fault in document["faults"])
-    elif form == "nagios":
-        assert printed.startswith(f"ROLEWATCH {('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')[status]} - ")
-        assert printed.count("\n") == 1
-        assert all(fault.value in printed for fault in scenario.expect.faults)
-    else:
-        assert printed.startswith(scenario.expect.state.value.upper())
-        assert all(f"\n{fault.value}: {FAULTS[fault].title}" in printed for fault in scenario.expect.faults)
+    document = json.loads(printed["json"])
+    assert document["schema"] == 1
+    assert document["state"] == scenario.expect.state.value
+    assert [fault["fault"] for fault in document["faults"]] == [fault.value for fault in scenario.expect.faults]
+    assert all(fault["fix"] and fault["takes_effect"] and fault["cause"] for fault in document["faults"])
+    status = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[scenario.expect.state.exit_code]
+    assert printed["nagios"].startswith(f"ROLEWATCH {status} - ")
+    assert printed["nagios"].count("\n") == 1
+    assert all(fault.value in printed["nagios"] for fault in scenario.expect.faults)
+    assert printed["text"].startswith(scenario.expect.state.value.upper())
+    assert all(f"\n{fault.value}: {FAULTS[fault].title}" in printed["text"] for fault in scenario.expect.faults)

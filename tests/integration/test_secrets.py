@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from harness import House, house, patience
 
+from forms import one_of_each
 from promises import Area, promise
 from rolewatch.cli import main
 from rolewatch.imds.client import Client, Document
@@ -33,7 +34,10 @@ SHAPES = {
     "IMDS stands in any of its scenarios",
     "metrics, text file, page, status, journal at debug, STATUS, state file and `check` have no secret that was served",
 )
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario",
+    one_of_each(SCENARIOS, lambda each: (each.expect.faults, each.expect.reason), lambda each: each.name),
+)
 def test_no_served_secret_comes_out_of_the_daemon(
     scenario: Scenario, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

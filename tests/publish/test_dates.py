@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from audited import AuditedHouse, Time, Told
 from builders import INSTANCE_ID, PROFILE, ROLE, UPTIME
+from forms import examples
 from offline import Scripted
 from promises import Area, promise
 from publish.pages import parse_text
@@ -87,7 +88,7 @@ def write_everything(snapshot: Snapshot, age: float) -> list[str]:
 
 
 @given(snapshot=snapshots(), age=AGES)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_whatever_the_dates_everything_is_written(snapshot: Snapshot, age: float) -> None:
     """Page, status, metrics, journal, STATUS, and every form of `check`."""
     assert write_everything(snapshot, age)
@@ -118,7 +119,7 @@ def answers(date: datetime, made: datetime, until: datetime, pending: datetime) 
     error=st.sampled_from([0.0, -2026 * 365 * 86400.0, 7973 * 365 * 86400.0]),
     age=AGES,
 )
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_an_imds_at_the_end_of_time_is_watched(
     polls: list[tuple[datetime, datetime, datetime, datetime]], again: int, error: float, age: float
 ) -> None:

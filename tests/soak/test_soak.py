@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from forms import Form
 from promises import Area, Measured, promise
 from soak.engine import Plan, Soak
 from soak.figures import GROWTH, NAMES, STATE_FILE
 
-DAY = 86_400.0
+HOUR, DAY = 3_600.0, 86_400.0
 MEMORY = 2.0
 """MiB of memory that it may have more in the end. Python takes memory from the kernel a MiB at a time: this is room for
 two such pieces that are used in part. `make soak`, on what the packages install, is held to one."""
@@ -24,11 +25,15 @@ two such pieces that are used in part. `make soak`, on what the packages install
     "All scenarios at random for a month of polls (in the short form a day), with scrapes, reloads, restarts",
     "Memory, file descriptors and threads stay as they were; no poll is missed, no entry lost, no scrape refused",
 )
-def test_a_month_leaves_it_as_it_was(tmp_path: Path, measured: Measured, *, long: bool) -> None:
+def test_a_month_leaves_it_as_it_was(tmp_path: Path, measured: Measured, *, form: Form) -> None:
     """Time is skipped, not polls. The figures are taken when it has seen every scenario once, and at the end."""
     seed = random.SystemRandom().randrange(1 << 32)
-    plan = Plan(seed, visit=6, rest=54) if long else Plan(seed, visit=3, rest=6, lives=(10, 10))
-    outcome = Soak(tmp_path, plan, accelerated=True).run((30 if long else 1) * DAY)
+    plan = form.pick(
+        quick=Plan(seed, visit=1, rest=1, lives=(5,)),
+        short=Plan(seed, visit=3, rest=6, lives=(10, 10)),
+        long=Plan(seed, visit=6, rest=54),
+    )
+    outcome = Soak(tmp_path, plan, accelerated=True).run(form.pick(quick=2 * HOUR, short=DAY, long=30 * DAY))
     print(f"seed {seed}", *outcome.table(), sep="\n")  # for who looks into a failure
 
     counts = outcome.counts
