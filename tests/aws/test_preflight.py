@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rolewatch.aws.preflight import reads
+from rolewatch.aws.preflight.answers import CALLS, PROBES
 from rolewatch.cli import preflight
 from rolewatch.cli.parser import Parser
 from rolewatch.errors import UsageError
@@ -291,7 +291,7 @@ def test_a_missing_pass_role_is_named_with_the_statement_that_grants_it(aws: Aws
     assert f"The user ops may not iam:PassRole on {role}: no policy allows it." in found["note"]
     assert json.loads(found["fix"][0]["command"]) == {"Effect": "Allow", "Action": "iam:PassRole", "Resource": role}
     assert check(told, "launch.run_instances")["status"] == "pass"
-    assert "confined to the role" in check(told, "launch.dry_run")["note"]
+    assert "the role is the cause" in check(told, "launch.dry_run")["note"]
 
 
 def test_an_explicit_deny_is_told_apart_from_a_missing_permission(aws: Aws, rolewatch: Command) -> None:
@@ -359,7 +359,7 @@ def test_a_dry_run_that_is_refused_twice_says_that_run_instances_is_missing(aws:
 
     found = check(told, "launch.dry_run")
     assert told[0] == 2
-    assert "neither with the instance profile nor without it" in found["note"]
+    assert "with the instance profile or without it" in found["note"]
     assert found["facts"] == {"code": "UnauthorizedOperation", "code_without": "UnauthorizedOperation"}
 
 
@@ -404,7 +404,7 @@ def test_an_endpoint_that_ignores_a_dry_run_is_told(aws: Aws, rolewatch: Command
 
     found = check(told, "launch.dry_run")
     assert (told[0], found["status"]) == (3, "unknown")
-    assert "Look there for an instance" in found["note"]
+    assert "Check there for a started instance" in found["note"]
 
 
 def test_another_principal_is_simulated_and_never_tried(aws: Aws, rolewatch: Command) -> None:
@@ -530,7 +530,7 @@ def test_a_role_that_is_in_already_needs_nothing(aws: Aws, rolewatch: Command) -
 
     found = check(rolewatch(*ATTACH), "attach.vacancy")
 
-    assert "holds the role web already" in found["note"]
+    assert "already holds the role web" in found["note"]
 
 
 def test_a_role_that_does_not_trust_ec2_can_be_put_in_and_will_not_serve(aws: Aws, rolewatch: Command) -> None:
@@ -608,7 +608,7 @@ def test_a_profile_of_the_roles_name_with_another_role_is_warned_of(aws: Aws, ro
     found = check(rolewatch(*VISIBLE), "visible.name")
 
     assert "holds the role other" in found["note"]
-    assert "gets something else" in found["note"]
+    assert "do not choose it" in found["note"]
 
 
 def test_who_may_not_list_instance_profiles_sees_an_empty_list(aws: Aws, rolewatch: Command) -> None:
@@ -791,8 +791,8 @@ def test_the_policy_is_exactly_what_is_called() -> None:
     """No action too many or too few; the two that are only tried are granted by nobody, least of all by us."""
     (statement,) = json.loads(POLICY.read_text())["Statement"]
 
-    assert statement["Action"] == sorted(call.action for call in reads.CALLS if call.needs_permission)
-    assert not {call.action for call in reads.PROBES} & set(statement["Action"])
+    assert statement["Action"] == sorted(call.action for call in CALLS if call.needs_permission)
+    assert not {call.action for call in PROBES} & set(statement["Action"])
 
 
 def test_with_the_policy_alone_everything_is_told(aws: Aws, rolewatch: Command) -> None:
@@ -816,7 +816,7 @@ def test_with_the_policy_alone_everything_is_told(aws: Aws, rolewatch: Command) 
         assert told[0] in {0, 2}
         assert "unknown" not in statuses(told).values()
 
-    assert called == {call.action.partition(":")[2] for call in reads.CALLS}
+    assert called == {call.action.partition(":")[2] for call in CALLS}
 
 
 def test_a_subnet_without_an_image_is_wrong_usage(aws: Aws, rolewatch: Command) -> None:

@@ -9,19 +9,14 @@ import pytest
 
 from rolewatch.aws import diagnose
 from rolewatch.aws.checks import Status
-from rolewatch.aws.preflight import attach_role_checks, launch_checks, visible_checks
-from rolewatch.aws.preflight.outcome import Outlook
+from rolewatch.aws.preflight import ATTACH_ROLE_CHECKS, LAUNCH_CHECKS, VISIBLE_CHECKS, Outlook
 from rolewatch.faults import Fault
 
 DOCS = Path(__file__).parents[2] / "docs"
 SEED_TOPICS = 6
 """AWS's page has six (Korean edition, 2026)."""
 
-BEFORE = {
-    check.id
-    for checks in (launch_checks.LAUNCH_CHECKS, attach_role_checks.ATTACH_CHECKS, visible_checks.VISIBLE_CHECKS)
-    for check in checks
-}
+BEFORE = {check.id for checks in (LAUNCH_CHECKS, ATTACH_ROLE_CHECKS, VISIBLE_CHECKS) for check in checks}
 AFTER = {check.id for check in diagnose.CHECKS}
 CHECK_ID = re.compile(r"`([a-z0-9]+\.[a-z_]+)`")
 WORD = re.compile(r"`([a-z]+(?:_[a-z0-9]+)+)`")

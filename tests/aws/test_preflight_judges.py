@@ -8,39 +8,41 @@ from typing import Any
 import pytest
 
 from rolewatch.aws import preflight
-from rolewatch.aws.checks import Outcome, Result, Status, failed, passed, skipped, unknown
+from rolewatch.aws.checks import Outcome, Result, Status, failed, may_fail, passed, skipped, unknown, will_fail
 from rolewatch.aws.client import Api, Missing, Refused, Trouble
-from rolewatch.aws.preflight import permission_checks, profile_checks, simulation
+from rolewatch.aws.preflight import (
+    Outlook,
+    deciding_result,
+    document,
+    outlook,
+    permission_checks,
+    profile_checks,
+)
+from rolewatch.aws.preflight.answers import Answers, Decision, DryRun, Simulated, dry_run, read_simulation
 from rolewatch.aws.preflight.names import (
     SERVICE_OF_PROFILE,
-    Given,
     Kind,
     Principal,
+    ResourceName,
     parse_principal,
     parse_profile,
     parse_role,
     service_of_launch,
 )
-from rolewatch.aws.preflight.outcome import (
-    Decision,
-    Outlook,
-    Rehearsed,
-    Simulated,
-    because,
-    document,
-    fails,
-    may_fail,
-    outlook,
-)
-from rolewatch.aws.preflight.permission_checks import list_profiles, permission, run_instances
-from rolewatch.aws.preflight.profile_checks import trusts_ec2
-from rolewatch.aws.queries import Profile, Role
+from rolewatch.aws.preflight.permission_checks import permission
+from rolewatch.aws.queries import Caller, Profile, Role
 from rolewatch.errors import UsageError
 
 ROLE_ARN = "arn:aws:iam::123456789012:role/web"
 USER = parse_principal("arn:aws:iam::123456789012:user/team/ops")
 SESSION = parse_principal("arn:aws:sts::123456789012:assumed-role/deployer/run-1")
 DENIED = Refused(Trouble.ACCESS_DENIED, "iam:SimulatePrincipalPolicy", "AccessDenied")
+CALLER = Caller(USER.arn, "123456789012")
+
+
+def answers(*, principal: Principal = USER, **known: Any) -> Answers:
+    """Return AWS's answers to a caller of the account: *known*, and nothing else."""
+    return Answers(caller=CALLER, principal=principal, **known)
 
 
 @pytest.mark.parametrize(
@@ -85,17 +87,15 @@ def test_a_session_names_its_role_without_the_path() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("web", Given("web")),
+        ("web", ResourceName("web")),
         (
             "arn:aws:iam::123456789012:instance-profile/apps/web",
-            Given(
-                "web", "arn:aws:iam::123456789012:instance-profile/apps/web", "instance-profile", "aws", "123456789012"
-            ),
+            ResourceName("web", "arn:aws:iam::123456789012:instance-profile/apps/web"),
         ),
-        (ROLE_ARN, Given("web", ROLE_ARN, "role", "aws", "123456789012")),
+        (ROLE_ARN, ResourceName("web", ROLE_ARN, "role")),
     ],
 )
-def test_a_profile_is_given_by_name_or_arn(text: str, expected: Given) -> None:
+def test_a_profile_is_given_by_name_or_arn(text: str, expected: ResourceName) -> None:
     """The ARN of a role is let through, to be named as the mistake that it is."""
     assert parse_profile(text) == expected
 
@@ -164,9 +164,9 @@ def test_each_partition_is_simulated_with_its_own_names(partition: str, region: 
     }
 
     door = Door(answers, region)
-    preflight.launch(door, Given("w"), None, {})
+    preflight.launch(door, ResourceName("w"), None, {})
     attach = Door(answers, region)
-    preflight.attach_role(attach, Given("w"), Given("web"), None)
+    preflight.attach_role(attach, ResourceName("w"), ResourceName("web"), None)
 
     assert contexts(door, "iam:PassRole") == {
         "iam:PassedToService": service,
@@ -191,41 +191,37 @@ def test_pages_are_read_to_the_last() -> None:
             arn = f"arn:aws:iam::123456789012:instance-profile/{'b' if last else 'z'}"
             return {"InstanceProfiles": [{"Arn": arn}], "IsTruncated": not last, "Marker": None if last else "more"}
 
-    results = preflight.visible(Paged({}, "eu-west-1"), Given("web", kind="role"), None)
+    results = preflight.visible(Paged({}, "eu-west-1"), ResourceName("web", kind="role"), None)
 
     (found,) = [each for each in results if each.id == "visible.profiles"]
     assert found.outcome.facts == {"instance_profiles": "b, z"}
 
 
-OLD = {
-    "EvaluationResults": [{"EvalActionName": "iam:PassRole", "EvalResourceName": ROLE_ARN, "EvalDecision": "allowed"}]
-}
-NEW = {
-    "EvaluationResults": [
-        {
-            "EvalActionName": "iam:PassRole",
-            "EvalResourceName": "arn:${Partition}:iam::${Account}:role/${RoleNameWithPath}",
-            "EvalDecision": "explicitDeny",
-            "OrganizationsDecisionDetail": {"AllowedByOrganizations": False},
-            "ResourceSpecificResults": [
-                {"EvalResourceName": "arn:aws:iam::123456789012:role/other", "EvalResourceDecision": "explicitDeny"},
-                {
-                    "EvalResourceName": ROLE_ARN,
-                    "EvalResourceDecision": "implicitDeny",
-                    "MatchedStatements": [{"SourcePolicyId": "p1"}, {"SourcePolicyId": "p1"}],
-                    "MissingContextValues": ["aws:SourceIp"],
-                    "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": True},
-                },
-            ],
-        }
-    ]
-}
+OLD = [{"EvalActionName": "iam:PassRole", "EvalResourceName": ROLE_ARN, "EvalDecision": "allowed"}]
+NEW = [
+    {
+        "EvalActionName": "iam:PassRole",
+        "EvalResourceName": "arn:${Partition}:iam::${Account}:role/${RoleNameWithPath}",
+        "EvalDecision": "explicitDeny",
+        "OrganizationsDecisionDetail": {"AllowedByOrganizations": False},
+        "ResourceSpecificResults": [
+            {"EvalResourceName": "arn:aws:iam::123456789012:role/other", "EvalResourceDecision": "explicitDeny"},
+            {
+                "EvalResourceName": ROLE_ARN,
+                "EvalResourceDecision": "implicitDeny",
+                "MatchedStatements": [{"SourcePolicyId": "p1"}, {"SourcePolicyId": "p1"}],
+                "MissingContextValues": ["aws:SourceIp"],
+                "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": True},
+            },
+        ],
+    }
+]
 
 
 def test_both_shapes_of_the_simulator_are_read() -> None:
     """Until 2026 there was a result for each resource; since then there is one, with the resources below it."""
-    assert simulation.read(OLD, "iam:PassRole", ROLE_ARN) == Simulated("iam:PassRole", ROLE_ARN, Decision.ALLOWED)
-    assert simulation.read(NEW, "iam:PassRole", ROLE_ARN) == Simulated(
+    assert read_simulation(OLD, "iam:PassRole", ROLE_ARN) == Simulated("iam:PassRole", ROLE_ARN, Decision.ALLOWED)
+    assert read_simulation(NEW, "iam:PassRole", ROLE_ARN) == Simulated(
         action="iam:PassRole",
         resource=ROLE_ARN,
         decision=Decision.IMPLICIT_DENY,
@@ -236,12 +232,10 @@ def test_both_shapes_of_the_simulator_are_read() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "response", [{}, {"EvaluationResults": None}, {"EvaluationResults": [{"EvalActionName": "x"}]}]
-)
-def test_an_answer_of_another_shape_is_no_answer(response: dict[str, Any]) -> None:
+@pytest.mark.parametrize("rows", [[], [{"EvalActionName": "x"}], [{"EvalActionName": "x", "EvalDecision": "maybe"}]])
+def test_an_answer_of_another_shape_is_no_answer(rows: list[dict[str, Any]]) -> None:
     """It is neither allowed nor denied."""
-    assert simulation.read(response, "x", "*") is None
+    assert read_simulation(rows, "x", "*") is None
 
 
 @pytest.mark.parametrize(
@@ -261,19 +255,22 @@ def test_an_answer_of_another_shape_is_no_answer(response: dict[str, Any]) -> No
 )
 def test_what_the_simulator_cannot_say_is_not_guessed(seen: Any, principal: Principal, status: Status) -> None:  # noqa: ANN401
     """No answer is neither a pass nor a fail, but for the root user."""
-    assert permission("iam:X", seen, principal).status is status
+    assert permission("iam:X", answers(principal=principal, simulated={"iam:X": seen})).status is status
 
 
 def test_a_session_whose_role_is_not_found_is_told_how_to_name_it() -> None:
     """Without iam:GetRole, the path of the role is not known."""
-    outcome = permission("iam:X", Missing("iam:SimulatePrincipalPolicy", "NoSuchEntity"), SESSION)
+    missing = Missing("iam:SimulatePrincipalPolicy", "NoSuchEntity")
+    outcome = permission("iam:X", answers(principal=SESSION, simulated={"iam:X": missing}))
 
     assert "--principal" in outcome.note
 
 
 def test_a_denied_list_is_the_answer_and_not_a_doubt() -> None:
     """The call that was denied is the one that the console makes."""
-    outcome = list_profiles(DENIED, USER, Refused(Trouble.ACCESS_DENIED, "iam:ListInstanceProfiles", "AccessDenied"))
+    action = "iam:ListInstanceProfiles"
+    denied = Refused(Trouble.ACCESS_DENIED, action, "AccessDenied")
+    outcome = permission_checks.may_list_profiles(answers(simulated={action: DENIED}, list_attempt=denied))
 
     assert outcome.status is Status.FAIL
 
@@ -286,23 +283,25 @@ def test_what_an_organization_or_a_boundary_bars_is_not_narrow_but_closed(
     action = "ec2:RunInstances"
     seen = Simulated(action, "*", Decision.IMPLICIT_DENY, organization=organization, boundary=boundary)
 
-    assert run_instances(seen, USER, None, None).status is Status.FAIL
+    assert permission_checks.may_run_instances(answers(simulated={action: seen})).status is Status.FAIL
 
 
 @pytest.mark.parametrize(
     ("seen", "without", "status", "words"),
     [
         ("DryRunOperation", None, Status.PASS, "would launch"),
-        ("UnauthorizedOperation", "DryRunOperation", Status.FAIL, "confined to the role"),
+        ("UnauthorizedOperation", "DryRunOperation", Status.FAIL, "the role is the cause"),
         ("UnauthorizedOperation", "UnauthorizedOperation", Status.FAIL, "ec2:RunInstances is missing"),
-        ("UnauthorizedOperation", "InvalidAMIID.NotFound", Status.FAIL, "it did not tell"),
-        ("InvalidParameterValue", "DryRunOperation", Status.FAIL, "confined to the instance profile"),
-        ("VPCIdNotSpecified", "VPCIdNotSpecified", Status.UNKNOWN, "was not in order"),
+        ("UnauthorizedOperation", "InvalidAMIID.NotFound", Status.FAIL, "is not known"),
+        ("InvalidParameterValue", "DryRunOperation", Status.FAIL, "the instance profile is the cause"),
+        ("VPCIdNotSpecified", "VPCIdNotSpecified", Status.UNKNOWN, "is not the cause"),
     ],
 )
 def test_two_dry_runs_tell_the_role_from_the_rest(seen: str, without: str | None, status: Status, words: str) -> None:
     """With the instance profile, and without it: the page's first advice for AccessDenied at a launch."""
-    outcome = permission_checks.judge_dry_run(Rehearsed(seen), Rehearsed(without) if without else None, "ops")
+    outcome = permission_checks.dry_run_allows(
+        answers(dry_run=DryRun(seen), dry_run_without_profile=DryRun(without) if without else None)
+    )
 
     assert outcome.status is status
     assert words in outcome.note
@@ -313,8 +312,10 @@ def test_a_dry_run_that_was_not_answered_is_no_verdict_of_ec2s(trouble: Trouble)
     """Only what EC2 says of the launch counts."""
     refusal = Refused(trouble, "ec2:RunInstances", "RequestLimitExceeded")
 
-    assert permission_checks.read_dry_run(refusal) is refusal
-    assert permission_checks.judge_dry_run(refusal, None, "ops").status is Status.UNKNOWN
+    tried = dry_run(Door({"run_instances": refusal}, "eu-west-1"), {}, None)
+
+    assert tried is refusal
+    assert permission_checks.dry_run_allows(answers(dry_run=tried)).status is Status.UNKNOWN
 
 
 def result(outcome: Outcome, name: str = "launch.role") -> Result:
@@ -338,7 +339,7 @@ def test_what_is_known_goes_before_what_is_not(outcomes: Any, expected: Outlook)
     results = tuple(result(each, f"launch.{number}") for number, each in enumerate(outcomes))
 
     assert outlook(results) is expected
-    reason = because(results)
+    reason = deciding_result(results)
     assert (reason is None) == (expected is Outlook.OK)
 
 
@@ -354,7 +355,7 @@ def test_a_dry_run_that_was_not_made_leaves_no_doubt() -> None:
 
 def test_the_document_has_the_fix() -> None:
     """A pipeline can show it."""
-    told = document("launch", (result(fails("empty", profile_checks.fill("web"), code="X")),))
+    told = document("launch", (result(will_fail("empty", profile_checks.fill("web"), code="X")),))
 
     assert json.loads(json.dumps(told)) == told
     assert (told["schema"], told["outlook"], told["because"]) == (1, "will_fail", "launch.role")
@@ -374,7 +375,9 @@ def test_a_name_that_is_nothing_is_said_to_be_of_unknown_kind() -> None:
     """Where the role of that name could not be looked up, the confusion is not excluded."""
     refusal = Refused(Trouble.ACCESS_DENIED, "iam:GetRole", "AccessDenied")
 
-    outcome = profile_checks.profile_exists(Given("web"), Missing("x"), refusal, refusal)
+    outcome = profile_checks.profile_exists(
+        answers(profile_name=ResourceName("web"), namesake=refusal, holders=refusal)
+    )
 
     assert outcome.status is Status.FAIL
     assert "iam:GetRole" in outcome.note
@@ -384,7 +387,7 @@ def test_a_role_of_another_account_cannot_be_passed() -> None:
     """A role is passed within its own account only."""
     given = parse_role("arn:aws:iam::999999999999:role/web")
 
-    outcome = profile_checks.role_exists(given, Role("web", None, ROLE_ARN, None))
+    outcome = profile_checks.role_exists(answers(role_name=given, role=Role("web", None, ROLE_ARN, None)))
 
     assert outcome.status is Status.FAIL
     assert "own account" in outcome.note
@@ -392,34 +395,34 @@ def test_a_role_of_another_account_cannot_be_passed() -> None:
 
 def test_a_profile_without_its_trust_policy_is_undecided() -> None:
     """What cannot be read is not taken for a denial."""
-    outcome = trusts_ec2(Role("web", None, ROLE_ARN, None), "aws")
+    outcome = profile_checks.trusts_ec2(answers(role=Role("web", None, ROLE_ARN, None)))
 
     assert outcome.status is Status.UNKNOWN
 
 
 def test_an_empty_profile_has_room() -> None:
     """For its one role."""
-    assert profile_checks.vacancy(Profile("web", None, None, None), "web").status is Status.PASS
+    assert profile_checks.has_room(answers(profile=Profile("web", None, None, None))).status is Status.PASS
 
 
 def test_a_caller_of_an_unknown_kind_leaves_permissions_unknown() -> None:
     """What STS may say one day, or an imitation says now, is not guessed at."""
     caller = {"Arn": "arn:aws:sts::123456789012:user/moto", "Account": "123456789012", "UserId": "AKIAEXAMPLE"}
 
-    results = preflight.launch(Door({"get_caller_identity": caller}, "eu-west-1"), Given("w"), None, {})
+    results = preflight.launch(Door({"get_caller_identity": caller}, "eu-west-1"), ResourceName("w"), None, {})
 
     (found,) = [each.outcome for each in results if each.id == "launch.pass_role"]
     assert found.status is Status.UNKNOWN
-    assert "no kind of principal that is known" in found.note
+    assert "a kind of principal that is not known" in found.note
 
 
 def test_the_arn_of_a_role_is_never_tried() -> None:
-    """There is no instance profile to launch with."""
+    """No dry run: there is no instance profile to launch with."""
     door = Door({}, "eu-west-1")
 
     results = preflight.launch(door, parse_profile(ROLE_ARN), USER, {"ImageId": "ami-1"})
 
-    assert results[-1].outcome.note == "There is no instance profile to launch with."
+    assert results[-1].outcome.note == "No dry run: there is no instance profile to launch with."
     assert "ec2:RunInstances" not in {each["action"] for each in door.asked}
 
 
@@ -429,7 +432,7 @@ def test_a_user_with_the_name_of_the_callers_role_is_somebody_else() -> None:
     door = Door({"get_caller_identity": caller}, "eu-west-1")
     user = parse_principal("arn:aws:iam::123456789012:user/deployer")
 
-    preflight.launch(door, Given("w"), user, {"ImageId": "ami-1"})
+    preflight.launch(door, ResourceName("w"), user, {"ImageId": "ami-1"})
 
     assert "ec2:RunInstances" not in {each["action"] for each in door.asked}
 
@@ -440,7 +443,7 @@ def test_a_role_and_its_session_are_the_same_principal(arn: str) -> None:
     caller = {"Arn": SESSION.arn, "Account": "123456789012", "UserId": "AROAEXAMPLE:run-1"}
     door = Door({"get_caller_identity": caller}, "eu-west-1")
 
-    preflight.launch(door, Given("w"), parse_principal(arn), {"ImageId": "ami-1"})
+    preflight.launch(door, ResourceName("w"), parse_principal(arn), {"ImageId": "ami-1"})
 
     assert "ec2:RunInstances" in {each["action"] for each in door.asked}
 
@@ -449,7 +452,9 @@ def test_profiles_that_could_not_be_read_are_looked_up_by_hand() -> None:
     """Where the role was found, and what holds it was not, the fix has the command."""
     refusal = Refused(Trouble.ACCESS_DENIED, "iam:ListInstanceProfilesForRole", "AccessDenied")
 
-    outcome = profile_checks.profile_exists(Given("web"), Missing("x"), Role("web", None, ROLE_ARN, None), refusal)
+    outcome = profile_checks.profile_exists(
+        answers(profile_name=ResourceName("web"), namesake=Role("web", None, ROLE_ARN, None), holders=refusal)
+    )
 
     assert "iam:ListInstanceProfilesForRole is not allowed" in outcome.note
     assert (

@@ -1,6 +1,6 @@
-"""What a check is: a small pure function over a context, with a name, and what has to be known before it can judge.
+"""Checks: named pure functions that judge a context, and their outcomes.
 
-The same framework serves `rolewatch diagnose` and `rolewatch preflight`: the context differs, the rest does not.
+`rolewatch diagnose` and `rolewatch preflight` share it; each has a context of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Callable, Generic, Optional, TypeVar
 
 from rolewatch.aws.client import Refused, Trouble
 from rolewatch.faults import Fault
+from rolewatch.faults.remedy import Step
 from rolewatch.vocabulary import Evidence, Scalar
 
 C = TypeVar("C")
@@ -19,55 +20,59 @@ C = TypeVar("C")
 
 
 class Status(str, Enum):
-    """How a check ended. The contract of the JSON form."""
+    """The status of a check. The contract of the JSON form."""
 
     PASS = "pass"  # noqa: S105 - a word
     FAIL = "fail"
     SKIPPED = "skipped"
-    """It could not be made from here; `Outcome.who` says who can."""
+    """Not made, for lack of data or credentials; `Outcome.who` says who can make it."""
     UNKNOWN = "unknown"
-    """It was made, and could not be decided; `Outcome.permission` says what is missing, if that is why."""
+    """Made, but undecided; `Outcome.permission` names the missing permission, if that is the cause."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check."""
+    """The outcome of one check."""
 
     status: Status
     note: str
-    """One sentence or some, for a person."""
+    """One or more sentences for people."""
     fault: Fault | None = None
-    """What a failed check found, where it is one of the closed vocabulary."""
+    """The fault that a failed check found, if it is one of the vocabulary."""
     evidence: Evidence = field(default_factory=dict)
-    """What `fault` rests on: keys of `EVIDENCE_KEYS`, for journal and metric."""
+    """The evidence of `fault`: keys of `EVIDENCE_KEYS`, for journal and metric."""
     facts: Mapping[str, Scalar] = field(default_factory=dict)
-    """What else was seen: ids, names, numbers. Never a secret."""
+    """Other details: ids, names, numbers. Never a secret."""
     who: str = ""
-    """Who could make this check, and how."""
+    """Who can make this check, and how."""
     permission: str = ""
     """The IAM action that was denied, ``iam:GetInstanceProfile``."""
+    fix: tuple[Step, ...] = ()
+    """What to do, in this order."""
+    may_fail: bool = False
+    """Whether `Status.UNKNOWN` is a known risk. False where nothing speaks for a failure."""
 
 
 Need = Callable[[C], Optional[Outcome]]
-"""What has to be known: None where it is, else the outcome that says why it is not."""
+"""Returns None where the check can be made, else the outcome that says why not."""
 
 
 @dataclass(frozen=True)
 class Check(Generic[C]):
-    """One named question."""
+    """One named check."""
 
     id: str
     """``area.question``. The contract: never renamed."""
     title: str
-    """The question as a statement that holds where all is well: no full stop."""
+    """What the check expects, as a statement without a full stop."""
     judge: Callable[[C], Outcome]
     needs: tuple[Callable[[C], Outcome | None], ...] = ()
-    """Asked in this order before `judge`; the first that is not met is the outcome."""
+    """Called in this order before `judge`; the first outcome that one returns is the check's."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A check and what came of it."""
+    """A check's id, title and outcome."""
 
     id: str
     title: str
@@ -75,7 +80,7 @@ class Result:
 
 
 def run(checks: Sequence[Check[C]], context: C) -> tuple[Result, ...]:
-    """Make *checks* over *context*, in their order."""
+    """Return the results of *checks* over *context*, in their order."""
     return tuple(Result(check.id, check.title, _outcome(check, context)) for check in checks)
 
 
@@ -88,32 +93,41 @@ def _outcome(check: Check[C], context: C) -> Outcome:
 
 
 def passed(note: str, /, **facts: Scalar | None) -> Outcome:
-    """Return the outcome of a check that holds."""
+    """Return the outcome of a check that passed."""
     return Outcome(Status.PASS, note, facts=_known(facts))
 
 
 def failed(
     note: str, fault: Fault | None = None, evidence: Evidence | None = None, /, **facts: Scalar | None
 ) -> Outcome:
-    """Return the outcome of a check that does not hold."""
+    """Return the outcome of a check that failed."""
     return Outcome(Status.FAIL, note, fault, evidence or {}, facts=_known(facts))
 
 
+def will_fail(note: str, *fix: Step, **facts: Scalar | None) -> Outcome:
+    """Return the outcome of a check that found why something will fail, with the *fix*."""
+    return Outcome(Status.FAIL, note, facts=_known(facts), fix=fix)
+
+
+def may_fail(note: str, *fix: Step, **facts: Scalar | None) -> Outcome:
+    """Return the outcome of a check that found why something may fail, with the *fix*."""
+    return Outcome(Status.UNKNOWN, note, facts=_known(facts), fix=fix, may_fail=True)
+
+
 def skipped(note: str, who: str = "") -> Outcome:
-    """Return the outcome of a check that could not be made from here."""
+    """Return the outcome of a check that was not made; *who* can make it."""
     return Outcome(Status.SKIPPED, note, who=who)
 
 
 def unknown(note: str, /, **facts: Scalar | None) -> Outcome:
-    """Return the outcome of a check that was made and could not be decided."""
+    """Return the outcome of a check that could not be decided."""
     return Outcome(Status.UNKNOWN, note, facts=_known(facts))
 
 
 def refused(answer: Refused, who: str = "") -> Outcome:
-    """Return the outcome of a check whose question AWS did not answer; *who* could ask instead.
+    """Return the outcome of a check whose call AWS did not answer; *who* can make it instead.
 
-    Without credentials, or without the SDK, nothing was asked: the check is skipped. A denied call names what is
-    missing.
+    Skipped without credentials or boto3; else unknown, and a denied call names the missing permission.
     """
     if answer.trouble in (Trouble.NO_CREDENTIALS, Trouble.NO_SDK):
         return skipped(answer.sentence, who)
@@ -123,7 +137,7 @@ def refused(answer: Refused, who: str = "") -> Outcome:
 
 
 def document(result: Result) -> dict[str, Any]:
-    """Return *result* as the JSON form has it. What is not known is left out, but for the four that always are."""
+    """Return the JSON form of *result*. Empty fields are omitted, except for the four that are always present."""
     outcome = result.outcome
     shown: dict[str, Any] = {
         "id": result.id,

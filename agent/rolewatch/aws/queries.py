@@ -1,4 +1,7 @@
-"""The questions to AWS: each makes one call and returns its answer as a value, ids and names checked by their shape."""
+"""The questions to AWS: each function makes one call and returns its answer as a value.
+
+Ids and names of an unexpected shape become None.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,21 @@ _WORD = re.compile(r"[a-z][a-z-]{1,24}", re.ASCII)
 
 @dataclass(frozen=True)
 class Caller:
-    """``sts:GetCallerIdentity``: whose the credentials are."""
+    """The answer of ``sts:GetCallerIdentity``."""
 
     arn: str
     account_id: str
     role: str | None = None
-    """Of an assumed role."""
+    """The role's name, for a session of an assumed role."""
     role_id: str | None = None
-    """``AROA…``: the first half of UserId."""
+    """The role's id, ``AROA…``: the part of UserId before the colon."""
     session: str | None = None
-    """The session's name: of an instance's role it is the instance's id."""
+    """The session's name; for the role of an instance, the instance id."""
 
 
 @dataclass(frozen=True)
 class MetadataOptions:
-    """How EC2 has IMDS set for the instance."""
+    """The instance metadata options that EC2 has for the instance."""
 
     endpoint: str | None = None
     tokens: str | None = None
@@ -44,7 +47,7 @@ class MetadataOptions:
 
 @dataclass(frozen=True)
 class Instance:
-    """``ec2:DescribeInstances``."""
+    """The answer of ``ec2:DescribeInstances`` for one instance."""
 
     id: str
     state: str | None = None
@@ -57,39 +60,39 @@ class Instance:
 
 @dataclass(frozen=True)
 class Association:
-    """``ec2:DescribeIamInstanceProfileAssociations``: what is attached to the instance."""
+    """The answer of ``ec2:DescribeIamInstanceProfileAssociations`` for one instance."""
 
     id: str | None
-    """``iip-assoc-…``; None where only `Instance` told of it."""
+    """``iip-assoc-…``; None where only `Instance` shows it."""
     state: str | None
     """``associating``, ``associated``, ``disassociating``, ``disassociated``."""
     profile_arn: str | None
     profile_id: str | None
-    """``AIPA…``: EC2 goes by this, not by the name."""
+    """``AIPA…``. EC2 identifies the profile by this, not by its name."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """A role as IAM has it."""
+    """The answer of ``iam:GetRole``."""
 
     name: str
     id: str | None
     """``AROA…``"""
     arn: str | None
     trust: Any
-    """The trust policy, as decoded JSON; `trust` judges it."""
+    """The trust policy as decoded JSON; `trust_policy` judges it."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """``iam:GetInstanceProfile``."""
+    """The answer of ``iam:GetInstanceProfile``."""
 
     name: str
     id: str | None
     """``AIPA…``"""
     arn: str | None
     role: Role | None
-    """None where it holds none. It can hold one at most."""
+    """None where the profile is empty. It can hold one role at most."""
 
 
 def is_instance_id(text: str) -> bool:
@@ -109,15 +112,15 @@ def account_of(arn: str | None) -> str | None:
     return parts.account if parts else None
 
 
-def caller(door: Api) -> Caller | Refused:
-    """Ask who the credentials belong to."""
-    answer = door.ask(client.CALLER)
+def caller(api: Api) -> Caller | Refused:
+    """Return the identity of the credentials."""
+    answer = api.ask(client.CALLER)
     if isinstance(answer, (Missing, Refused)):
-        return answer if isinstance(answer, Refused) else _odd(client.CALLER)
+        return answer if isinstance(answer, Refused) else unexpected(client.CALLER)
     arn = parse_arn(_text(answer, "Arn"))
     account = _shaped(ACCOUNT_ID, answer.get("Account"))
     if arn is None or account is None:
-        return _odd(client.CALLER)
+        return unexpected(client.CALLER)
     role, _, session = arn.path.partition("/")
     is_session = arn.kind == "assumed-role" and NAME.fullmatch(role) and _SESSION.fullmatch(session)
     return Caller(
@@ -129,12 +132,12 @@ def caller(door: Api) -> Caller | Refused:
     )
 
 
-def instance(door: Api, instance_id: str) -> Instance | Missing | Refused:
-    """Ask EC2 for the instance."""
-    answer = door.ask(client.INSTANCES, InstanceIds=[instance_id])
+def instance(api: Api, instance_id: str) -> Instance | Missing | Refused:
+    """Return EC2's description of the instance."""
+    answer = api.ask(client.INSTANCES, InstanceIds=[instance_id])
     if isinstance(answer, (Missing, Refused)):
         return answer
-    found = [each for group in _rows(answer, "Reservations") for each in _rows(group, "Instances")]
+    found = [each for group in rows_of(answer, "Reservations") for each in rows_of(group, "Instances")]
     if not found:
         return Missing(client.INSTANCES.action)
     profile, options, state = (_field(found[0], name) for name in ("IamInstanceProfile", "MetadataOptions", "State"))
@@ -155,16 +158,16 @@ def instance(door: Api, instance_id: str) -> Instance | Missing | Refused:
     )
 
 
-def association(door: Api, instance_id: str) -> Association | Missing | Refused:
-    """Ask EC2 what is attached to the instance; `Missing` where there is nothing.
+def association(api: Api, instance_id: str) -> Association | Missing | Refused:
+    """Return the instance profile association of the instance; `Missing` where there is none.
 
-    Of several, as while one is replaced, the one that is not on its way out.
+    During a replacement there are several: the associated one wins over one that is disassociating.
     """
-    answer = door.ask(client.ASSOCIATIONS, Filters=[{"Name": "instance-id", "Values": [instance_id]}])
+    answer = api.ask(client.ASSOCIATIONS, Filters=[{"Name": "instance-id", "Values": [instance_id]}])
     if isinstance(answer, (Missing, Refused)):
         return answer
     order = ("associated", "associating", "disassociating")
-    rows = [row for row in _rows(answer, "IamInstanceProfileAssociations") if row.get("State") in order]
+    rows = [row for row in rows_of(answer, "IamInstanceProfileAssociations") if row.get("State") in order]
     if not rows:
         return Missing(client.ASSOCIATIONS.action)
     row = min(rows, key=lambda each: order.index(str(each.get("State"))))
@@ -177,13 +180,13 @@ def association(door: Api, instance_id: str) -> Association | Missing | Refused:
     )
 
 
-def profile(door: Api, name: str) -> Profile | Missing | Refused:
-    """Ask IAM for the instance profile called *name*, its role and whom that trusts."""
-    answer = door.ask(client.PROFILE, InstanceProfileName=name)
+def profile(api: Api, name: str) -> Profile | Missing | Refused:
+    """Return IAM's instance profile *name* with its role and trust policy."""
+    answer = api.ask(client.PROFILE, InstanceProfileName=name)
     if isinstance(answer, (Missing, Refused)):
         return answer
     found = _field(answer, "InstanceProfile")
-    roles = _rows(found, "Roles")
+    roles = rows_of(found, "Roles")
     return Profile(
         name=_shaped(NAME, found.get("InstanceProfileName")) or name,
         id=_profile_id(found.get("InstanceProfileId")),
@@ -192,12 +195,12 @@ def profile(door: Api, name: str) -> Profile | Missing | Refused:
     )
 
 
-def role(door: Api, name: str) -> Role | Missing | Refused:
-    """Ask IAM for the role called *name*."""
-    answer = door.ask(client.ROLE, RoleName=name)
+def role(api: Api, name: str) -> Role | Missing | Refused:
+    """Return IAM's role *name*."""
+    answer = api.ask(client.ROLE, RoleName=name)
     if isinstance(answer, (Missing, Refused)):
         return answer
-    return _role(_field(answer, "Role")) or _odd(client.ROLE)
+    return _role(_field(answer, "Role")) or unexpected(client.ROLE)
 
 
 def _role(found: Mapping[str, Any]) -> Role | None:
@@ -227,7 +230,8 @@ def _profile_id(value: object) -> str | None:
     return text if text and text.startswith("AIPA") else None
 
 
-def _rows(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+def rows_of(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Return the dicts in the list *key* of *answer*, or an empty list."""
     value = answer.get(key)
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
@@ -241,5 +245,6 @@ def _shaped(pattern: re.Pattern[str], value: object) -> str | None:
     return value if isinstance(value, str) and pattern.fullmatch(value) else None
 
 
-def _odd(call: client.Call) -> Refused:
-    return Refused(Trouble.ERROR, call.action, detail="the answer is not what the API reference describes")
+def unexpected(call: client.Call) -> Refused:
+    """Return the refusal for an answer of *call* that lacks what the API reference promises."""
+    return Refused(Trouble.ERROR, call.action, detail="the answer does not match the API reference")

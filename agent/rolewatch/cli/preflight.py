@@ -1,4 +1,4 @@
-"""``rolewatch preflight``: will it work? For an administrator or a pipeline, before a launch. Nothing is changed."""
+"""``rolewatch preflight``: checks before a launch, for administrators and pipelines. Changes nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rolewatch import config
 from rolewatch.aws import credentials, preflight
 from rolewatch.aws.checks import Result
 from rolewatch.aws.client import Api
+from rolewatch.aws.preflight import Outlook, deciding_result, document, outlook
 from rolewatch.aws.preflight.names import Principal, parse_principal, parse_profile, parse_role
-from rolewatch.aws.preflight.outcome import Advised, Outlook, because, document, outlook
 from rolewatch.cli import options, output, render
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
@@ -27,9 +27,8 @@ EXITS = (
 )
 COLOUR = {Outlook.OK: "green", Outlook.MAY_FAIL: "yellow", Outlook.WILL_FAIL: "red", Outlook.CANNOT_TELL: "yellow"}
 
-
 Question = Callable[[Api], tuple[Result, ...]]
-"""What to ask AWS, with the names checked already: wrong usage is told before anybody is asked."""
+"""Asks AWS and returns the results. Its names are parsed before the first call, so that wrong usage ends at once."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -87,7 +86,7 @@ def _named(parser: argparse.ArgumentParser, option: str, what: str) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask AWS, tell, and return the exit status."""
+    """Ask AWS, print the results, and return the exit status."""
     loaded = options.load(arguments)
     for warning in loaded.warnings:
         output.complain(warning)
@@ -97,58 +96,57 @@ def run(arguments: argparse.Namespace) -> int:
     connection = credentials.connect(
         profile=arguments.profile, endpoint=endpoint, fetch=lambda: credentials.fetch(client)
     )
-    door = Api(connection.session, region=arguments.region or connection.region)
+    api = Api(connection.session, region=arguments.region or connection.region)
     try:
-        results = question(door)
+        results = question(api)
     finally:
-        door.close()
+        api.close()
     if arguments.json:
         print(json.dumps(document(arguments.topic, results), indent=2))
     else:
-        _tell(results)
+        _print(results)
     return outlook(results).value
 
 
 def _ask_launch(arguments: argparse.Namespace) -> Question:
-    given, principal = parse_profile(arguments.instance_profile), _principal(arguments)
+    profile, principal = parse_profile(arguments.instance_profile), _principal(arguments)
     if arguments.subnet_id and not arguments.image_id:
-        raise UsageError("--subnet-id is for a dry run, which needs --image-id, too.")
+        raise UsageError("--subnet-id needs --image-id: it is for the dry run.")
     image: dict[str, str] = {}
     if arguments.image_id:
         image = {"ImageId": arguments.image_id, "InstanceType": arguments.instance_type}
         image.update({"SubnetId": arguments.subnet_id} if arguments.subnet_id else {})
-    return lambda door: preflight.launch(door, given, principal, image)
+    return lambda api: preflight.launch(api, profile, principal, image)
 
 
 def _ask_attach_role(arguments: argparse.Namespace) -> Question:
-    given, principal = parse_profile(arguments.instance_profile), _principal(arguments)
+    profile, principal = parse_profile(arguments.instance_profile), _principal(arguments)
     role = parse_role(arguments.role)
-    return lambda door: preflight.attach_role(door, given, role, principal)
+    return lambda api: preflight.attach_role(api, profile, role, principal)
 
 
 def _ask_visible(arguments: argparse.Namespace) -> Question:
     role, principal = parse_role(arguments.role), _principal(arguments)
-    return lambda door: preflight.visible(door, role, principal)
+    return lambda api: preflight.visible(api, role, principal)
 
 
 def _principal(arguments: argparse.Namespace) -> Principal | None:
     return parse_principal(arguments.principal) if arguments.principal else None
 
 
-def _tell(results: tuple[Result, ...]) -> None:
-    """Print the table, and below it what to do."""
+def _print(results: tuple[Result, ...]) -> None:
+    """Print the outlook, the table of checks, and the fixes."""
     verdict = outlook(results)
     styled = render.is_styled(sys.stdout, os.environ)
     columns = render.width(sys.stdout)
     word = verdict.name.replace("_", " ")
-    reason = because(results)
+    reason = deciding_result(results)
     headline = render.style(word, COLOUR[verdict], styled=styled)
     print(f"{headline}: {printable(reason.outcome.note) if reason else 'nothing stands in the way.'}")
     print()
     render.show(results, sys.stdout, os.environ)
     for result in results:
-        outcome = result.outcome
-        if isinstance(outcome, Advised) and outcome.fix:
+        if result.outcome.fix:
             print()
             print(render.style(result.id, "bold", styled=styled))
-            print("\n".join(render.steps(outcome.fix, columns)))
+            print("\n".join(render.steps(result.outcome.fix, columns)))

@@ -1,4 +1,4 @@
-"""What was named on the command line of ``preflight``: instance profiles, roles and principals. Values only."""
+"""Parses the names and ARNs on the command line of ``preflight``: instance profiles, roles and principals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_ROLE = 64
 
 
 class Kind(str, Enum):
-    """What a principal is."""
+    """The kind of a principal, as a sentence names it."""
 
     USER = "user"
     ROLE = "role"
@@ -36,7 +36,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is to do it: the caller, or the one given with ``--principal``."""
+    """The principal whose permissions are checked: the caller, or ``--principal``."""
 
     arn: str
     partition: str
@@ -47,50 +47,48 @@ class Principal:
 
     @property
     def shown(self) -> str:
-        """What to call it in a sentence."""
+        """The principal in a sentence: ``the user ops``."""
         return f"the {self.kind.value} {self.name}" if self.name else f"the {self.kind.value}"
 
     @property
     def role_arn(self) -> str:
-        """The ARN of a session's role, as far as the session tells: a role's path is not part of it."""
+        """The ARN of a session's role, without its path, which the ARN of a session lacks."""
         return f"arn:{self.partition}:iam::{self.account}:role/{self.name}"
 
 
 @dataclass(frozen=True)
-class Given:
-    """An instance profile or a role as it was given: by its name, or by its ARN."""
+class ResourceName:
+    """The name or ARN of an instance profile or a role, from the command line."""
 
     name: str
-    """The last segment of the ARN: that is what IAM's API takes."""
+    """The last segment of the ARN, which IAM's API uses."""
     arn: str | None = None
-    """None where only the name was given."""
+    """None for a plain name."""
     kind: str = "instance-profile"
     """``role`` where the ARN of a role was given for an instance profile."""
-    partition: str | None = None
-    account: str | None = None
 
 
-def parse_profile(text: str) -> Given:
-    """Return what *text*, the name or ARN of an instance profile, names. Raise `UsageError` where it can be neither.
+def parse_profile(text: str) -> ResourceName:
+    """Return the instance profile that *text* names. Raise `UsageError` where it is neither a name nor an ARN.
 
-    The ARN of a role is let through, as `Given.kind` tells: to mistake the one for the other is what preflight is for.
+    The ARN of a role is accepted, and `ResourceName.kind` is then ``role``: preflight reports that confusion.
     """
-    return _given(text, "instance profile", ("instance-profile", "role"), _LONGEST_PROFILE)
+    return _parse(text, "instance profile", ("instance-profile", "role"), _LONGEST_PROFILE)
 
 
-def parse_role(text: str) -> Given:
-    """Return what *text*, the name or ARN of a role, names. Raise `UsageError` where it can be neither."""
-    return _given(text, "role", ("role",), _LONGEST_ROLE)
+def parse_role(text: str) -> ResourceName:
+    """Return the role that *text* names. Raise `UsageError` where it is neither a name nor an ARN."""
+    return _parse(text, "role", ("role",), _LONGEST_ROLE)
 
 
-def _given(text: str, noun: str, kinds: tuple[str, ...], longest: int) -> Given:
+def _parse(text: str, noun: str, kinds: tuple[str, ...], longest: int) -> ResourceName:
     if not text.startswith("arn:"):
-        return Given(_checked(text, noun, longest), kind=kinds[0])
+        return ResourceName(_checked(text, noun, longest), kind=kinds[0])
     arn = parse_arn(text)
     if arn is None or arn.service != "iam" or arn.kind not in kinds or not arn.path:
         example = f"arn:aws:iam::123456789012:{kinds[0]}/NAME"
-        raise UsageError(f"{text!r} is not the ARN of an IAM {noun}. It looks like {example}; its name will do, too.")
-    return Given(_checked(arn.name, noun, longest), text, arn.kind, arn.partition, arn.account)
+        raise UsageError(f"{text!r} is not the ARN of an IAM {noun}. It looks like {example}; the name is enough, too.")
+    return ResourceName(_checked(arn.name, noun, longest), text, arn.kind)
 
 
 def _checked(name: str, noun: str, longest: int) -> str:
@@ -115,14 +113,13 @@ def parse_principal(text: str) -> Principal:
 
 
 def service_of_launch(partition: str) -> str:
-    """Return what ``iam:PassedToService`` is where a role is passed to EC2 with an instance, by RunInstances.
+    """Return ``iam:PassedToService`` of RunInstances in *partition*.
 
-    China has its own name there (karpenter-provider-aws#6843, 2024; terraform-aws-eks#3057, #3155); all others have the
-    plain one.
+    China has its own name (karpenter-provider-aws#6843, 2024; terraform-aws-eks#3057, #3155).
     """
     return "ec2.amazonaws.com.cn" if partition == "aws-cn" else SERVICE_OF_PROFILE
 
 
 SERVICE_OF_PROFILE = "ec2.amazonaws.com"
-"""What ``iam:PassedToService`` is where a role is put into an instance profile: the plain name, in China, too
-(karpenter-provider-aws#6843, 2024; terraform-aws-eks#3422, 2025)."""
+"""``iam:PassedToService`` of AddRoleToInstanceProfile, in China, too (karpenter-provider-aws#6843, 2024;
+terraform-aws-eks#3422, 2025)."""

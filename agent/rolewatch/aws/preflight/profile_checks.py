@@ -1,15 +1,13 @@
-"""Checks of an instance profile, its role and the trust policy, and the steps that fix them. Pure."""
+"""Checks of ``preflight``: the instance profile, its role and the trust policy, with the steps that fix them. Pure."""
 
 from __future__ import annotations
 
 import json
-from typing import Union
 
 from rolewatch.aws import trust_policy
-from rolewatch.aws.checks import Outcome, passed, refused, skipped
+from rolewatch.aws.checks import Outcome, Status, may_fail, passed, refused, skipped, will_fail
 from rolewatch.aws.client import Missing, Refused
-from rolewatch.aws.preflight.names import Given
-from rolewatch.aws.preflight.outcome import Advised, fails, may_fail
+from rolewatch.aws.preflight.answers import Answers, NamesAnswer
 from rolewatch.aws.queries import Profile, Role
 from rolewatch.aws.trust_policy import Trust
 from rolewatch.faults import Fault
@@ -17,32 +15,32 @@ from rolewatch.faults.explain import explain
 from rolewatch.faults.remedy import Step
 from rolewatch.shell import option, placeholder
 
-ADMIN = "Whoever may change no permissions asks an administrator of IAM."
+ASK_ADMIN = "If you may not change permissions, ask an administrator of IAM."
 
 NOT_YET = (
-    "Where it was created within the last minutes, ask again: IAM is eventually consistent, and EC2 has been seen to "
-    "need up to two minutes to know a new instance profile."
+    "If it was created within the last minutes, try again: IAM is eventually consistent, and EC2 can need two minutes "
+    "to accept a new instance profile."
 )
 """Terraform's AWS provider retries for two minutes (hashicorp/terraform#15341)."""
 
 OTHER_PROFILE = Step(
-    f"Name another. These are the names that exist (needs iam:ListInstanceProfiles). {NOT_YET}",
+    f"Use another name. The command lists the names that exist (needs iam:ListInstanceProfiles). {NOT_YET}",
     "aws iam list-instance-profiles \\\n"
     "  --query 'InstanceProfiles[].[InstanceProfileName,Roles[].RoleName]' --output json",
 )
 
-HERE = Step("Give the name, or the ARN that exists here.")
+OWN_ARN = Step("Use the name, or the ARN in this account.")
 
 
 def allow(action: str, resource: str, whose: str = "") -> Step:
     """Return the step that allows *action* on *resource* in a policy of *whose*."""
     statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": resource})
     where = f" in a policy of {whose}" if whose else ""
-    return Step(f"Allow {action} on {resource}{where}, with a statement such as this. {ADMIN}", statement)
+    return Step(f"Allow {action} on {resource}{where}, with a statement like this. {ASK_ADMIN}", statement)
 
 
 def find_holders(role: str) -> Step:
-    """Return the step that looks up which instance profiles hold *role*."""
+    """Return the step that lists the instance profiles that hold *role*."""
     return Step(
         "Find the instance profiles of the role (needs iam:ListInstanceProfilesForRole).",
         f"aws iam list-instance-profiles-for-role {option('role-name', role)} \\\n"
@@ -53,37 +51,37 @@ def find_holders(role: str) -> Step:
 def create(name: str, role: str = "") -> Step:
     """Return the step that creates the instance profile *name* with *role* in it."""
     return Step(
-        "Create an instance profile, and put the role in (needs iam:CreateInstanceProfile, "
-        "iam:AddRoleToInstanceProfile, and iam:PassRole on the role). The IAM console does both by itself when it "
-        "creates a role for EC2; CLI, API and most tools do not.",
+        "Create an instance profile and add the role (needs iam:CreateInstanceProfile, iam:AddRoleToInstanceProfile, "
+        "and iam:PassRole on the role). The IAM console does both when it creates a role for EC2; CLI, API and most "
+        "tools do not.",
         f"aws iam create-instance-profile {option('instance-profile-name', name)}\n{_add(name, role)}",
     )
 
 
 def fill(profile: str) -> Step:
-    """Return the step that puts a role into the empty instance profile *profile*."""
+    """Return the step that adds a role to the empty instance profile *profile*."""
     return Step(
-        "Put the role in (needs iam:AddRoleToInstanceProfile on the instance profile, and iam:PassRole on the role). "
-        f"`rolewatch preflight attach-role` checks that. {NOT_YET}",
+        "Add the role (needs iam:AddRoleToInstanceProfile on the instance profile, and iam:PassRole on the role). "
+        f"`rolewatch preflight attach-role` checks it. {NOT_YET}",
         _add(profile),
     )
 
 
 def make_room(profile: str, *, old: str, new: str) -> tuple[Step, ...]:
-    """Return the ways to have the role *new* where *profile* holds *old*.
+    """Return two alternative steps to use the role *new* where *profile* holds *old*.
 
     AWS: "To update permissions for an instance, replace its instance profile. We do not recommend removing a role from
     an instance profile" (IAM user guide, Use instance profiles, 2026).
     """
     return (
         Step(
-            "Best, leave it as it is and make a second instance profile for the new role: AWS advises to replace an "
-            "instance's profile, and not the role in it, which takes up to an hour to be noticed.",
+            "Recommended: keep this instance profile, and create a second one for the new role. AWS advises to replace "
+            "an instance's profile, not the role in it: a new role in it takes up to an hour to take effect.",
             f"aws iam create-instance-profile {option('instance-profile-name', new)}\n{_add(new, new)}",
         ),
         Step(
-            "Or take the old one out first (needs iam:RemoveRoleFromInstanceProfile). Every instance with this "
-            "instance profile changes its role at EC2's next refresh.",
+            "Or remove the old role first (needs iam:RemoveRoleFromInstanceProfile). Every instance with this instance "
+            "profile changes its role at EC2's next refresh.",
             f"aws iam remove-role-from-instance-profile {option('instance-profile-name', profile)} \\\n"
             f"  {option('role-name', old)}\n{_add(profile, new)}",
         ),
@@ -97,36 +95,31 @@ def _add(profile: str, role: str = "") -> str:
     )
 
 
-ProfileAnswer = Union[Profile, Missing, Refused]
-RoleAnswer = Union[Role, Missing, Refused]
-NamesAnswer = Union[tuple[str, ...], Missing, Refused]
-"""The names of instance profiles."""
-
-ASK_ADMIN = "someone who may read IAM in this account"
+IAM_READER = "someone who may read IAM in this account"
 
 _QUOTA = "LimitExceeded: Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1"
-"""What IAM answers to a second role (getmoto/moto#6404, checked against AWS, 2023)."""
+"""IAM's answer to a second role (getmoto/moto#6404, checked against AWS, 2023)."""
 
 
-def profile_exists(given: Given, profile: ProfileAnswer, namesake: RoleAnswer, holders: NamesAnswer) -> Outcome:
-    """Say whether the instance profile *given* exists, and was not confused with a role.
-
-    *namesake* is the role of that name, and *holders* are the instance profiles that hold it: both are only looked at
-    where there is no such profile, or where the ARN of a role was given for it.
-    """
+def profile_exists(answers: Answers) -> Outcome:
+    """Return whether the named instance profile exists, and is not a role that was mistaken for one."""
+    given, profile = answers.profile_name, answers.profile
     if given.kind == "role":
-        return fails(f"{given.arn} is a role. {_wants_profile(given.name, holders)}", _choose(given.name, holders))
+        return will_fail(
+            f"{given.arn} is a role. {_needs_profile(given.name, answers.holders)}",
+            _use_profile(given.name, answers.holders),
+        )
     if isinstance(profile, Refused):
-        return refused(profile, ASK_ADMIN)
+        return refused(profile, IAM_READER)
     if isinstance(profile, Missing):
-        return _no_profile(given, namesake, holders)
+        return _no_profile(given.name, given.arn, answers)
     if given.arn and profile.arn and given.arn != profile.arn:
         # Of another account, another partition, or with another path.
-        return fails(
-            f"The instance profile {profile.name} of this account is {profile.arn}, not {given.arn}. EC2 takes "
+        return will_fail(
+            f"The instance profile {profile.name} of this account is {profile.arn}, not {given.arn}. EC2 accepts "
             "instance profiles of its own account only, and would answer InvalidParameterValue: Invalid IAM Instance "
             "Profile ARN.",
-            HERE,
+            OWN_ARN,
             arn=profile.arn,
             code="InvalidParameterValue",
         )
@@ -135,98 +128,108 @@ def profile_exists(given: Given, profile: ProfileAnswer, namesake: RoleAnswer, h
     )
 
 
-def _no_profile(given: Given, namesake: RoleAnswer, holders: NamesAnswer) -> Outcome:
-    nothing = f"There is no instance profile {given.name}."
-    if isinstance(namesake, Role):
-        return fails(
-            f"{nothing} There is a role of that name. {_wants_profile(given.name, holders)}",
-            _choose(given.name, holders),
+def _no_profile(name: str, arn: str | None, answers: Answers) -> Outcome:
+    nothing = f"There is no instance profile {name}."
+    if isinstance(answers.namesake, Role):
+        return will_fail(
+            f"{nothing} There is a role of that name. {_needs_profile(name, answers.holders)}",
+            _use_profile(name, answers.holders),
             code="InvalidParameterValue",
         )
-    kind = "arn" if given.arn else "name"
-    answer = f"Value ({given.arn or given.name}) for parameter iamInstanceProfile.{kind} is invalid"
+    answer = f"Value ({arn or name}) for parameter iamInstanceProfile.{'arn' if arn else 'name'} is invalid"
     unsure = ""
-    if isinstance(namesake, Refused):
-        unsure = f" Whether there is a role of that name is not known: {namesake.sentence}"
-    return fails(
+    if isinstance(answers.namesake, Refused):
+        unsure = f" Whether there is a role of that name is not known: {answers.namesake.sentence}"
+    return will_fail(
         f"{nothing} EC2 would answer InvalidParameterValue: {answer}.{unsure}",
         OTHER_PROFILE,
-        create(given.name),
+        create(name),
         code="InvalidParameterValue",
     )
 
 
-def _wants_profile(role: str, holders: NamesAnswer) -> str:
-    """Say under which names of instance profiles the role can be had."""
-    wants = "EC2 wants the name of an instance profile, which may be another than that of its role"
+def _needs_profile(role: str, holders: NamesAnswer) -> str:
+    """Return a sentence about the names of the instance profiles that hold *role*."""
+    needs = "EC2 needs the name of an instance profile, which can differ from the role's name"
     if isinstance(holders, tuple) and holders:
-        return f"{wants}: {role} is in {', '.join(holders)}."
+        return f"{needs}: {role} is in {', '.join(holders)}."
     if isinstance(holders, Refused):
-        return f"{wants}; in which ones the role is could not be read: {holders.sentence}"
-    return f"{wants}: the role is in none."
+        return f"{needs}. The instance profiles of {role} are not known: {holders.sentence}"
+    return f"{needs}: {role} is in no instance profile."
 
 
-def _choose(role: str, holders: NamesAnswer) -> Step:
+def _use_profile(role: str, holders: NamesAnswer) -> Step:
     if isinstance(holders, tuple) and holders:
         return Step(f"Use the instance profile {' or '.join(holders)}.")
     return find_holders(role) if isinstance(holders, Refused) else create(role, role)
 
 
-def holds_role(profile: ProfileAnswer) -> Outcome:
-    """Say whether *profile* holds a role. An empty one is refused by EC2."""
-    if isinstance(profile, Refused):
-        return refused(profile, ASK_ADMIN)
-    if isinstance(profile, Missing):
-        return skipped("There is no such instance profile.")
+def _profile_or_outcome(answers: Answers) -> Profile | Outcome:
+    """Return the instance profile, or the outcome of a check that cannot be made without it."""
+    if isinstance(answers.profile, Refused):
+        return refused(answers.profile, IAM_READER)
+    return skipped("There is no such instance profile.") if isinstance(answers.profile, Missing) else answers.profile
+
+
+def holds_role(answers: Answers) -> Outcome:
+    """Return whether the instance profile holds a role. EC2 rejects an empty one."""
+    profile = _profile_or_outcome(answers)
+    if isinstance(profile, Outcome):
+        return profile
     if profile.role is None:
         # AWS's page says AccessDenied; Terraform's provider waits for this one (hashicorp/terraform#15341).
-        return fails(
+        return will_fail(
             f"The instance profile {profile.name} is empty. EC2 would answer InvalidParameterValue: IAM Instance "
             f'Profile "{profile.arn}" has no associated IAM Roles. (AWS\'s page calls that AccessDenied.)',
             fill(profile.name),
             code="InvalidParameterValue",
         )
-    other = "" if profile.role.name == profile.name else " The names differ, and that alone is no fault."
-    return passed(f"It holds the role {profile.role.name}.{other}", role=profile.role.name, arn=profile.role.arn)
+    other = "" if profile.role.name == profile.name else " The names differ, which is not a fault."
+    return passed(
+        f"The instance profile holds the role {profile.role.name}.{other}",
+        role=profile.role.name,
+        arn=profile.role.arn,
+    )
 
 
-def role_exists(given: Given, role: RoleAnswer, namesake: ProfileAnswer | None = None) -> Outcome:
-    """Say whether the role *given* exists; *namesake*, the instance profile of that name, helps where it does not."""
+def role_exists(answers: Answers) -> Outcome:
+    """Return whether the named role exists."""
+    given, role = answers.role_name, answers.role
     if isinstance(role, Refused):
-        return refused(role, ASK_ADMIN)
+        return refused(role, IAM_READER)
     if isinstance(role, Missing):
         note = f"There is no role {given.name} in this account."
-        if isinstance(namesake, Profile):
-            held = f"it holds the role {namesake.role.name}" if namesake.role else "it is empty"
-            note += f" There is an instance profile of that name: {held}."
-        return fails(note, Step("Name another role, or create this one, with a trust policy that lets EC2 in."))
+        if not answers.profile_name.name and isinstance(answers.profile, Profile):
+            held = answers.profile.role
+            note += " There is an instance profile of that name: it "
+            note += f"holds the role {held.name}." if held else "is empty."
+        return will_fail(note, Step("Use another role, or create this one, with a trust policy that allows EC2."))
     if given.arn and role.arn and given.arn != role.arn:
-        return fails(
+        return will_fail(
             f"The role {role.name} of this account is {role.arn}, not {given.arn}. A role can only be passed within "
             "its own account.",
-            HERE,
+            OWN_ARN,
             arn=role.arn,
         )
     return passed(f"The role {role.name} exists.", arn=role.arn, role=role.name)
 
 
-def vacancy(profile: ProfileAnswer, role: str) -> Outcome:
-    """Say whether *profile* has room for *role*: it takes one role, and that limit cannot be raised."""
-    if isinstance(profile, Refused):
-        return refused(profile, ASK_ADMIN)
-    if isinstance(profile, Missing):
-        return skipped("There is no such instance profile.")
+def has_room(answers: Answers) -> Outcome:
+    """Return whether the instance profile has room for the named role: it holds one role at most."""
+    profile, role = _profile_or_outcome(answers), answers.role_name.name
+    if isinstance(profile, Outcome):
+        return profile
     if profile.role is None:
         return passed(f"The instance profile {profile.name} is empty: it has room for its one role.")
     if profile.role.name == role:
-        return fails(
-            f"The instance profile {profile.name} holds the role {role} already, so there is nothing to add: the call "
+        return will_fail(
+            f"The instance profile {profile.name} already holds the role {role}, so there is nothing to add: the call "
             f"would answer {_QUOTA}.",
-            Step("Nothing is to be done."),
+            Step("Nothing to do."),
             role=role,
             code="LimitExceeded",
         )
-    return fails(
+    return will_fail(
         f"The instance profile {profile.name} holds the role {profile.role.name}. It can hold one, and AWS does not "
         f"raise that limit: the call would answer {_QUOTA}.",
         *make_room(profile.name, old=profile.role.name, new=role),
@@ -235,32 +238,71 @@ def vacancy(profile: ProfileAnswer, role: str) -> Outcome:
     )
 
 
-_LATER = "An instance would start, and get no credentials: AssumeRoleUnauthorizedAccess."
+_EFFECT = "An instance would start without credentials: AssumeRoleUnauthorizedAccess."
 
 
-def trusts_ec2(role: Role | Missing | Refused | None, partition: str) -> Outcome:
-    """Say whether EC2 may assume *role*; None where there is no role to ask for."""
+def trusts_ec2(answers: Answers) -> Outcome:
+    """Return whether EC2 may assume the role."""
+    role = answers.role
     if isinstance(role, Refused):
         return refused(role, "someone with iam:GetInstanceProfile or iam:GetRole")
-    if role is None or isinstance(role, Missing):
-        return skipped("There is no role to judge.")
-    reading = trust_policy.judge(role.trust, partition)
+    if isinstance(role, Missing):
+        return skipped("There is no role to check.")
+    reading = trust_policy.judge(role.trust, answers.partition)
     if reading.trust is Trust.ALLOWS:
         return passed(reading.why, role=role.name)
+    explained = explain(Fault.TRUST_POLICY_DENIES_EC2, {"role": role.name}, {"role": role.name})
+    fix = (step for step in explained.fix if "cloudtrail:LookupEvents" not in step.permissions)
     if reading.trust is Trust.UNDECIDED:
-        return may_fail(f"{reading.why} Only IMDS on an instance tells. {_LATER}", *_fix(role), role=role.name)
-    return fails(f"{reading.why} {_LATER}", *_fix(role), role=role.name)
+        return may_fail(f"{reading.why} Only IMDS on an instance can decide it. {_EFFECT}", *fix, role=role.name)
+    return will_fail(f"{reading.why} {_EFFECT}", *fix, role=role.name)
 
 
-def trusts_ec2_later(role: Role | Missing | Refused | None, partition: str) -> Outcome:
-    """Say the same where the role is only to be put into an instance profile, which that does not hinder."""
-    outcome = trusts_ec2(role, partition)
-    if isinstance(outcome, Advised) and not outcome.may_fail:
-        return may_fail(f"The role can be put in all the same. {outcome.note}", *outcome.fix, **outcome.facts)
+def trusts_ec2_later(answers: Answers) -> Outcome:
+    """Return the same for a role that is to be added to an instance profile. A wrong trust policy allows that."""
+    outcome = trusts_ec2(answers)
+    if outcome.status is Status.FAIL:
+        return may_fail(f"The role can be added nevertheless. {outcome.note}", *outcome.fix, **outcome.facts)
     return outcome
 
 
-def _fix(role: Role) -> tuple[Step, ...]:
-    """Return the steps of the table of faults that set a trust policy right."""
-    explained = explain(Fault.TRUST_POLICY_DENIES_EC2, {"role": role.name}, {"role": role.name})
-    return tuple(step for step in explained.fix if "cloudtrail:LookupEvents" not in step.permissions)
+def is_in_profile(answers: Answers) -> Outcome:
+    """Return whether the named role is in an instance profile. The console lists instance profiles."""
+    holders, role = _holders_or_outcome(answers), answers.role_name.name
+    if isinstance(holders, Outcome):
+        return holders
+    if not holders:
+        return will_fail(
+            f"The role {role} is in no instance profile, and the console lists instance profiles. Roles that were "
+            "created with the CLI, the API or a tool often lack one.",
+            create(role, role),
+        )
+    names = ", ".join(holders)
+    noun = "instance profile" if len(holders) == 1 else "instance profiles"
+    return passed(f"The role is in the {noun} {names}.", instance_profiles=names)
+
+
+def shown_by_its_name(answers: Answers) -> Outcome:
+    """Return the name that the console shows for the role: that of its instance profile."""
+    holders, role = _holders_or_outcome(answers), answers.role_name.name
+    if isinstance(holders, Outcome):
+        return holders
+    if not holders:
+        return skipped("The console does not show the role.")
+    shown = ", ".join(holders)
+    if role in holders:
+        return passed(f"The console shows the role by its own name, {role}.", shown_as=shown)
+    other = "The list has the names of instance profiles, not of roles."
+    if isinstance(answers.profile, Profile):
+        held = answers.profile.role
+        content = f"holds the role {held.name}" if held else "is empty"
+        other = f"The entry {role} in the list is an instance profile that {content}: do not choose it."
+    choose = Step(f"In the console's list, choose {' or '.join(holders)}.")
+    return may_fail(f"The console shows the role as {shown}, not as {role}. {other}", choose, shown_as=shown)
+
+
+def _holders_or_outcome(answers: Answers) -> tuple[str, ...] | Outcome:
+    """Return the instance profiles that hold the role, or the outcome of a check that cannot be made without them."""
+    if isinstance(answers.holders, Refused):
+        return refused(answers.holders, IAM_READER)
+    return skipped("There is no such role.") if isinstance(answers.holders, Missing) else answers.holders
