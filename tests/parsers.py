@@ -255,16 +255,11 @@ def _served(text: str, place: Place) -> None:
     credentials._keys("a", bytearray(text.encode("utf-8", "replace")))  # noqa: SLF001 - the rest of `fetch` is `documents`
 
 
-def _der(tag: int, content: bytes) -> bytes:
-    return bytes((tag, 0x84)) + len(content).to_bytes(4, "big") + content
-
-
 def _certificate(text: str, place: Place) -> None:
     path = str(place.written("x.pem", text))
     tls.validity(text)
-    times = b"".join(_der(tag, text.encode("utf-8", "replace")) for tag in (0x17, 0x18))
-    signed = _der(0x30, b"".join((_der(2, b"1"), _der(0x30, b""), _der(0x30, b""), _der(0x30, times))))
-    tls.validity(ssl.DER_cert_to_PEM_cert(_der(0x30, signed)))
+    times = b"\x30\x1e\x17\x0d260101000000Z\x17\x0d270101000000Z"
+    tls.validity(ssl.DER_cert_to_PEM_cert(text.encode("utf-8", "replace") + times))
     for settings in (TlsSettings(cert_file=path, key_file=path), TlsSettings(cert_file=path, client_ca_file=path)):
         with contextlib.suppress(RolewatchError):
             tls.make_context(settings)

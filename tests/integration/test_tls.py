@@ -172,7 +172,7 @@ def test_a_key_that_is_missing_ends_the_start_with_its_name(
 def test_a_certificate_that_deserves_a_look_is_told_at_start_and_reload(
     simulator: Simulator, authority: Authority, tmp_path: Path
 ) -> None:
-    """Here a key that everybody may read."""
+    """Here a key that every user may read."""
     pair = authority.issue()
     pair.key.chmod(0o644)
     path = settings(tmp_path, simulator, pair)
@@ -182,5 +182,5 @@ def test_a_certificate_that_deserves_a_look_is_told_at_start_and_reload(
         process.popen.send_signal(signal.SIGHUP)
         reloaded = process.wait_for("config_reloaded")
 
-    warning = f"everybody on this host may read the private key in {pair.key}"
+    warning = f"every user of this host may read the private key in {pair.key}"
     assert [warning in str(event["message"]) for event in (warned, reloaded)] == [True, True]

@@ -28,12 +28,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def settings(authority: Authority) -> TlsSettings:
-    """Return settings that are well: certificate, key, and the CA of the clients."""
+    """Return valid settings: certificate, key, and the CA of the clients."""
     return authority.settings(authority.issue(), client_ca=authority.own.cert)
 
 
-def complaint(settings: TlsSettings) -> str:
-    """Return why *settings* cannot be used."""
+def error_of(settings: TlsSettings) -> str:
+    """Return the message for *settings* that cannot be used."""
     with pytest.raises(tls.UnusableFileError) as caught:
         tls.make_context(settings)
     return str(caught.value)
@@ -57,8 +57,8 @@ def test_the_context_is_a_strict_one(settings: TlsSettings) -> None:
     assert made.num_tickets == 0
 
 
-def test_only_the_newest_tls_may_be_asked_for(settings: TlsSettings) -> None:
-    """Where a policy wants it."""
+def test_tls_1_3_can_be_required(settings: TlsSettings) -> None:
+    """A site's policy may need it."""
     made = tls.make_context(replace(settings, min_version="tls13"))
 
     assert made
@@ -66,11 +66,11 @@ def test_only_the_newest_tls_may_be_asked_for(settings: TlsSettings) -> None:
 
 
 @pytest.mark.parametrize("field", ["cert_file", "key_file", "client_ca_file"])
-def test_a_file_that_is_not_there_is_named_with_its_setting(settings: TlsSettings, field: str) -> None:
+def test_a_missing_file_is_named_with_its_setting(settings: TlsSettings, field: str) -> None:
     """All three."""
-    said = complaint(replace(settings, **{field: "/nonexistent/file.pem"}))
+    said = error_of(replace(settings, **{field: "/nonexistent/file.pem"}))
 
-    assert said.startswith(f"metrics.tls.{field} is /nonexistent/file.pem, which does not exist; ")
+    assert said.startswith(f"metrics.tls.{field} is /nonexistent/file.pem, which does not exist; correct the path")
 
 
 @pytest.mark.parametrize(
@@ -78,52 +78,52 @@ def test_a_file_that_is_not_there_is_named_with_its_setting(settings: TlsSetting
     [("cert_file", "certificate"), ("key_file", "private key"), ("client_ca_file", "certificate")],
 )
 @pytest.mark.parametrize("text", ["", "not PEM\n", "\xff\x00"])
-def test_a_file_without_pem_is_told(tmp_path: Path, settings: TlsSettings, field: str, what: str, text: str) -> None:
-    """As where DER was put, or the files of certificate and key were mixed up."""
+def test_a_file_without_pem_is_refused(tmp_path: Path, settings: TlsSettings, field: str, what: str, text: str) -> None:
+    """Such as DER, or the certificate in the place of the key."""
     file = tmp_path / "file.pem"
     file.write_bytes(text.encode("latin-1"))
 
-    assert f"metrics.tls.{field} is {file}, which holds no {what} in PEM" in complaint(
+    assert f"metrics.tls.{field} is {file}, which contains no {what} in PEM" in error_of(
         replace(settings, **{field: str(file)})
     )
 
 
-def test_files_that_are_mixed_up_are_told(settings: TlsSettings) -> None:
-    """A key is no certificate."""
+def test_certificate_and_key_in_each_others_place_are_refused(settings: TlsSettings) -> None:
+    """The message names the certificate first."""
     mixed_up = replace(settings, cert_file=settings.key_file, key_file=settings.cert_file)
 
-    assert complaint(mixed_up) == (
-        f"metrics.tls.cert_file is {settings.key_file}, which holds no certificate in PEM (BEGIN CERTIFICATE)."
+    assert error_of(mixed_up) == (
+        f"metrics.tls.cert_file is {settings.key_file}, which contains no certificate in PEM (BEGIN CERTIFICATE)."
     )
 
 
-def test_a_key_of_another_certificate_is_told(authority: Authority, settings: TlsSettings) -> None:
-    """As between the two steps of a renewal."""
+def test_a_key_of_another_certificate_is_refused(authority: Authority, settings: TlsSettings) -> None:
+    """Such as between the two steps of a renewal."""
     other = authority.issue()
 
-    assert complaint(replace(settings, key_file=str(other.key))) == (
+    assert error_of(replace(settings, key_file=str(other.key))) == (
         f"metrics.tls.key_file is {other.key}, which is not the key of the certificate in {settings.cert_file}; name "
         "the two that belong together."
     )
 
 
 @pytest.mark.parametrize("form", [["ec", "-aes256"], ["pkcs8", "-topk8"]], ids=["traditional", "PKCS #8"])
-def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(
+def test_a_key_with_a_passphrase_is_refused_without_a_prompt(
     tmp_path: Path, settings: TlsSettings, form: list[str]
 ) -> None:
-    """OpenSSL would ask on the terminal, and a daemon would hang there."""
+    """OpenSSL would ask on the terminal, and the daemon would hang."""
     encrypted = tmp_path / "encrypted.key"
     openssl(*form, "-in", settings.key_file, "-out", encrypted, "-passout", "pass:secret-phrase")
 
-    assert "is protected by a passphrase" in complaint(replace(settings, key_file=str(encrypted)))
+    assert "has a passphrase" in error_of(replace(settings, key_file=str(encrypted)))
 
 
 @pytest.mark.parametrize("field", ["cert_file", "key_file", "client_ca_file"])
 @pytest.mark.parametrize("remark", [b"", b"# M\xfcller GmbH\n"], ids=["", "a-remark-in-latin-1"])
-def test_a_file_that_was_cut_off_is_told_without_its_contents(
+def test_a_truncated_file_is_refused_without_showing_its_contents(
     tmp_path: Path, settings: TlsSettings, field: str, remark: bytes
 ) -> None:
-    """A disk that is full, a copy that was interrupted; a line of the key in a log would be a key given away."""
+    """A full disk, an interrupted copy. A line of the key in a log would disclose it."""
     whole, file = tmp_path / "remarked.pem", tmp_path / "cut.pem"
     whole.write_bytes(remark + Path(settings.cert_file).read_bytes())
     lines = Path(getattr(settings, field)).read_text().splitlines()
@@ -131,33 +131,31 @@ def test_a_file_that_was_cut_off_is_told_without_its_contents(
     file.write_bytes(remark + cut if field == "cert_file" else cut)
     settings = replace(settings, cert_file=str(whole))
 
-    said = complaint(replace(settings, **{field: str(file)}))
+    said = error_of(replace(settings, **{field: str(file)}))
 
-    assert said.startswith(f"metrics.tls.{field} is {file}, which holds a ")
-    assert said.endswith("see whether the file is whole.")
+    assert said.startswith(f"metrics.tls.{field} is {file}, which contains a ")
+    assert said.endswith("check that the file is complete.")
     assert lines[1] not in said
 
 
-def test_a_certificate_that_does_not_end_is_told(tmp_path: Path, settings: TlsSettings) -> None:
-    """Cut off in the middle of its block: there is no line that ends it."""
+def test_a_certificate_without_its_end_line_is_refused(tmp_path: Path, settings: TlsSettings) -> None:
+    """It is truncated in the middle of its block."""
     file = tmp_path / "cut.pem"
     file.write_bytes(Path(settings.cert_file).read_bytes()[:200])
 
-    said = complaint(replace(settings, cert_file=str(file)))
+    said = error_of(replace(settings, cert_file=str(file)))
 
-    assert said.startswith(f"metrics.tls.cert_file is {file}, which holds a certificate that OpenSSL cannot read")
-    assert said.endswith("see whether the file is whole.")
+    assert said.startswith(f"metrics.tls.cert_file is {file}, which contains a certificate that OpenSSL cannot read")
+    assert said.endswith("check that the file is complete.")
 
 
-def test_a_key_that_is_too_weak_is_told(authority: Authority, settings: TlsSettings) -> None:
-    """The file is whole, and OpenSSL does not want it."""
+def test_a_key_that_is_too_weak_is_refused(authority: Authority, settings: TlsSettings) -> None:
+    """The file is complete, and OpenSSL rejects it."""
     weak = authority.issue(key=WEAK)
 
-    said = complaint(replace(settings, cert_file=str(weak.cert), key_file=str(weak.key)))
+    said = error_of(replace(settings, cert_file=str(weak.cert), key_file=str(weak.key)))
 
-    assert said.startswith(
-        f"metrics.tls.cert_file is {weak.cert}, which holds a certificate that OpenSSL finds too weak"
-    )
+    assert said.startswith(f"metrics.tls.cert_file is {weak.cert}, which contains a certificate that OpenSSL rejects")
 
 
 def _directory(path: Path) -> None:
@@ -165,24 +163,26 @@ def _directory(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, _directory], ids=["pipe", "directory"])
-def test_what_is_no_file_holds_nobody_up(tmp_path: Path, settings: TlsSettings, make: Callable[[Path], None]) -> None:
-    """OpenSSL would wait at a pipe for ever, and the polling with it."""
+def test_a_pipe_or_a_directory_is_refused_at_once(
+    tmp_path: Path, settings: TlsSettings, make: Callable[[Path], None]
+) -> None:
+    """OpenSSL would wait at a pipe for ever, and so would the loop."""
     make(tmp_path / "odd")
 
-    assert "is no regular file" in complaint(replace(settings, key_file=str(tmp_path / "odd")))
+    assert "is not a regular file" in error_of(replace(settings, key_file=str(tmp_path / "odd")))
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path, settings: TlsSettings) -> None:
-    """Not even a system's bundle of CAs is that large."""
+    """The limit is larger than a system's bundle of CAs."""
     with (tmp_path / "huge").open("wb") as huge:
         huge.truncate(1 << 30)
 
-    assert "is larger than 1 MiB" in complaint(replace(settings, client_ca_file=str(tmp_path / "huge")))
+    assert "is larger than 1 MiB" in error_of(replace(settings, client_ca_file=str(tmp_path / "huge")))
 
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Iterator[Path]:
-    """Return a file that this process may not read; where it is root it is somebody else meanwhile."""
+    """Return a file that this process may not read. If it runs as root, it runs as another user meanwhile."""
     file = tmp_path / "closed.key"
     file.touch(0)
     if os.geteuid() != 0:
@@ -193,11 +193,11 @@ def closed(tmp_path: Path) -> Iterator[Path]:
     os.seteuid(0)
 
 
-def test_what_may_not_be_read_is_told_with_the_user(closed: Path, settings: TlsSettings) -> None:
-    """The commonest mistake, as renewers write keys for root alone."""
+def test_a_file_without_permission_is_named_with_the_user(closed: Path, settings: TlsSettings) -> None:
+    """The most common mistake: renewal tools write keys for root alone."""
     assert re.search(
         r"which the user \S+ may not read: give it to a group of \S+'s \(chgrp, chmod 0640\)",
-        complaint(replace(settings, cert_file=str(closed))),
+        error_of(replace(settings, cert_file=str(closed))),
     )
 
 
@@ -212,26 +212,26 @@ def sole_warning(settings: TlsSettings, now: datetime) -> str:
     [(timedelta(days=91), "expired at"), (timedelta(days=85), "expires at"), (timedelta(days=-2), "is valid from")],
     ids=["after its end", "shortly before", "before it began"],
 )
-def test_a_certificate_that_is_or_will_be_of_no_use_is_warned_of(
+def test_a_certificate_that_is_not_valid_or_expires_soon_causes_a_warning(
     settings: TlsSettings, when: timedelta, said: str
 ) -> None:
-    """It is served all the same: a scraper that does not look is served, and one that looks says why not."""
+    """It stays in use: a scraper that does not verify it is served, and one that does reports the reason."""
     assert said in sole_warning(settings, NOW + when)
 
 
-def test_a_certificate_that_lives_for_a_day_is_not_warned_of_all_its_life(authority: Authority) -> None:
-    """Near is a tenth of its life."""
+def test_a_certificate_for_one_day_causes_a_warning_only_near_its_end(authority: Authority) -> None:
+    """In the last tenth of its life."""
     settings = authority.settings(authority.issue(days=1))
 
     assert list(tls.find_warnings(settings, NOW + timedelta(hours=12))) == []
     assert "expires at" in sole_warning(settings, NOW + timedelta(hours=23))
 
 
-def test_a_key_that_everybody_may_read_is_warned_of(authority: Authority) -> None:
-    """It is nobody's secret any more."""
+def test_a_key_that_every_user_may_read_causes_a_warning(authority: Authority) -> None:
+    """It is no longer secret."""
     made: Pair = authority.issue()
     made.key.chmod(0o644)
 
-    assert "everybody on this host may read the private key" in sole_warning(
+    assert "every user of this host may read the private key" in sole_warning(
         authority.settings(made), NOW + timedelta(days=1)
     )
