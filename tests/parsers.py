@@ -71,8 +71,6 @@ OWN_TEXTS: Mapping[str, str] = {
     "alerts.": "renders the table of faults",
     "aws.diagnose.collect.Context.partition": "an ARN that `documents.profile_info` has read",
     "aws.diagnose.host._route": "reached through `host.look`; the kernel writes these files, a line is short",
-    "cli.check._fault": "a command of the table of faults",
-    "cli.explain._remedy": "a command of the table of faults",
     "cli.render.": "a command of the table of faults",
     "http.page._parts": "our own page.html",
     "http.page.command": "a command of the table of faults",

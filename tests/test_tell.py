@@ -126,8 +126,7 @@ def test_a_change_of_state_names_the_faults_behind_it() -> None:
     told = messages.state_changed(State.OK, State.DEGRADED, [Fault.CLOCK_SKEW])
 
     assert told == (
-        "The state changed from ok to degraded (clock_skew): the role's credentials are usable, but something is wrong "
-        "or will break."
+        "The state changed from ok to degraded (clock_skew): usable credentials, but something is wrong or will break."
     )
 
 

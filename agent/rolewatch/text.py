@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
 _INVISIBLE = re.compile(
@@ -28,6 +29,14 @@ def shortened(value: str, longest: int) -> str:
     """Return `printable` of *value* in at most *longest* characters; an ellipsis marks that it was cut."""
     shown = printable(value[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def takes_colour(environ: Mapping[str, str], *, terminal: bool) -> bool:
+    """Return whether output may have colours: it goes to a *terminal*, and *environ* does not forbid them.
+
+    ``NO_COLOR`` forbids them if it is not empty (https://no-color.org), and ``TERM=dumb`` does.
+    """
+    return terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def rfc3339(moment: datetime, timespec: str = "seconds") -> str:

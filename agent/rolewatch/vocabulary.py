@@ -18,17 +18,6 @@ class Document(str, Enum):
     CREDENTIALS = "meta-data/iam/security-credentials/<role>"
 
 
-class Severity(Enum):
-    """How much a raised fault matters; the value is the journal's PRIORITY."""
-
-    CRITICAL = 2
-    """No usable credentials, or soon none."""
-    ERROR = 3
-    """Something is wrong now."""
-    WARNING = 4
-    """Something will break, or rolewatch cannot see."""
-
-
 class Who(str, Enum):
     """Who can mend it."""
 
@@ -85,7 +74,7 @@ class State(str, Enum):
     FAILED = "failed"
     """No usable credentials."""
     UNKNOWN = "unknown"
-    """IMDS does not tell."""
+    """IMDS gave no usable answer."""
 
 
 class Phase(str, Enum):
@@ -207,6 +196,11 @@ class Level(Enum):
     NOTICE = 5
     INFO = 6
     DEBUG = 7
+
+
+SEVERITIES = (Level.CRITICAL, Level.ERROR, Level.WARNING)
+"""What a fault may be. Critical: no usable credentials, or soon none. Error: something is wrong now. Warning: something
+will break, or rolewatch cannot see."""
 
 
 EVENT_FIELDS = (

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rolewatch.publish import messages
 from rolewatch.vocabulary import EventKind
+
+_STATES = "; ".join(f"{state.value} ({meaning})" for state, meaning in messages.STATES.items())
 
 EVENTS: Mapping[EventKind, tuple[str, str]] = {
     EventKind.STARTED: (
@@ -24,9 +27,8 @@ EVENTS: Mapping[EventKind, tuple[str, str]] = {
     EventKind.STATE_CHANGED: (
         "The state changed from @ROLEWATCH_PREVIOUS_STATE@ to @ROLEWATCH_STATE@",
         (
-            "The overall verdict on the credentials of instance @ROLEWATCH_INSTANCE_ID@ is @ROLEWATCH_STATE@ now: "
-            "starting (nothing known yet), ok, degraded (usable credentials, but something is wrong or will break), "
-            "failed (no usable credentials) or unknown (IMDS does not tell). "
+            "The overall verdict on the credentials of instance @ROLEWATCH_INSTANCE_ID@ is now @ROLEWATCH_STATE@. "
+            f"The states: {_STATES}. "
             "The faults behind it have entries of their own.\n"
             "See what stands: rolewatch check"
         ),

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rolewatch.faults import FAULTS
-from rolewatch.vocabulary import Severity
+from rolewatch.vocabulary import Level
 
 HOME = Path("packaging/grafana")
 FAULTS_PANEL = "Active faults by kind"
-_SEVERITIES = {"red": Severity.CRITICAL, "orange": Severity.ERROR, "yellow": Severity.WARNING}
+_SEVERITIES = {"red": Level.CRITICAL, "orange": Level.ERROR, "yellow": Level.WARNING}
 
 
 def render(root: Path) -> Mapping[Path, str]:
@@ -32,6 +32,6 @@ def _canonical(text: str) -> str:
     return json.dumps(board, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _pattern(severity: Severity) -> str:
+def _pattern(severity: Level) -> str:
     """Return the regular expression, in Grafana's notation, of the faults of *severity*."""
     return "/^(" + "|".join(fault.value for fault, entry in FAULTS.items() if entry.severity is severity) + ")$/"

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rolewatch.faults import Fault
-from rolewatch.vocabulary import Phase, Severity, State
+from rolewatch.vocabulary import SEVERITIES, Phase, State
 
 SCHEMAS = (Path("docs/diagnose.schema.json"), Path("docs/status.schema.json"))
 _WORDS = {
     "fault": [fault.value for fault in Fault],
     "state": [state.value for state in State],
-    "severity": [severity.name.lower() for severity in Severity],
+    "severity": [severity.name.lower() for severity in SEVERITIES],
     "phase": [phase.value for phase in Phase],
 }
 """The values of each property that has an ``enum`` in a schema, wherever it stands."""

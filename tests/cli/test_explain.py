@@ -9,7 +9,7 @@ import pytest
 from rolewatch.cli import EX_USAGE, main
 from rolewatch.faults import FAULTS, Fault
 
-WIDEST = 106
+WIDEST = 118
 """A command is not wrapped: 100 columns, and the indentation."""
 
 
@@ -133,7 +133,7 @@ def test_the_json_form_holds_all_faults(capsys: pytest.CaptureFixture[str]) -> N
     )
     unreachable = document["faults"][0]
     assert set(unreachable["reasons"]) == set(FAULTS[Fault.IMDS_UNREACHABLE].variants)
-    assert unreachable["reasons"]["refused"]["fix"][0].keys() == {"text", "command"}
+    assert unreachable["reasons"]["refused"]["fix"][0].keys() == {"text", "command", "permissions"}
 
 
 def test_the_json_form_of_one_reason_has_that_remedy(capsys: pytest.CaptureFixture[str]) -> None:

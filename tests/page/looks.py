@@ -63,7 +63,7 @@ def changed(old: State, new: State, *faults: Fault) -> Event:
 def raised(each: ActiveFault, snapshot: Snapshot) -> Event:
     """Return the event of the raising of *each*."""
     message = messages.raised(each.fault, each.evidence, facts_of(snapshot))
-    return Event(EventKind.FAULT_RAISED, Level(FAULTS[each.fault].severity.value), message, each.fault)
+    return Event(EventKind.FAULT_RAISED, FAULTS[each.fault].severity, message, each.fault)
 
 
 QUIET = recent(

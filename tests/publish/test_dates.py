@@ -27,7 +27,6 @@ from rolewatch.imds.client import Answer
 from rolewatch.observation import Moment
 from rolewatch.publish import ActiveFault, Event, Report, Snapshot
 from rolewatch.publish.metrics import Metrics
-from rolewatch.publish.status import status_document
 from rolewatch.settings import Settings
 from rolewatch.text import FIRST_MOMENT, LAST_MOMENT, rfc3339, shift
 from rolewatch.vocabulary import EventKind, Level, State
@@ -83,8 +82,7 @@ def write_everything(snapshot: Snapshot, age: float) -> list[str]:
     assert pages[0].startswith("<!DOCTYPE html>")
     json.loads(pages[1])
     assert parse_text(pages[2])
-    document = status_document(snapshot, version="0")
-    return [*told.parts, *pages, nagios(snapshot), *text(snapshot, document, styled=False)]
+    return [*told.parts, *pages, nagios(snapshot), *text(snapshot, styled=False, columns=96)]
 
 
 @given(snapshot=snapshots(), age=AGES)

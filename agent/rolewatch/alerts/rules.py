@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rolewatch.alerts import CRITICAL, INSTANCE, WARNING, Alert, Group, Options, Recording
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import Explained, explain
-from rolewatch.vocabulary import Severity
+from rolewatch.vocabulary import Level
 
 
 def recording_rules(options: Options) -> tuple[Recording, ...]:
@@ -132,7 +132,7 @@ def severity_of(fault: Fault) -> str:
 
     While IMDS cannot be seen nothing is known to be broken, and the credentials that applications hold last for hours.
     """
-    return WARNING if FAULTS[fault].is_imds_failure or FAULTS[fault].severity is Severity.WARNING else CRITICAL
+    return WARNING if FAULTS[fault].is_imds_failure or FAULTS[fault].severity is Level.WARNING else CRITICAL
 
 
 def _fault_alerts(fault: Fault, options: Options) -> Iterable[Alert]:

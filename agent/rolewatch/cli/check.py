@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Any
 
 import rolewatch
 from rolewatch import config
-from rolewatch.cli import options, output, poll_once
+from rolewatch.cli import options, output, poll_once, render
 from rolewatch.errors import UsageError
+from rolewatch.faults.explain import explain
 from rolewatch.imds.client import Client
-from rolewatch.publish import Snapshot
+from rolewatch.publish import Snapshot, facts_of, messages
 from rolewatch.publish.messages import duration
 from rolewatch.publish.status import status_document
 from rolewatch.settings import Settings
@@ -25,15 +25,6 @@ from rolewatch.text import printable
 from rolewatch.vocabulary import State
 
 NAGIOS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}
-HEADLINE = {
-    State.OK: "usable credentials, nothing wrong",
-    State.DEGRADED: "usable credentials, but something is wrong",
-    State.FAILED: "no usable credentials",
-    State.UNKNOWN: "IMDS does not tell",
-    State.STARTING: "no credentials yet, shortly after boot",
-}
-COLOURS = {State.OK: "32", State.DEGRADED: "33", State.FAILED: "31", State.UNKNOWN: "35", State.STARTING: "36"}
-WIDTH = 96
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -71,14 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.textfile:
         _write(arguments.textfile, snapshot, role_info=loaded.settings.metrics.role_info)
         return snapshot.state.exit_code
-    document = status_document(snapshot, version=rolewatch.__version__, uid=os.getuid())
     if arguments.format == "json":
-        print(json.dumps(document, indent=2))
+        print(json.dumps(status_document(snapshot, version=rolewatch.__version__, uid=os.getuid()), indent=2))
     elif arguments.format == "nagios":
         print(nagios(snapshot))
     else:
-        styled = sys.stdout.isatty() and not _no_colour()
-        print("\n".join(text(snapshot, document, styled=styled)))
+        styled, columns = render.is_styled(sys.stdout, os.environ), render.width(sys.stdout)
+        print("\n".join(text(snapshot, styled=styled, columns=columns)))
     return snapshot.state.exit_code
 
 
@@ -103,7 +93,7 @@ def nagios(snapshot: Snapshot) -> str:
     """Return one plugin line with performance data."""
     word = NAGIOS[snapshot.state.exit_code]
     faults = ", ".join(active.fault.value for active in snapshot.faults)
-    told = f"ROLEWATCH {word} - {snapshot.state.value}: {faults or HEADLINE[snapshot.state]}"
+    told = f"ROLEWATCH {word} - {snapshot.state.value}: {faults or messages.STATES[snapshot.state]}"
     if snapshot.binding.role:
         told += f", role {printable(snapshot.binding.role)}"
     if snapshot.credentials.expiration is None:
@@ -113,15 +103,19 @@ def nagios(snapshot: Snapshot) -> str:
     return f"{told}, credentials {when} | expires_in={left}s"
 
 
-def text(snapshot: Snapshot, document: dict[str, Any], *, styled: bool) -> Iterator[str]:
+def text(snapshot: Snapshot, *, styled: bool, columns: int) -> Iterator[str]:
     """Yield the lines that a person reads."""
-    yield _style(snapshot.state.value.upper(), COLOURS[snapshot.state], styled=styled) + f": {HEADLINE[snapshot.state]}"
+    yield render.headline(snapshot.state, styled=styled)
     yield ""
     for label, value in _table(snapshot):
         yield f"  {label:<17} {printable(value)}"
-    for fault in document["faults"]:
+    facts = facts_of(snapshot, uid=os.getuid())
+    for active in snapshot.faults:
+        explained = explain(active.fault, active.evidence, facts)
+        evidence = ", ".join(f"{key}={value}" for key, value in active.evidence.items())
         yield ""
-        yield from _fault(fault, styled=styled)
+        yield f"{render.style(active.fault.value, 'bold', styled=styled)}: {explained.title}"
+        yield from render.explanation(explained, ("seen", evidence), columns=columns)
 
 
 def _table(snapshot: Snapshot) -> Iterator[list[str]]:
@@ -143,39 +137,3 @@ def _table(snapshot: Snapshot) -> Iterator[list[str]]:
     updated = snapshot.credentials.last_updated
     if updated:
         yield ["last rotation", f"{updated:%Y-%m-%d %H:%M} UTC, {duration(now - updated.timestamp())} ago"]
-
-
-def _fault(fault: dict[str, Any], *, styled: bool) -> Iterator[str]:
-    yield _style(fault["fault"], "1", styled=styled) + f": {fault['title']}"
-    evidence = ", ".join(f"{key}={value}" for key, value in fault["evidence"].items())
-    yield from _paragraph("seen", evidence)
-    yield from _paragraph("means", fault["meaning"])
-    yield from _paragraph("cause", fault["cause"])
-    for number, step in enumerate(fault["fix"], 1):
-        yield from _paragraph("fix" if number == 1 else "", f"{number}. {step['text']}")
-        if step["command"]:
-            yield from (f"                  {printable(line)}" for line in step["command"].splitlines())
-    yield from _paragraph("takes effect", fault["takes_effect"])
-    yield from _paragraph("who", fault["who"])
-    yield from _paragraph("more", f"rolewatch explain {fault['fault']}, {fault['page']}")
-
-
-def _paragraph(label: str, body: str) -> list[str]:
-    if not body:
-        return []
-    return textwrap.wrap(
-        printable(body),
-        WIDTH,
-        initial_indent=f"  {label:<12} ",
-        subsequent_indent=" " * 15,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _style(words: str, code: str, *, styled: bool) -> str:
-    return f"\x1b[1;{code}m{words}\x1b[0m" if styled else words
-
-
-def _no_colour() -> bool:
-    return bool(os.environ.get("NO_COLOR"))

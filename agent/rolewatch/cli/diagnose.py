@@ -22,10 +22,9 @@ from rolewatch import config, files
 from rolewatch.aws import credentials, queries
 from rolewatch.aws.checks import Status
 from rolewatch.aws.client import Api
-from rolewatch.aws.diagnose import Diagnosis, Root, collect, credential_overrides, diagnose, document, host
+from rolewatch.aws.diagnose import Diagnosis, collect, credential_overrides, diagnose, document, host
 from rolewatch.aws.diagnose.collect import Context, Look, Pause
 from rolewatch.cli import options, output, poll_once, render
-from rolewatch.cli.check import COLOURS, HEADLINE
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
 from rolewatch.monitor.loop import clock
@@ -63,18 +62,20 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
         message = f"{arguments.instance_id[:40]!r} is no instance id, which looks like i-0123456789abcdef0."
         raise UsageError(message)
     if arguments.output:
-        _refuse_unless_replaceable(arguments.output)
+        with _as_usage_error(arguments.output):
+            files.refuse_unless_replaceable(arguments.output)
     loaded = options.load(arguments)
     for warning in loaded.warnings:
         output.complain(warning)
     diagnosis = diagnose(_gather(arguments, loaded.settings, pause))
-    told = document(diagnosis, polled=clock().utc, version=rolewatch.__version__)
+    encoded = json.dumps(document(diagnosis, polled=clock().utc, version=rolewatch.__version__), indent=2)
     if arguments.output:
-        _write(arguments.output, told)
-    if arguments.json and not arguments.output:
-        print(json.dumps(told, indent=2))
-    elif not arguments.json:
-        _tell(diagnosis)
+        with _as_usage_error(arguments.output):
+            files.replace(arguments.output, f"{encoded}\n".encode(), mode=MODE, sync=True)
+    if not arguments.json:
+        _print(diagnosis)
+    elif not arguments.output:
+        print(encoded)
     return diagnosis.state.exit_code
 
 
@@ -161,74 +162,57 @@ def _user() -> str:
     return f"uid {uid}"
 
 
-def _refuse_unless_replaceable(path: Path) -> None:
-    """Raise `UsageError` where --output names something else than a file, as ``/dev/stdout``: it would be replaced."""
+@contextlib.contextmanager
+def _as_usage_error(path: Path) -> Iterator[None]:
+    """Turn an `OSError` about *path*, the argument of --output, into a `UsageError` that says what to do."""
     try:
-        files.refuse_unless_replaceable(path)
+        yield
     except files.NotRegularError as error:
         message = (
             f"--output {path} cannot be replaced: {error.strerror}. Name a file; --json alone prints to the output."
         )
         raise UsageError(message) from None
     except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"{path} cannot be written: {error.strerror}. Name another file with --output.")
-
-
-def _write(path: Path, told: dict[str, Any]) -> None:
-    """Write *told* to *path*, whole or not at all. Raise `UsageError` where that cannot be done."""
-    try:
-        files.replace(path, f"{json.dumps(told, indent=2)}\n".encode(), mode=MODE, sync=True)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _tell(diagnosis: Diagnosis) -> None:
-    """Print *diagnosis* for a person."""
-    out = sys.stdout
-    styled = render.is_styled(out, os.environ)
-    state = diagnosis.state
-    facts = diagnosis.facts
-    word = f"\x1b[1;{COLOURS[state]}m{state.value.upper()}\x1b[0m" if styled else state.value.upper()
-    where = f"{facts.get('instance_id', 'this instance')} in {facts.get('region', 'an unknown Region')}"
-    print(f"{word}: {(HEADLINE if diagnosis.on_instance else _FROM_ELSEWHERE)[state]} ({printable(where)})\n")
-    render.show(diagnosis.results, out, os.environ)
-    if diagnosis.root is not None:
-        print("\n".join(_root(diagnosis, diagnosis.root, styled=styled)))
-        return
-    odd = [result.title for result in diagnosis.results if result.outcome.status is Status.FAIL]
-    print("\nNo fault was found." if state is State.OK else "\nNo fault was found, as far as could be looked.")
-    if odd:
-        print("\n".join(render.paragraph("but", f"this does not hold: {'; '.join(odd)}.")))
+        message = f"{path} cannot be written: {error.strerror}. Name another file with --output."
+        raise UsageError(message) from None
 
 
 _FROM_ELSEWHERE = {
-    State.OK: "AWS shows nothing wrong; what IMDS serves is seen on the instance",
+    State.OK: "AWS shows nothing wrong; run diagnose on the instance to see what IMDS serves",
     State.DEGRADED: "AWS shows what is wrong or will break",
     State.FAILED: "the instance gets no credentials",
-    State.UNKNOWN: "what could be asked does not tell",
+    State.UNKNOWN: "the answers of AWS do not decide it",
 }
+"""What the state means if only AWS was asked."""
 
 
-def _root(diagnosis: Diagnosis, root: Root, *, styled: bool) -> Iterator[str]:
-    """Yield the lines about the root cause."""
-    columns = render.width(sys.stdout)
-    explained = root.explained
-    name = render.style(root.fault.value, "bold", styled=styled)
-    yield ""
-    yield f"Root cause: {name}: {explained.title}"
-    yield from render.paragraph("because", root.because, columns)
-    yield from render.paragraph("means", explained.meaning, columns)
-    if explained.cause != root.because:
-        yield from render.paragraph("cause", explained.cause, columns)
-    yield from render.steps(explained.fix, columns)
-    yield from render.paragraph("takes effect", explained.takes_effect, columns)
-    yield from render.paragraph("who", explained.who, columns)
-    yield from render.paragraph("more", f"rolewatch explain {root.fault.value}, {explained.page}", columns)
-    others = [finding.fault.value for finding in diagnosis.findings if finding.fault is not root.fault]
-    if others:
-        yield ""
-        yield f"Also found: {', '.join(others)}"
+def _print(diagnosis: Diagnosis) -> None:
+    """Print *diagnosis* for a person."""
+    facts = diagnosis.facts
+    styled, columns = render.is_styled(sys.stdout, os.environ), render.width(sys.stdout)
+    meaning = "" if diagnosis.on_instance else _FROM_ELSEWHERE[diagnosis.state]
+    where = f"{facts.get('instance_id', 'this instance')} in {facts.get('region', 'an unknown Region')}"
+    print(f"{render.headline(diagnosis.state, meaning, styled=styled)} ({printable(where)})\n")
+    render.show(diagnosis.results, sys.stdout, os.environ)
+    print()
+    print("\n".join(_conclusion(diagnosis, styled=styled, columns=columns)))
+
+
+def _conclusion(diagnosis: Diagnosis, *, styled: bool, columns: int) -> Iterator[str]:
+    """Yield the lines about the root cause, its fix and the other faults; or that there is none."""
+    root = diagnosis.root
+    if root is not None:
+        note = root.because if root.because != root.explained.cause else ""
+        yield f"Root cause: {render.style(root.fault.value, 'bold', styled=styled)}: {root.explained.title}"
+        yield from render.explanation(root.explained, ("because", note), columns=columns)
+        others = [finding.fault.value for finding in diagnosis.findings if finding.fault is not root.fault]
+        if others:
+            yield ""
+            yield f"Also found: {', '.join(others)}"
+        return
+    statuses = [each.outcome.status for each in diagnosis.results]
+    undecided = statuses.count(Status.SKIPPED) + statuses.count(Status.UNKNOWN)
+    yield "No fault found." if diagnosis.state is State.OK else f"No fault found. {undecided} checks were not decided."
+    failed = [each.title for each in diagnosis.results if each.outcome.status is Status.FAIL]
+    if failed:
+        yield from render.paragraph("but", f"these checks failed: {'; '.join(failed)}.", columns)

@@ -5,24 +5,19 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import textwrap
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rolewatch.cli.render import raised_when, section
+from rolewatch.cli.render import paragraph, raised_when, remedy, section, width
 from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS, Fault
-from rolewatch.faults.explain import Explained, explain
+from rolewatch.faults.explain import Explained, explain, fault_document, remedy_document
 from rolewatch.faults.table import Entry
-from rolewatch.text import printable
 from rolewatch.vocabulary import Reason
 
 SCHEMA = 1
 """The version of the JSON form. Fields are added without a new version, never taken away."""
-WIDTH = 96
-_LABEL = 15
-_STEP = 6
-"""Commands are not wrapped: they stand further left, to fit into a narrow terminal."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -55,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif chosen is None:
         print("\n".join(listing()))
     else:
-        print("\n".join(text(chosen, reason)))
+        print("\n".join(text(chosen, reason, width(sys.stdout))))
     return 0
 
 
@@ -68,83 +63,36 @@ def listing() -> Iterator[str]:
     yield "More of each: rolewatch explain FAULT"
 
 
-def text(entry: Entry, reason: str | None = None) -> Iterator[str]:
-    """Yield the lines that a person reads of *entry*; of one *reason* only, where that is given."""
+def text(entry: Entry, reason: str | None, columns: int) -> Iterator[str]:
+    """Yield the lines that a person reads of *entry*; of one *reason* only, if it is given."""
     yield f"{entry.fault.value}: {entry.title}"
     yield ""
-    yield from _paragraph("severity", entry.severity.name.lower())
-    yield from _paragraph("raised", raised_when(entry))
-    yield from _paragraph("means", _filled(entry, "").meaning)
-    for name in _remedies(entry, reason):
+    yield from paragraph("severity", entry.severity.name.lower(), columns)
+    yield from paragraph("raised", raised_when(entry), columns)
+    yield from paragraph("means", _explained(entry, "").meaning, columns)
+    for name in [reason] if reason else ["", *entry.variants]:
         yield ""
-        if name:
-            yield from _paragraph("reason", name)
-        yield from _remedy(_filled(entry, name))
+        yield from paragraph("reason", name, columns)
+        yield from remedy(_explained(entry, name), columns)
     yield ""
-    yield from _paragraph("AWS says", entry.page)
-    yield from _paragraph("journal", f"journalctl -u rolewatch MESSAGE_ID={entry.message_id}")
+    yield from paragraph("AWS says", entry.page, columns)
+    yield from paragraph("journal", f"journalctl -u rolewatch MESSAGE_ID={entry.message_id}", columns)
 
 
-def document(entry: Entry, reason: str | None = None) -> dict[str, Any]:
-    """Return *entry* as the JSON form has it."""
-    general = _filled(entry, reason or "")
+def document(entry: Entry, reason: str | None = None) -> dict[str, object]:
+    """Return *entry* for JSON; with the remedy for one *reason* only, if it is given."""
     return {
-        "fault": entry.fault.value,
-        "title": entry.title,
-        "severity": entry.severity.name.lower(),
+        **fault_document(_explained(entry, reason or "")),
         "debounce": entry.debounce,
         "confirmation_only": bool(entry.decided_by),
         "message_id": entry.message_id,
-        "page": entry.page,
-        "meaning": general.meaning,
-        **_remedy_document(entry, reason or ""),
-        "reasons": {name: _remedy_document(entry, name) for name in ([] if reason else entry.variants)},
+        "reasons": {name: remedy_document(_explained(entry, name)) for name in ([] if reason else entry.variants)},
     }
 
 
-def _remedy_document(entry: Entry, reason: str) -> dict[str, Any]:
-    filled = _filled(entry, reason)
-    return {
-        "cause": filled.cause,
-        "hint": filled.hint,
-        "fix": [{"text": step.text, "command": step.command} for step in filled.fix],
-        "takes_effect": filled.takes_effect,
-        "who": filled.who,
-    }
-
-
-def _filled(entry: Entry, reason: str) -> Explained:
-    """Return *entry* with every placeholder shown as one: nothing is known of the instance here."""
+def _explained(entry: Entry, reason: str) -> Explained:
+    """Return *entry* with placeholders: this command knows nothing of the instance."""
     return explain(entry.fault, {"reason": reason}, {})
-
-
-def _remedies(entry: Entry, reason: str | None) -> list[str]:
-    """Return the reasons to show; the empty one is the remedy where no reason differs."""
-    return [reason] if reason else ["", *entry.variants]
-
-
-def _remedy(filled: Explained) -> Iterator[str]:
-    yield from _paragraph("cause", filled.cause)
-    yield from _paragraph("fix", f"by {filled.who}:")
-    for number, step in enumerate(filled.fix, 1):
-        yield from _wrapped(step.text, f"{number:>4}. ", _STEP)
-        yield from (" " * _STEP + printable(line) for line in step.command.splitlines())
-    yield from _paragraph("takes effect", filled.takes_effect)
-
-
-def _paragraph(label: str, body: str) -> list[str]:
-    return _wrapped(body, f"  {label:<{_LABEL - 2}}", _LABEL)
-
-
-def _wrapped(body: str, first: str, indent: int) -> list[str]:
-    return textwrap.wrap(
-        printable(body),
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _find(name: str) -> Entry:

@@ -1,4 +1,4 @@
-"""Checks and faults for people: tables in a terminal, and Markdown."""
+"""Checks and faults for people: text for a terminal, and Markdown."""
 
 from __future__ import annotations
 
@@ -11,22 +11,77 @@ from rolewatch.aws.checks import Result, Status
 from rolewatch.faults.explain import Explained, explain
 from rolewatch.faults.remedy import Step
 from rolewatch.faults.table import Entry
-from rolewatch.text import printable
+from rolewatch.publish import messages
+from rolewatch.text import printable, takes_colour
+from rolewatch.vocabulary import State
 
-WIDTH = 100
-"""Columns, where nothing tells how many there are."""
+WIDTH = 96
+"""Columns where standard output is no terminal."""
 _NARROW = 60
+_LABEL = 15
 _COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.SKIPPED: "cyan", Status.UNKNOWN: "yellow"}
-_CODES = {"green": "32", "red": "31", "cyan": "36", "yellow": "33", "bold": "1"}
+_STATE_COLOURS = {
+    State.OK: "green",
+    State.DEGRADED: "yellow",
+    State.FAILED: "red",
+    State.UNKNOWN: "magenta",
+    State.STARTING: "cyan",
+}
+_CODES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
 
 
 def is_styled(out: TextIO, environ: Mapping[str, str]) -> bool:
-    """Return whether *out* is a terminal that may have colours (https://no-color.org)."""
-    return out.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+    """Return whether *out* is a terminal that may have colours."""
+    return takes_colour(environ, terminal=out.isatty())
+
+
+def width(out: TextIO) -> int:
+    """Return the width of *out* in columns: at least 60, or `WIDTH` where it is no terminal."""
+    return max(_NARROW, shutil.get_terminal_size((WIDTH, 24)).columns) if out.isatty() else WIDTH
+
+
+def style(words: str, *styles: str, styled: bool) -> str:
+    """Return *words* in *styles*, a colour or ``bold``, if *styled*."""
+    codes = ";".join(_CODES[each] for each in styles)
+    return f"\x1b[{codes}m{words}\x1b[0m" if styled else words
+
+
+def headline(state: State, meaning: str = "", *, styled: bool) -> str:
+    """Return *state* and what it means; *meaning* replaces the general one."""
+    word = style(state.value.upper(), "bold", _STATE_COLOURS[state], styled=styled)
+    return f"{word}: {meaning or messages.STATES[state]}"
+
+
+def explanation(explained: Explained, note: tuple[str, str], *, columns: int) -> Iterator[str]:
+    """Yield the lines below a fault's title: *note*, a label and its text; then meaning, remedy, and where more is."""
+    yield from paragraph(*note, columns)
+    yield from paragraph("means", explained.meaning, columns)
+    yield from remedy(explained, columns)
+    yield from paragraph("more", f"rolewatch explain {explained.fault.value}, {explained.page}", columns)
+
+
+def remedy(explained: Explained, columns: int) -> Iterator[str]:
+    """Yield the lines of cause, fix, timing, and who can do it."""
+    yield from paragraph("cause", explained.cause, columns)
+    yield from steps(explained.fix, columns)
+    yield from paragraph("takes effect", explained.takes_effect, columns)
+    yield from paragraph("who", explained.who, columns)
+
+
+def steps(fix: Sequence[Step], columns: int = WIDTH) -> Iterator[str]:
+    """Yield the lines of a fix: its steps numbered, commands unwrapped below them, to be pasted."""
+    for number, step in enumerate(fix, 1):
+        yield from paragraph("fix" if number == 1 else "", f"{number}. {step.text}", columns)
+        yield from (" " * (_LABEL + 3) + printable(line) for line in step.command.splitlines())
+
+
+def paragraph(label: str, body: str, columns: int = WIDTH) -> list[str]:
+    """Return *body* wrapped beside *label*, nothing if it is empty. Commands and URLs are not broken."""
+    return _wrapped(body, f"  {label:<{_LABEL - 3}} ", columns) if body else []
 
 
 def show(results: Sequence[Result], out: TextIO, environ: Mapping[str, str]) -> None:
-    """Print a row for each of *results*, and below them who could make those that could not be made."""
+    """Print a row for each of *results*, and below them who could make the checks that were not made."""
     if is_styled(out, environ):
         try:
             _rich(results, out)
@@ -35,32 +90,8 @@ def show(results: Sequence[Result], out: TextIO, environ: Mapping[str, str]) -> 
     else:
         _plain(results, out, styled=False)
     for who in dict.fromkeys(result.outcome.who for result in results if result.outcome.who):
-        out.write(
-            "\n".join(["", *paragraph("who else", f"What is skipped or unknown can be seen by {who}", width(out))])
-        )
-        out.write("\n")
-
-
-def width(out: TextIO) -> int:
-    """Return how many columns there are."""
-    return max(_NARROW, shutil.get_terminal_size((WIDTH, 24)).columns) if out.isatty() else WIDTH
-
-
-def paragraph(label: str, body: str, columns: int = WIDTH) -> list[str]:
-    """Return *body* wrapped beside *label*; commands and URLs are not broken."""
-    return _wrapped(body, f"  {label:<12} ", columns)
-
-
-def steps(fix: Sequence[Step], columns: int = WIDTH) -> Iterator[str]:
-    """Yield the lines of a fix: its steps numbered, commands unwrapped below them, to be pasted."""
-    for number, step in enumerate(fix, 1):
-        yield from paragraph("fix" if number == 1 else "", f"{number}. {step.text}", columns)
-        yield from (" " * 18 + printable(line) for line in step.command.splitlines())
-
-
-def style(words: str, colour: str, *, styled: bool) -> str:
-    """Return *words* in *colour* where that is wanted."""
-    return f"\x1b[{_CODES[colour]}m{words}\x1b[0m" if styled else words
+        lines = paragraph("who else", f"What is skipped or unknown can be seen by {who}", width(out))
+        out.write("\n".join(["", *lines, ""]))
 
 
 def _notes(results: Sequence[Result]) -> list[str]:
@@ -146,14 +177,14 @@ def remedies(entry: Entry, reason: str | None = None) -> Iterator[str]:
         if entry.variants:
             yield "What to do depends on the reason that the evidence names. For any reason that is not below:"
             yield ""
-        yield from _remedy(explain(entry.fault, {}, {}))
+        yield from _markdown_remedy(explain(entry.fault, {}, {}))
     for name in [reason] if reason else entry.variants:
         yield f"### {entry.fault.value}: {name}"
         yield ""
-        yield from _remedy(explain(entry.fault, {"reason": name}, {}))
+        yield from _markdown_remedy(explain(entry.fault, {"reason": name}, {}))
 
 
-def _remedy(filled: Explained) -> Iterator[str]:
+def _markdown_remedy(filled: Explained) -> Iterator[str]:
     yield f"Cause: {_escaped(filled.cause)}"
     yield ""
     for number, step in enumerate(filled.fix, 1):

@@ -13,7 +13,7 @@ from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.remedy import PLACEHOLDERS, Remedy, Step
 from rolewatch.faults.table import Entry
 from rolewatch.text import is_printable
-from rolewatch.vocabulary import Evidence, Severity
+from rolewatch.vocabulary import Evidence, Level
 
 _PLACEHOLDER = re.compile(r"(?<![$%])\{(" + "|".join((*PLACEHOLDERS, "needs")) + r")\}")
 _WILDCARD = re.compile(r"[*?\[\]]")
@@ -35,7 +35,33 @@ class Explained:
     takes_effect: str
     who: str
     page: str
-    severity: Severity
+    severity: Level
+
+
+def fault_document(explained: Explained) -> dict[str, object]:
+    """Return *explained* for JSON: the keys that every command and ``/status.json`` have for a fault."""
+    return {
+        "fault": explained.fault.value,
+        "title": explained.title,
+        "severity": explained.severity.name.lower(),
+        "meaning": explained.meaning,
+        **remedy_document(explained),
+        "page": explained.page,
+    }
+
+
+def remedy_document(explained: Explained) -> dict[str, object]:
+    """Return the remedy in *explained* for JSON."""
+    return {
+        "cause": explained.cause,
+        "hint": explained.hint,
+        "fix": [
+            {"text": step.text, "command": step.command, "permissions": list(step.permissions)}
+            for step in explained.fix
+        ],
+        "takes_effect": explained.takes_effect,
+        "who": explained.who,
+    }
 
 
 def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str], fix: Iterable[Step] | None = None) -> Explained:

@@ -46,7 +46,7 @@ from rolewatch.faults.steps import (
     WATCH_NOTHING,
     who_did_it,
 )
-from rolewatch.vocabulary import Document, Evidence, Severity, Who
+from rolewatch.vocabulary import Document, Evidence, Level, Who
 
 
 class Fault(str, Enum):
@@ -82,7 +82,8 @@ class Entry:
     meaning: str
     """What this means for the instance and its applications, in one or two sentences."""
     remedy: Remedy
-    severity: Severity
+    severity: Level
+    """One of `SEVERITIES`. The journal's PRIORITY when it is raised."""
     debounce: int
     """How many polls in a row (calls, for a confirmation) must see it before it is raised."""
     message_id: str
@@ -140,7 +141,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AT_ONCE,
             who=Who.HOST,
         ),
-        severity=Severity.ERROR,
+        severity=Level.ERROR,
         debounce=3,
         message_id="14426fc115334bbdb939c8519ce8ab9c",
         page=PAGE_LIMITING,
@@ -184,7 +185,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_OPTIONS,
             who=Who.EC2,
         ),
-        severity=Severity.ERROR,
+        severity=Level.ERROR,
         debounce=3,
         message_id="bb8641ed8c1f4210b3c0dc1328fc0573",
         page=PAGE_HOP_LIMIT,
@@ -221,7 +222,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_OPTIONS,
             who=Who.EC2,
         ),
-        severity=Severity.ERROR,
+        severity=Level.ERROR,
         debounce=2,
         message_id="443ca42c9d304a20acbd2ca786a292a5",
         page=PAGE_OPTIONS,
@@ -239,7 +240,7 @@ ENTRIES: tuple[Entry, ...] = (
             'then say "Unable to locate credentials"; credentials held in memory work until they expire.'
         ),
         remedy=UNUSABLE_REMEDY,
-        severity=Severity.ERROR,
+        severity=Level.ERROR,
         debounce=3,
         message_id="134c2da4d37943b2bc17d63fd2e6a97e",
         page=PAGE_RETRIEVAL,
@@ -271,7 +272,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_ASSOCIATION,
             who=Who.EC2,
         ),
-        severity=Severity.CRITICAL,
+        severity=Level.CRITICAL,
         debounce=2,
         message_id="10098116ee524771b513495e406a89dc",
         page=PAGE_NO_KEYS,
@@ -320,7 +321,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_ASSOCIATION,
             who=Who.EC2,
         ),
-        severity=Severity.CRITICAL,
+        severity=Level.CRITICAL,
         debounce=2,
         message_id="9572a952b1804ee3a8a83891f4b2f1cd",
         page=PAGE_INFO,
@@ -360,7 +361,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_REFRESH,
             who=Who.IAM,
         ),
-        severity=Severity.CRITICAL,
+        severity=Level.CRITICAL,
         debounce=2,
         message_id="3676a426b84c4bbea0952eb1557a786e",
         page=PAGE_INFO,
@@ -395,7 +396,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_ASSOCIATION,
             who=Who.EC2,
         ),
-        severity=Severity.CRITICAL,
+        severity=Level.CRITICAL,
         debounce=2,
         message_id="4db6573e5dbd42e6892a11d3f0c84122",
         page=PAGE_NO_KEYS,
@@ -422,7 +423,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_REFRESH,
             who=Who.IAM,
         ),
-        severity=Severity.CRITICAL,
+        severity=Level.CRITICAL,
         debounce=2,
         message_id="60614c121c0c4761ad260b3e2a17b092",
         page=PAGE_INFO,
@@ -449,7 +450,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_REFRESH,
             who=Who.IAM,
         ),
-        severity=Severity.CRITICAL,
+        severity=Level.CRITICAL,
         debounce=2,
         message_id="a110e976623a4e2f93bfa7b302b702c0",
         page=PAGE_INFO,
@@ -488,7 +489,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_REFRESH,
             who=Who.EC2,
         ),
-        severity=Severity.CRITICAL,
+        severity=Level.CRITICAL,
         debounce=1,
         message_id="bb76ad6b7cd4427aa956558d3886794d",
         page=PAGE_ROLES,
@@ -527,7 +528,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_REFRESH,
             who=Who.EC2,
         ),
-        severity=Severity.WARNING,
+        severity=Level.WARNING,
         debounce=1,
         message_id="8c7ac5d5696f487e8c69fa908d270bc2",
         page=PAGE_ROLES,
@@ -594,7 +595,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_REFRESH,
             who=Who.EC2,
         ),
-        severity=Severity.ERROR,
+        severity=Level.ERROR,
         debounce=2,
         message_id="c5d4cc298bf244d087f86fe4b5476e40",
         page=PAGE_WRONG_ROLE,
@@ -643,7 +644,7 @@ ENTRIES: tuple[Entry, ...] = (
             ),
             who=Who.HOST,
         ),
-        severity=Severity.WARNING,
+        severity=Level.WARNING,
         debounce=3,
         message_id="f610cd4022a04a9aa448536fbb258359",
         page=PAGE_TIME,
@@ -687,7 +688,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_REFRESH,
             who=Who.IAM,
         ),
-        severity=Severity.CRITICAL,
+        severity=Level.CRITICAL,
         debounce=2,
         message_id="32733e176f74426baedd14ad7403d967",
         page=PAGE_IDS,
@@ -722,7 +723,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_ASSOCIATION,
             who=Who.EC2,
         ),
-        severity=Severity.WARNING,
+        severity=Level.WARNING,
         debounce=2,
         message_id="cb463cf6bcc646f0b4e8bcaa3957b655",
         page=PAGE_INFO,
@@ -763,7 +764,7 @@ ENTRIES: tuple[Entry, ...] = (
             takes_effect=AFTER_REFRESH,
             who=Who.IAM,
         ),
-        severity=Severity.WARNING,
+        severity=Level.WARNING,
         debounce=1,
         message_id="b3c12a2564134383b8440e70f4c79d4d",
         page=PAGE_WRONG_ROLE,
@@ -792,7 +793,7 @@ ENTRIES: tuple[Entry, ...] = (
             ),
             who=Who.IAM,
         ),
-        severity=Severity.WARNING,
+        severity=Level.WARNING,
         debounce=1,
         message_id="fb04ff30e6044ab49d503ac179814b0d",
         page=PAGE_INFO,

@@ -61,7 +61,7 @@ def fault_events(
             else messages.persists(fault, state.evidence, facts, _lasted(state, after, now))
         )
         fields = {**state.evidence, "since": rfc3339(state.since)}
-        events.append(Event(kind, Level(FAULTS[fault].severity.value), message, fault, fields))
+        events.append(Event(kind, FAULTS[fault].severity, message, fault, fields))
     for fault, state in before.faults.items():
         if state.active and fault not in after.faults:
             seconds = _lasted(state, after, now)

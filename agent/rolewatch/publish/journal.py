@@ -18,6 +18,7 @@ from rolewatch.publish import Event, Report
 from rolewatch.publish.journal_entry import Entry, allowed, as_json, for_terminal, text
 from rolewatch.publish.journald import JOURNAL_SOCKET, LineWriter, NativeSocket, Sent, encode
 from rolewatch.settings import LogSettings
+from rolewatch.text import takes_colour
 from rolewatch.vocabulary import EventKind, Level
 
 MESSAGE_IDS: Mapping[EventKind, str] = {
@@ -132,7 +133,7 @@ class Journal:
         If *strict*, an event with a field that is on no allow-list raises, which is for tests.
         """
         self._form = form_of(settings, environ, stderr)
-        self._colour = os.isatty(stderr) and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        self._colour = takes_colour(environ, terminal=os.isatty(stderr))
         self._width = os.get_terminal_size(stderr).columns if os.isatty(stderr) else 0
         self._prefix = names_journal(environ, stderr)
         self._native = NativeSocket(socket_path) if self._form is Form.JOURNAL else None

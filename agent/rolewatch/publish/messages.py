@@ -40,13 +40,13 @@ def state_changed(old: State, new: State, faults: Sequence[Fault]) -> str:
 
 
 STATES: Mapping[State, str] = {
-    State.STARTING: "nothing is known yet",
-    State.OK: "the role's credentials are usable, and nothing is wrong",
-    State.DEGRADED: "the role's credentials are usable, but something is wrong or will break",
-    State.FAILED: "there are no usable credentials",
-    State.UNKNOWN: "IMDS does not tell how the credentials are",
+    State.STARTING: "before the first verdict, or shortly after boot",
+    State.OK: "usable credentials, nothing wrong",
+    State.DEGRADED: "usable credentials, but something is wrong or will break",
+    State.FAILED: "no usable credentials",
+    State.UNKNOWN: "IMDS gave no usable answer",
 }
-"""What each state says of the credentials, to follow its name."""
+"""What each state means, to follow its name: for the journal, the page, the commands, systemd and the catalog."""
 
 
 def rotated(role: str, expiration: datetime | None, rotation_interval: float | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from rolewatch.faults.explain import explain
+from rolewatch.faults.explain import explain, fault_document
 from rolewatch.publish import ActiveFault, Snapshot, facts_of
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import State
@@ -47,7 +47,7 @@ def status_document(snapshot: Snapshot, *, version: str, uid: int | None = None)
 
 
 def unpolled_document(*, version: str) -> dict[str, object]:
-    """Return what is told before the first poll has ended."""
+    """Return the document before the end of the first poll."""
     return {
         "schema": SCHEMA,
         "state": State.STARTING.value,
@@ -57,19 +57,10 @@ def unpolled_document(*, version: str) -> dict[str, object]:
 
 
 def _fault(active: ActiveFault, facts: Mapping[str, str]) -> dict[str, object]:
-    explained = explain(active.fault, active.evidence, facts)
     return {
-        "fault": active.fault.value,
-        "title": explained.title,
-        "severity": explained.severity.name.lower(),
+        **fault_document(explain(active.fault, active.evidence, facts)),
         "since": rfc3339(active.since),
         "evidence": dict(active.evidence),
-        "meaning": explained.meaning,
-        "cause": explained.cause,
-        "fix": [{"text": step.text, "command": step.command} for step in explained.fix],
-        "takes_effect": explained.takes_effect,
-        "who": explained.who,
-        "page": explained.page,
     }
 
 

@@ -15,14 +15,6 @@ from rolewatch.publish.journal_entry import text
 from rolewatch.text import shortened
 from rolewatch.vocabulary import State
 
-_WITHOUT_FAULT = {
-    State.STARTING: "nothing is known yet",
-    State.OK: "no role",
-    State.DEGRADED: "something is wrong",
-    State.FAILED: "no usable credentials",
-    State.UNKNOWN: "IMDS does not tell",
-}
-
 
 def status_line(snapshot: Snapshot) -> str:
     """Return *snapshot* in one line: ``ok: role app-prod, credentials until 17:31 UTC``. Times are of day, in UTC."""
@@ -31,7 +23,7 @@ def status_line(snapshot: Snapshot) -> str:
     elif snapshot.binding.role and snapshot.state in (State.OK, State.DEGRADED):
         said = f"role {snapshot.binding.role}"
     else:
-        said = _WITHOUT_FAULT[snapshot.state]
+        said = messages.STATES[snapshot.state]
     return text(f"{snapshot.state.value}: {said}{_expiration(snapshot)}")
 
 

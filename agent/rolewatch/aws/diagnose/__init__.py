@@ -15,7 +15,7 @@ from rolewatch.aws.diagnose.collect import Context
 from rolewatch.aws.queries import Association, Instance
 from rolewatch.aws_names import partition_of
 from rolewatch.faults import FAULTS, ROOT_CAUSES, Fault
-from rolewatch.faults.explain import Explained, explain, remedy_for
+from rolewatch.faults.explain import Explained, explain, fault_document, remedy_for
 from rolewatch.monitor.classify import Finding
 from rolewatch.publish import facts_of
 from rolewatch.text import rfc3339
@@ -198,7 +198,7 @@ SCHEMA = 1
 
 def document(diagnosis: Diagnosis, *, polled: datetime, version: str) -> dict[str, Any]:
     """Return *diagnosis*, made at *polled*, for JSON; *version* is that of rolewatch."""
-    facts = diagnosis.facts
+    facts, root = diagnosis.facts, diagnosis.root
     return {
         "schema": SCHEMA,
         "state": diagnosis.state.value,
@@ -214,28 +214,7 @@ def document(diagnosis: Diagnosis, *, polled: datetime, version: str) -> dict[st
         "faults": [
             {"fault": finding.fault.value, "evidence": dict(finding.evidence)} for finding in diagnosis.findings
         ],
-        "root_cause": _root_document(diagnosis.root),
+        "root_cause": {**fault_document(root.explained), "because": root.because} if root else None,
         "polled": rfc3339(polled),
         "version": version,
-    }
-
-
-def _root_document(root: Root | None) -> dict[str, Any] | None:
-    if root is None:
-        return None
-    explained = root.explained
-    return {
-        "fault": root.fault.value,
-        "title": explained.title,
-        "severity": explained.severity.name.lower(),
-        "because": root.because,
-        "meaning": explained.meaning,
-        "cause": explained.cause,
-        "fix": [
-            {"text": step.text, "command": step.command, "permissions": list(step.permissions)}
-            for step in explained.fix
-        ],
-        "takes_effect": explained.takes_effect,
-        "who": explained.who,
-        "page": explained.page,
     }
