@@ -42,7 +42,7 @@ from rolewatch.monitor.state_file import NAME, StateFile
 from rolewatch.publish import messages, metrics
 from rolewatch.settings import ImdsSettings, Settings, TlsSettings
 from rolewatch.simulator import Simulator, imds, server
-from rolewatch.text import timestamp
+from rolewatch.text import parse_duration, timestamp
 from wire import GRANT, TOKEN_PATH, Request, Script, Wire
 
 DECODERS = frozenset(
@@ -298,16 +298,15 @@ def _past(text: str, _: Place) -> None:
         )
         if letter == "t":
             break
-    list(history.table(events, 80))
-    list(history.fault_table(history.episodes(events), builders.START))
+    list(history.event_table(events, 80))
+    list(history.fault_table(events, builders.START))
 
 
 def _words(text: str, _: Place) -> None:
     evidence = {"role": text, "expected_role": text, "since": text}
     explain.explain(Fault.ROLE_MISMATCH, evidence, {"region": text, "role": text})
     messages._moment(text)  # noqa: SLF001 - its caller takes whole verdicts
-    with contextlib.suppress(argparse.ArgumentTypeError):
-        history.since(text)
+    parse_duration(text)
 
 
 def _query(text: str, _: Place) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from promises import Measured
 from rolewatch.cli import EX_UNAVAILABLE, EX_USAGE, main
-from rolewatch.cli.history import Episode, episodes, fault_table, since, table
+from rolewatch.cli.history import event_table, fault_table
 from rolewatch.cli.journal_reader import PastEvent, read_event
 from rolewatch.text import is_printable
 from rolewatch.vocabulary import EVENT_FIELDS
@@ -218,7 +218,7 @@ def test_unverified_entries_are_shown_with_a_warning(tmp_path: Path, capsys: pyt
 
     assert (status, FORGED in lines[1]) == (0, True)
     assert err == (
-        "rolewatch: unverified: any local user can have written these entries. Run no command that stands in them.\n"
+        "rolewatch: unverified: any local user can have written these entries. Run no command that they contain.\n"
     )
 
 
@@ -394,12 +394,12 @@ def test_whatever_the_fields_hold_it_can_be_shown(entries: list[tuple[int, dict[
         events += [event] if event else []
     lines = [json.dumps(event.document, ensure_ascii=False, allow_nan=False) for event in events]
     for width in (None, 80):
-        lines += [*table(events, width), *fault_table(episodes(events), NOON)]
+        lines += [*event_table(events, width), *fault_table(events, NOON)]
 
     assert all(is_printable(line) for line in lines)
 
 
-def test_episodes_take_time_in_proportion_to_their_number(measured: Measured) -> None:
+def test_the_table_of_faults_takes_time_in_proportion_to_their_number(measured: Measured) -> None:
     """Who asks for unverified entries asks for what a stranger wrote, and as many of them."""
 
     def seconds(count: int) -> float:
@@ -409,7 +409,7 @@ def test_episodes_take_time_in_proportion_to_their_number(measured: Measured) ->
             for kind in ("fault_raised", "fault_persists")
         ]
         begun = time.process_time()
-        assert len(episodes(events)) == count
+        assert len(list(fault_table(events, at(count)))) == count + 1
         return time.process_time() - begun
 
     seconds(1000)
@@ -516,24 +516,6 @@ def test_without_the_module_it_says_what_to_install(
     assert "journalctl -u rolewatch" in err
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("90m", 5400),
-        ("7d", 604800),
-        ("2h30m", 9000),
-        ("1d12h", 129600),
-        ("1.5d", 129600),
-        ("1d 6h", 108000),
-        ("30s", 30),
-        (" 1d ", 86400),
-    ],
-)
-def test_a_duration_may_have_days(text: str, seconds: float) -> None:
-    """The same words as in the settings, and days before them."""
-    assert since(text) == seconds
-
-
 @pytest.mark.parametrize("text", ["", "d", "7", "1w", "-1d", "7d ago", "1h2d", "yesterday", "9" * 100 + "d"])
 def test_what_is_no_duration_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With what to write instead."""
@@ -541,7 +523,7 @@ def test_what_is_no_duration_is_refused(text: str, capsys: pytest.CaptureFixture
         main(["history", f"--since={text}"])
 
     assert ended.value.code == EX_USAGE
-    assert "write 90m, 2h30m or 7d" in capsys.readouterr().err
+    assert "write 90s, 5m, 1h30m or 7d" in capsys.readouterr().err
 
 
 def test_a_long_way_back_is_the_beginning(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -562,93 +544,77 @@ def at(hours: float) -> datetime:
     return NOON + hours * HOUR
 
 
-SEEN = "2026-03-01T11:30:00Z"
-BEFORE = at(-0.5)
+FIRST = "2026-03-01T11:30:00Z"
+AGAIN = "2026-03-01T13:00:00Z"
+RAISED = past(0, "fault_raised", "f", since=FIRST)
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "rows"),
     [
         ([], []),
-        ([past(0, "fault_raised", "f")], [Episode("f", at(0))]),
-        ([past(0, "fault_raised", "f", since=SEEN)], [Episode("f", BEFORE)]),
-        ([past(0, "fault_raised", "f"), past(1, "fault_cleared", "f")], [Episode("f", at(0), at(1))]),
-        ([past(1, "fault_cleared", "f", since=SEEN)], [Episode("f", BEFORE, at(1))]),
-        ([past(1, "fault_persists", "f", since=SEEN)], [Episode("f", BEFORE)]),
+        ([past(0, "fault_raised", "f")], ["f 12:00 active 5 h so far"]),
+        ([RAISED], ["f 11:30 active 5 h 30 min so far"]),
+        ([RAISED, past(1, "fault_cleared", "f", since=FIRST)], ["f 11:30 13:00 1 h 30 min"]),
+        ([past(1, "fault_cleared", "f", since=FIRST)], ["f 11:30 13:00 1 h 30 min"]),
+        ([past(1, "fault_persists", "f", since=FIRST)], ["f 11:30 active 5 h 30 min so far"]),
+        ([RAISED, past(1, "fault_persists", "f", since=FIRST)], ["f 11:30 active 5 h 30 min so far"]),
         (
-            [past(0, "fault_raised", "f", since=SEEN), past(1, "fault_persists", "f", since=SEEN)],
-            [Episode("f", BEFORE)],
+            [RAISED, past(0.5, "fault_cleared", "f", since=FIRST), past(2, "fault_raised", "f", since=AGAIN)],
+            ["f 11:30 12:30 1 h", "f 13:00 active 4 h so far"],
         ),
         (
-            [past(0, "fault_raised", "f"), past(1, "fault_cleared", "f"), past(2, "fault_raised", "f")],
-            [Episode("f", at(0), at(1)), Episode("f", at(2))],
+            [RAISED, past(1, "fault_raised", "f", since=AGAIN), past(2, "fault_cleared", "f", since=AGAIN)],
+            ["f 11:30 unknown", "f 13:00 14:00 1 h"],
+        ),
+        ([RAISED, past(1, "stopping")], ["f 11:30 unknown"]),
+        (
+            [RAISED, past(1, "stopping"), past(2, "fault_persists", "f", since=FIRST)],
+            ["f 11:30 active 5 h 30 min so far"],
         ),
         (
-            [past(0, "fault_raised", "f"), past(1, "fault_raised", "f"), past(2, "fault_cleared", "f")],
-            [Episode("f", at(0), stands=False), Episode("f", at(1), at(2), stands=True)],
+            [RAISED, past(1, "state_changed", state="ok"), past(1, "fault_cleared", "f", since=FIRST)],
+            ["f 11:30 13:00 1 h 30 min"],
         ),
-        ([past(0, "fault_raised", "f"), past(1, "stopping")], [Episode("f", at(0), stands=False)]),
+        ([RAISED, past(1, "state_changed", state="ok")], ["f 11:30 unknown"]),
+        ([RAISED, past(1, "state_changed", state="failed")], ["f 11:30 active 5 h 30 min so far"]),
         (
-            [past(0, "fault_raised", "f", since=SEEN), past(1, "stopping"), past(2, "fault_persists", "f", since=SEEN)],
-            [Episode("f", BEFORE)],
-        ),
-        (
-            [past(0, "fault_raised", "f"), past(1, "state_changed", state="ok"), past(1, "fault_cleared", "f")],
-            [Episode("f", at(0), at(1), stands=False)],
-        ),
-        (
-            [past(0, "fault_raised", "f"), past(1, "state_changed", state="ok")],
-            [Episode("f", at(0), stands=False)],
-        ),
-        (
-            [past(0, "fault_raised", "f"), past(1, "state_changed", state="failed")],
-            [Episode("f", at(0))],
-        ),
-        (
-            [past(0, "fault_raised", "g"), past(1, "fault_raised", "f"), past(2, "fault_cleared", "g")],
-            [Episode("g", at(0), at(2)), Episode("f", at(1))],
+            [past(2, "fault_raised", "g", since=AGAIN), RAISED, past(3, "fault_cleared", "g", since=AGAIN)],
+            ["f 11:30 active 5 h 30 min so far", "g 13:00 15:00 2 h"],
         ),
     ],
     ids=[
         "nothing",
+        "raised, without the field since",
         "raised",
-        "seen before it was raised",
         "cleared",
-        "raised before the time asked for",
-        "persisting since before the time asked for",
-        "raised and persisting",
+        "raised before the time that was asked for",
+        "persists since before the time that was asked for",
+        "raised and persists",
         "twice",
-        "raised anew after a restart that forgot it",
-        "stopped",
-        "stopped, and still there afterwards",
-        "cleared after the state was told",
-        "the state is ok, and the end was not told",
+        "raised anew after a restart without memory",
+        "rolewatch stopped",
+        "rolewatch stopped, and the fault persists afterwards",
+        "cleared after the state changed",
+        "the state is ok, without an event of the fault",
         "another state",
         "two at once",
     ],
 )
-def test_each_fault_has_its_episodes(events: list[PastEvent], told: list[Episode]) -> None:
-    """From its first sight to its end; where the end was not told, no end is invented."""
-    assert episodes(events) == told
+def test_each_fault_has_a_row_from_its_beginning_to_its_end(events: list[PastEvent], rows: list[str]) -> None:
+    """An end that no event reports is unknown."""
+    lines = [
+        " ".join(line.split()).replace("2026-03-01 ", "").replace(":00 ", " ") for line in fault_table(events, at(5))
+    ]
 
-
-def test_an_episode_whose_end_was_not_told_is_not_said_to_stand() -> None:
-    """Nor has it a length."""
-    lines = list(fault_table([Episode("f", at(0), stands=False)], at(5)))
-
-    assert lines[1] == "f      2026-03-01 12:00:00  end not told"
-
-
-def test_without_a_fault_there_is_no_table_of_faults() -> None:
-    """Not even its head."""
-    assert list(fault_table([], NOON)) == []
+    assert [line.removesuffix(":00") for line in lines[1:]] == rows
 
 
 @pytest.mark.parametrize("width", [40, 120])
 def test_on_a_terminal_the_sentence_is_wrapped_below(width: int) -> None:
     """The row stays a row, and the words can be read."""
     message = "words and more of them " * 10
-    head, row, *below = table([past(0, "started", message=message)], width)
+    head, row, *below = event_table([past(0, "started", message=message)], width)
 
     assert "message" not in head
     assert row == "2026-03-01 12:00:00  started"

@@ -18,7 +18,7 @@ from process import LIMIT, environment, full_pipe
 
 from rolewatch.cli import main
 from rolewatch.cli.parser import build_parser
-from rolewatch.cli.run import Given
+from rolewatch.cli.run import RunOptions
 from rolewatch.simulator import Simulator
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
@@ -78,7 +78,7 @@ def test_run_without_options_is_what_the_parser_makes_of_it() -> None:
     """The unit runs it so, and then nothing is parsed."""
     parsed = vars(build_parser("run").parse_args(["run"]))
 
-    assert {name: parsed.get(name, "missing") for name in vars(Given())} == vars(Given())
+    assert {name: parsed.get(name, "missing") for name in vars(RunOptions())} == vars(RunOptions())
 
 
 @pytest.mark.parametrize(

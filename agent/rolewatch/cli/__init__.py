@@ -115,7 +115,7 @@ def _run(words: list[str]) -> int:
     if words == ["run"]:  # as the unit has it: there is nothing to parse, and argparse is 0.4 MiB
         from rolewatch.cli import run  # noqa: PLC0415 - only this command needs it
 
-        return run.run(run.Given())
+        return run.run(run.RunOptions())
 
     from rolewatch.cli.parser import build_parser  # noqa: PLC0415 - argparse is 0.4 MiB, and `run` does without
 

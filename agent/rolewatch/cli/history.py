@@ -10,121 +10,28 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rolewatch.cli import journal_reader, output
-from rolewatch.cli.journal_reader import (
-    MOST_STRANGERS,
-    UNIT,
-    Past,
-    PastEvent,
-    Source,
-    Writer,
-    read_past,
-    uids_of_the_daemon,
-)
+from rolewatch.cli import options, output
+from rolewatch.cli.journal_reader import MAX_FOREIGN, UNIT, Past, PastEvent, Source, Writer, daemon_uids, read_past
 from rolewatch.errors import UsageError
 from rolewatch.publish.messages import duration
-from rolewatch.text import parse_duration, shortened
+from rolewatch.text import shortened, timestamp
 from rolewatch.vocabulary import EventKind, State
 
 _GAP = "  "
 _INDENT = "    "
 _WIDEST_CELL = 64
-"""Characters of a cell. A role's name has so many at most (IAM API reference, CreateRole, 2026)."""
+"""Characters of a cell. The name of a role has at most 64 (IAM API reference, CreateRole, 2026)."""
+_WIDEST = 120
+"""Columns. Sentences are hard to follow in longer lines."""
+_ABOUT_A_FAULT = {kind.value for kind in (EventKind.FAULT_RAISED, EventKind.FAULT_PERSISTS, EventKind.FAULT_CLEARED)}
 
 
-@dataclass(frozen=True)
-class Episode:
-    """One fault from when it was first seen to when it was over."""
-
-    fault: str
-    since: datetime
-    until: datetime | None = None
-    """None where the end was not told."""
-    stands: bool = True
-    """Whether, without an end, it may still stand: nothing that was told since then says otherwise."""
-
-
-def episodes(events: Sequence[PastEvent]) -> list[Episode]:
-    """Return each fault's episodes in *events*, by when they began.
-
-    An end may go untold: rolewatch was stopped, the fault was mended, and nothing was remembered over the restart.
-    """
-    ledger = _Ledger()
-    for event in events:
-        kind = event.event
-        if event.fault and kind in (EventKind.FAULT_RAISED.value, EventKind.FAULT_PERSISTS.value):
-            ledger.begin(event.fault, _since(event))
-        elif event.fault and kind == EventKind.FAULT_CLEARED.value:
-            ledger.end(event.fault, _since(event), event.at)
-        elif kind == EventKind.STOPPING.value or _is_ok(event):
-            ledger.doubt()
-    return sorted(ledger.episodes, key=lambda episode: episode.since)
-
-
-class _Ledger:
-    """Episodes, by the order in which they were reported. Each call takes constant time, amortised."""
-
-    def __init__(self) -> None:
-        self.episodes: list[Episode] = []
-        self._open: dict[str, dict[datetime, int]] = {}
-        """Of each fault the episodes without an end: index by beginning, the latest reported last."""
-        self._standing: dict[str, int] = {}
-        """Of each fault the episode that may still stand."""
-
-    def begin(self, fault: str, since: datetime) -> None:
-        """Begin an episode, unless it has begun already. An earlier one of the same fault no longer stands."""
-        began = self._open.setdefault(fault, {})
-        if since not in began:
-            began[since] = len(self.episodes)
-            self.episodes.append(Episode(fault, since))
-        self._doubt(self._standing.get(fault))
-        self._standing[fault] = began[since]
-        self._set(began[since], stands=True)
-
-    def end(self, fault: str, since: datetime, until: datetime) -> None:
-        """End the latest open episode of *fault*; where its beginning was too long ago to be read, add it."""
-        began = self._open.get(fault)
-        if not began:
-            self.episodes.append(Episode(fault, since, until))
-            return
-        _, index = began.popitem()
-        if self._standing.get(fault) == index:
-            del self._standing[fault]
-        self.episodes[index] = replace(self.episodes[index], until=until)
-
-    def doubt(self) -> None:
-        """Note that no open episode is known to stand any longer."""
-        for index in self._standing.values():
-            self._doubt(index)
-        self._standing.clear()
-
-    def _doubt(self, index: int | None) -> None:
-        if index is not None:
-            self._set(index, stands=False)
-
-    def _set(self, index: int, *, stands: bool) -> None:
-        self.episodes[index] = replace(self.episodes[index], stands=stands)
-
-
-def _is_ok(event: PastEvent) -> bool:
-    return event.event == EventKind.STATE_CHANGED.value and event.facts.get("state") == State.OK.value
-
-
-def _since(event: PastEvent) -> datetime:
-    """Return since when the fault of *event* stands: as it says, or else since it was told."""
-    try:
-        return datetime.strptime(str(event.facts.get("since")), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    except ValueError:
-        return event.at
-
-
-def table(events: Sequence[PastEvent], width: int | None) -> Iterator[str]:
-    """Yield a line for each of *events*; where *width* is given, the sentence goes below it, wrapped to that."""
+def event_table(events: Sequence[PastEvent], width: int | None) -> Iterator[str]:
+    """Yield a line for each of *events*. With a *width* the message follows on lines of its own, wrapped to that."""
     lines = _aligned([("time (UTC)", "event", "fault or state", "role", "lasted"), *map(_row, events)])
     yield lines[0].rstrip() if width else f"{lines[0]}{_GAP}message"
     for line, event in zip(lines[1:], events):
@@ -135,19 +42,40 @@ def table(events: Sequence[PastEvent], width: int | None) -> Iterator[str]:
             yield from textwrap.wrap(event.message, width, initial_indent=_INDENT, subsequent_indent=_INDENT)
 
 
-def fault_table(told: Sequence[Episode], until: datetime) -> Iterator[str]:
-    """Yield a line for each episode: from when to when, and how long. What still stands has lasted until *until*."""
-    rows: list[tuple[str, ...]] = [("fault", "from (UTC)", "to", "lasted")]
-    for episode in told:
-        if episode.until is not None:
-            end, lasted = _time(episode.until), duration((episode.until - episode.since).total_seconds())
-        elif episode.stands:
-            end, lasted = "stands", f"{duration((until - episode.since).total_seconds())} so far"
+def fault_table(events: Sequence[PastEvent], until: datetime) -> Iterator[str]:
+    """Yield a line for each time that a fault was active in *events*, the oldest first; nothing if there is none.
+
+    An active fault has lasted until *until*. Its end is unknown if rolewatch stopped or reported the state ok without
+    an event for it, or if the fault was raised anew.
+    """
+    last: dict[tuple[str, datetime], PastEvent] = {}
+    active: dict[str, datetime] = {}
+    for event in events:
+        if event.fault and event.event in _ABOUT_A_FAULT:
+            active[event.fault] = _since(event)
+            last[event.fault, _since(event)] = event
+        elif event.event == EventKind.STOPPING.value or _is_ok(event):
+            active.clear()
+    rows = []
+    for (fault, since), event in sorted(last.items(), key=lambda item: item[0][1]):
+        if event.event == EventKind.FAULT_CLEARED.value:
+            end, lasted = _time(event.at), duration((event.at - since).total_seconds())
+        elif active.get(fault) == since:
+            end, lasted = "active", f"{duration((until - since).total_seconds())} so far"
         else:
-            end, lasted = "end not told", ""
-        rows.append((_cell(episode.fault), _time(episode.since), end, lasted))
-    if told:
-        yield from (line.rstrip() for line in _aligned(rows))
+            end, lasted = "unknown", ""
+        rows.append((_cell(fault), _time(since), end, lasted))
+    if rows:
+        yield from (line.rstrip() for line in _aligned([("fault", "from (UTC)", "to", "lasted"), *rows]))
+
+
+def _is_ok(event: PastEvent) -> bool:
+    return event.event == EventKind.STATE_CHANGED.value and event.facts.get("state") == State.OK.value
+
+
+def _since(event: PastEvent) -> datetime:
+    """Return since when the fault of *event* is active: its field ``since``, or the time of the entry without one."""
+    return timestamp(str(event.facts.get("since"))) or event.at
 
 
 def _row(event: PastEvent) -> tuple[str, ...]:
@@ -156,7 +84,7 @@ def _row(event: PastEvent) -> tuple[str, ...]:
 
 
 def _cell(words: str) -> str:
-    """Return *words* in the width of a cell: one long value would widen every row."""
+    """Return *words* cut to the width of a cell: one long value would widen every row."""
     return shortened(words, _WIDEST_CELL)
 
 
@@ -181,12 +109,9 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 DEFAULT_SINCE = "7d"
-_DAY = 86400.0
-_FORM = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)d)? ?(.*)")
-_LONGEST = 40
 _UID = re.compile(r"[0-9]{1,10}", re.ASCII)
-_WIDEST = 120
-"""Columns. Sentences are hard to follow in longer lines."""
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}", re.ASCII)
+"""systemd.unit(5), "Description"."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -195,15 +120,14 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         "history",
         help="show what happened, from the journal",
         description="Show what rolewatch reported on this instance, and how long each fault lasted. Every local user "
-        "can write entries that look like rolewatch's, so only those count that rolewatch.service wrote as the user "
-        "rolewatch or root, as journald attests. The system's journal is open to root and to members of the groups "
-        "systemd-journal and adm. Exit status: 0, even where nothing was found; 64 wrong usage; 69 the journal cannot "
-        "be read.",
+        "can write entries that look like rolewatch's. Therefore it shows only entries that journald attributes to "
+        "rolewatch.service and the user rolewatch or root. Root and members of the groups systemd-journal and adm can "
+        "read the journal. Exit status: 0, also if there is no entry; 64 wrong usage; 69 the journal cannot be read.",
     )
     parser.add_argument(
         "--since",
         metavar="DURATION",
-        type=since,
+        type=options.seconds,
         help=f"how far back: 90m, 2h30m, 7d (default: {DEFAULT_SINCE}; all of it with --file or --directory)",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object for each event: docs/journal.md")
@@ -212,7 +136,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     source.add_argument(
         "--file", metavar="FILE", type=Path, action="append", help="read a journal file; may be repeated"
     )
-    writer = parser.add_argument_group("the writer", "Whose entries count, where the daemon does not run as packaged.")
+    writer = parser.add_argument_group("the writer", "The unit and user of a daemon that does not run as packaged.")
     writer.add_argument(
         "--unit",
         metavar="UNIT",
@@ -226,24 +150,20 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         type=uid,
         action="append",
         help="the user of the daemon, by name or number; may be repeated (default: rolewatch and root; any with --file "
-        "or --directory, where the numbers are those of another machine)",
+        "or --directory, because other machines have other numbers)",
     )
     writer.add_argument(
         "--unverified",
         action="store_true",
-        help="show the entries of every writer: any local user can have made them up, commands in them included",
+        help="show the entries of every writer: any local user can have forged them, and the commands in them",
     )
     parser.set_defaults(run=run)
 
 
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}", re.ASCII)
-"""systemd.unit(5), "Description"."""
-
-
 def unit(text: str) -> str:
-    """Return the name of a unit; as for systemctl, one without a suffix is a service.
+    """Return the name of a unit; one without a suffix is a service, as for systemctl.
 
-    Raise `argparse.ArgumentTypeError` where it has other characters or more of them than systemd allows.
+    Raise `argparse.ArgumentTypeError` if systemd would not accept it.
     """
     if not _UNIT.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{shortened(repr(text), _WIDEST_CELL)} is no name of a unit")
@@ -251,7 +171,7 @@ def unit(text: str) -> str:
 
 
 def uid(text: str) -> int:
-    """Return the uid of a user, named or numbered. Raise `argparse.ArgumentTypeError` where there is no such user."""
+    """Return the uid of a user, by name or number. Raise `argparse.ArgumentTypeError` if there is no such user."""
     if _UID.fullmatch(text):
         return int(text)
     try:
@@ -260,23 +180,13 @@ def uid(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no user of this machine; write a name or a number") from None
 
 
-def since(text: str) -> float:
-    """Return the seconds of a duration that may have days. Raise `argparse.ArgumentTypeError` where it is none."""
-    match = _FORM.fullmatch(text.strip()) if len(text) <= _LONGEST else None
-    days, rest = match.groups() if match else (None, "")
-    seconds = parse_duration(rest) if rest else 0.0
-    if seconds is None or not (days or rest):
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90m, 2h30m or 7d")
-    return float(days or 0) * _DAY + seconds
-
-
 def run(arguments: argparse.Namespace) -> int:
-    """Print what happened and return 0. Raise `UsageError` or `UnavailableError` where that cannot be read."""
+    """Print the events and return 0. Raise `UsageError` or `UnavailableError` if the journal cannot be read."""
     now = datetime.now(timezone.utc)
     source = Source(files=tuple(arguments.file or ()), directory=arguments.directory)
     wanted: float | None = arguments.since
     if wanted is None and source.is_live:
-        wanted = since(DEFAULT_SINCE)
+        wanted = options.seconds(DEFAULT_SINCE)
     writer = _writer(arguments, source)
     past = read_past(source, since=None if wanted is None else max(0.0, now.timestamp() - wanted), writer=writer)
     events = past.events
@@ -293,7 +203,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _writer(arguments: argparse.Namespace, source: Source) -> Writer | None:
-    """Return whose entries count; None: everybody's. Raise `UsageError` where the options contradict each other."""
+    """Return the writer whose entries are shown, or None for every writer. Raise `UsageError` for contradictions."""
     if arguments.unverified:
         if arguments.unit or arguments.uid:
             raise UsageError("--unverified shows the entries of every writer: leave out --unit and --uid.")
@@ -301,17 +211,17 @@ def _writer(arguments: argparse.Namespace, source: Source) -> Writer | None:
     units = tuple(arguments.unit or (UNIT,))
     if arguments.uid:
         return Writer(units, tuple(arguments.uid))
-    return Writer(units, uids_of_the_daemon() if source.is_live else None)
+    return Writer(units, daemon_uids() if source.is_live else None)
 
 
 def _warnings(past: Past, writer: Writer | None) -> Iterator[str]:
-    """Yield what a reader must know about *past* before believing it."""
+    """Yield the reasons why *past* may be incomplete or wrong."""
     if past.damaged:
         yield f"the journal is damaged; entries that are left out: {past.damaged}"
     if writer is None and past.events:
-        yield "unverified: any local user can have written these entries. Run no command that stands in them."
-    if writer is not None and past.strangers:
-        count = f"{past.strangers} or more" if past.strangers == MOST_STRANGERS else str(past.strangers)
+        yield "unverified: any local user can have written these entries. Run no command that they contain."
+    if writer is not None and past.foreign:
+        count = f"{past.foreign} or more" if past.foreign == MAX_FOREIGN else str(past.foreign)
         users = "" if writer.uids is None else f" as uid {' or '.join(map(str, writer.uids))}"
         yield (
             f"entries that claim to be rolewatch's and are left out: {count}. "
@@ -319,18 +229,18 @@ def _warnings(past: Past, writer: Writer | None) -> Iterator[str]:
         )
 
 
-def _text(events: list[journal_reader.PastEvent], until: datetime) -> list[str]:
-    """Return the time line of *events* and the list of faults, as of *until*."""
-    # Elsewhere than on a terminal an event stays on one line, for grep.
+def _text(events: list[PastEvent], until: datetime) -> list[str]:
+    """Return the timeline of *events* and the table of faults, as of *until*."""
+    # A pipe or a file gets one line for each event, for grep.
     width = min(_WIDEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
-    faults = list(fault_table(episodes(events), until))
-    return [*table(events, width), *(["", *faults] if faults else [])]
+    faults = list(fault_table(events, until))
+    return [*event_table(events, width), *(["", *faults] if faults else [])]
 
 
 def _nothing(source: Source, wanted: float | None) -> str:
     if not source.is_live:
         return "no entry of rolewatch in these journal files" + ("." if wanted is None else ", since then.")
     return (
-        "no entry of rolewatch in the journal, as far back as was asked for. Does it run? systemctl status rolewatch. "
-        "For longer ago: --since 30d, as far as the journal is kept."
+        "no entry of rolewatch in the journal in that time. Is it running? systemctl status rolewatch. "
+        "For a longer time: --since 30d, as far as the journal is kept."
     )

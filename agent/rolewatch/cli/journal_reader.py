@@ -17,12 +17,13 @@ from typing import Any, Callable
 from rolewatch.errors import UnavailableError, UsageError
 from rolewatch.publish.journal_entry import text
 from rolewatch.publish.journald import IDENTIFIER, PREFIX
+from rolewatch.text import rfc3339
 from rolewatch.vocabulary import EVENT_FIELDS, Level, Scalar
 
 
 @dataclass(frozen=True)
 class PastEvent:
-    """One event as the journal kept it. Words instead of our vocabularies: a newer rolewatch may have written it."""
+    """One event from the journal. Strings instead of our enums: another version of rolewatch may have written it."""
 
     at: datetime
     level: str
@@ -34,9 +35,13 @@ class PastEvent:
 
     @property
     def document(self) -> dict[str, Scalar]:
-        """The event as JSON, with the keys of the daemon's own JSON lines."""
-        time = self.at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-        head = {"time": time, "level": self.level, "event": self.event, "message": self.message}
+        """The event as a JSON object, with the keys of the daemon's own JSON lines."""
+        head = {
+            "time": rfc3339(self.at, "milliseconds"),
+            "level": self.level,
+            "event": self.event,
+            "message": self.message,
+        }
         return {**head, **({"fault": self.fault} if self.fault else {}), **self.facts}
 
 
@@ -49,9 +54,9 @@ _MICROSECONDS = 1_000_000
 
 
 def read_event(entry: Mapping[str, Any]) -> PastEvent | None:
-    """Return the event that *entry* reports, or None where it reports none.
+    """Return the event in the journal entry *entry*, or None if it has none.
 
-    *entry* has the bytes of each field, and its time as an int. Raise `ValueError` where that time is no date.
+    *entry* has the bytes of each field, and its time in microseconds. Raise `ValueError` if that time is no date.
     """
     kind = word(entry, f"{PREFIX}EVENT")
     if not kind:
@@ -68,7 +73,7 @@ def read_event(entry: Mapping[str, Any]) -> PastEvent | None:
 
 
 def word(entry: Mapping[str, Any], name: str) -> str:
-    """Return a field of *entry*, safe to print, the first where there are several; empty where there is none."""
+    """Return the field *name* of *entry*, safe to print: the first of several values, or the empty string."""
     value = entry.get(name, "")
     if isinstance(value, list):
         value = value[0]
@@ -78,7 +83,7 @@ def word(entry: Mapping[str, Any], name: str) -> str:
 
 
 def _scalar(name: str, value: str) -> Scalar | None:
-    """Return *value* as the daemon had it, or None where it is empty, or is no finite number in a field of numbers."""
+    """Return *value* as the daemon sent it. None if it is empty, or no finite number in a numeric field."""
     if not value:
         return None
     if name not in _NUMBERS and not name.endswith("_seconds"):
@@ -98,25 +103,25 @@ def _moment(microseconds: int) -> datetime:
 
 
 JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
-"""Where journald keeps its files, each machine's in a directory of its own: lasting, and until the next boot."""
+"""The directories of journald, persistent and volatile, each with a subdirectory for each machine id."""
 UNIT = "rolewatch.service"
 USER = "rolewatch"
 """The unit and the user of the daemon, as the packages install it."""
 ROOT = 0
 
-_MOST_DAMAGED = 1000
-"""With so many damaged entries there is no journal left to read; and a reader that does not get on must end."""
-MOST_STRANGERS = 100
-"""Entries of other writers that are counted."""
-_MOST_READ = 20_000
-"""Entries that are read to count those."""
+_MAX_DAMAGED = 1000
+"""Damaged entries after which reading stops: it must end even if the reader makes no progress."""
+MAX_FOREIGN = 100
+"""Foreign entries that are counted."""
+_MAX_READ = 20_000
+"""Entries that are read to count foreign ones."""
 _LONGEST_FIELD = 64 * 1024
-"""Bytes of a field that are read. The daemon writes 4096 characters at most."""
+"""Bytes of a field that are read. The daemon sends 4096 characters at most."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Which journal to read: the files given, or those of a directory, or this machine's own."""
+    """Which journal to read: *files*, the files in *directory*, or this machine's own journal."""
 
     files: tuple[Path, ...] = ()
     directory: Path | None = None
@@ -133,21 +138,21 @@ WRITER_FIELDS = ("_TRANSPORT", "_SYSTEMD_UNIT", "_UID")
 
 @dataclass(frozen=True)
 class Writer:
-    """Whose entries are read. journald attests both: no process can write them itself."""
+    """The unit and the user whose entries are read. journald adds both fields: no process can forge them."""
 
     units: tuple[str, ...] = (UNIT,)
     uids: tuple[int, ...] | None = None
-    """None: those of any user. Of a journal from another machine nobody here knows which uid rolewatch had."""
+    """None: any user. The uid of rolewatch on another machine is not known here."""
 
     @property
     def matches(self) -> Iterator[str]:
-        """The matches of sd_journal_add_match(3). Of one field any, of several fields each must be met."""
+        """The matches of sd_journal_add_match(3): values of the same field are alternatives."""
         yield "_TRANSPORT=journal"
         yield from (f"_SYSTEMD_UNIT={unit}" for unit in self.units)
         yield from (f"_UID={uid}" for uid in self.uids or ())
 
     def wrote(self, entry: Mapping[str, Any]) -> bool:
-        """Return whether *entry* is one of this writer."""
+        """Return whether this writer sent *entry*."""
         return (
             word(entry, "_TRANSPORT") == "journal"
             and word(entry, "_SYSTEMD_UNIT") in self.units
@@ -155,8 +160,8 @@ class Writer:
         )
 
 
-def uids_of_the_daemon() -> tuple[int, ...]:
-    """Return the uids that the daemon may have on this machine: of root, and of its user where there is one."""
+def daemon_uids() -> tuple[int, ...]:
+    """Return the uids that the daemon can have on this machine: of root, and of the user rolewatch if it exists."""
     with contextlib.suppress(KeyError):
         return (ROOT, pwd.getpwnam(USER).pw_uid)
     return (ROOT,)
@@ -164,26 +169,25 @@ def uids_of_the_daemon() -> tuple[int, ...]:
 
 @dataclass
 class Past:
-    """What was read."""
+    """The events that were read."""
 
     events: list[PastEvent] = field(default_factory=list)
     """The oldest first."""
     damaged: int = 0
-    """Entries that could not be read, and are left out."""
-    strangers: int = 0
-    """Entries with rolewatch's identifier and fields that another writer sent, and that are left out.
-    `MOST_STRANGERS` means so many or more."""
+    """Entries that could not be read."""
+    foreign: int = 0
+    """Entries with rolewatch's identifier and fields of another writer. `MAX_FOREIGN` means at least that many."""
 
 
 def read_past(source: Source, *, since: float | None = None, writer: Writer | None) -> Past:
-    """Return the events in *source* from *since* on (seconds of the epoch; None: all of them).
+    """Return the events of *writer* in *source* from *since* on.
 
-    Only those of *writer*; where it is None, those of everybody. Raise `UsageError` where there is no such file, and
-    `UnavailableError` where it cannot be read.
+    *since* is in seconds of the epoch; None means all events. A *writer* of None means every writer. Raise
+    `UsageError` if there is no such file, and `UnavailableError` if it cannot be read.
     """
     past = Past()
     with contextlib.closing(_open(source, since, list(writer.matches) if writer else [])) as reader:
-        for entry in _entries(reader, past):
+        for entry in _readable(reader.get_next, past):
             try:
                 event = read_event(entry)
             except ValueError:
@@ -192,7 +196,7 @@ def read_past(source: Source, *, since: float | None = None, writer: Writer | No
                 past.events += [event] if event else []
     if writer is not None:
         with contextlib.closing(_open(source, since, [])) as reader:
-            past.strangers = _count_strangers(reader, writer)
+            past.foreign = _count_foreign(reader, writer)
     if not past.events:
         _complain_of_permissions(source)
     return past
@@ -225,8 +229,10 @@ def _open(source: Source, since: float | None, matches: Sequence[str]) -> Any:  
         raise UsageError(f"{_named(source)}: {error.strerror}") from error
     except OSError as error:
         raise UnavailableError(f"{_named(source)} cannot be read as a journal: {error.strerror}") from error
-    # Its own converters raise OverflowError for a date that is out of range, in any field that a stranger may write.
-    reader.converters = dict.fromkeys(("__REALTIME_TIMESTAMP", "__MONOTONIC_TIMESTAMP", "__CURSOR"), _as_it_is)
+    # Its own converters raise OverflowError for a date out of range, in fields that any local user can write.
+    reader.converters = dict.fromkeys(
+        ("__REALTIME_TIMESTAMP", "__MONOTONIC_TIMESTAMP", "__CURSOR"), lambda value: value
+    )
     reader.data_threshold = _LONGEST_FIELD
     for match in (f"SYSLOG_IDENTIFIER={IDENTIFIER}", *matches):
         reader.add_match(match)
@@ -238,17 +244,9 @@ def _open(source: Source, since: float | None, matches: Sequence[str]) -> Any:  
     return reader
 
 
-def _as_it_is(value: object) -> object:
-    return value
-
-
-def _entries(reader: Any, past: Past) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - likewise
-    """Yield what can be read. A damaged entry is counted, and the next one is tried: the newest matter most."""
-    yield from _readable(reader.get_next, past)
-
-
 def _readable(read_next: Callable[[], Mapping[str, Any]], past: Past) -> Iterator[Mapping[str, Any]]:
-    while past.damaged < _MOST_DAMAGED:
+    """Yield the entries that can be read. A damaged one is counted and skipped: the newest entries matter most."""
+    while past.damaged < _MAX_DAMAGED:
         try:
             entry = read_next()
         except (OSError, ValueError):  # ValueError: a field's name that is no text
@@ -259,11 +257,10 @@ def _readable(read_next: Callable[[], Mapping[str, Any]], past: Past) -> Iterato
         yield entry
 
 
-def _count_strangers(reader: Any, writer: Writer) -> int:  # noqa: ANN401 - likewise
-    """Return how many events *writer* did not write, `MOST_STRANGERS` at most.
+def _count_foreign(reader: Any, writer: Writer) -> int:  # noqa: ANN401 - likewise
+    """Return how many events *writer* did not send, `MAX_FOREIGN` at most.
 
-    Any local user may have written the entries, so only the fields that are needed are read: an entry may have hundreds
-    of megabytes in others.
+    Only the fields that are needed are read: any local user can send an entry with hundreds of megabytes in others.
     """
 
     def read_next() -> Mapping[str, Any]:
@@ -279,13 +276,13 @@ def _count_strangers(reader: Any, writer: Writer) -> int:  # noqa: ANN401 - like
     found = 0
     for number, entry in enumerate(_readable(read_next, Past())):
         found += bool(word(entry, f"{PREFIX}EVENT")) and not writer.wrote(entry)
-        if found == MOST_STRANGERS or number == _MOST_READ:
+        if found == MAX_FOREIGN or number == _MAX_READ:
             break
     return found
 
 
 def _complain_of_permissions(source: Source) -> None:
-    """Raise `UnavailableError` where there are files that we may not read: libsystemd leaves those out silently."""
+    """Raise `UnavailableError` if a journal file is not readable: libsystemd leaves those out silently."""
     directories = [source.directory] if source.directory else []
     if source.is_live:
         directories = [child for parent in JOURNALS if parent.is_dir() for child in parent.iterdir()]

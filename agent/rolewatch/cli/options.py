@@ -1,4 +1,4 @@
-"""The options that commands share, and the settings that follow from them."""
+"""The options that commands share, and the settings that they lead to."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Given:
-    """The values of the options below; as they stand: none was given."""
+class CommonOptions:
+    """The values of the options below. The defaults mean that none was used."""
 
     config: Path | None = None
     endpoint: str | None = None
@@ -26,36 +26,35 @@ class Given:
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a duration that was typed, for argparse. Raise `ArgumentTypeError` where it is none."""
+    """Return the seconds of a duration, for argparse. Raise `ArgumentTypeError` if *text* is none."""
     from argparse import ArgumentTypeError  # noqa: PLC0415 - `rolewatch run` does without argparse
 
     found = parse_duration(text)
     if found is None:
-        message = f"{text!r} is not a duration; write 90s, 5m or 1h30m"
+        message = f"{text!r} is not a duration; write 90s, 5m, 1h30m or 7d"
         raise ArgumentTypeError(message)
     return found
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which IMDS to ask and what to expect of it."""
+    """Add the options for the settings file, the IMDS to poll and the expected role."""
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="settings file (default: /etc/rolewatch/rolewatch.toml)"
     )
-    parser.add_argument("--endpoint", metavar="URL", help="IMDS to ask (default: the well-known address)")
+    parser.add_argument("--endpoint", metavar="URL", help="IMDS to poll (default: the well-known address)")
     parser.add_argument(
         "--expect-role",
         metavar="NAME",
         action="append",
-        help="role that is right here; may hold * and ?, may be repeated",
+        help="expected role; * and ? are wildcards; may be repeated",
     )
 
 
-def load(arguments: Given | argparse.Namespace, **flags: object | None) -> Loaded:
-    """Return the settings in force, *flags* before all others. Raise `ConfigError` where they cannot be used."""
-    given: dict[str, object] = {
-        "imds.endpoint": arguments.endpoint,
-        "expect.role": tuple(arguments.expect_role) if arguments.expect_role else None,
-        **flags,
-    }
-    kept = {key: value for key, value in given.items() if value is not None}
-    return config_load(arguments.config, environ=os.environ, flags=kept)
+def load(arguments: CommonOptions | argparse.Namespace, **flags: object | None) -> Loaded:
+    """Return the settings in force; *flags* override all others. Raise `ConfigError` if they cannot be used."""
+    roles = tuple(arguments.expect_role) if arguments.expect_role else None
+    return config_load(
+        arguments.config,
+        environ=os.environ,
+        flags={"imds.endpoint": arguments.endpoint, "expect.role": roles, **flags},
+    )

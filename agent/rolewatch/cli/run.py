@@ -16,8 +16,8 @@ from rolewatch.settings import Settings
 
 
 @dataclass(frozen=True)
-class Given(options.Given):
-    """What was asked for on the command line; as it stands: nothing."""
+class RunOptions(options.CommonOptions):
+    """The options of ``run``. The defaults mean that none was used."""
 
     listen: Sequence[str] | None = None
 
@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.set_defaults(run=run)
 
 
-def run(arguments: Given) -> int:
+def run(arguments: RunOptions) -> int:
     """Watch until told to stop."""
     signals.block()
     _no_core_dumps()
