@@ -1,19 +1,16 @@
-"""Poll IMDS once and return one observation. Asks, never judges; errors become values here."""
+"""Poll IMDS once and return one observation. Sends requests, never judges; errors become values here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, TypeVar
+from typing import Callable, TypeVar
 
 from rolewatch.errors import ImdsError
 from rolewatch.imds import documents
 from rolewatch.imds.client import Client, DatedImdsError, Session
-from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, RoleListing, Tags, Unanswered
+from rolewatch.observation import Absent, Answered, Failure, Observation, RoleListing, Tags, Unanswered
 from rolewatch.settings import ExpectSettings
 from rolewatch.vocabulary import Document
-
-if TYPE_CHECKING:
-    from rolewatch.settings import ExpectSettings
 
 INFO_PATH = Document.INFO.value
 ROLES_PATH = Document.LISTING.value
@@ -25,17 +22,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Questions:
-    """What to ask besides the role: things that seldom change and are not worth a request each poll."""
+    """What to request besides the role: it seldom changes, and is not worth a request at each poll."""
 
     identity: bool = False
     tags: bool = False
 
 
 def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Observation:
-    """Say what IMDS says about the role, in one poll of four requests, and of *questions*.
+    """Return what IMDS answers about the role, in one poll of four requests, and about *questions*.
 
-    Total: an `ImdsError` becomes a `Failure` inside the value. Both documents are always read: they are two independent
-    verdicts.
+    Total: an `ImdsError` becomes a `Failure` inside the value. Both documents are always read, because they are two
+    independent verdicts.
     """
     try:
         session = client.session()
@@ -43,10 +40,13 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
         return Unanswered(error.failure, error.date)
     except ImdsError as error:
         return Unanswered(error.failure)
-    info = _ask(session, INFO_PATH, documents.profile_info)
-    listing = _ask(session, ROLES_PATH, documents.role_listing)
-    credentials = _credentials(session, listing)
-    identity = _ask(session, IDENTITY_PATH, documents.identity) if questions.identity else None
+    info = _read(session, INFO_PATH, documents.profile_info)
+    listing = _read(session, ROLES_PATH, documents.role_listing)
+    credentials = None
+    if isinstance(listing, RoleListing):  # the role that is listed now: a name is never remembered
+        role = listing.role
+        credentials = _read(session, ROLES_PATH, lambda body: documents.credentials(role, body), role=role)
+    identity = _read(session, IDENTITY_PATH, documents.identity) if questions.identity else None
     return Answered(
         info=info,
         listing=listing,
@@ -57,15 +57,7 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
     )
 
 
-def _credentials(session: Session, listing: RoleListing | Absent | Failure) -> Credentials | Absent | Failure | None:
-    """Ask for the credentials of the role that the listing names now: a role's name is never remembered."""
-    if not isinstance(listing, RoleListing):
-        return None
-    role = listing.role
-    return _ask(session, ROLES_PATH, lambda body: documents.credentials(role, body), role=role)
-
-
-def _ask(session: Session, path: str, parse: Callable[[bytearray], T], *, role: str = "") -> T | Absent | Failure:
+def _read(session: Session, path: str, parse: Callable[[bytearray], T], *, role: str = "") -> T | Absent | Failure:
     try:
         document = session.get(path, role=role)
         if document is None:
@@ -79,13 +71,12 @@ def _ask(session: Session, path: str, parse: Callable[[bytearray], T], *, role: 
 
 
 def _tags(session: Session, expect: ExpectSettings) -> Tags | None:
-    """Return what the instance's tags expect; None where IMDS did not tell, so that the last answer stays in force."""
-    answers = [_tag(session, expect.role_tag), _tag(session, expect.instance_profile_tag)]
+    """Return what the instance's tags expect; None without a usable answer, so that the last tags stay in force."""
+    answers = [
+        _read(session, TAGS_PATH, documents.name_pattern, role=key) if key else None
+        for key in (expect.role_tag, expect.instance_profile_tag)
+    ]
     if any(isinstance(answer, Failure) for answer in answers):
         return None
     role, profile = (answer if isinstance(answer, str) else None for answer in answers)
     return Tags(role=role, instance_profile=profile)
-
-
-def _tag(session: Session, key: str) -> str | Absent | Failure | None:
-    return _ask(session, TAGS_PATH, documents.name_pattern, role=key) if key else None

@@ -1,7 +1,7 @@
-"""The client of IMDSv2: what is asked, and what an answer's status means.
+"""The client of IMDSv2: its requests, and what the status of an answer means.
 
-One `Session` for each poll: a fresh session token, and what is read with it. No token is kept: the PUT is the path that
-breaks first (hop limit, 403), and applications walk it too. There is no fallback to IMDSv1, ever.
+Each poll has its own `Session` with a fresh token. No token is kept: the PUT fails first (hop limit, 403), and
+applications depend on it, too. There is no fallback to IMDSv1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote
 import requests
 
 from rolewatch.errors import ImdsError
-from rolewatch.imds.transport import Body, BoundedRequests, Monotonic, Wire, read_body, wipe
+from rolewatch.imds.transport import BoundedRequests, Monotonic, Wire, read_body, wipe
 from rolewatch.observation import Failure
 from rolewatch.settings import ImdsSettings
 from rolewatch.vocabulary import Phase, Reason
@@ -34,30 +34,30 @@ class Document:
     body: bytearray
 
     def wipe(self) -> None:
-        """Overwrite the body, once it was read: what is only freed stays in memory."""
+        """Overwrite the body. Call it once the body was parsed."""
         wipe(self.body)
 
     def __repr__(self) -> str:
-        """Say how long the body is, and nothing of what it holds."""
+        """Return the length of the body, and nothing of its content."""
         return f"Document({len(self.body)} bytes)"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back of one request, whatever its status."""
+    """The answer to one request, whatever its status."""
 
     status: int
     date: str
-    """IMDS's clock, as it wrote it; empty where it did not."""
+    """The `Date` header as received; empty if there is none."""
     body: bytearray = field(repr=False)
-    """Wiped already, unless the status is 200."""
+    """Overwritten already, unless the status is 200."""
 
 
 class Client:
-    """What stays the same from poll to poll: where IMDS is, and how long to wait."""
+    """The client of one endpoint: where IMDS is, and how long to wait."""
 
     def __init__(self, endpoint: str, settings: ImdsSettings, *, monotonic: Monotonic) -> None:
-        """Prepare to ask *endpoint* (``http://HOST[:PORT]``) within the bounds of *settings*. Nothing is sent yet."""
+        """Prepare requests to *endpoint* (``http://HOST[:PORT]``) within the bounds of *settings*. Send nothing yet."""
         self._base = endpoint.rstrip("/") + "/latest/"
         self._settings = settings
         self._monotonic = monotonic
@@ -65,82 +65,77 @@ class Client:
         self._http = BoundedRequests(self._wire)
 
     def session(self) -> Session:
-        """Open the session of one poll: PUT for a token. Raise `ImdsError` where there is none.
-
-        The deadline of the poll runs from here.
-        """
+        """Start a poll and its deadline: PUT for a token. Raise `ImdsError` if there is none."""
         if self._settings.disabled:
             raise ImdsError(Failure(Phase.CONNECT, Reason.SWITCHED_OFF))
         self._wire.deadline = self._monotonic() + self._settings.deadline
         return Session(self)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
-        """Send one request, as often as the settings say, and return the answer with its bounded body read.
+        """Send one request, with as many attempts as the settings allow, and return the answer with its bounded body.
 
-        *shown_path* is the path without names, for the evidence. Raise `ImdsError` where there is no whole answer. A
-        status is an answer: to ask a throttling IMDS again at once would make it worse.
+        *shown_path* is the path without names, for the evidence. Any status is an answer: to ask a throttling IMDS
+        again at once would make it worse. Raise `ImdsError` if there is no whole answer.
         """
         attempt = 1
         while True:
-            try:
-                return self._send_once(method, path, headers, shown_path)
-            except ImdsError as error:
-                # With the poll's time used up another attempt could only tell of that, and hide what came before.
-                given_up = attempt >= self._settings.attempts or self._monotonic() >= self._wire.deadline
-                if given_up or error.failure.reason is Reason.TOO_LARGE:
-                    raise
-                attempt += 1
+            outcome = self._exchange(method, path, headers, shown_path)
+            if isinstance(outcome, Answer):
+                return outcome
+            # Once the time of the poll is used up, the failure of another attempt would hide the real one.
+            given_up = attempt >= self._settings.attempts or self._monotonic() >= self._wire.deadline
+            if given_up or outcome.reason is Reason.TOO_LARGE:
+                raise ImdsError(outcome)
+            attempt += 1
 
-    def _send_once(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
+    def _exchange(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer | Failure:
+        """Send one request once.
+
+        The failure is a value: the chain of causes of an exception would hold requests' errors with the session token.
+        """
         phase = Phase.TOKEN if method == "PUT" else Phase.DOCUMENT
         wire = self._wire
         wire.start()
         try:
-            response, body = self._exchange(method, path, headers)
-        # Whatever a server can do to requests, urllib3 and http.client ends here. They raise more than their own
-        # errors (ValueError, AttributeError on a header line, UnicodeError), and none may end the watching.
-        except Exception:  # noqa: BLE001 - see above; the errors that were made on purpose are values from here on
-            failure: Failure | None = wire.failure(phase, shown_path)
-        else:
-            failure = Failure(phase, body.reason, shown_path, status=response.status_code) if body.reason else None
-            if failure or response.status_code != requests.codes.ok:
-                wipe(body.content)  # nobody reads it
-        wire.error = None
-        if failure:  # Raised out here, for in the chain of causes requests' errors would carry the session token along.
-            raise ImdsError(failure)
+            with self._http.request(
+                method,
+                self._base + path,
+                headers=dict(headers),
+                timeout=self._settings.timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                wire.headers_end()
+                body = read_body(response)
+        # requests, urllib3 and http.client raise more than their own errors (ValueError, AttributeError on a header
+        # line, UnicodeError), and no answer of a server may end the loop.
+        except Exception:  # noqa: BLE001 - see above; the errors raised on purpose are values from here on
+            return wire.failure(phase, shown_path)
+        finally:
+            wire.error = None
+        if body.reason or response.status_code != requests.codes.ok:
+            wipe(body.content)
+        if body.reason:
+            return Failure(phase, body.reason, shown_path, status=response.status_code)
         return Answer(response.status_code, response.headers.get("Date", ""), body.content)
-
-    def _exchange(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[requests.Response, Body]:
-        """Return the answer and its body. Raise anything."""
-        response = self._http.request(
-            method,
-            self._base + path,
-            headers=dict(headers),
-            timeout=self._settings.timeout,
-            allow_redirects=False,
-            stream=True,
-        )
-        with response:
-            self._wire.headers_end()
-            return response, read_body(response)
 
 
 class Session:
-    """One poll's worth of IMDSv2: a short-lived token, and what is read with it."""
+    """The requests of one poll, with one short-lived token."""
 
     def __init__(self, client: Client) -> None:
-        """Get the token. Raise `ImdsError` where there is none."""
+        """PUT for the token. Raise `ImdsError` if there is none."""
         self._client = client
         self.date: datetime | None = None
         self._token = self._new_token()
         self._renewed = False
 
     def get(self, path: str, *, role: str = "") -> Document | None:
-        """Return the document at *path* below ``/latest/``, or None where IMDS has none (404).
+        """Return the document at *path* below ``/latest/``, or None if IMDS has none (404).
 
-        *role* is appended as one quoted segment. Raise `ImdsError` where there is no usable answer. A 401 is cured with
-        a new token, once in a session, as the EC2 user guide has it: the first ones were refused at some boots
-        (NixOS/amis#137).
+        *role* is appended as one quoted segment. After a 401 there is one retry with a new token in a session, as the
+        EC2 user guide advises: the first tokens were refused at some boots (NixOS/amis#137). Raise `ImdsError` if there
+        is no usable answer.
         """
         shown = path + ("<role>" if role else "")
         segment = quote(role, safe="", errors="replace")
@@ -158,7 +153,7 @@ class Session:
         return Document(answer.body)
 
     def __repr__(self) -> str:
-        """Never show the token."""
+        """Return a text without the token."""
         return "Session()"
 
     def _new_token(self) -> str:
@@ -192,7 +187,7 @@ class DatedImdsError(ImdsError):
 
 
 def _token(body: bytearray, date: datetime | None) -> str:
-    """Return the token where *body* can be one: printable ASCII on one line. It goes into a header."""
+    """Return the token in *body*. Raise `ImdsError` if it is not printable ASCII on one line: it goes into a header."""
     text = body.decode("ascii", "replace").strip()
     if not text:
         raise DatedImdsError(Failure(Phase.TOKEN, Reason.EMPTY, TOKEN_PATH, status=200), date)
@@ -210,7 +205,7 @@ _STATUS_REASONS = {
 
 
 def _status_failure(phase: Phase, status: int, path: str) -> Failure | None:
-    """Judge *status* at the door: None for 200."""
+    """Return the failure that *status* means; None for 200."""
     if status == requests.codes.ok:
         return None
     other = Reason.SERVER_ERROR if status >= requests.codes.server_error else Reason.UNEXPECTED_STATUS

@@ -1,6 +1,6 @@
-"""One request on the wire: `requests` with everything off that would carry a secret elsewhere or wait without end.
+"""One request on the wire: `requests` without everything that could copy a secret, or wait without end.
 
-The buffered reader overwrites what it read.
+This is the only module that receives bytes from IMDS, and it overwrites its buffers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import logging
 import re
 import socket
-from http.client import HTTPException, HTTPResponse, LineTooLong
+from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Callable, NamedTuple
 
@@ -24,109 +24,22 @@ from rolewatch.observation import Failure
 from rolewatch.vocabulary import Phase, Reason
 
 SIZE = 8192
-"""Bytes of the buffer: an answer of IMDS comes whole."""
-LONGEST_LINE = 8192
-"""Bytes of a status line, a header line or the line before a chunk. IMDS's have 100."""
+"""Bytes of the buffer; an answer of IMDS is shorter."""
 _UNREAD = b"content-type:"
 _ZEROS = bytes(1024)
 
 
 def wipe(body: bytearray) -> None:
-    """Overwrite *body*: freed memory is not, and would be found in it until it is needed again."""
-    with memoryview(body) as view:  # takes no memory, for it may be that there is none
+    """Overwrite *body* with zeros. Memory that is only freed keeps its content until it is used again."""
+    with memoryview(body) as view:  # needs no memory, of which there may be none left
         for start in range(0, len(body), len(_ZEROS)):
             view[start : start + len(_ZEROS)] = _ZEROS[: len(body) - start]
-
-
-class Reader(io.BufferedIOBase):
-    """Reads from an unbuffered stream, as `http.client` wants it."""
-
-    def __init__(self, raw: io.RawIOBase) -> None:
-        """Read from *raw*, and close it in the end."""
-        self._raw = raw
-        self._buffer = bytearray(SIZE)
-        self._start = self._end = 0
-
-    def readable(self) -> bool:
-        """Say that this can be read."""
-        return True
-
-    def readline(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
-        """Return one line with its end, of *size* bytes at most; less at the end of the stream.
-
-        Raise `LineTooLong` beyond `LONGEST_LINE`. `http.client` hands the lines to the parser of e-mail, whose work for
-        a ``Content-Type`` grows with the square of its length, and which takes a carriage return within a line for the
-        end of it. So this header, which nothing here reads, is left out with the lines that continue it, and such a
-        carriage return is made a blank.
-        """
-        limit = -1 if size is None else int(size)
-        line = self._line(limit)
-        while line[: len(_UNREAD)].lower() == _UNREAD:
-            line = self._line(limit)
-            while line[:1] in (b" ", b"\t"):
-                line = self._line(limit)
-        end = b"\r\n" if line.endswith(b"\r\n") else b"\n" if line.endswith(b"\n") else b""
-        return line[: len(line) - len(end)].replace(b"\r", b" ") + end
-
-    def _line(self, limit: int) -> bytes:
-        """Return one line as it came, of *limit* bytes at most unless that is negative."""
-        line = bytearray()
-        while not line.endswith(b"\n") and len(line) != limit and self._filled():
-            newline = self._buffer.find(b"\n", self._start, self._end)
-            stop = self._end if newline < 0 else newline + 1
-            if limit >= 0:
-                stop = min(stop, self._start + limit - len(line))
-            line += self._buffer[self._start : stop]
-            self._start = stop
-            if len(line) > LONGEST_LINE:
-                raise LineTooLong("line")
-        return bytes(line)
-
-    def readinto(self, target: Any) -> int:  # noqa: ANN401 - any buffer that can be written
-        """Fill *target*, and return how many bytes that took: fewer only at the end of the stream."""
-        count = 0
-        with memoryview(target) as wanted, memoryview(self._buffer) as buffer:
-            while count < len(wanted):
-                if self._start == self._end:
-                    received = self._raw.readinto(wanted[count:]) or 0
-                    if not received:
-                        break
-                    count += received
-                    continue
-                taken = min(len(wanted) - count, self._end - self._start)
-                wanted[count : count + taken] = buffer[self._start : self._start + taken]
-                self._start += taken
-                count += taken
-        return count
-
-    def read(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
-        """Return *size* bytes; fewer only at the end of the stream. Nothing that is secret goes this way."""
-        if size is None or size < 0:
-            return b"".join(iter(lambda: self.read(SIZE), b""))
-        read = bytearray(size)
-        count = self.readinto(read)
-        return bytes(read[:count])
-
-    def close(self) -> None:
-        """Overwrite what was read, and close the stream."""
-        if not self.closed:
-            wipe(self._buffer)
-            self._start = self._end = 0
-            self._raw.close()
-        super().close()
-
-    def _filled(self) -> bool:
-        """Receive where nothing is left. Say whether there is anything now."""
-        if self._start == self._end:
-            self._start = 0
-            self._end = self._raw.readinto(self._buffer) or 0
-        return self._start < self._end
 
 
 MAX_BODY = 64 * 1024
 """Bytes. The largest document that we read, a credentials document, has 1.6 kB (recordings of 2021)."""
 _WINDOW = 8
-"""Bytes of a body in chunks that are read at a time: so little of a secret is none. IMDS sends no chunks."""
+"""Bytes of a chunked body that are read at a time: too few to be a secret. IMDS sends no chunks."""
 _DIGITS = re.compile(r"[0-9]+")
 """A Content-Length (RFC 9110, section 8.6)."""
 MAX_LINE = 4 * 1024
@@ -151,10 +64,10 @@ _CONNECT_REASONS = {
 """What a failed connect means, by errno: measured on Linux with routes and nftables rules of each kind."""
 
 logging.getLogger("urllib3").propagate = False
-# urllib3 logs the header lines that it cannot parse. Where a server loses the blank line, those are the credentials.
+# urllib3 logs the header lines that it cannot parse. If a server omits the blank line, those are the credentials.
 
 Monotonic = Callable[[], float]
-"""A clock in seconds that never goes backwards, handed in: only the loop and the CLI read one."""
+"""A clock in seconds that never goes backwards. It is passed in: only the loop and the CLI read one."""
 
 
 class Wire:
@@ -164,7 +77,7 @@ class Wire:
     """
 
     def __init__(self, monotonic: Monotonic) -> None:
-        """Have no time left until somebody sets `deadline`, by the clock *monotonic*."""
+        """Start without time: the client sets `deadline`, by the clock *monotonic*."""
         self._monotonic = monotonic
         self.deadline = 0.0
         self.start()
@@ -178,7 +91,7 @@ class Wire:
         self.error: OSError | None = None
 
     def left(self) -> float:
-        """Return the seconds that the poll still has. Raise `TimeoutError` where there are none."""
+        """Return the seconds left to the poll. Raise `TimeoutError` if there are none."""
         left = self.deadline - self._monotonic()
         if left <= 0:
             raise self.note(socket.timeout("the poll's deadline has passed"))
@@ -190,23 +103,23 @@ class Wire:
         return error
 
     def headers_end(self) -> None:
-        """Note that status line and headers were read. Raise `ConnectionError` where it was the peer that ended them.
+        """Note that status line and headers were read. Raise `ConnectionError` if the peer closed before their end.
 
-        `http.client` takes a close for the blank line: half a 404 would be an answer.
+        `http.client` treats a close like the blank line: half a 404 would be an answer.
         """
         if self.closed:
             raise self.note(ConnectionError())
         self.begun = True
 
     def failure(self, phase: Phase, path: str) -> Failure:
-        """Say how the request ended, which did not end well."""
+        """Return why the request failed."""
         error = self.error
         # The kernel's own ETIMEDOUT is another class than socket.timeout before Python 3.10, and has an errno.
         timed_out = isinstance(error, (socket.timeout, TimeoutError))
         number = None if error is None else error.errno
         if not self.connected:
             if timed_out and phase is Phase.DOCUMENT and self._monotonic() >= self.deadline:
-                return Failure(phase, Reason.SLOW, path)  # IMDS had used up the poll's time before.
+                return Failure(phase, Reason.SLOW, path)  # Earlier requests used up the poll's time.
             reason = Reason.CONNECT_TIMEOUT if timed_out else _CONNECT_REASONS.get(number or 0, Reason.CONNECT_ERROR)
             return Failure(Phase.CONNECT, reason, path, errno=number)
         if timed_out:
@@ -223,36 +136,101 @@ class TooLargeError(OSError):
     """The peer sent more than any answer of IMDS has."""
 
 
-class AnswerReader(Reader):
-    """Reader of one answer that bounds its lines before any parser gets them, and checks the poll's deadline.
+class AnswerReader(io.BufferedIOBase):
+    """Reads one answer from an unbuffered stream, as `http.client` wants it, and overwrites its buffer when closed.
 
-    Buffered bytes need no receive, so the deadline of `BoundedSocket` alone would not end the work on them.
+    It bounds the lines before any parser gets them, and checks the poll's deadline: what is buffered needs no receive,
+    so the deadline of `BoundedSocket` alone would not end the work on it.
     """
 
     def __init__(self, raw: io.RawIOBase, wire: Wire) -> None:
-        """Read from *raw*, within the deadline of *wire*. An error is noted there."""
-        super().__init__(raw)
+        """Read from *raw* within the deadline of *wire*, note errors there, and close *raw* in the end."""
+        self._raw = raw
         self._wire = wire
         self._lines = 0
+        self._buffer = bytearray(SIZE)
+        self._start = self._end = 0
+
+    def readable(self) -> bool:
+        """Return True: this can be read."""
+        return True
+
+    def readline(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
+        """Return one line with its end, *size* bytes at most; empty at the end of the stream.
+
+        `http.client` passes the lines to the e-mail parser. Its work for a ``Content-Type`` grows with the square of
+        the length, so this header, which nothing here reads, is left out with the lines that continue it. It also
+        treats a carriage return within a line as the end of the line; here that becomes a space. Raise `TooLargeError`
+        beyond `MAX_LINE` or `MAX_LINES`, `TimeoutError` once the deadline has passed.
+        """
+        limit = -1 if size is None else int(size)
+        line = self._line(limit)
+        while line[: len(_UNREAD)].lower() == _UNREAD:
+            line = self._line(limit)
+            while line[:1] in (b" ", b"\t"):
+                line = self._line(limit)
+        end = b"\r\n" if line.endswith(b"\r\n") else b"\n" if line.endswith(b"\n") else b""
+        return line[: len(line) - len(end)].replace(b"\r", b" ") + end
 
     def _line(self, limit: int) -> bytes:
-        """Return one line as it came. Raise `TooLargeError` if it or all lines together are too long.
+        """Return one line as received, *limit* bytes at most unless that is negative.
 
-        Lines that `readline` leaves out count too. A line that the end of the stream cuts off is no line: ``0`` may be
-        the first half of the chunk size ``0a``.
+        A line that the end of the stream cuts off counts as the end: ``0`` may be the first half of the chunk size
+        ``0a``. Lines that `readline` leaves out count towards `MAX_LINES`.
         """
         self._wire.left()
-        bounded = MAX_LINE + 1 if limit < 0 else min(limit, MAX_LINE + 1)
-        line = super()._line(bounded)
+        most = MAX_LINE + 1 if limit < 0 else min(limit, MAX_LINE + 1)
+        line = bytearray()
+        while not line.endswith(b"\n") and len(line) < most:
+            if self._start == self._end:
+                self._start, self._end = 0, self._raw.readinto(self._buffer) or 0
+                if not self._end:
+                    break
+            newline = self._buffer.find(b"\n", self._start, self._end)
+            stop = min(self._end if newline < 0 else newline + 1, self._start + most - len(line))
+            line += self._buffer[self._start : stop]
+            self._start = stop
         self._lines += len(line)
         if len(line) > MAX_LINE or self._lines > MAX_LINES:
             raise self._wire.note(TooLargeError())
-        return line if line.endswith(b"\n") or len(line) == bounded else b""
+        return bytes(line) if line.endswith(b"\n") or len(line) == most else b""
 
     def readinto(self, target: Any) -> int:  # noqa: ANN401 - any buffer that can be written
-        """Fill *target* as `Reader.readinto` does. Raise `TimeoutError` once the poll's deadline has passed."""
+        """Fill *target* and return the number of bytes: fewer only at the end of the stream.
+
+        Raise `TimeoutError` once the poll's deadline has passed.
+        """
         self._wire.left()
-        return super().readinto(target)
+        count = 0
+        with memoryview(target) as wanted, memoryview(self._buffer) as buffer:
+            while count < len(wanted):
+                if self._start == self._end:
+                    received = self._raw.readinto(wanted[count:]) or 0
+                    if not received:
+                        break
+                    count += received
+                    continue
+                taken = min(len(wanted) - count, self._end - self._start)
+                wanted[count : count + taken] = buffer[self._start : self._start + taken]
+                self._start += taken
+                count += taken
+        return count
+
+    def read(self, size: Any = -1) -> bytes:  # noqa: ANN401 - as `io` has it
+        """Return *size* bytes; fewer only at the end of the stream. `http.client` reads no body with this."""
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self.read(SIZE), b""))
+        read = bytearray(size)
+        count = self.readinto(read)
+        return bytes(read[:count])
+
+    def close(self) -> None:
+        """Overwrite what was received, and close the stream."""
+        if not self.closed:
+            wipe(self._buffer)
+            self._start = self._end = 0
+            self._raw.close()
+        super().close()
 
 
 class BoundedSocket(socket.socket):
@@ -262,7 +240,7 @@ class BoundedSocket(socket.socket):
     patience: float
 
     def makefile(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - five types, by the mode; `http.client` asks for one
-        """Return a reader that leaves nothing behind and bounds the lines of the answer."""
+        """Return the reader of the answer."""
         del args, kwargs
         return AnswerReader(super().makefile("rb", buffering=0), self.wire)
 
@@ -289,14 +267,14 @@ class BoundedSocket(socket.socket):
 
 
 class _Response(HTTPResponse):
-    """A response of `http.client` that says in one way how long its body is."""
+    """A response of `http.client` whose body has one length for every parser."""
 
     def begin(self) -> None:
-        """Read status line and headers. Raise `HTTPException` if parsers read other lengths of the body from them.
+        """Read status line and headers. Raise `HTTPException` if the length of the body is ambiguous.
 
         `http.client`, urllib3 and requests each accept other forms of Content-Length, and fall back to a body that
-        lasts until the connection closes: one that is cut off would be whole. RFC 9112, section 6.3, allows to refuse
-        all of these. A defect is a line that is no header, behind which `email` ignores all headers.
+        lasts until the connection closes, so that a truncated one would seem whole. RFC 9112, section 6.3, allows to
+        refuse all of these. A defect is a line that is no header, after which `email` ignores all headers.
         """
         super().begin()
         lengths: list[str] = self.msg.get_all("Content-Length", [])
@@ -313,10 +291,10 @@ class _Connection(HTTPConnection):
     wire: Wire
     response_class = _Response
     debuglevel = 0
-    """Somebody may set that of `http.client`'s own class, which then prints what it sends: the session token."""
+    """If somebody sets that of `http.client`'s own class, it prints what it sends: the session token."""
 
     def _new_conn(self) -> socket.socket:
-        """Connect. The one hook that urllib3 1.25 to 2.x have in common (read in 1.25.10, 1.26, 2.8)."""
+        """Connect. This hook is the same in urllib3 1.25 to 2.x (read in 1.25.10, 1.26, 2.8)."""
         wire = self.wire
         patience = float(self.timeout) if isinstance(self.timeout, (int, float)) else 1.0
         try:
@@ -339,21 +317,21 @@ class _Pool(HTTPConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Let requests use `_Connection`, never a retry of its own, never a proxy."""
+    """Makes requests use `_Connection`, without retries and without a proxy."""
 
     def __init__(self, wire: Wire) -> None:
         self._connection: type[_Connection] = type("_WiredConnection", (_Connection,), {"wire": wire})
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pool manager as requests does, with our kind of connection."""
+        """Create the pool manager as requests does, with our kind of connection."""
         super().init_poolmanager(*args, **kwargs)
         pool = type("_WiredPool", (_Pool,), {"ConnectionCls": self._connection})
         manager: PoolManager = self.poolmanager
         manager.pool_classes_by_scheme = {"http": pool}
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ANN401 - requests has no types of its own
-        """Make the response as requests does, but for the cookies: it parses them even where no jar takes one."""
+        """Create the response as requests does, without cookies: requests parses them even if no jar accepts one."""
         original = resp._original_response  # noqa: SLF001 - where requests looks for them, if there is one (2.25.1, 2.34)
         for name in ("Set-Cookie", "Set-Cookie2"):
             if original and name in original.msg:
@@ -362,10 +340,10 @@ class _Adapter(HTTPAdapter):
 
 
 class BoundedRequests(requests.Session):
-    """A session of requests that goes to IMDS and nowhere else, within bounds."""
+    """A session of requests that contacts IMDS only, within bounds."""
 
     def __init__(self, wire: Wire) -> None:
-        """Note what happens on *wire*, and keep to its deadline. Nothing is sent yet."""
+        """Note what happens on *wire*, and obey its deadline. Sends nothing yet."""
         super().__init__()
         self.trust_env = False
         self.mount("http://", _Adapter(wire))
@@ -374,24 +352,24 @@ class BoundedRequests(requests.Session):
         self.headers.update({"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "rolewatch"})
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Say that no answer is a redirect. Asked not to follow one, requests reads its body nevertheless, unpacked."""
+        """Return None: no answer is a redirect. For one, requests would decode the body even without following it."""
 
 
 class Body(NamedTuple):
     """The body of one answer."""
 
     content: bytearray
-    """As it came, at most a byte longer than `MAX_BODY`. It may be a secret."""
+    """As received, at most a byte longer than `MAX_BODY`. It may be a secret."""
     reason: Reason | None
-    """Why *content* is not the whole of a body that IMDS could have sent. None if it is the whole."""
+    """Why *content* is not a whole body of IMDS; None if it is."""
 
 
 def read_body(response: requests.Response) -> Body:
     """Return the body of *response*, in memory that can be wiped.
 
-    It is read below urllib3, which would make copies of it, and a decoder for each encoding named, be it ten thousand.
-    Of chunks that are cut off `http.client` makes an error with a copy of what it has read in this call: so it reads
-    but a few bytes in each.
+    It is read below urllib3, which would copy it, and create a decoder for each of the encodings in a header. If a
+    chunk is truncated, the error of `http.client` holds a copy of what this call has read: so each call reads only a
+    few bytes of a chunked body.
     """
     length: int | None = response.raw.length_remaining  # as `http.client` has it, after `_Response`
     stream: Any = response.raw._fp  # noqa: SLF001 - the answer of `http.client`, in urllib3 1.25 to 2.8
