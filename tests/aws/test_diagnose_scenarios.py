@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from harness import PATIENT, QUICK, patience
 
-from rolewatch.faults import ROOT_CAUSES, Fault
+from rolewatch.faults import ROOT_CAUSES
 from rolewatch.settings import ImdsSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
@@ -69,8 +69,3 @@ def test_a_scenario_is_diagnosed_by_imds_alone(scenario: Scenario, tmp_path: Pat
     assert [check for check in told.document["checks"] if check.get("fault") == first.value]
     if scenario.expect.reason:
         assert told.document["faults"][0]["evidence"]["reason"] == scenario.expect.reason.value
-
-
-def test_every_fault_has_its_rank_among_the_causes() -> None:
-    """The order of causes leaves no fault out."""
-    assert sorted(ROOT_CAUSES) == sorted(Fault)

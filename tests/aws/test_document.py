@@ -12,8 +12,7 @@ import pytest
 
 from rolewatch.aws.checks import Status
 from rolewatch.aws.diagnose import CHECKS
-from rolewatch.faults import Fault
-from rolewatch.vocabulary import EVIDENCE_KEYS, State
+from rolewatch.vocabulary import EVIDENCE_KEYS
 
 pytest.importorskip("moto")
 
@@ -73,15 +72,11 @@ def test_what_is_printed_fits_the_schema(house: House) -> None:
         assert abs((datetime.now(timezone.utc) - polled).total_seconds()) < 60
 
 
-def test_the_schema_knows_every_word() -> None:
-    """The closed sets of the schema are those of the code."""
-    properties = SCHEMA["properties"]
-    check = properties["checks"]["items"]["properties"]
-    fault = properties["faults"]["items"]["properties"]
+def test_the_schema_has_every_status_of_a_check() -> None:
+    """The other closed sets are generated into it."""
+    check = SCHEMA["properties"]["checks"]["items"]["properties"]
 
-    assert properties["state"]["enum"] == [state.value for state in State]
     assert check["status"]["enum"] == [status.value for status in Status]
-    assert check["fault"]["enum"] == fault["fault"]["enum"] == [each.value for each in Fault]
 
 
 def test_the_check_of_the_schema_can_fail() -> None:

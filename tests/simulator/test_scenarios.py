@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rolewatch.errors import UsageError
-from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults import Fault
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Effect
 from rolewatch.simulator.scenarios import SCENARIOS, Group, Scenario, scenario
@@ -16,20 +16,6 @@ from simulator.client import Client
 
 BY_NAME = pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 OF_IMDS = {Fault.IMDS_UNREACHABLE, Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fault.IMDS_ERROR}
-
-
-def test_every_fault_that_imds_can_tell_has_a_scenario() -> None:
-    """Only those that the AWS API confirms have none."""
-    shown: set[Fault] = {fault for each in SCENARIOS for fault in each.expect.faults}
-
-    assert shown == {fault for fault in Fault if not FAULTS[fault].decided_by}
-
-
-def test_every_fault_has_a_scenario_of_its_own() -> None:
-    """One in which it stands alone."""
-    alone = {each.expect.faults[0] for each in SCENARIOS if len(each.expect.faults) == 1}
-
-    assert alone == {fault for fault in Fault if not FAULTS[fault].decided_by}
 
 
 def test_every_kind_of_harm_has_a_scenario() -> None:
