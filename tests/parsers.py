@@ -39,7 +39,7 @@ from rolewatch.imds import documents
 from rolewatch.imds.client import Client
 from rolewatch.monitor import classify, confirmation
 from rolewatch.monitor.state_file import NAME, StateFile
-from rolewatch.publish import messages, metrics
+from rolewatch.publish import metrics
 from rolewatch.settings import ImdsSettings, Settings, TlsSettings
 from rolewatch.simulator import Simulator, imds, server
 from rolewatch.text import parse_duration, timestamp
@@ -305,7 +305,6 @@ def _past(text: str, _: Place) -> None:
 def _words(text: str, _: Place) -> None:
     evidence = {"role": text, "expected_role": text, "since": text}
     explain.explain(Fault.ROLE_MISMATCH, evidence, {"region": text, "role": text})
-    messages._moment(text)  # noqa: SLF001 - its caller takes whole verdicts
     parse_duration(text)
 
 

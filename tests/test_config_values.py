@@ -418,7 +418,7 @@ def test_an_address_to_listen_on_is_host_and_port(text: str, address: str) -> No
         ("127.0.0.1:-1", "write HOST:PORT"),
         ("::1:10169", "an IPv6 address in brackets"),
         ("[::1]", "write HOST:PORT"),
-        ("[localhost]:1", "whose host is no IP address"),
+        ("[localhost]:1", "write HOST:PORT"),
         ("http://127.0.0.1:10169", "not a URL"),
         ("metrics.example.org:10169", "whose host is no IP address"),
         ("256.0.0.1:10169", "whose host is no IP address"),

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Protocol, Union
 
-from rolewatch.authority import host_name, host_of, is_ip
+from rolewatch.authority import MAX_NAME, host_name, host_of, is_ip, join_address, split_address
 from rolewatch.aws_names import empty_range, name_pattern, parse_arn
 from rolewatch.text import format_duration, is_printable, parse_duration, printable
 
@@ -204,11 +204,8 @@ _TRUSTED = ("169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "fd00:ec2::/32", "::1/
 """Link-local, loopback, and the range that EC2 uses for its link-local services over IPv6."""
 _HOST = r"\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.-]+"
 _URL = re.compile(rf"(?i:http)://(?P<host>{_HOST})(?::(?P<port>[0-9]{{1,5}}))?/?", re.ASCII)
-_LISTEN = re.compile(r"(?P<host>\[[^\]]*\]|[^\[\]:]*):(?P<port>[0-9]{1,5})", re.ASCII)
 _HARMLESS = re.compile(r"[\w.:/\[\]%-]*", re.ASCII)
 _HIGHEST_PORT = 65535
-_LONGEST_HOST = 253
-"""Characters of a host: of a name in the DNS (RFC 1035), and more than an IP address with its zone has."""
 _AS_IN = "as in http://127.0.0.1:1338"
 _TAG_KEY = re.compile(r"[\w+=.,:@-]{1,128}", re.ASCII)
 _NOT_A_TAG = (".", "..", "_index")
@@ -226,7 +223,8 @@ def endpoint(text: str) -> str:
     if port is not None and not 0 < int(port) <= _HIGHEST_PORT:
         raise UnusableError(f"has the port {port}; it must be 1 to {_HIGHEST_PORT}")
     looks_like_ip = host.startswith("[") or host.replace(".", "").isdigit()
-    if len(host) > _LONGEST_HOST or not (_is_address(host) if looks_like_ip else all(host.split("."))):
+    is_valid = is_ip(host_of(host) or "") if looks_like_ip else True
+    if len(host) > MAX_NAME or not (all(host.split(".")) and is_valid):
         raise UnusableError(f"has the host {shown(host)}, which is neither an IP address nor a name")
     return f"http://{host.lower()}" + (f":{int(port)}" if port else "")
 
@@ -260,13 +258,13 @@ def listen(text: str) -> str:
 
     Raise `UnusableError` if *text* is no such address.
     """
-    match = _LISTEN.fullmatch(text)
-    if match is None or int(match["port"]) > _HIGHEST_PORT:
+    found = split_address(f"*{text}" if text.startswith(":") else text)
+    if found is None:
         raise UnusableError(_why_no_address(text))
-    host = match["host"] or "*"
-    if host not in ("*", "localhost") and (len(host) > _LONGEST_HOST or not _is_address(host)):
+    host, port = found
+    if host not in ("*", "localhost") and (len(host) > MAX_NAME or not is_ip(host.partition("%")[0])):
         raise UnusableError(f"has {shown(text)}, whose host is no IP address, localhost, or * for every address")
-    return f"{host}:{int(match['port'])}"
+    return join_address(host, port)
 
 
 def _why_no_address(text: str) -> str:
@@ -277,11 +275,6 @@ def _why_no_address(text: str) -> str:
     if text.count(":") > 1 and "[" not in text:
         return f"has {shown(text)}; write an IPv6 address in brackets, as in [::1]:10169"
     return f"has {shown(text)}; write HOST:PORT with a port up to {_HIGHEST_PORT}, as in 127.0.0.1:10169 or [::1]:10169"
-
-
-def _is_address(host: str) -> bool:
-    """Return whether *host* is an IPv4 address, or an IPv6 address in brackets."""
-    return not host.endswith(".") and is_ip(host_of(host) or "")
 
 
 def choice(*words: str) -> Text:

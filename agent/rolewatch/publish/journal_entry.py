@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from enum import Enum
 
 from rolewatch.faults import Fault
-from rolewatch.text import shortened
+from rolewatch.text import rfc3339, shortened
 from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Level, Scalar
 
 LONGEST_VALUE = 4096
@@ -90,7 +90,7 @@ _COLOURS: Mapping[Level, str] = {
 def as_json(entry: Entry) -> str:
     """Return *entry* as one JSON object: time, level, event, message, and its fields by their names."""
     document: dict[str, Scalar] = {
-        "time": _instant(entry.at),
+        "time": rfc3339(entry.at, "milliseconds"),
         "level": entry.level.name.lower(),
         "event": entry.kind.value,
         "message": entry.message,
@@ -138,8 +138,3 @@ def _wrapped(sentence: str, column: int, width: int) -> str:
 
 def _painted(words: str, colour: str) -> str:
     return f"\x1b[{colour}m{words}\x1b[0m"
-
-
-def _instant(moment: datetime) -> str:
-    """Return *moment* as RFC 3339 in UTC, to the millisecond: what happens within one second keeps its order."""
-    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

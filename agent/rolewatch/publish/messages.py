@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import explain
-from rolewatch.text import shortened
+from rolewatch.text import shortened, timestamp
 from rolewatch.vocabulary import Evidence, State
 
 _LONGEST_VALUE = 80
@@ -108,7 +108,7 @@ def _two(major: int, unit: str, minor: int, sub_unit: str) -> str:
 
 def _what(fault: Fault, evidence: Evidence) -> str:
     details = _evidence(evidence)
-    expiration = _moment(str(evidence.get("expiration", "")))
+    expiration = timestamp(str(evidence.get("expiration", "")))
     if expiration and fault is Fault.CREDENTIALS_EXPIRED:
         details = ", ".join(filter(None, (details, f"since {_date(expiration)}")))
     return f"{fault.value}: {FAULTS[fault].title}" + (f" ({details})" if details else "")
@@ -116,7 +116,7 @@ def _what(fault: Fault, evidence: Evidence) -> str:
 
 def _then(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
     hint = explain(fault, evidence, facts).hint
-    expiration = _moment(str(facts.get("expiration", "")))
+    expiration = timestamp(str(facts.get("expiration", "")))
     outlived = (
         f"; the credentials served last work until {clock(expiration)}"
         if expiration and FAULTS[fault].keeps_credentials
@@ -169,11 +169,3 @@ def _value(value: object) -> str:
     if value is None:
         return "none"
     return shortened(str(value), _LONGEST_VALUE)
-
-
-def _moment(text: str) -> datetime | None:
-    """Return the moment that `model.rfc3339` wrote as *text*, if it is one."""
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
