@@ -17,11 +17,11 @@ _WORDS = (
     ("{{ $value }} instances", "Many instances"),
     ("{{ $value }}", "several"),
 )
-"""What stands for what, the longer before the shorter."""
+"""Parts of the templates and their replacements, the longer before the shorter."""
 
 
 def prose(text: str) -> str:
-    """Return *text*, a summary or a description, for who reads it where no alert fires."""
+    """Return *text*, a summary or a description, without its templates: for pages, where no alert fires."""
     for template, word in _WORDS:
         text = text.replace(template, word)
     return text
@@ -30,7 +30,7 @@ def prose(text: str) -> str:
 def markdown() -> list[str]:
     """Return the lines of the table."""
     return [
-        "| alert | severity | after | tells | runbook |",
+        "| alert | severity | after | meaning | runbook |",
         "|---|---|---|---|---|",
         *(
             f"| `{alert.name}` | {alert.severity} | {alert.wait} | {prose(alert.summary)} "

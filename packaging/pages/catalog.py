@@ -61,7 +61,7 @@ def _fault_body(entry: Entry) -> Iterator[str]:
     yield general.meaning
     yield ""
     if entry.variants:
-        yield "What to do depends on the reason, which here is @ROLEWATCH_REASON@:"
+        yield "The fix depends on the reason, here @ROLEWATCH_REASON@:"
         for reason in entry.variants:
             hint = explain(entry.fault, {"reason": reason}, _FIELDS).hint
             yield from _wrapped(f"{reason}: {hint}", "  ", "      ")
@@ -71,7 +71,7 @@ def _fault_body(entry: Entry) -> Iterator[str]:
     else:
         yield from _remedy(general, [step.command for step in explain(entry.fault, {}, {}).fix])
         yield ""
-        yield "With all that is known filled in: rolewatch check"
+        yield "To print the fix with the names of this instance: rolewatch check"
 
 
 def _remedy(filled: Explained, commands: Sequence[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the journal's catalog says of the events that are no faults. Prose only; `catalog` renders it."""
+"""The texts of the journal's catalog for the events that are not faults. `catalog` renders them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ EVENTS: Mapping[EventKind, tuple[str, str]] = {
     EventKind.STARTED: (
         "rolewatch has started",
         (
-            "rolewatch @ROLEWATCH_VERSION@ watches the credentials that this instance gets from its role. It asks IMDS "
-            "at @ROLEWATCH_ENDPOINT@ and answers Prometheus at @ROLEWATCH_LISTEN@. Nothing has to be done."
+            "rolewatch @ROLEWATCH_VERSION@ monitors the credentials that this instance gets from its role. It polls "
+            "IMDS at @ROLEWATCH_ENDPOINT@ and serves metrics at @ROLEWATCH_LISTEN@. No action is needed."
         ),
     ),
     EventKind.STOPPING: (
         "rolewatch stops",
         (
-            "rolewatch was asked to stop. Until it is started again nobody watches the role's credentials, and its "
+            "rolewatch stops on request. Until its next start nothing monitors the role's credentials, and its "
             "metrics end."
         ),
     ),
@@ -29,16 +29,16 @@ EVENTS: Mapping[EventKind, tuple[str, str]] = {
         (
             "The overall verdict on the credentials of instance @ROLEWATCH_INSTANCE_ID@ is now @ROLEWATCH_STATE@. "
             f"The states: {_STATES}. "
-            "The faults behind it have entries of their own.\n"
-            "See what stands: rolewatch check"
+            "Faults have their own entries.\n"
+            "To see the active faults: rolewatch check"
         ),
     ),
     EventKind.FAULT_CLEARED: (
         "@ROLEWATCH_FAULT@ is over",
         (
-            "The fault @ROLEWATCH_FAULT@, which stood since @ROLEWATCH_SINCE@, was not seen in two polls in a row. "
-            "Applications may still hold old credentials, or have given up: restart those that did not come back.\n"
-            "See what happened: rolewatch history"
+            "The fault @ROLEWATCH_FAULT@, active since @ROLEWATCH_SINCE@, was absent in two polls in a row. "
+            "Applications may still use old credentials, or have given up: restart those that did not recover.\n"
+            "To see what happened: rolewatch history"
         ),
     ),
     EventKind.ROLE_CHANGED: (
@@ -47,9 +47,9 @@ EVENTS: Mapping[EventKind, tuple[str, str]] = {
             "Instance @ROLEWATCH_INSTANCE_ID@ had role @ROLEWATCH_PREVIOUS_ROLE@ of instance profile "
             "@ROLEWATCH_PREVIOUS_INSTANCE_PROFILE@, and now has role @ROLEWATCH_ROLE@ of instance profile "
             "@ROLEWATCH_INSTANCE_PROFILE@.\n"
-            "Where that was planned, nothing has to be done but this: running applications keep the credentials of the "
-            "old role until they refresh them, up to six hours, or are restarted.\n"
-            "Where it was not, an automation may have attached its own instance profile. CloudTrail tells who called "
+            "If this was planned: running applications keep the credentials of the old role until they refresh them "
+            "(up to six hours) or are restarted.\n"
+            "If not: an automation may have attached its own instance profile. CloudTrail shows who called "
             "ReplaceIamInstanceProfileAssociation or AssociateIamInstanceProfile in @ROLEWATCH_REGION@, or "
             "RemoveRoleFromInstanceProfile and AddRoleToInstanceProfile in IAM."
         ),
@@ -57,17 +57,17 @@ EVENTS: Mapping[EventKind, tuple[str, str]] = {
     EventKind.CREDENTIALS_ROTATED: (
         "IMDS serves new credentials of role @ROLEWATCH_ROLE@",
         (
-            "The credentials were replaced, as happens about every hour. They expire at @ROLEWATCH_EXPIRATION@. "
-            "Nothing has to be done."
+            "EC2 replaced the credentials, as it does about every hour. They expire at @ROLEWATCH_EXPIRATION@. "
+            "No action is needed."
         ),
     ),
     EventKind.POLL_FAILED: (
         "IMDS gave no usable answer (@ROLEWATCH_PHASE@, @ROLEWATCH_REASON@)",
         (
-            "One poll failed. A single failure is no fault: IMDS drops and throttles requests at times. Where it "
-            "lasts, rolewatch raises a fault that says what to do. To keep the journal short, the first failure is "
-            "told, then the tenth, the hundredth and so on, until there was none for a while; the metric "
-            "rolewatch_poll_failures_total counts them all."
+            "One poll failed. A single failure is no fault: IMDS drops and throttles requests at times. If the "
+            "failures continue, rolewatch raises a fault with its fix. To keep the journal short, rolewatch logs the "
+            "first failure, then the tenth, the hundredth and so on, and starts again after a while without failures. "
+            "The metric rolewatch_poll_failures_total counts them all."
         ),
     ),
     EventKind.CONFIG_WARNING: (
@@ -75,38 +75,38 @@ EVENTS: Mapping[EventKind, tuple[str, str]] = {
         (
             "@ROLEWATCH_PROBLEM@\n"
             "The daemon runs. The setting is ignored, or has an effect that is probably not intended.\n"
-            "List all warnings: rolewatch config check"
+            "To list all warnings: rolewatch config check"
         ),
     ),
     EventKind.CONFIG_RELOADED: (
-        "rolewatch has read its settings anew",
-        "The new settings are in force. Nothing has to be done.\nSee them: rolewatch config show",
+        "rolewatch has reloaded its settings",
+        "The new settings are in force. No action is needed.\nTo see them: rolewatch config show",
     ),
     EventKind.CONFIG_REJECTED: (
         "rolewatch cannot use its new settings, and keeps the old ones",
         (
             "@ROLEWATCH_PROBLEM@\n"
-            "The daemon goes on with the settings it had. At its next start it would not come up with these.\n"
-            "See what is wrong in which line: rolewatch config check\n"
-            "After mending it: systemctl reload rolewatch.service"
+            "The daemon continues with the old settings. With the new ones it would not start again.\n"
+            "To see each error with its line: rolewatch config check\n"
+            "After the fix: systemctl reload rolewatch.service"
         ),
     ),
     EventKind.STATE_FILE_IGNORED: (
-        "rolewatch ignores what it remembered",
+        "rolewatch ignores its state file",
         (
             "@ROLEWATCH_PROBLEM@\n"
-            "The state file holds since when faults stand and how often credentials rotate, and no secret. It could "
-            "not be read, or belongs to another instance, as in an image that was made of a running one. rolewatch "
-            "starts without it, learns anew within hours, and writes a new one. Nothing has to be done."
+            "The state file has the start times of the active faults and the rotation interval, and no secret. It is "
+            "unreadable, or belongs to another instance, for example in an image of a running one. rolewatch "
+            "starts without it, learns again within hours, and writes a new one. No action is needed."
         ),
     ),
     EventKind.PUBLISHER_FAILED: (
-        "rolewatch could not tell what it found by way of @ROLEWATCH_PUBLISHER@",
+        "rolewatch could not publish through @ROLEWATCH_PUBLISHER@",
         (
             "@ROLEWATCH_PROBLEM@\n"
-            "The watching goes on, and the other ways of telling work. A metric "
-            "counts such failures; this entry comes with the first of them."
+            "rolewatch continues to poll, and the other publishers work. A metric "
+            "counts these failures; this entry appears at the first, tenth and hundredth."
         ),
     ),
 }
-"""Subject and body of the events that are no faults. Raised and persisting faults have their fault's id and entry."""
+"""Subject and body of the events that are not faults. Raised and persisting faults have their fault's id and entry."""

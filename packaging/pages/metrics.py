@@ -12,4 +12,4 @@ def markdown() -> list[str]:
         f"| {family.help} | {family.absent} |"
         for family in FAMILIES
     ]
-    return ["| metric | type | labels | meaning | not there |", "|---|---|---|---|---|", *rows]
+    return ["| metric | type | labels | meaning | absent |", "|---|---|---|---|---|", *rows]

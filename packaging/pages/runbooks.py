@@ -73,14 +73,14 @@ def _summary(entry: Entry) -> Iterator[str]:
 
 def _looks(fault: Fault) -> Iterator[str]:
     evidence = FAULTS[fault].example
-    yield "On the metrics page, and in the journal (`journalctl -u rolewatch`; with `-x` cause and fix follow):"
+    yield "The metric, and the journal entry (`journalctl -u rolewatch`; `-x` adds cause and fix):"
     yield ""
     yield "```text"
     yield f'rolewatch_fault_active{{fault="{fault.value}"}} 1.0'
     yield messages.raised(fault, evidence, {})
     yield "```"
     yield ""
-    yield f"All that was told of it: `journalctl -u rolewatch MESSAGE_ID={FAULTS[fault].message_id}`."
+    yield f"All journal entries of this fault: `journalctl -u rolewatch MESSAGE_ID={FAULTS[fault].message_id}`."
 
 
 def _fenced(script: str) -> Iterator[str]:

@@ -23,12 +23,12 @@ _WIDTH = 100
 _TABLE = re.compile(r"``\[([\w.]+)\]``: (.*)", re.DOTALL)
 _MARKUP = re.compile(r"([*\[\]<>_])")
 _HEAD = """\
-rolewatch's settings. Each stands here at its default, behind a #: remove it to change the setting.
+Settings of rolewatch. Each line has a default value, behind a #: remove the # to change the setting.
 
-Automation had better write a file of its own, /etc/rolewatch/conf.d/50-site.toml: such files are read after this one, \
+For automation, use a separate file, /etc/rolewatch/conf.d/50-site.toml: rolewatch reads such files after this one, \
 in the order of their names, and an upgrade of the package never asks about them.
 
-Numbers are seconds where a time is meant; "30s", "5m" and "1h30m" are understood, too.
+Durations are numbers of seconds, or texts such as "30s", "5m" and "1h30m".
 After a change: `rolewatch config check`, then `systemctl reload rolewatch`."""
 
 
