@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from rolewatch.alerts import Alert, Options
-from rolewatch.alerts.rules import groups
+from rolewatch.alerts import Alert, Options, groups
 from rolewatch.faults import Fault
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES
 from rolewatch.publish.metrics import BUCKETS

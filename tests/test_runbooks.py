@@ -10,8 +10,7 @@ from datetime import datetime, timezone
 import pytest
 
 from pages.runbooks import subjects
-from rolewatch.alerts import Options
-from rolewatch.alerts.rules import alerts
+from rolewatch.alerts import Options, alerts
 from rolewatch.faults import Fault
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rolewatch.alerts import INSTANCE, Options
-from rolewatch.alerts.rules import alerts
+from rolewatch.alerts import INSTANCE, Options, alerts
 
 _WORDS = (
     (f"{INSTANCE}: ", ""),

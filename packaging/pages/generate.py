@@ -7,8 +7,7 @@ from pathlib import Path
 
 import rolewatch
 from pages import alerts, catalog, dashboards, faults, metrics, runbooks, schemas, settings
-from rolewatch.alerts import Options
-from rolewatch.alerts.rule_file import rule_file
+from rolewatch.alerts import Options, rule_file
 from rolewatch.cli import simulate
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pages.alerts import prose
-from rolewatch.alerts import Alert, Options
-from rolewatch.alerts.rules import alert_name, alerts
+from rolewatch.alerts import Alert, Options, alert_name, alerts
 from rolewatch.cli.render import raised_when, remedies
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import explain

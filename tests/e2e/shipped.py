@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from e2e.story import CRASHING, EXPIRED, FLICKERING, REFUSED, STOPPED
-from rolewatch.alerts.rules import alert_name
+from rolewatch.alerts import alert_name
 from rolewatch.faults import Fault
 
 HOME = Path(__file__).parents[2] / "packaging" / "prometheus"

@@ -15,8 +15,7 @@ from harness import house, patience, utc_now
 
 from builders import failure
 from pages import catalog
-from rolewatch.alerts import Options
-from rolewatch.alerts.rules import alert_name, alerts
+from rolewatch.alerts import Options, alert_name, alerts
 from rolewatch.aws.diagnose import CHECKS
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, ROOT_CAUSES, Fault
 from rolewatch.faults.explain import explain

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from rolewatch.alerts import Alert, Options
-from rolewatch.alerts.rules import alerts, groups
+from rolewatch.alerts import Alert, Options, alerts, groups
 from rolewatch.publish.metric_table import FAMILIES
 
 SHIPPED = Path(__file__).parents[2] / "packaging" / "prometheus"

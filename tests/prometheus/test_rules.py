@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 
 from prometheus.timeline import MINUTE, Instance, between, input_series, on_and_off, rotated, steady
-from rolewatch.alerts import Alert, Options
-from rolewatch.alerts.rule_file import rule_file
-from rolewatch.alerts.rules import alert_name, alerts, groups, severity_of
+from rolewatch.alerts import Alert, Options, alert_name, alerts, groups, rule_file, severity_of
 from rolewatch.cli import EX_USAGE, main
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import explain

@@ -6,8 +6,7 @@ import argparse
 from typing import Any
 
 import rolewatch
-from rolewatch.alerts import Options
-from rolewatch.alerts.rule_file import rule_file
+from rolewatch.alerts import Options, rule_file
 from rolewatch.cli import options
 
 

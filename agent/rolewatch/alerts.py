@@ -1,0 +1,388 @@
+"""Alerts and recording rules for Prometheus: one alert per fault from the table, fleet-wide ones, and rolewatch's own.
+
+`rule_file` writes them as YAML. The options are those of `rolewatch rules`.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults.explain import Explained, explain
+from rolewatch.vocabulary import Level
+
+CRITICAL, WARNING = Level.CRITICAL.name.lower(), Level.WARNING.name.lower()
+"""Values of the label ``severity``, as in the monitoring mixins (2026-08): page somebody now, or open a ticket."""
+
+INSTANCE = "{{ $labels.instance }}"
+"""Placeholder for the instance in the text of an alert. Prometheus fills it in."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Values that a site may change without editing rules."""
+
+    selector: str = 'job="rolewatch"'
+    """Label matchers of every series."""
+    runbooks: str = ""
+    """URL below which the runbooks are. Empty: no links."""
+    expiring: float = 900.0
+    """Seconds before the expiration at which credentials that were not rotated are critical.
+
+    botocore requires new ones 10 minutes before, and AWS promises them 5 minutes before. Use 300 where the platform
+    rotates that late.
+    """
+    poll_failures: float = 0.2
+    """Share of polls that may fail in half an hour."""
+    down: float = 0.2
+    """Share of agents that may be unreachable before one alert for the fleet fires."""
+    fleet_hosts: int = 10
+    """Least number of instances with the same problem for an alert for the fleet. Smaller fleets have single alerts."""
+    fleet_share: float = 0.05
+    """Least share of the instances with the same fault for an alert for the fleet."""
+    keep_firing_for: bool = True
+    """Whether alerts keep firing over short gaps. Prometheus before 2.42 rejects the whole file for that field."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording rule."""
+
+    name: str
+    expr: str
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alerting rule. Several may have the same name, each with its own severity."""
+
+    name: str
+    expr: str
+    severity: str
+    summary: str
+    """One sentence for a list or a telephone's display. May name the instance."""
+    description: str
+    """What is wrong, why, what to do, and when the fix takes effect."""
+    runbook: str
+    """Name of the runbook's page."""
+    wait: str = "5m"
+    """``for``: how long the expression must be true. The agent has debounced faults already."""
+    hold: str = ""
+    """``keep_firing_for``: the gap over which the alert keeps firing. Empty: none."""
+    fix: str = ""
+    """Steps of the fix with their commands, one per line. Empty where the description is enough."""
+    why: str = ""
+    """Comment for readers of the file: why this expression, and why it does not flap."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rules that Prometheus evaluates one after the other."""
+
+    name: str
+    rules: tuple[Recording | Alert, ...]
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+def recording_rules(options: Options) -> tuple[Recording, ...]:
+    """Return the series that the alerts for the fleet and the dashboards share."""
+    of = "{" + options.selector + "}"
+    return (
+        Recording("job:rolewatch_up:avg", f"avg by (job) (up{of})"),
+        Recording("job:rolewatch_up:count", f"count by (job) (up{of})"),
+        Recording("job_fault:rolewatch_fault_active:sum", f"sum by (job, fault) (rolewatch_fault_active{of})"),
+        Recording("job:rolewatch_credentials_usable:avg", f"avg by (job) (rolewatch_credentials_usable{of})"),
+    )
+
+
+def agent_alerts(options: Options) -> tuple[Alert, ...]:
+    """Return the alerts about rolewatch itself: it is down, stale, restarting, or has old settings."""
+    of = "{" + options.selector + "}"
+    return (
+        Alert(
+            "RolewatchDown",
+            f"up{of} == 0",
+            WARNING,
+            f"rolewatch on {INSTANCE} cannot be scraped.",
+            f"rolewatch on {INSTANCE} has not answered a scrape for 10 minutes, so its role's credentials are "
+            "not monitored. Cause: the service does not run, a security group or the socket's address filter drops "
+            "the scrape, the certificate of its port has expired, or the host has failed. Fix: on the host, "
+            "systemctl status rolewatch.service rolewatch.socket; from Prometheus, curl the target's /-/healthy.",
+            "RolewatchDown",
+            wait="10m",
+            why="Longer than a boot, a restart and a refresh of the service discovery, so that scaling in never fires.",
+        ),
+        Alert(
+            "RolewatchFleetDown",
+            f"(job:rolewatch_up:avg < {1 - options.down:g} and job:rolewatch_up:count >= {options.fleet_hosts})\n"
+            f"or\nabsent(up{of}) - 1",
+            CRITICAL,
+            "Too many of the rolewatch agents cannot be scraped.",
+            "Only {{ $value | humanizePercentage }} of the agents answer; the credentials of the others are not "
+            "monitored. Cause: a change of the network, of the service discovery or of the package, since hosts do not "
+            "fail together. Fix: check the error of the scrapes on the targets page of Prometheus, and the last "
+            "rollout.",
+            "RolewatchFleetDown",
+            wait="15m",
+            why="A share and a minimum number: small fleets have RolewatchDown only. absent() covers a missing job.",
+        ),
+        Alert(
+            "RolewatchPollStale",
+            f"time() - rolewatch_poll_last_timestamp_seconds{of}\n"
+            f"  > clamp_min(5 * rolewatch_poll_interval_seconds{of}, 300)",
+            WARNING,
+            f"rolewatch on {INSTANCE} has stopped polling.",
+            f"The metrics of {INSTANCE} are {{{{ $value | humanizeDuration }}}} old. Cause: the loop hangs, or, with "
+            "a text file, the daemon or timer has stopped and its file remains. Fix: systemctl restart "
+            "rolewatch.service; journalctl -u rolewatch has the stacks that the watchdog wrote.",
+            "RolewatchPollStale",
+            why="Scales with the interval, and only grows until a poll ends. The only sign of a stopped agent where "
+            "node_exporter serves its file.",
+        ),
+        Alert(
+            "RolewatchCrashLooping",
+            f"changes(process_start_time_seconds{of}[1h]) > 3",
+            WARNING,
+            f"rolewatch on {INSTANCE} keeps restarting.",
+            f"rolewatch on {INSTANCE} has restarted {{{{ $value }}}} times within an hour. Cause: a crash, a memory "
+            "limit, or the watchdog. Fix: journalctl -u rolewatch has the exit status; rolewatch config check checks "
+            "the settings.",
+            "RolewatchCrashLooping",
+            wait="0m",
+            hold="30m",
+            why="One upgrade or one reboot is one restart.",
+        ),
+        Alert(
+            "RolewatchConfigReloadFailed",
+            f"rolewatch_config_last_reload_successful{of} == 0",
+            WARNING,
+            f"rolewatch on {INSTANCE} runs on old settings.",
+            f"The last reload on {INSTANCE} was rejected, and the old settings stay in use; the next restart will "
+            "fail. Cause: a mistake in /etc/rolewatch. Fix: rolewatch config check names the file, the line and the "
+            "fix; then systemctl reload rolewatch. It takes effect at once.",
+            "RolewatchConfigReloadFailed",
+            wait="10m",
+        ),
+        Alert(
+            "RolewatchPollErrors",
+            f"sum without (reason) (increase(rolewatch_poll_failures_total{of}[30m]))\n"
+            f"  / increase(rolewatch_polls_total{of}[30m])\n"
+            f"  > {options.poll_failures:g}\n"
+            f"unless on (job, instance)\n"
+            f'max_over_time(rolewatch_fault_active{{{options.selector}, fault=~"imds_.+"}}[30m]) == 1',
+            WARNING,
+            f"Many of the polls of IMDS fail on {INSTANCE}.",
+            f"On {INSTANCE} {{{{ $value | humanizePercentage }}}} of the polls of the last half hour gave no usable "
+            "answer. Cause: throttling, resets or timeouts that are too short for a fault of their own; "
+            "applications get them, too. Fix: find what requests IMDS so often: journalctl -u rolewatch has the "
+            "reasons, and ethtool -S the counter linklocal_allowance_exceeded.",
+            "RolewatchPollErrors",
+            wait="15m",
+            why="A share over a window catches failures that are too short for a fault. A fault in that window has its "
+            "own alert, and must not alert again after the fix.",
+        ),
+    )
+
+
+HOLD = "5m"
+"""Gap over which a fault's alert keeps firing: longer than the agent takes to clear and raise a fault again."""
+
+
+def credential_alerts(options: Options) -> tuple[Alert, ...]:
+    """Return the alerts about the credentials: for each fault, for the expiration, and for the fleet."""
+    alerts: list[Alert] = []
+    for fault in Fault:
+        alerts += _fault_alerts(fault, options)
+    return (*alerts, _expiring(options), *_fleet(options))
+
+
+def alert_name(fault: Fault) -> str:
+    """Return the name of the alert for *fault*: ``RolewatchImdsHopLimit``."""
+    return "Rolewatch" + fault.value.title().replace("_", "")
+
+
+def severity_of(fault: Fault) -> str:
+    """Return the severity of the alert for *fault*: critical if something is broken now.
+
+    A failure of IMDS is a warning: nothing is known to be broken, and the credentials in use are valid for hours.
+    """
+    return WARNING if FAULTS[fault].is_imds_failure or FAULTS[fault].severity is Level.WARNING else CRITICAL
+
+
+def _fault_alerts(fault: Fault, options: Options) -> Iterable[Alert]:
+    active = f'rolewatch_fault_active{{{options.selector}, fault="{fault.value}"}} == 1'
+    severity = severity_of(fault)
+    if not FAULTS[fault].warns_while_usable:
+        yield _fault_alert(fault, active, severity)
+        return
+    usable = f"ignoring (fault) rolewatch_credentials_usable{{{options.selector}}} == 1"
+    yield _fault_alert(fault, f"{active}\nunless {usable}", severity)
+    yield _fault_alert(
+        fault,
+        f"{active}\nand {usable}",
+        WARNING,
+        still=" The last credentials are still served and usable: there are hours left for the fix.",
+        why="The same fault hours before the credentials expire.",
+    )
+
+
+def _fault_alert(fault: Fault, expr: str, severity: str, *, still: str = "", why: str = "") -> Alert:
+    explained = explain(fault, {}, {"instance_id": INSTANCE})
+    return Alert(
+        name=alert_name(fault),
+        expr=expr,
+        severity=severity,
+        summary=f"{INSTANCE}: {explained.title}.",
+        description=(
+            f"{fault.value} on {INSTANCE}: {explained.title}. {explained.meaning}{still} Cause: {explained.cause} "
+            f"Fix: {explained.hint} Who can: {explained.who}. It takes effect: {explained.takes_effect} "
+            "On the instance, rolewatch check shows this with the instance's names."
+        ),
+        runbook=fault.value,
+        wait=FAULTS[fault].alert_after,
+        hold=HOLD,
+        fix=_steps(explained),
+        why=why,
+    )
+
+
+def _steps(explained: Explained) -> str:
+    lines: list[str] = []
+    for number, step in enumerate(explained.fix, start=1):
+        lines.append(f"{number}. {step.text}")
+        lines += [f"   {line}" for line in step.command.splitlines()]
+    return "\n".join(lines)
+
+
+def _expiring(options: Options) -> Alert:
+    of = "{" + options.selector + "}"
+    return Alert(
+        "RolewatchCredentialsExpiring",
+        f"(rolewatch_credentials_expiration_timestamp_seconds{of} - time() < {options.expiring:g})\n"
+        f"and\n(time() - rolewatch_credentials_last_updated_timestamp_seconds{of} > 7200)",
+        CRITICAL,
+        f"{INSTANCE}: the credentials are about to expire and were not rotated.",
+        f"The role's credentials on {INSTANCE} expire in {{{{ $value | humanizeDuration }}}} (a minus: they have "
+        "expired), and were not rotated for two hours. When they expire, every AWS call fails. Cause: EC2 does not "
+        "renew them; other alerts of this instance have the reason where it is known. Fix: rolewatch check on the "
+        "instance; rolewatch diagnose --instance-id from a workstation. A new association of the instance profile "
+        "brings new credentials within a minute.",
+        Fault.ROTATION_OVERDUE.value,
+        wait="2m",
+        hold=HOLD,
+        why="Uses timestamps only, so that it fires while the agent hangs, and after the expiration. The second "
+        "condition excludes short-lived credentials.",
+    )
+
+
+def _fleet(options: Options) -> Iterable[Alert]:
+    for severity in (CRITICAL, WARNING):
+        faults = "|".join(fault.value for fault in Fault if severity_of(fault) == severity)
+        yield Alert(
+            "RolewatchFleetFault",
+            f'job_fault:rolewatch_fault_active:sum{{fault=~"{faults}"}} >= {options.fleet_hosts}\n'
+            f"and\njob_fault:rolewatch_fault_active:sum / on (job) group_left ()\n"
+            f'  count by (job) (rolewatch_state{{{options.selector}, state="ok"}}) >= {options.fleet_share:g}',
+            severity,
+            "{{ $value }} instances have the same fault: {{ $labels.fault }}.",
+            "{{ $value }} instances of job {{ $labels.job }} have the fault {{ $labels.fault }}. Cause: one change, "
+            "since instances do not break together: of a role, a trust policy, an instance profile, a launch template "
+            "or a firewall rule. Fix: find the change in CloudTrail, and undo it there once; the runbook of the fault "
+            'has the steps. Which instances: rolewatch_fault_active{fault="{{ $labels.fault }}"} == 1.',
+            "RolewatchFleetFault",
+            wait="3m",
+            hold=HOLD,
+            why="One message instead of three hundred: it fires before the single alerts of the same fault, and "
+            "inhibits them (alertmanager.yml)."
+            if severity == CRITICAL
+            else "",
+        )
+
+
+def groups(options: Options) -> tuple[Group, ...]:
+    """Return all rules in their groups.
+
+    Prometheus evaluates the rules of a group one after the other, and the groups at the same time: an alert on a
+    recording rule of another group may fire one evaluation later.
+    """
+    return (
+        Group("rolewatch-recording", recording_rules(options)),
+        Group("rolewatch-agent", agent_alerts(options)),
+        Group("rolewatch-credentials", credential_alerts(options)),
+    )
+
+
+def alerts(options: Options) -> tuple[Alert, ...]:
+    """Return all alerts, in the order of the file."""
+    return tuple(rule for group in groups(options) for rule in group.rules if isinstance(rule, Alert))
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+_WIDTH = 116
+_HEAD = """\
+# Alerts and recording rules of rolewatch, for Prometheus {since} and newer. What each means: docs/alerts.md.
+# Made by `rolewatch rules`. Do not edit: `rolewatch rules --help` has options for the selector and the thresholds.
+"""
+
+
+def rule_file(options: Options) -> str:
+    """Return the rule file for *options*, as YAML for people to read."""
+    return "\n".join(_file_lines(options)) + "\n"
+
+
+def _file_lines(options: Options) -> Iterator[str]:
+    yield _HEAD.format(since="2.42" if options.keep_firing_for else "2.0")
+    yield "groups:"
+    for group in groups(options):
+        yield f"  - name: {group.name}"
+        yield "    rules:"
+        for rule in group.rules:
+            yield from _rule_lines(rule, options)
+
+
+def _rule_lines(rule: Alert | Recording, options: Options) -> Iterator[str]:
+    if isinstance(rule, Recording):
+        yield f"      - record: {rule.name}"
+        yield from _block("expr", rule.expr, 8)
+        return
+    yield from _wrapped(rule.why, " " * 6 + "# ")
+    yield f"      - alert: {rule.name}"
+    yield from _block("expr", rule.expr, 8)
+    yield f"        for: {rule.wait}"
+    if rule.hold and options.keep_firing_for:
+        yield f"        keep_firing_for: {rule.hold}"
+    yield f"        labels: {{severity: {rule.severity}}}"
+    yield "        annotations:"
+    yield f"          summary: {json.dumps(rule.summary)}"
+    yield "          description: >-"
+    yield from _wrapped(rule.description, " " * 12)
+    if rule.fix:
+        yield from _block("fix", rule.fix, 10)
+    if options.runbooks:
+        yield f"          runbook_url: {options.runbooks.rstrip('/')}/{rule.runbook}"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _block(key: str, text: str, indent: int) -> Iterator[str]:
+    """Yield *text* as a plain value, or as a literal block where YAML needs one: with all lines as they are."""
+    if "\n" not in text and ": " not in text and " #" not in text:
+        yield f"{' ' * indent}{key}: {text}"
+        return
+    yield f"{' ' * indent}{key}: |-"
+    yield from (f"{' ' * (indent + 2)}{line}".rstrip() for line in text.splitlines())
