@@ -24,8 +24,7 @@ from prometheus_client.exposition import choose_encoder
 import builders
 from rolewatch import authority, config, files, http, shell
 from rolewatch.aws import client, credentials, queries, trust_policy
-from rolewatch.aws.diagnose import credential_overrides
-from rolewatch.aws.diagnose.host import look
+from rolewatch.aws.diagnose import host
 from rolewatch.aws.preflight import names
 from rolewatch.cli import history, journal_reader, poll_once, simulate
 from rolewatch.config.keys import KEYS
@@ -69,8 +68,8 @@ DECODERS = frozenset(
 OWN_TEXTS: Mapping[str, str] = {
     "__init__.project_url": "the metadata of our own package",
     "alerts.": "renders the table of faults",
-    "aws.diagnose.collect.Context.partition": "an ARN that `documents.profile_info` has read",
-    "aws.diagnose.host._route": "reached through `host.look`; the kernel writes these files, a line is short",
+    "aws.diagnose.findings.Context.partition": "an ARN that `documents.profile_info` has read",
+    "aws.diagnose.host._route": "reached through `host.inspect`; the kernel writes these files, a line is short",
     "cli.render.": "a command of the table of faults",
     "http.page._parts": "our own page.html",
     "http.page.command": "a command of the table of faults",
@@ -208,15 +207,15 @@ def _state(text: str, place: Place) -> None:
 
 def _shadows(text: str, place: Place) -> None:
     place.written("home/.aws/config", text)
-    credential_overrides.look({}, place.directory / "home", root=place.directory)
+    host.find_overrides({}, place.directory / "home", root=place.directory)
 
 
 def _host(text: str, place: Place) -> None:
     for name in ("proc/net/route", "proc/cmdline", "sys/devices/virtual/dmi/id/board_asset_tag"):
         place.written(name, text)
     environ = {"no_proxy": text.replace("\0", "")}
-    look("http://169.254.169.254", environ, root=place.directory, run=lambda _: text)
-    look("http://[fd00:ec2::254]", environ, root=place.directory)
+    host.inspect("http://169.254.169.254", environ, root=place.directory, run=lambda _: text)
+    host.inspect("http://[fd00:ec2::254]", environ, root=place.directory)
 
 
 def _names(text: str, _: Place) -> None:

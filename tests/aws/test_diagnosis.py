@@ -13,9 +13,8 @@ from rolewatch.aws import trust_policy
 from rolewatch.aws.checks import Outcome, Status
 from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.diagnose import Diagnosis, diagnose
-from rolewatch.aws.diagnose.collect import Asked, Context, Look
-from rolewatch.aws.diagnose.credential_overrides import Shadow, Shadows
-from rolewatch.aws.diagnose.host import Host
+from rolewatch.aws.diagnose.findings import AwsFindings, Context, LocalFindings
+from rolewatch.aws.diagnose.host import Host, Override, Overrides
 from rolewatch.aws.queries import Association, Caller, Instance, MetadataOptions, Profile, Role
 from rolewatch.faults import Fault
 from rolewatch.monitor.memory import Memory
@@ -35,7 +34,7 @@ CALLER = Caller(
     ROLE_ID,
     builders.INSTANCE_ID,
 )
-ASKED = Asked(
+IN_AWS = AwsFindings(
     caller=CALLER,
     instance=Instance(
         builders.INSTANCE_ID,
@@ -47,29 +46,30 @@ ASKED = Asked(
     association=Association("iip-assoc-0123456789abcdef0", "associated", ARN, builders.PROFILE_ID),
     profile_name=builders.PROFILE,
     profile=Profile(builders.PROFILE, builders.PROFILE_ID, ARN, ROLE),
+    proof=CALLER,
 )
 IDENTITY = Identity(builders.INSTANCE_ID, "eu-west-1", ACCOUNT)
 
 
-def look(seen: Observation | None = None, **changes: Any) -> Look:
-    """Return what a look at *seen* gives, but for *changes*."""
+def local(seen: Observation | None = None, **changes: Any) -> LocalFindings:
+    """Return the findings of a poll that saw *seen*, but for *changes*."""
     seen = builders.answered(identity=IDENTITY) if seen is None else seen
     verdict = builders.judge(seen)
     memory, _ = monitor.update_instance(Memory(), seen, builders.moment())
     snapshot = monitor.single_poll(memory, seen, verdict, Settings(), builders.moment())
-    made = Look(seen, verdict, snapshot, Host("169.254.169.254", "ens5"), Shadows(), "the user web")
+    made = LocalFindings(seen, verdict, snapshot, Host("169.254.169.254", "ens5"), Overrides(), "the user web")
     return replace(made, **changes)
 
 
 def context(seen: Observation | None = None, **changes: Any) -> Context:
     """Return a healthy context, but for *seen* and *changes*."""
-    healthy = Context(ASKED, look(seen), CALLER, builders.INSTANCE_ID, "eu-west-1")
+    healthy = Context(IN_AWS, local(seen), builders.INSTANCE_ID, "eu-west-1")
     return replace(healthy, **changes)
 
 
-def asked(**changes: Any) -> Context:
+def in_aws(**changes: Any) -> Context:
     """Return a healthy context, but for *changes* in what AWS answered."""
-    return context(asked=replace(ASKED, **changes))
+    return context(aws=replace(IN_AWS, **changes))
 
 
 def outcome(diagnosis: Diagnosis, name: str) -> Outcome:
@@ -98,7 +98,7 @@ def test_health_has_no_cause() -> None:
 
 def test_a_role_created_anew_is_seen_by_its_id() -> None:
     """STS tells the id of the role that the session is of; IAM has another of that name."""
-    found = diagnose(asked(profile=replace(ASKED.profile, role=replace(ROLE, id="AROAOTHER00000000001"))))  # type: ignore[type-var]
+    found = diagnose(in_aws(profile=replace(IN_AWS.profile, role=replace(ROLE, id="AROAOTHER00000000001"))))  # type: ignore[type-var]
 
     assert faults(found) == [Fault.ROLE_SWAP_PENDING]
     assert "created anew" in outcome(found, "iam.role_id").note
@@ -107,7 +107,7 @@ def test_a_role_created_anew_is_seen_by_its_id() -> None:
 
 def test_the_instance_alone_tells_of_the_profile_where_associations_are_denied() -> None:
     """DescribeInstances names the attached profile, too."""
-    found = diagnose(asked(association=Refused(Trouble.ACCESS_DENIED, "ec2:DescribeIamInstanceProfileAssociations")))
+    found = diagnose(in_aws(association=Refused(Trouble.ACCESS_DENIED, "ec2:DescribeIamInstanceProfileAssociations")))
 
     assert outcome(found, "ec2.attached").status is Status.PASS
     assert outcome(found, "ec2.association").permission == "ec2:DescribeIamInstanceProfileAssociations"
@@ -119,7 +119,7 @@ def test_an_association_in_change_is_waited_for(state: str) -> None:
     """The fix begins with waiting, for another change would fail."""
     gone = Missing("iam:GetInstanceProfile")
     found = diagnose(
-        asked(association=replace(ASKED.association, state=state), profile=gone)  # type: ignore[type-var]
+        in_aws(association=replace(IN_AWS.association, state=state), profile=gone)  # type: ignore[type-var]
     )
 
     assert outcome(found, "ec2.association").status is Status.FAIL
@@ -130,16 +130,16 @@ def test_an_association_in_change_is_waited_for(state: str) -> None:
 def test_what_is_attached_decides_between_associate_and_replace() -> None:
     """None attached: associate. One attached to a running instance: replace it, by its id."""
     gone = Missing("iam:GetInstanceProfile")
-    attached = diagnose(asked(profile=gone))
+    attached = diagnose(in_aws(profile=gone))
     assert "replace-iam-instance-profile-association" in commands(attached)
     assert "--association-id=iip-assoc-0123456789abcdef0 " in commands(attached)
     assert " associate-iam" not in commands(attached)
 
     nothing = Missing("ec2:DescribeIamInstanceProfileAssociations")
-    bare = replace(ASKED.instance, profile_arn=None, profile_id=None)  # type: ignore[type-var]
+    bare = replace(IN_AWS.instance, profile_arn=None, profile_id=None)  # type: ignore[type-var]
     detached = diagnose(
         context(
-            builders.detached(identity=IDENTITY), asked=replace(ASKED, association=nothing, instance=bare, profile=None)
+            builders.detached(identity=IDENTITY), aws=replace(IN_AWS, association=nothing, instance=bare, profile=None)
         )
     )
     assert faults(detached) == [Fault.INSTANCE_PROFILE_DETACHED]
@@ -150,8 +150,8 @@ def test_what_is_attached_decides_between_associate_and_replace() -> None:
 def test_a_disabled_endpoint_is_seen_from_a_workstation() -> None:
     """The metadata options tell it without IMDS."""
     options = MetadataOptions("disabled", "required", 1, "disabled", "disabled", "applied")
-    instance = replace(ASKED.instance, options=options)  # type: ignore[type-var]
-    found = diagnose(Context(replace(ASKED, instance=instance), None, None, builders.INSTANCE_ID, "eu-west-1"))
+    instance = replace(IN_AWS.instance, options=options)  # type: ignore[type-var]
+    found = diagnose(Context(replace(IN_AWS, instance=instance, proof=None), None, builders.INSTANCE_ID, "eu-west-1"))
 
     assert faults(found) == [Fault.IMDS_DISABLED]
     assert found.state is State.FAILED
@@ -159,7 +159,7 @@ def test_a_disabled_endpoint_is_seen_from_a_workstation() -> None:
 
 def test_credentials_that_sts_refuses_are_no_credentials() -> None:
     """IMDS shows nothing, and yet nothing works: failed."""
-    found = diagnose(context(proof=Refused(Trouble.REJECTED, "sts:GetCallerIdentity", "InvalidClientTokenId")))
+    found = diagnose(in_aws(proof=Refused(Trouble.REJECTED, "sts:GetCallerIdentity", "InvalidClientTokenId")))
 
     assert (found.state, faults(found)) == (State.FAILED, [Fault.CREDENTIALS_REJECTED])
 
@@ -167,7 +167,7 @@ def test_credentials_that_sts_refuses_are_no_credentials() -> None:
 @pytest.mark.parametrize("trouble", [Trouble.UNREACHABLE, Trouble.THROTTLED, Trouble.NO_SDK, Trouble.CLOCK])
 def test_an_sts_that_does_not_answer_is_no_fault(trouble: Trouble) -> None:
     """Offline, throttled, not installed: the state stays IMDS's."""
-    found = diagnose(context(proof=Refused(trouble, "sts:GetCallerIdentity")))
+    found = diagnose(in_aws(proof=Refused(trouble, "sts:GetCallerIdentity")))
 
     assert (found.state, faults(found)) == (State.OK, [])
 
@@ -176,7 +176,7 @@ def test_another_account_is_not_asked_for_the_profile() -> None:
     """Its answer would be of the wrong account."""
     caller = replace(CALLER, account_id="999999999999")
     why = Refused(Trouble.OTHER_ACCOUNT, "iam:GetInstanceProfile", detail="999999999999")
-    found = diagnose(asked(caller=caller, profile=why))
+    found = diagnose(in_aws(caller=caller, profile=why))
 
     assert outcome(found, "aws.caller").status is Status.FAIL
     assert outcome(found, "iam.trust").status is Status.UNKNOWN
@@ -185,7 +185,7 @@ def test_another_account_is_not_asked_for_the_profile() -> None:
 
 def test_the_credentials_of_another_instance_are_noticed() -> None:
     """A proxy that answers for IMDS may serve another's."""
-    found = diagnose(context(proof=replace(CALLER, session="i-0fedcba9876543210")))
+    found = diagnose(in_aws(proof=replace(CALLER, session="i-0fedcba9876543210")))
 
     assert outcome(found, "sts.proof").status is Status.FAIL
 
@@ -213,16 +213,16 @@ def test_an_unreachable_imds_is_explained_by_the_host(reason: Reason, check: str
 def test_dropped_packets_explain_a_silent_imds() -> None:
     """Only where IMDS does not answer; a count by itself is no fault."""
     busy = Host("169.254.169.254", "ens5", allowance_exceeded=7)
-    silent = look(builders.unanswered(Reason.CONNECT_TIMEOUT), host=busy)
+    silent = local(builders.unanswered(Reason.CONNECT_TIMEOUT), host=busy)
 
-    assert outcome(diagnose(context(look=silent)), "host.allowance").status is Status.FAIL
-    assert outcome(diagnose(context(look=look(host=busy))), "host.allowance").status is Status.PASS
+    assert outcome(diagnose(context(local=silent)), "host.allowance").status is Status.FAIL
+    assert outcome(diagnose(context(local=local(host=busy))), "host.allowance").status is Status.PASS
 
 
 def test_shadows_are_told_and_change_no_state() -> None:
     """They keep one user's SDKs from the role; the role is well."""
-    shadows = Shadows(environment=(Shadow("AWS_ACCESS_KEY_ID", "an access key"),))
-    found = diagnose(context(look=look(shadows=shadows)))
+    overrides = Overrides(environment=(Override("AWS_ACCESS_KEY_ID", "an access key"),))
+    found = diagnose(context(local=local(overrides=overrides)))
 
     assert outcome(found, "shadow.environment").status is Status.FAIL
     assert "AWS_ACCESS_KEY_ID" in outcome(found, "shadow.environment").note
@@ -232,7 +232,7 @@ def test_shadows_are_told_and_change_no_state() -> None:
 def test_a_doubtful_trust_policy_is_unknown_and_no_fault() -> None:
     """IMDS is the judge."""
     doubtful = {"Statement": {**TRUST["Statement"], "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}}
-    found = diagnose(asked(profile=replace(ASKED.profile, role=replace(ROLE, trust=doubtful))))  # type: ignore[type-var]
+    found = diagnose(in_aws(profile=replace(IN_AWS.profile, role=replace(ROLE, trust=doubtful))))  # type: ignore[type-var]
 
     assert trust_policy.judge(doubtful).trust is trust_policy.Trust.UNDECIDED
     assert outcome(found, "iam.trust").status is Status.UNKNOWN
@@ -241,8 +241,10 @@ def test_a_doubtful_trust_policy_is_unknown_and_no_fault() -> None:
 
 def test_the_unexpected_role_in_iam_is_said_before_imds_serves_it() -> None:
     """IAM holds another role than expected; IMDS still serves the right one."""
-    other = replace(ASKED.profile, role=replace(ROLE, name="batch"))  # type: ignore[type-var]
-    found = diagnose(context(asked=replace(ASKED, profile=other), expected_role=("web-*",)))
+    other = replace(IN_AWS.profile, role=replace(ROLE, name="batch"))  # type: ignore[type-var]
+    snapshot = local().snapshot
+    expecting = local(snapshot=replace(snapshot, expected=replace(snapshot.expected, role=("web-*",))))
+    found = diagnose(context(aws=replace(IN_AWS, profile=other), local=expecting, expected_role=("web-*",)))
 
     assert faults(found) == [Fault.ROLE_MISMATCH, Fault.ROLE_SWAP_PENDING]
     assert outcome(found, "imds.expected_role").status is Status.PASS
@@ -263,8 +265,8 @@ def test_a_missing_listing_beside_a_profile_is_credentials_missing() -> None:
 def test_who_did_it_is_looked_up_where_the_partition_keeps_it(region: str, where: str) -> None:
     """IAM's events are in one Region of each partition."""
     look_up = f"cloudtrail lookup-events --region={where} "
-    other = replace(ASKED.profile, id="AIPAOTHER00000000001")  # type: ignore[type-var]
-    found = diagnose(context(asked=replace(ASKED, profile=other), region=region, look=None, proof=None))
+    other = replace(IN_AWS.profile, id="AIPAOTHER00000000001")  # type: ignore[type-var]
+    found = diagnose(context(aws=replace(IN_AWS, profile=other, proof=None), region=region, local=None))
 
     assert faults(found) == [Fault.INSTANCE_PROFILE_REPLACED]
     assert look_up in commands(found)
@@ -281,6 +283,6 @@ def test_who_did_it_is_looked_up_where_the_partition_keeps_it(region: str, where
 )
 def test_the_partition_is_the_arns_or_else_the_regions(region: str, arn: str | None, partition: str) -> None:
     """China's trust policies are judged by China's rules."""
-    profile = replace(ASKED.profile, arn=arn)  # type: ignore[type-var]
+    profile = replace(IN_AWS.profile, arn=arn)  # type: ignore[type-var]
 
-    assert context(asked=replace(ASKED, profile=profile), region=region).partition == partition
+    assert context(aws=replace(IN_AWS, profile=profile), region=region).partition == partition

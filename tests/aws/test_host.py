@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch.aws.diagnose.host import Host, execute, look, proxies
+from rolewatch.aws.diagnose.host import Host, execute, inspect, proxies
 
 ENDPOINT = "http://169.254.169.254"
 ANY = "0.0.0.0"  # noqa: S104 - the default route
@@ -47,7 +47,7 @@ def no_ethtool(command: Sequence[str]) -> str | None:
 
 def looked(root: Path, endpoint: str = ENDPOINT, **files: str) -> Host:
     """Look around on a host that has *files*."""
-    return look(endpoint, {}, root=tree(root, files), run=no_ethtool)
+    return inspect(endpoint, {}, root=tree(root, files), run=no_ethtool)
 
 
 def test_the_longest_route_wins(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_ipv6_routes_are_read(tmp_path: Path) -> None:
 
 def test_loopback_needs_no_route(tmp_path: Path) -> None:
     """It is in the local table, which /proc does not show."""
-    found = look("http://127.0.0.1:1338", {}, root=tmp_path, run=lambda _: None)
+    found = inspect("http://127.0.0.1:1338", {}, root=tmp_path, run=lambda _: None)
 
     assert (found.interface, found.routes_read) == ("lo", True)
 
@@ -104,7 +104,7 @@ def test_loopback_needs_no_route(tmp_path: Path) -> None:
 def test_the_ena_counter_is_read(tmp_path: Path) -> None:
     """As ethtool -S prints it."""
     printed = "NIC statistics:\n     tx_timeout: 0\n     linklocal_allowance_exceeded: 42\n"
-    found = look(ENDPOINT, {}, root=tree(tmp_path, {"proc/net/route": HEADER + IMDS}), run=lambda _: printed)
+    found = inspect(ENDPOINT, {}, root=tree(tmp_path, {"proc/net/route": HEADER + IMDS}), run=lambda _: printed)
 
     assert found.allowance_exceeded == 42
 
@@ -152,7 +152,7 @@ def test_proxies_are_named_and_not_shown(environ: dict[str, str], expected: Sequ
 
 def test_a_named_endpoint_is_taken_as_it_is(tmp_path: Path) -> None:
     """Nothing is resolved: that would be a packet."""
-    assert look("http://imds.example", {}, root=tmp_path).routes_read is False
+    assert inspect("http://imds.example", {}, root=tmp_path).routes_read is False
 
 
 def test_a_command_that_fails_is_nothing() -> None:

@@ -6,25 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch.aws.diagnose.credential_overrides import Shadows, look
+from rolewatch.aws.diagnose.host import Overrides, find_overrides
 
 CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARY"
 
 
-def looked(tmp_path: Path, environ: dict[str, str], files: dict[str, str]) -> Shadows:
+def looked(tmp_path: Path, environ: dict[str, str], files: dict[str, str]) -> Overrides:
     """Look around on a host that has *files*."""
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return look(environ, tmp_path / "home", root=tmp_path)
+    return find_overrides(environ, tmp_path / "home", root=tmp_path)
 
 
 def test_a_clean_host_has_none(tmp_path: Path) -> None:
     """Files without credentials shadow nothing."""
     files = {"home/.aws/config": "[default]\nregion = eu-west-1\noutput=json\n# aws_access_key_id = x\n"}
 
-    assert looked(tmp_path, {}, files) == Shadows()
+    assert looked(tmp_path, {}, files) == Overrides()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     target = tmp_path / "home" / ".aws"
     target.mkdir(parents=True)
     (target / "credentials").symlink_to("/proc/self/mem")
-    found = look({}, tmp_path / "home", root=tmp_path)
+    found = find_overrides({}, tmp_path / "home", root=tmp_path)
 
     assert found.unreadable == (str(target / "credentials"),)
 
@@ -118,7 +118,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(1 << 34)
 
-    assert look({}, tmp_path / "home", root=tmp_path).unreadable == (str(path),)
+    assert find_overrides({}, tmp_path / "home", root=tmp_path).unreadable == (str(path),)
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_a_header_is_read_as_the_sdks_read_it(tmp_path: Path, header: str, count
 
 def test_without_a_home_the_rest_is_looked_at(tmp_path: Path) -> None:
     """A service may have none."""
-    assert look({"AWS_ACCESS_KEY_ID": "x"}, None, root=tmp_path).environment
+    assert find_overrides({"AWS_ACCESS_KEY_ID": "x"}, None, root=tmp_path).environment

@@ -1,6 +1,6 @@
-"""``rolewatch diagnose``: why, and what to do. A list of checks, from IMDS to the trust policy, and the root cause.
+"""``rolewatch diagnose``: checks from IMDS to the trust policy, the root cause, and its fix.
 
-The only command of the instance that asks AWS. It reads, and changes nothing.
+Of the commands for an instance, only this one calls AWS. It only reads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import pwd
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,12 @@ from rolewatch import config, files
 from rolewatch.aws import credentials, queries
 from rolewatch.aws.checks import Status
 from rolewatch.aws.client import Api
-from rolewatch.aws.diagnose import Diagnosis, collect, credential_overrides, diagnose, document, host
-from rolewatch.aws.diagnose.collect import Context, Look, Pause
+from rolewatch.aws.diagnose import Diagnosis, diagnose, document, host
+from rolewatch.aws.diagnose.findings import Context, LocalFindings, Pause, Subject, collect
 from rolewatch.cli import options, output, poll_once, render
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
 from rolewatch.monitor.loop import clock
-from rolewatch.observation import Answered, RoleListing
 from rolewatch.settings import Settings
 from rolewatch.text import printable
 from rolewatch.vocabulary import State
@@ -43,23 +41,27 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         "diagnose",
         help="say why the credentials are wrong, and what to do",
         description="Check the whole chain, from IMDS to the role's trust policy, and say what the root cause is, how "
-        "to mend it and when that takes effect. Without --instance-id: this instance, by IMDS and, as far as there are "
+        "to fix it and when the fix takes effect. Without --instance-id: this instance, by IMDS and, if there are "
         "credentials, by the AWS API. Nothing is changed. Exit status: 0 ok, 1 degraded, 2 failed, 3 unknown, "
         "64 wrong usage, 78 wrong settings.",
     )
     options.add_options(parser)
-    parser.add_argument("--instance-id", metavar="ID", help="ask AWS about this instance, from elsewhere")
-    parser.add_argument("--region", metavar="REGION", help="the Region to ask (default: the instance's own)")
-    parser.add_argument("--profile", metavar="PROFILE", help="the profile of the AWS configuration to ask AWS with")
+    parser.add_argument(
+        "--instance-id", metavar="ID", help="diagnose this instance from elsewhere, with the AWS API only"
+    )
+    parser.add_argument(
+        "--region", metavar="REGION", help="Region of the instance (default: from IMDS or the AWS configuration)"
+    )
+    parser.add_argument("--profile", metavar="PROFILE", help="profile of the AWS configuration for the calls to AWS")
     parser.add_argument("--json", action="store_true", help="print JSON (docs/diagnose.schema.json)")
     parser.add_argument("--output", metavar="FILE", type=Path, help="write the JSON to FILE, as the daemon reads it")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
-    """Diagnose, tell, and return the exit status of the state. *pause* waits until IAM is asked a second time."""
+    """Diagnose, print the result, and return the state's exit status. *pause* waits before a second call to IAM."""
     if arguments.instance_id is not None and not queries.is_instance_id(arguments.instance_id):
-        message = f"{arguments.instance_id[:40]!r} is no instance id, which looks like i-0123456789abcdef0."
+        message = f"{arguments.instance_id[:40]!r} is not an instance id, such as i-0123456789abcdef0."
         raise UsageError(message)
     if arguments.output:
         with _as_usage_error(arguments.output):
@@ -67,7 +69,7 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
     loaded = options.load(arguments)
     for warning in loaded.warnings:
         output.complain(warning)
-    diagnosis = diagnose(_gather(arguments, loaded.settings, pause))
+    diagnosis = diagnose(_context(arguments, loaded.settings, pause))
     encoded = json.dumps(document(diagnosis, polled=clock().utc, version=rolewatch.__version__), indent=2)
     if arguments.output:
         with _as_usage_error(arguments.output):
@@ -79,72 +81,57 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
     return diagnosis.state.exit_code
 
 
-@dataclass(frozen=True)
-class _Here:
-    """This instance, as far as it is known without AWS."""
-
-    look: Look | None
-    subject: collect.Subject
-    region: str | None
-
-
-def _gather(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> Context:
-    """Ask everybody who may know."""
+def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> Context:
+    """Return what IMDS, this host and AWS say; without IMDS and this host if another instance is named."""
     endpoint = config.resolve_endpoint(settings.imds)
     client = Client(endpoint, settings.imds, monotonic=time.monotonic)
-    here = _elsewhere(arguments, settings) if arguments.instance_id else _here(client, settings, endpoint)
+    local = None if arguments.instance_id else _local(client, settings, endpoint)
+    subject = _subject(local) if local else _named(arguments.instance_id, settings)
     connection = credentials.connect(
         profile=arguments.profile, endpoint=endpoint, fetch=lambda: credentials.fetch(client)
     )
-    region = arguments.region or here.region or connection.region
-    door = Api(connection.session, region=region)
-    proven = credentials.verify(lambda: credentials.fetch(client), region) if here.look else None
-    asked = collect.ask(door, here.subject, pause=pause, method=connection.method, proof=proven)
-    expected = here.look.snapshot.expected.role if here.look else settings.expect.role
+    region = arguments.region or subject.region or connection.region
+    proof = credentials.verify(lambda: credentials.fetch(client), region) if local else None
+    api = Api(connection.session, region=region)
     return Context(
-        asked=asked,
-        look=here.look,
-        proof=proven,
-        instance_id=here.subject.instance_id,
+        aws=collect(api, subject, pause=pause, method=connection.method, proof=proof),
+        local=local,
+        instance_id=subject.instance_id,
         region=region,
-        expected_role=expected,
+        expected_role=local.snapshot.expected.role if local else settings.expect.role,
     )
 
 
-def _elsewhere(arguments: argparse.Namespace, settings: Settings) -> _Here:
-    """Know nothing but what the caller says."""
-    wanted = settings.expect.instance_profile
-    subject = collect.Subject(
-        instance_id=arguments.instance_id, instance_profile=wanted[0] if len(wanted) == 1 else None
-    )
-    return _Here(None, subject, None)
-
-
-def _here(client: Client, settings: Settings, endpoint: str) -> _Here:
-    """Look at IMDS and at this host."""
-    looked = poll_once.poll(client, settings)
-    seen, snapshot = looked.observation, looked.snapshot
-    look = Look(
-        seen=seen,
-        verdict=looked.verdict,
-        snapshot=snapshot,
-        host=host.look(endpoint, os.environ),
-        shadows=credential_overrides.look(os.environ, _home()),
+def _local(client: Client, settings: Settings, endpoint: str) -> LocalFindings:
+    """Poll IMDS once, and inspect this host."""
+    polled = poll_once.poll(client, settings)
+    return LocalFindings(
+        observation=polled.observation,
+        verdict=polled.verdict,
+        snapshot=polled.snapshot,
+        host=host.inspect(endpoint, os.environ),
+        overrides=host.find_overrides(os.environ, _home()),
         user=_user(),
     )
-    identity = snapshot.identity
-    listing = seen.listing if isinstance(seen, Answered) else None
-    return _Here(
-        look,
-        collect.Subject(
-            instance_id=identity.instance_id if identity else look.host.instance_id,
-            account_id=identity.account_id if identity else None,
-            instance_profile=snapshot.binding.instance_profile,
-            instance_profile_id=snapshot.binding.instance_profile_id,
-            served_role=listing.role if isinstance(listing, RoleListing) else None,
-        ),
-        identity.region if identity else None,
+
+
+def _subject(local: LocalFindings) -> Subject:
+    """Return this instance."""
+    identity, binding = local.snapshot.identity, local.snapshot.binding
+    return Subject(
+        instance_id=identity.instance_id if identity else local.host.instance_id,
+        region=identity.region if identity else None,
+        account_id=identity.account_id if identity else None,
+        instance_profile=binding.instance_profile,
+        instance_profile_id=binding.instance_profile_id,
+        served_role=local.role,
     )
+
+
+def _named(instance_id: str, settings: Settings) -> Subject:
+    """Return the instance *instance_id*, with the instance profile that the settings expect, if it is one name."""
+    expected = settings.expect.instance_profile
+    return Subject(instance_id=instance_id, instance_profile=expected[0] if len(expected) == 1 else None)
 
 
 def _home() -> Path | None:

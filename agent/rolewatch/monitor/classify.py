@@ -36,6 +36,8 @@ class Finding:
     evidence: Evidence = field(default_factory=dict)
     failure: Failure | None = None
     """The request that failed, for a fault of IMDS itself."""
+    document: Document | None = None
+    """The document that shows it, if another one usually does."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,11 @@ class _Judgement:
         self._undetermined: set[Fault] = set()
         self.credentials = CredentialStatus.UNDETERMINED
 
-    def add(self, fault: Fault, evidence: Evidence, failure: Failure | None = None) -> None:
-        """Add *fault*, with the failed request if that is what shows it. The first evidence stays."""
-        self._findings.setdefault(fault, Finding(fault, evidence, failure))
+    def add(
+        self, fault: Fault, evidence: Evidence, failure: Failure | None = None, document: Document | None = None
+    ) -> None:
+        """Add *fault*, with the failed request or the unusual document that shows it. The first evidence stays."""
+        self._findings.setdefault(fault, Finding(fault, evidence, failure, document))
 
     def mark_undetermined(self, faults: Iterable[Fault]) -> None:
         """Note that the observation can neither confirm nor rule out *faults*."""
@@ -209,7 +213,8 @@ def _judge_profile(verdict: _Judgement, observation: Answered, prior: Prior) -> 
     elif info.without_role:
         verdict.add(Fault.INSTANCE_PROFILE_WITHOUT_ROLE, evidence)
     elif (info.code or SUCCESS).lower() != SUCCESS:  # no other code is on record, but AWS's list is open
-        verdict.add(Fault.CREDENTIALS_ERROR, {**evidence, "document": Document.INFO.value})
+        evidence = {**evidence, "document": Document.INFO.value}
+        verdict.add(Fault.CREDENTIALS_ERROR, evidence, document=Document.INFO)
 
 
 def _judge_credentials(verdict: _Judgement, observation: Answered, prior: Prior, now: datetime) -> None:

@@ -1,0 +1,350 @@
+"""Checks of what STS, EC2 and IAM say: credentials, association, metadata options, instance profile, role, trust."""
+
+from __future__ import annotations
+
+from rolewatch.aws import trust_policy
+from rolewatch.aws.checks import Outcome, Status, failed, passed, refused, skipped, unknown
+from rolewatch.aws.client import Missing, Refused, Trouble
+from rolewatch.aws.diagnose.findings import SECOND_CALL_AFTER, Context
+from rolewatch.aws.diagnose.local_checks import NO_TOKEN, NOT_HERE, ON_INSTANCE
+from rolewatch.aws.queries import Association, Caller, Instance, Role
+from rolewatch.aws.trust_policy import Trust
+from rolewatch.faults import Fault
+from rolewatch.monitor.classify import matches
+from rolewatch.shell import option, placeholder
+from rolewatch.vocabulary import Evidence, Scalar
+
+_TWICE = f" IAM said so twice, {SECOND_CALL_AFTER:.0f} s apart; it is eventually consistent."
+_ONCE = " IAM said so once; right after a change it may be wrong for some seconds."
+
+
+def elsewhere(context: Context) -> str:
+    """Return who can make the calls to AWS instead, and with which command."""
+    instance_id = option("instance-id", context.instance_id or placeholder("instance_id"))
+    where = f"{instance_id} {option('region', context.region or placeholder('region'))}"
+    return (
+        "anyone who may read EC2 and IAM in the account (policy diagnose-workstation.json), from anywhere: "
+        f"rolewatch diagnose {where}"
+    )
+
+
+def no_answer(context: Context, answer: Refused) -> Outcome:
+    """Return the outcome of a check whose call AWS did not answer."""
+    return refused(answer, elsewhere(context))
+
+
+def served_credentials(context: Context) -> Outcome:
+    """Check what STS says of the served credentials."""
+    if context.local is None or context.local.answered is None:
+        return NO_TOKEN if context.local else NOT_HERE
+    proven = context.aws.proof
+    if proven is None:
+        return unknown("IMDS serves no credentials to try.")
+    if isinstance(proven, Refused):
+        return _unproven(context, proven)
+    facts: dict[str, Scalar | None] = {
+        "arn": proven.arn,
+        "role": proven.role,
+        "role_id": proven.role_id,
+        "instance_id": proven.session,
+    }
+    if (proven.role or "").lower() != (context.served_role or "").lower():
+        return failed(f"The served credentials are of {proven.arn}, and IMDS lists {context.served_role}.", **facts)
+    if context.instance_id and proven.session != context.instance_id:
+        return failed(f"The served credentials are those of {proven.session}, not of this instance.", **facts)
+    return passed(f"AWS accepts the served credentials: {proven.arn}.", **facts)
+
+
+def _unproven(context: Context, refusal: Refused) -> Outcome:
+    if refusal.trouble is Trouble.REJECTED:
+        evidence: dict[str, Scalar] = {"code": refusal.code}
+        if context.served_role:
+            evidence["role"] = context.served_role
+        return failed(f"AWS STS refuses the served credentials ({refusal.code}).", Fault.CREDENTIALS_REJECTED, evidence)
+    return no_answer(context, refusal)
+
+
+def caller(context: Context) -> Outcome:
+    """Check the caller's account against the instance's."""
+    who = context.aws.caller
+    if isinstance(who, Refused):
+        return no_answer(context, who)
+    if context.account_id not in (None, who.account_id):
+        return failed(
+            f"AWS is called as {who.arn}, and the instance is in the account {context.account_id}: IAM is not called.",
+            arn=who.arn,
+            account_id=who.account_id,
+        )
+    how = f" ({context.aws.method})" if context.aws.method else ""
+    return passed(f"AWS is called as {who.arn}{how}.", arn=who.arn, account_id=who.account_id)
+
+
+def known_instance(context: Context) -> Outcome | None:
+    """Need: the instance's id is known."""
+    if context.aws.instance is not None:
+        return None
+    if isinstance(context.aws.caller, Refused) and context.aws.caller.trouble in (
+        Trouble.NO_CREDENTIALS,
+        Trouble.NO_SDK,
+    ):
+        return no_answer(context, context.aws.caller)
+    note = "The instance's id is not known, because IMDS does not give it."
+    return Outcome(unknown(note).status, note, who=elsewhere(context))
+
+
+def attached(context: Context) -> Outcome:
+    """Check whether an instance profile is attached."""
+    instance, association = context.aws.instance, context.aws.association
+    found = context.aws.attached
+    if found is not None:
+        return passed(
+            f"EC2 has {found.profile_arn or 'an instance profile'} attached.",
+            association_id=found.id,
+            instance_profile_arn=found.profile_arn,
+            instance_profile_id=context.aws.attached_id,
+        )
+    if isinstance(instance, Missing):
+        return _no_instance(context)
+    if isinstance(association, Refused) and isinstance(instance, Refused):
+        return no_answer(context, association)
+    if isinstance(instance, Instance) and instance.state == "terminated":
+        return failed(f"The instance {instance.id} is terminated.", state=instance.state)
+    evidence: Evidence = {"instance_profile": context.info.name} if context.info and context.info.name else {}
+    return failed("EC2 has no instance profile attached to the instance.", Fault.INSTANCE_PROFILE_DETACHED, evidence)
+
+
+def _no_instance(context: Context) -> Outcome:
+    caller_of = context.aws.caller
+    account = f" of the account {caller_of.account_id}" if isinstance(caller_of, Caller) else ""
+    note = (
+        f"EC2 knows no instance {context.instance_id} in {context.region or 'this Region'}{account}: "
+        "the Region or the account is another, or the instance is long gone."
+    )
+    return Outcome(unknown(note).status, note, who=elsewhere(context))
+
+
+def association_state(context: Context) -> Outcome:
+    """Check the association's state."""
+    association = context.aws.association
+    if isinstance(association, Refused):
+        return no_answer(context, association)
+    if not isinstance(association, Association):
+        return skipped("No association was found.")
+    note = f"The association {association.id} is {association.state}."
+    if association.state == "associated":
+        return passed(note, state=association.state)
+    return failed(f"{note} Wait until that is done.", state=association.state)
+
+
+def metadata_options(context: Context) -> Outcome:
+    """Check the instance's metadata options."""
+    instance = context.aws.instance
+    if isinstance(instance, Refused):
+        return no_answer(context, instance)
+    if not isinstance(instance, Instance):
+        return _no_instance(context)
+    chosen = instance.options
+    facts = {
+        "endpoint": chosen.endpoint,
+        "tokens": chosen.tokens,
+        "hop_limit": chosen.hop_limit,
+        "ipv6": chosen.ipv6,
+        "state": chosen.state,
+    }
+    if chosen.endpoint == "disabled":
+        evidence: Evidence = {"phase": "token", "http_status": 403}
+        return failed("EC2 has the IMDS endpoint disabled.", Fault.IMDS_DISABLED, evidence, **facts)
+    if chosen.endpoint is None:
+        return unknown("EC2 returned no metadata options.")
+    pending = " A change of them is not applied yet." if chosen.state == "pending" else ""
+    containers = " Containers behind a bridge need a hop limit of 2." if chosen.hop_limit == 1 else ""
+    return passed(
+        f"IMDS is {chosen.endpoint}, tokens are {chosen.tokens}, the hop limit is {chosen.hop_limit}."
+        f"{pending}{containers}",
+        **facts,
+    )
+
+
+def iam_answered(context: Context) -> Outcome | None:
+    """Need: IAM answered."""
+    answer = context.aws.profile
+    if isinstance(answer, Refused):
+        return no_answer(context, answer)
+    if answer is not None:
+        return None
+    for other in (context.aws.association, context.aws.instance, context.aws.caller):
+        if isinstance(other, Refused):
+            return no_answer(context, other)
+    if isinstance(context.aws.instance, Instance) and context.aws.attached is None:
+        return skipped("No instance profile is attached.")
+    note = "The instance profile's name is not known: an error document does not repeat it."
+    return Outcome(Status.UNKNOWN, note, who=elsewhere(context))
+
+
+def profile_exists(context: Context) -> Outcome | None:
+    """Need: IAM has the instance profile."""
+    return skipped("There is no instance profile of that name.") if context.aws.known_profile is None else None
+
+
+def has_role(context: Context) -> Outcome | None:
+    """Need: the instance profile has a role."""
+    return None if context.aws.role_in_profile else skipped("The instance profile has no role.")
+
+
+def profile(context: Context) -> Outcome:
+    """Check whether IAM has an instance profile of that name."""
+    found = context.aws.known_profile
+    if found is not None:
+        return passed(
+            f"IAM has the instance profile {found.name}.", instance_profile=found.name, instance_profile_id=found.id
+        )
+    name = context.aws.profile_name
+    return failed(
+        f"IAM has no instance profile {name}.{_again(context)}", Fault.INSTANCE_PROFILE_NOT_FOUND, _evidence(context)
+    )
+
+
+def same_id(context: Context) -> Outcome:
+    """Check whether IAM's instance profile is the attached one: EC2 uses the id."""
+    profile = context.aws.known_profile
+    if profile is None or profile.id is None:
+        return unknown("IAM returned no id.")
+    ids: list[tuple[str, str]] = []
+    if context.aws.attached_id:
+        ids.append(("EC2 has", context.aws.attached_id))
+    if context.info and context.info.id:
+        ids.append(("IMDS names", context.info.id))
+    if not ids:
+        return unknown("Neither EC2 nor IMDS gave the id of the attached instance profile.")
+    facts: dict[str, Scalar | None] = {
+        "iam_id": profile.id,
+        "ec2_id": context.aws.attached_id,
+        "imds_id": context.info.id if context.info else None,
+    }
+    other = [f"{who} {which}" for who, which in ids if which != profile.id]
+    if not other:
+        return passed(f"The attached instance profile is the one that IAM has: {profile.id}.", **facts)
+    return failed(
+        f"The instance profile {profile.name} was deleted and created anew under its name: IAM has {profile.id}, "
+        f"{' and '.join(other)}.{_again(context)}",
+        Fault.INSTANCE_PROFILE_REPLACED,
+        _evidence(context),
+        **facts,
+    )
+
+
+def role_in_profile(context: Context) -> Outcome:
+    """Check whether the instance profile has a role."""
+    found = context.aws.role_in_profile
+    if found is not None:
+        return passed(f"The instance profile has the role {found.name}.", role=found.name, role_id=found.id)
+    name = context.aws.profile_name
+    return failed(
+        f"The instance profile {name} has no role.{_again(context)}",
+        Fault.INSTANCE_PROFILE_WITHOUT_ROLE,
+        _evidence(context),
+    )
+
+
+def serves_role(context: Context) -> Outcome | None:
+    """Need: IMDS serves a role."""
+    if context.local is None:
+        return skipped("What IMDS serves can only be seen on the instance.", ON_INSTANCE)
+    return None if context.served_role else skipped("IMDS serves no role to compare.")
+
+
+def same_role(context: Context) -> Outcome:
+    """Check whether IMDS serves the role that IAM has in the instance profile."""
+    role = context.aws.role_in_profile
+    if role is None or context.served_role is None:
+        return unknown("There are no two roles to compare.")
+    if role.name.lower() == context.served_role.lower():
+        return passed(f"IMDS serves the role {role.name}, as IAM has it.")
+    gone = " The old role was deleted." if isinstance(context.aws.role, Missing) else ""
+    return failed(
+        f"IAM has the role {role.name} in the instance profile, and IMDS still serves {context.served_role}; that is "
+        f"normal for up to about an hour after a swap.{gone}",
+        Fault.ROLE_SWAP_PENDING,
+        {"role": context.served_role, "instance_profile": context.aws.profile_name or ""},
+        iam_role=role.name,
+        imds_role=context.served_role,
+    )
+
+
+def expected_role_in_profile(context: Context) -> Outcome:
+    """Check the role in the instance profile against the expected one, whatever IMDS still serves."""
+    role = context.aws.role_in_profile
+    if not context.expected_role or role is None:
+        return skipped("No role is expected: name one with --expect-role, or in the settings.")
+    wanted = ", ".join(context.expected_role)
+    if matches(role.name, context.expected_role):
+        return passed(f"The role {role.name} in the instance profile is the expected one.", role=role.name)
+    return failed(
+        f"The instance profile has the role {role.name}, expected is {wanted}.",
+        Fault.ROLE_MISMATCH,
+        {"role": role.name, "expected_role": wanted, "instance_profile": context.aws.profile_name or ""},
+    )
+
+
+def same_role_id(context: Context) -> Outcome:
+    """Check whether the served credentials are of the role that exists: a role created anew has another id."""
+    role = _role(context)
+    proven = context.aws.proof if isinstance(context.aws.proof, Caller) else None
+    if isinstance(context.aws.role, Missing):
+        return failed(f"The role {context.served_role} that IMDS serves was deleted.", imds_role=context.served_role)
+    if isinstance(context.aws.role, Refused):
+        return no_answer(context, context.aws.role)
+    if role is None or role.id is None or proven is None or proven.role_id is None:
+        return unknown("STS did not return the id of the role of the served credentials.")
+    facts: dict[str, Scalar | None] = {"iam_role_id": role.id, "sts_role_id": proven.role_id}
+    if role.id == proven.role_id:
+        return passed(f"The served credentials are of the role that IAM has: {role.id}.", **facts)
+    return failed(
+        f"The role {role.name} was deleted and created anew under its name: IAM has {role.id}, the served credentials "
+        f"are of {proven.role_id}.",
+        Fault.ROLE_SWAP_PENDING,
+        {"role": role.name, "instance_profile": context.aws.profile_name or ""},
+        **facts,
+    )
+
+
+def trusts_ec2(context: Context) -> Outcome:
+    """Check whether the role's trust policy lets EC2 assume it."""
+    role = context.aws.role_in_profile
+    if role is None:
+        return skipped("The instance profile has no role with a trust policy.")
+    reading = trust_policy.judge(role.trust, context.partition)
+    note = f"Role {role.name}: {reading.why}"
+    if reading.trust is Trust.ALLOWS:
+        if context.local and context.local.finding(Fault.ASSUME_ROLE_UNAUTHORIZED):
+            note += " IMDS still shows the old state: it changes at EC2's next refresh."
+        return passed(note, role=role.name)
+    if reading.trust is Trust.UNDECIDED:
+        return unknown(f"{note} IMDS is the judge.", role=role.name)
+    evidence: dict[str, Scalar] = {"role": role.name}
+    if context.aws.profile_name:
+        evidence["instance_profile"] = context.aws.profile_name
+    return failed(note, Fault.TRUST_POLICY_DENIES_EC2, evidence, role=role.name)
+
+
+def _role(context: Context) -> Role | None:
+    """Return IAM's role of the name that IMDS serves."""
+    if isinstance(context.aws.role, Role):
+        return context.aws.role
+    role = context.aws.role_in_profile
+    return role if role and role.name.lower() == (context.served_role or "").lower() else None
+
+
+def _evidence(context: Context) -> dict[str, Scalar]:
+    """Return the instance profile's name and attached id, as far as they are known."""
+    evidence: dict[str, Scalar] = {}
+    if context.aws.profile_name:
+        evidence["instance_profile"] = context.aws.profile_name
+    attached = context.aws.attached_id or (context.info.id if context.info else None)
+    if attached:
+        evidence["instance_profile_id"] = attached
+    return evidence
+
+
+def _again(context: Context) -> str:
+    return _TWICE if context.aws.profile_twice else _ONCE

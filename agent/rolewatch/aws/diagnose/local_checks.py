@@ -1,0 +1,283 @@
+"""Checks of what this host and IMDS say, in the order of AWS's page. Pure; the faults are those of `classify`."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from rolewatch.aws.checks import Outcome, failed, passed, skipped, unknown
+from rolewatch.aws.diagnose.findings import Context, LocalFindings
+from rolewatch.aws.diagnose.host import Override
+from rolewatch.aws.queries import Instance
+from rolewatch.faults import DENYING_FAULTS, IMDS_FAULTS, Fault, faults_read_from
+from rolewatch.faults.explain import explain
+from rolewatch.monitor.classify import Finding
+from rolewatch.observation import Absent, Answered, Credentials, Failure, ProfileInfo, RoleListing
+from rolewatch.publish.messages import duration
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import Document, FailureLabel, Reason, State
+
+ON_INSTANCE = "anybody on the instance: rolewatch diagnose"
+NOT_HERE = skipped("It can only be seen on the instance itself.", ON_INSTANCE)
+NO_TOKEN = unknown("IMDS gave no session token, so no document could be read.")
+
+
+def on_instance(judge: Callable[[LocalFindings], Outcome]) -> Callable[[Context], Outcome]:
+    """Return *judge* as a check of a context that is skipped on a workstation."""
+    return lambda context: judge(context.local) if context.local else NOT_HERE
+
+
+def with_token(judge: Callable[[LocalFindings, Answered], Outcome]) -> Callable[[Context], Outcome]:
+    """Return *judge* as a check of a context that needs IMDS's documents: unknown if IMDS gave no session token."""
+
+    def judged(local: LocalFindings) -> Outcome:
+        return judge(local, local.answered) if local.answered else NO_TOKEN
+
+    return on_instance(judged)
+
+
+def token(local: LocalFindings) -> Outcome:
+    """Check whether IMDS gives a session token, and in which phase it fails."""
+    if local.failure is None:
+        return passed("IMDS gave a session token (IMDSv2).")
+    finding = local.finding(*IMDS_FAULTS) or Finding(Fault.IMDS_ERROR, local.failure.evidence)
+    what = f"It failed in the phase {local.failure.phase.value} ({local.failure.reason.value})."
+    return failed(f"{what} {_cause(finding)}", finding.fault, finding.evidence)
+
+
+def route(local: LocalFindings) -> Outcome:
+    """Check the local route to IMDS."""
+    host = local.host
+    if host.rejected:
+        return failed(f"The main routing table rejects {host.address} (unreachable, prohibit or blackhole).")
+    if host.interface:
+        return passed(f"{host.address} goes out through {host.interface}.", interface=host.interface)
+    if local.failure is None:
+        return passed(f"IMDS answered at {host.address}; the main routing table does not show how.")
+    if not host.routes_read:
+        return unknown(f"The routes to {host.address} could not be read.")
+    return failed(f"The main routing table has no route to {host.address}.")
+
+
+def firewall(local: LocalFindings) -> Outcome:
+    """Check whether the failure looks like one of a firewall. Only root may read its rules."""
+    if local.failure is None:
+        return passed(
+            f"IMDS answers {local.user}. Rules by uid may treat other users, such as applications, differently."
+        )
+    reason = local.failure.reason
+    if reason is Reason.REFUSED:
+        return failed(
+            "The connection is refused: a firewall rule (REJECT), perhaps only for this user, or nothing listens."
+        )
+    if reason is Reason.FILTERED:
+        return failed("A local filter refuses the packet: nftables, the unit's IPAddressDeny, or seccomp.")
+    if reason is Reason.CONNECT_TIMEOUT:
+        return failed("The connection is not answered: a firewall rule (DROP), or packets are dropped on the way.")
+    return passed("The failure is not one that a firewall makes.")
+
+
+def hop_limit(context: Context) -> Outcome:
+    """Check whether the answer to the token request arrives."""
+    if context.local is None:
+        return NOT_HERE
+    instance = context.aws.instance
+    limit = instance.options.hop_limit if isinstance(instance, Instance) else None
+    in_ec2 = "" if limit is None else f" EC2 has it at {limit}."
+    if context.local.failure is None:
+        return passed(f"The answer to the token request comes back.{in_ec2}", hop_limit=limit)
+    if context.local.finding(Fault.IMDS_HOP_LIMIT) is None:
+        return unknown(f"The token request did not come so far.{in_ec2}", hop_limit=limit)
+    return failed(
+        f"Connected, and the token request is not answered: the response dies on its way back.{in_ec2}",
+        Fault.IMDS_HOP_LIMIT,
+        context.local.failure.evidence,
+        hop_limit=limit,
+    )
+
+
+def allowance(local: LocalFindings) -> Outcome:
+    """Check the budget of link-local packets: IMDS, DNS and NTP share 1024 a second on an interface."""
+    interface, count = local.host.interface, local.host.allowance_exceeded
+    if count is None:
+        return unknown("The counter linklocal_allowance_exceeded is not available (no ENA driver, or no ethtool).")
+    if count == 0:
+        return passed(f"{interface} has dropped no link-local packet since boot.", dropped=0)
+    note = f"{interface} has dropped {count} link-local packets since boot"
+    if local.failure is not None and local.failure.reason.label is FailureLabel.TIMEOUT:
+        return failed(f"{note}, and IMDS does not answer: the budget of 1024 a second is used up.", dropped=count)
+    return passed(f"{note}, though IMDS answers now: watch whether the figure grows.", dropped=count)
+
+
+def imdsd(local: LocalFindings) -> Outcome:
+    """Check whether systemd-imdsd locks IMDS for unprivileged processes."""
+    installed, locked = local.host.imdsd, local.host.imdsd_network == "locked"
+    if local.failure is not None and local.failure.reason is Reason.PROHIBITED:
+        if installed or locked:
+            return failed("systemd-imdsd locks IMDS for unprivileged processes with a prohibit route.")
+        return failed("A prohibit route stands before IMDS, as systemd-imdsd sets one; but it is not installed.")
+    if locked and local.failure is None:
+        return passed("systemd-imdsd is set to lock IMDS, but this user reaches it; other users may not.")
+    return passed("systemd-imdsd does not lock IMDS." if installed else "There is no systemd-imdsd.")
+
+
+def proxy(local: LocalFindings) -> Outcome:
+    """Check whether SDKs would send requests for IMDS to a proxy."""
+    names = ", ".join(local.host.proxies)
+    if not names:
+        return passed("No variable of this environment would send a request for IMDS to a proxy.")
+    return failed(
+        f"{names} would send SDKs' requests for IMDS to a proxy: add {local.host.address} to no_proxy.", where=names
+    )
+
+
+def subtree(local: LocalFindings, answered: Answered) -> Outcome:
+    """Check whether the ``iam`` subtree is there."""
+    if not (isinstance(answered.info, Absent) and isinstance(answered.listing, Absent)):
+        return passed("The iam subtree is there.")
+    finding = local.finding(Fault.INSTANCE_PROFILE_DETACHED)
+    if finding is None:
+        return unknown("There is no iam subtree yet. That is normal shortly after boot.")
+    return _found(finding, "There is no iam subtree: EC2 has no instance profile for this instance.")
+
+
+def info(local: LocalFindings, answered: Answered) -> Outcome:
+    """Check ``iam/info``."""
+    document = answered.info
+    if isinstance(document, Failure):
+        return _unread(local, document, "iam/info")
+    if not isinstance(document, ProfileInfo):
+        return unknown("There is no iam/info.")
+    finding = local.finding(Fault.INSTANCE_PROFILE_NOT_FOUND)
+    if finding is not None:
+        which = finding.evidence.get("instance_profile_id", "its id")
+        return _found(finding, f"iam/info says InstanceProfileNotFound: the instance profile {which} was deleted.")
+    finding = local.finding(Fault.INSTANCE_PROFILE_WITHOUT_ROLE)
+    if finding is not None:
+        return _found(
+            finding, "iam/info says Success, and in its Message that the instance profile does not contain a role."
+        )
+    finding = local.finding(Fault.CREDENTIALS_ERROR)
+    if finding is not None and finding.document is Document.INFO:
+        return _found(finding, f"iam/info has the Code {document.code}, which AWS does not document.")
+    return passed(
+        f"iam/info says {document.code or 'nothing wrong'} of the instance profile {document.name or '(not named)'}.",
+        instance_profile=document.name,
+        instance_profile_id=document.id,
+    )
+
+
+def listing(local: LocalFindings, answered: Answered) -> Outcome:
+    """Check ``iam/security-credentials/``."""
+    document = answered.listing
+    if isinstance(document, Failure):
+        return _unread(local, document, "The listing of the role")
+    if isinstance(document, RoleListing):
+        error = local.finding(Fault.IMDS_ERROR)
+        if document.roles > 1 and error is not None:
+            return _found(error, f"The listing names {document.roles} roles; an instance has one.")
+        return passed(f"IMDS lists the role {document.role}.", role=document.role)
+    finding = local.finding(Fault.CREDENTIALS_MISSING)
+    if finding is not None:
+        return _found(finding, "IMDS lists no role, though there is an instance profile.")
+    if local.snapshot.state not in (State.STARTING, State.UNKNOWN):
+        return failed("IMDS lists no role, for the reason that the checks before this one name.")
+    return unknown("IMDS lists no role yet. That is normal shortly after boot.")
+
+
+def credentials(local: LocalFindings, answered: Answered) -> Outcome:
+    """Check the credentials document: whether it is there, its Code, its fields, and whether it has expired."""
+    document = answered.credentials
+    if document is None:
+        return unknown("Without a role in the listing there is no document to ask for.")
+    if isinstance(document, Failure):
+        return _unread(local, document, "The credentials document")
+    finding = local.finding(*DENYING_FAULTS & faults_read_from(Document.CREDENTIALS))
+    if finding is not None and finding.document is None:
+        return _found(finding, _cause(finding))
+    if isinstance(document, Absent):
+        return unknown("There is no credentials document yet. That is normal shortly after boot.")
+    when = rfc3339(document.expiration) if document.expiration else "an unknown time"
+    return passed(f"IMDS serves credentials of the role {document.role} that expire at {when}.", role=document.role)
+
+
+def rotation(local: LocalFindings, answered: Answered) -> Outcome:
+    """Check whether the credentials are renewed."""
+    finding = local.finding(Fault.ROTATION_OVERDUE)
+    if finding is not None:
+        age = duration(float(finding.evidence.get("age_seconds", 0)))
+        return _found(finding, f"The credentials are {age} old; EC2 renews them about every hour.")
+    document = answered.credentials
+    if not isinstance(document, Credentials) or document.last_updated is None:
+        return unknown("There are no credentials with a known age.")
+    return passed(f"The credentials were renewed at {rfc3339(document.last_updated)}.")
+
+
+def clock(local: LocalFindings) -> Outcome:
+    """Check the local clock against IMDS's."""
+    offset = local.verdict.clock_offset
+    if offset is None:
+        return unknown("IMDS gave no time to compare the local clock with.")
+    finding = local.finding(Fault.CLOCK_SKEW)
+    side = "ahead of" if offset > 0 else "behind"
+    note = f"The local clock is {duration(abs(offset))} {side} IMDS's."
+    return passed(note) if finding is None else _found(finding, note)
+
+
+def expected_role(local: LocalFindings, answered: Answered) -> Outcome:
+    """Check the served role against the expected one."""
+    finding = local.finding(Fault.ROLE_MISMATCH)
+    if finding is not None:
+        evidence = finding.evidence
+        wanted = evidence.get("expected_role") or evidence.get("expected_instance_profile")
+        served = evidence.get("role") if "expected_role" in evidence else None
+        return _found(finding, f"IMDS serves {served or evidence.get('instance_profile')}, expected is {wanted}.")
+    if not local.snapshot.expected.role:
+        return skipped("No role is expected: name one with --expect-role, or in the settings.")
+    if not isinstance(answered.listing, RoleListing):
+        return unknown("IMDS lists no role to compare.")
+    return passed(f"The role {answered.listing.role} is the expected one.")
+
+
+def environment(local: LocalFindings) -> Outcome:
+    """Check the variables that SDKs read before anything else."""
+    return _overridden(local, local.overrides.environment, "variable of the environment")
+
+
+def files(local: LocalFindings) -> Outcome:
+    """Check the shared configuration files."""
+    found = local.overrides
+    if found.unreadable and not found.files:
+        return unknown(f"{', '.join(found.unreadable)} cannot be read by this user.")
+    return _overridden(local, found.files, "configuration file")
+
+
+def container(local: LocalFindings) -> Outcome:
+    """Check the variables of containers and web identities."""
+    return _overridden(local, local.overrides.container, "variable of a container or a web identity")
+
+
+def _overridden(local: LocalFindings, overrides: tuple[Override, ...], kind: str) -> Outcome:
+    if not overrides:
+        return passed(
+            f"No {kind} shadows the instance's role for {local.user}. Services have environments of their own."
+        )
+    named = "; ".join(f"{each.where} ({each.what})" for each in overrides)
+    return failed(
+        f"SDKs do not use the instance's role for {local.user}: {named}.",
+        where=", ".join(each.where for each in overrides),
+    )
+
+
+def _found(finding: Finding, note: str) -> Outcome:
+    return failed(note, finding.fault, finding.evidence)
+
+
+def _unread(local: LocalFindings, failure: Failure, what: str) -> Outcome:
+    note = f"{what} could not be read ({failure.reason.value})."
+    if local.finding(Fault.IMDS_ERROR) is None:
+        return unknown(note)
+    return failed(note, Fault.IMDS_ERROR, failure.evidence)
+
+
+def _cause(finding: Finding) -> str:
+    return explain(finding.fault, finding.evidence, {}).cause
