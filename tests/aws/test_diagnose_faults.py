@@ -59,7 +59,7 @@ def test_a_replaced_profile_is_named_before_the_break(house: House) -> None:
     assert OTHER_ID in told.root["because"]
     assert instance.fake_profile_id(PROFILE) in told.root["because"]
     assert "twice" in told.root["because"]
-    assert f"ASSOCIATION={house.cloud.association_id}\n" in commands(told)
+    assert f"--association-id={house.cloud.association_id}" in commands(told)
     assert "replace-iam-instance-profile-association" in commands(told)
     assert "describe-iam-instance-profile-associations" not in commands(told)
 
@@ -110,7 +110,7 @@ def test_a_removed_role_is_named_after_the_break(house: House) -> None:
 
     assert told.status == 2
     assert told.root["fault"] == "instance_profile_without_role"
-    assert f"ASSOCIATION={house.cloud.association_id}\n" in commands(told)
+    assert f"--association-id={house.cloud.association_id}" in commands(told)
 
 
 def test_a_swapped_role_is_pending(house: House) -> None:
