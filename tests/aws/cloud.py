@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,13 @@ class Told:
         return next(each for each in self.document["checks"] if each["id"] == name)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cloud:
     """One account with one instance, healthy until a test breaks it."""
 
     url: str
 
+    @cache  # noqa: B019 - one for each process
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types
         """Return an administrator's client."""
         return boto3.client(

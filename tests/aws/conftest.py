@@ -35,4 +35,3 @@ def house(aws_server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         made = cloud.House(aws_server, simulator, tmp_path, monkeypatch)
         made.know_served_keys()
         yield made
-    aws_server.reset()

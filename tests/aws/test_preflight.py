@@ -58,16 +58,14 @@ def post(url: str, body: str = "") -> None:
 
 
 @pytest.fixture
-def aws(server: Server) -> Iterator[Aws]:
+def aws(server: Server) -> Aws:
     """Give an empty AWS, which allows everything until the command is run."""
     endpoint = server.aws.endpoint
     post(f"{endpoint}/moto-api/reset-auth", "inf")
     post(f"{endpoint}/moto-api/reset")
     server.aws.calls.clear()
     server.aws.canned.clear()
-    yield server.aws
-    post(f"{endpoint}/moto-api/reset-auth", "inf")
-    post(f"{endpoint}/moto-api/reset")
+    return server.aws
 
 
 class Command:
