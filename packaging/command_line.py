@@ -1,4 +1,4 @@
-"""The commands of the parser, as the manual and the completions tell of them."""
+"""The commands of the parser, for the manual and the completions."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rolewatch.cli.parser import build_parser
 
 @dataclass(frozen=True)
 class Command:
-    """A command that can be called: ``rolewatch config check``, but not ``rolewatch config``."""
+    """A complete command: ``rolewatch config check``, but not ``rolewatch config``."""
 
     name: str
     parser: argparse.ArgumentParser
 
     @property
     def options(self) -> list[argparse.Action]:
-        """Its options, without ``--help``, which all have."""
+        """Its options, without ``--help``, which every command has."""
         return [action for action in self.parser._actions if action.option_strings and action.dest != "help"]  # noqa: SLF001 - argparse has no public name for it
 
     @property
     def words(self) -> list[argparse.Action]:
-        """What is given without the name of an option."""
+        """Its positional arguments."""
         return [action for action in self.parser._actions if not action.option_strings]  # noqa: SLF001 - likewise
 
 

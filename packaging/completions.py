@@ -1,6 +1,6 @@
-"""The completions for bash, zsh and fish, which shtab makes of the parser, and of the names that it takes as text.
+"""The completions for bash, zsh and fish, which shtab generates from the parser and the names of `NAMES`.
 
-They start no process: what can be completed stands in them.
+They start no process: they contain all completions.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ NAMES = {
     "REASON": sorted({reason for entry in FAULTS.values() for reason in entry.variants}),
     "SCENARIO": [scenario.name for scenario in SCENARIOS],
 }
-"""What stands for one of a list in the help, and the list."""
+"""The lists of names, by their placeholder in the help."""
 PLACES = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
 HEAD = "# Made by `make generate`, with shtab (https://github.com/tqdm/shtab, Apache-2.0), of the parser of rolewatch."
 
 
 def render() -> Mapping[Path, str]:
-    """Return each file, below the root of the project, with what it should hold."""
+    """Return the generated text of each file, by its path below the root of the project."""
     parser = build_parser()
     for each in parsers(parser):
         for action in each._actions:  # noqa: SLF001 - argparse has no public name for it
@@ -42,9 +42,9 @@ def render() -> Mapping[Path, str]:
 
 
 def _fit(action: argparse.Action) -> None:
-    """Say of *action* what can be completed."""
+    """Set the completions of *action*."""
     if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
-        # The line beside a command, where shtab would take the whole description.
+        # The one-line help of a command: shtab would use the whole description.
         for choice in action._choices_actions:  # noqa: SLF001 - likewise
             action.choices[choice.dest].description = choice.help
     metavar = str(action.metavar)
@@ -54,9 +54,9 @@ def _fit(action: argparse.Action) -> None:
 
 
 def _headed(script: str) -> str:
-    """Return *script* with our head in the place of shtab's, which says how a user copies it home."""
+    """Return *script* with `HEAD` instead of shtab's instructions for users."""
     text, count = re.subn(r"^# AUTOMATICALLY GENERATED .*\n(#.*\n)*", f"{HEAD}\n", script, count=1, flags=re.MULTILINE)
     if count != 1:
-        message = "shtab begins its scripts in another way now: see completions.py"
+        message = "the head of shtab's scripts has changed: see completions.py"
         raise ValueError(message)
     return text.rstrip("\n") + "\n"

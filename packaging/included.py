@@ -1,4 +1,4 @@
-"""The pages that show a file: between the marks that name it stands what it holds."""
+"""The pages that include a file: its content goes between the marks with its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARK = re.compile(r"^<!-- begin: (packaging/\S+), generated -->$", re.MULTILINE
 
 
 def render(root: Path) -> Mapping[Path, str]:
-    """Return each page, below the root of the project, with the files that it shows as they are."""
+    """Return the text of each page with the included files, by its path below *root*."""
     return {page: _filled(root, (root / page).read_text(encoding="utf-8"), page.name) for page in PAGES}
 
 

@@ -3,7 +3,7 @@
 
     lay_out.py deb|rpm DIRECTORY
 
-DIRECTORY is made anew: `root` in it is the tree of the package; for deb, beside it `debian`; for rpm, `rolewatch.spec`.
+Creates DIRECTORY from scratch, with `root`, the tree of the package; for deb also `debian`, for rpm `rolewatch.spec`.
 Run from the root of the project, after `make vendor`. SOURCE_DATE_EPOCH is the time of the build.
 """
 
@@ -38,13 +38,13 @@ class Row:
     source: str
 
     def sources(self) -> list[Path]:
-        """Return what there is of the sources."""
+        """Return the existing sources, sorted."""
         return sorted(Path().glob(self.source))
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A file or a directory of ours in the package."""
+    """A file or a directory in the package."""
 
     what: str
     """As in the table."""
@@ -67,7 +67,7 @@ def rows(family: str, table: Path = TABLE) -> list[Row]:
 
 
 def lay_out(family: str, directory: Path) -> list[Installed]:
-    """Make the tree of the package in *directory*/root, and for deb the units in *directory*/debian."""
+    """Create the tree of the package in *directory*/root, and for deb the units in *directory*/debian."""
     root = directory / "root"
     installed: list[Installed] = []
     for row in rows(family):
@@ -91,7 +91,7 @@ def lay_out(family: str, directory: Path) -> list[Installed]:
 
 
 def unit_for_debhelper(unit: str) -> str:
-    """Return the name below debian/ under which dh_installsystemd takes *unit* for a unit of the package."""
+    """Return the name below debian/ under which dh_installsystemd installs *unit* as a unit of the package."""
     return unit if unit.startswith("rolewatch.") else f"rolewatch.{unit}"
 
 
@@ -111,28 +111,28 @@ def _copy_tree(source: Path, root: Path, target: str, mode: int) -> Iterator[Ins
 
 
 def bundled() -> list[Message]:
-    """Return the metadata of every library that we bring."""
+    """Return the metadata of every bundled library."""
     return [metadata(path) for path in sorted(PRIVATE.glob("vendor*/*.dist-info/METADATA"))]
 
 
 def about() -> Message:
-    """Return the metadata of rolewatch itself, which the wheel has from pyproject.toml."""
+    """Return the metadata of rolewatch itself, from its wheel."""
     (path,) = PRIVATE.glob("rolewatch-*.dist-info/METADATA")
     return metadata(path)
 
 
 def metadata(path: Path) -> Message:
-    """Return the metadata of a library of Python's."""
+    """Return the Python metadata in the file *path*."""
     return email.message_from_string(path.read_text(encoding="utf-8"))
 
 
 def package_version(version: str) -> str:
-    """Return *version*, of Python's kind, as dpkg and rpm sort it: what comes before a release stands behind a ~."""
+    """Return the Python *version* in the form that dpkg and rpm sort: with a ~ before a pre-release part."""
     return re.sub(r"\.?(a|b|rc|dev)(?=\d)", r"~\1", version)
 
 
 def values(family: str, installed: list[Installed]) -> Mapping[str, str]:
-    """Return what the templates of *family* ask for."""
+    """Return the values of the placeholders in the templates of *family*, by name."""
     ours = about()
     time = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), timezone.utc)
     urls = dict(line.split(", ", 1) for line in ours.get_all("Project-URL", []))
@@ -155,7 +155,7 @@ def values(family: str, installed: list[Installed]) -> Mapping[str, str]:
 
 
 def _spec_lines(installed: list[Installed]) -> Iterator[str]:
-    """Yield the lines for %files: every file by its name, and every directory that is ours alone."""
+    """Yield the lines for %files: every file by its name, and every directory that only this package owns."""
     ours = {str(path) for one in installed for path in Path(one.target).parents if "rolewatch" in path.parts}
     for directory in sorted(ours | {one.target for one in installed if one.what == "dir"}):
         yield f"%dir %attr(0755,root,root) {directory}"
@@ -165,7 +165,7 @@ def _spec_lines(installed: list[Installed]) -> Iterator[str]:
 
 
 def _sign(one: Installed) -> str:
-    """Return what rpm calls this kind of file."""
+    """Return rpm's prefix for this kind of file."""
     if one.what == "config":
         return "%config(noreplace) "
     if one.target.startswith("/usr/share/licenses/"):
@@ -174,7 +174,7 @@ def _sign(one: Installed) -> str:
 
 
 def fill(source: Path, target: Path, known: Mapping[str, str]) -> None:
-    """Write *source* to *target* with every @NAME@ in it replaced by what is *known*."""
+    """Write *source* to *target* with every @NAME@ replaced by its value in *known*."""
     text = re.sub(r"@([A-Z]+)@", lambda found: known[found.group(1)], source.read_text(encoding="utf-8"))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
@@ -182,7 +182,7 @@ def fill(source: Path, target: Path, known: Mapping[str, str]) -> None:
 
 
 def main(family: str, directory: Path) -> None:
-    """Make *directory* anew for the packages of *family*."""
+    """Create *directory* from scratch for the packages of *family*."""
     os.umask(0o022)
     shutil.rmtree(directory, ignore_errors=True)
     installed = lay_out(family, directory)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write which libraries the packages bring, as CycloneDX: for each its version, licence and the wheel's SHA-256.
+"""Write the bundled libraries as a CycloneDX SBOM: for each its version, licence and the wheel's SHA-256.
 
     sbom.py DIRECTORY
 
-DIRECTORY gets ``rolewatch-VERSION.cdx.json``. Run from the root of the project, after `make vendor`.
+The file is ``rolewatch-VERSION.cdx.json`` in DIRECTORY. Run from the root of the project, after `make vendor`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from lay_out import PRIVATE, about, metadata
 
 WHEELS = PRIVATE.with_name(f"{PRIVATE.name}.wheels")
 SPOKEN = {"Apache License 2.0": "Apache-2.0", "Dual License": "Apache-2.0 OR BSD-3-Clause"}
-"""Licences that their authors name in other words than SPDX's. dateutil's is told in its LICENSE."""
+"""Licence names that are not SPDX's, and their SPDX expressions. dateutil's is from its LICENSE."""
 
 
 def component(of: Message, kind: ComponentType, **more: Any) -> Component:
-    """Return the component whose Python metadata is *of*."""
+    """Return the component with the Python metadata *of*."""
     name, version = of["Name"], of["Version"]
     licence = of["License-Expression"] or of["License"]
     return Component(
@@ -47,7 +47,7 @@ def component(of: Message, kind: ComponentType, **more: Any) -> Component:
 
 
 def libraries() -> Iterator[Component]:
-    """Yield every library that is in the private directory."""
+    """Yield every library of the private directory."""
     for path in sorted(PRIVATE.glob("vendor*/*.dist-info/METADATA")):
         library = path.parents[1].name
         (wheel,) = (WHEELS / library).glob(f"{path.parent.name[: -len('.dist-info')]}-*.whl")
@@ -62,7 +62,7 @@ def libraries() -> Iterator[Component]:
 
 
 def main(directory: Path) -> None:
-    """Write the bill of materials into *directory*."""
+    """Write the bill of materials to *directory*."""
     ours = component(about(), ComponentType.APPLICATION)
     brought = list(libraries())
     names = ",".join(sorted(str(one.bom_ref.value) for one in [ours, *brought]))
