@@ -1,6 +1,6 @@
-"""How long this machine stands still: what nothing that runs on it can be blamed for.
+"""Stalls of this machine: times in which a processor did not run a thread that was ready.
 
-A virtual machine that shares its host does so now and then, for half a second or two.
+A virtual machine that shares its host has them, for half a second or two. A test that fails in one runs again.
 """
 
 from __future__ import annotations
@@ -10,79 +10,64 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-_LOOKS, _LONGEST_LOOK = 400, 0.02
-"""Looks a second on all processors together; but on each, two are no more than so many seconds apart."""
-
-
-class Stalls:
-    """The longest time, in seconds, for which a thread with something to do was kept waiting while this was entered.
-
-    On whichever processor: the host takes them away one by one, and what waits for one that is gone is not moved.
-    """
-
-    def __enter__(self) -> Stalls:
-        """Begin to look."""
-        self._end = threading.Event()
-        self._begun = time.monotonic()
-        self._longest: dict[int, float] = {}
-        processors = os.sched_getaffinity(0)
-        self._look = min(_LONGEST_LOOK, len(processors) / _LOOKS)
-        self._threads = [threading.Thread(target=self._watch, args=(each,), daemon=True) for each in processors]
-        for each in self._threads:
-            each.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Look no more."""
-        self._end.set()
-        for each in self._threads:
-            each.join()
-
-    @property
-    def longest(self) -> float:
-        """The longest time so far."""
-        return max(self._longest.values(), default=0.0)
-
-    def _watch(self, processor: int) -> None:
-        with contextlib.suppress(OSError):  # it has been taken from us since: on whichever there is
-            os.sched_setaffinity(0, {processor})  # this thread's
-        looked, ended = self._begun, False
-        while not ended:
-            ended = self._end.wait(self._look)
-            now = time.monotonic()
-            self._longest[processor] = max(self._longest.get(processor, 0.0), now - looked - self._look)
-            looked = now
-
-
+PERIOD = 0.02
+"""Seconds between two looks at the clock, on each processor."""
 STALL = 0.2
-"""Seconds. Clients and servers of the tests have time-outs of this order."""
-REPLAYS = 2
+"""Seconds from which a delay counts. Clients and servers of the tests have time-outs of this order."""
+RUNS = 3
 LONGEST = 20.0
-"""Seconds, without set-up. What took longer is not played again: pytest-timeout has one time-out for all times."""
+"""Seconds of all runs of a test together, without set-up: pytest-timeout has one limit for all of them."""
+
+_stalls: deque[tuple[float, float]] = deque(maxlen=100)
+"""When each stall ended, and the seconds that it lasted."""
+
+
+def _watch(processor: int) -> None:
+    """Record the stalls of one processor: the host takes them away one by one."""
+    with contextlib.suppress(OSError):  # the processor was taken from this machine
+        os.sched_setaffinity(0, {processor})  # of this thread
+    last = time.monotonic()
+    while True:
+        time.sleep(PERIOD)
+        now = time.monotonic()
+        if now - last - PERIOD >= STALL:
+            _stalls.append((now, now - last - PERIOD))
+        last = now
+
+
+for each in os.sched_getaffinity(0):
+    threading.Thread(target=_watch, args=(each,), daemon=True).start()
+
+
+def longest_stall(since: float) -> float:
+    """Return the seconds of the longest stall that ended after *since* (of `time.monotonic`), or 0."""
+    time.sleep(2 * PERIOD)  # one that has just ended is recorded
+    return max((length for ended, length in list(_stalls) if ended > since), default=0.0)
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Play a test that fails while the machine stands still once more: nothing was seen of what it tests.
+    """Run a test that fails in a stall again, twice at most. A failure without a stall counts, and so does the third.
 
-    What fails without a stall has failed, and so has what fails each time. Not where the set-up fails: fixtures that
-    are shared are not made anew.
+    A test whose set-up fails is not run again: shared fixtures are not set up twice.
     """
     spent = 0.0
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    said = list(item.user_properties)
-    for left in reversed(range(REPLAYS + 1)):
-        with Stalls() as stalls:
-            reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        failed = [report.when for report in reports if report.failed]
+    properties = list(item.user_properties)
+    for run in range(RUNS):
+        item.user_properties[:] = properties
+        begun = time.monotonic()
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
         spent += sum(report.duration for report in reports if report.when == "call")
-        if failed != ["call"] or stalls.longest < STALL or not left or spent > LONGEST:
+        failed = [report.when for report in reports if report.failed] == ["call"]
+        stall = longest_stall(begun) if failed else 0.0
+        if not stall or run + 1 == RUNS or spent > LONGEST:
             break
-        sys.stderr.write(f"\n{item.nodeid} failed in a stall of {stalls.longest:.1f} s: once more\n")
-        item.user_properties[:] = said
+        sys.stderr.write(f"\n{item.nodeid} failed in a stall of {stall:.1f} s: once more\n")
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

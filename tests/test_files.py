@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from process import LIMIT, environment
 
+from daemon_process import LIMIT, environment
 from oddities import ODDITIES, untouched
 from rolewatch import files
 

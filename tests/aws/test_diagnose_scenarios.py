@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import PATIENT, QUICK, patience
 
+from harness import PATIENT, QUICK, patience
 from rolewatch.faults import ROOT_CAUSES
 from rolewatch.settings import ImdsSettings
 from rolewatch.simulator import Simulator

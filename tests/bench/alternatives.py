@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from process import free_port
-
 from bench.figures import Figure
 from bench.processes import ENVIRONMENT, cpu, memory, running
 from bench.scrapes import scrape
+from daemon_process import free_port
 
 SCRIPT = "curl-and-jq script"
 NODE = "node_exporter"

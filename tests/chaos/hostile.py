@@ -15,9 +15,9 @@ from re import compile as pattern
 from typing import Any, Callable
 
 import pytest
-from process import environment
 
 from builders import INSTANCE_ID, PROFILE, ROLE
+from daemon_process import environment
 from promises import Measured
 from rolewatch.faults import Fault
 from rolewatch.settings import ImdsSettings

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from process import LIMIT, Process, config, environment
 
-from chaos.living import Living, living
+from daemon_process import LIMIT, DaemonProcess, config, daemon
 from e2e.processes import until
 from promises import Area, Measured, promise
 from rolewatch.simulator import Simulator
@@ -32,7 +31,7 @@ class Disk:
     """A small disk that only the daemon sees, at *path*; looked at through the daemon's own root."""
 
     path: Path
-    daemon: Living
+    daemon: DaemonProcess
 
     @property
     def seen(self) -> Path:
@@ -75,21 +74,12 @@ def a_disk(simulator: Simulator, tmp_path: Path) -> Iterator[Disk]:
     mounted.mkdir()
     settings = config(tmp_path, simulator, f'[textfile]\npath = "{mounted / "rolewatch.prom"}"\n')
     script = 'mount -t tmpfs -o size="$1" none "$2" && exec "$0" -m rolewatch run --config "$3"'
-    popen = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", script, sys.executable, str(SIZE), str(mounted), str(settings)],
-        env=environment(STATE_DIRECTORY=str(mounted)),
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
-    process = Process(popen)
-    try:
-        yield Disk(mounted, living(process))
-    finally:
-        process.end()
+    command = ["unshare", "--mount", "sh", "-c", script, sys.executable, str(SIZE), str(mounted), str(settings)]
+    with daemon(command=command, environ={"STATE_DIRECTORY": str(mounted)}) as process:
+        yield Disk(mounted, process.watching())
 
 
-def failures(daemon: Living, publisher: str) -> float:
+def failures(daemon: DaemonProcess, publisher: str) -> float:
     """Return how often *publisher* failed."""
     return daemon.metric("rolewatch_publisher_failures_total", publisher=publisher) or 0.0
 
@@ -108,7 +98,7 @@ def test_a_full_disk_leaves_the_old_files_whole(disk: Disk, simulator: Simulator
     disk.fill()
     slowest = daemon.poll(3)
 
-    assert daemon.process.wait_for("publisher_failed", publisher="state_file")["problem"] == "No space left on device"
+    assert daemon.wait_for("publisher_failed", publisher="state_file")["problem"] == "No space left on device"
     until(lambda: failures(daemon, "textfile") == 3, "each of the three to be counted", patience=LIMIT)
     until(lambda: failures(daemon, "state_file") >= 1, "it to be counted", patience=LIMIT)
     assert {name: (disk.seen / name).read_text() for name in before} == before
@@ -133,7 +123,7 @@ def test_a_read_only_disk_is_told_and_watched_on(disk: Disk, simulator: Simulato
     daemon.poll(2)
 
     until(lambda: failures(daemon, "textfile") == 2, "both to be counted", patience=LIMIT)
-    assert daemon.process.wait_for("publisher_failed", publisher="state_file")["problem"] == "Read-only file system"
+    assert daemon.wait_for("publisher_failed", publisher="state_file")["problem"] == "Read-only file system"
     assert daemon.metric("rolewatch_state", state="failed") == 1
 
     disk.mount("rw")

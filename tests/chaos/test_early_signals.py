@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from process import AGENT, environment
 
+from daemon_process import AGENT, environment
 from promises import Area, promise
 
 LAUNCHER = Path(__file__).parents[2] / "packaging/launcher/rolewatch"

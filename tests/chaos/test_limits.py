@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from harness import DatagramSocket, get
-from process import LIMIT, Process, config, daemon, environment, free_port, stop_and_continue
 
-from chaos.living import BREATH, Living, living
+from daemon_process import LIMIT, PAUSE, RUN, DaemonProcess, config, daemon, environment, free_port, stop_and_continue
+from harness import DatagramSocket, get
 from promises import Area, Measured, promise
 from rolewatch.monitor.state_file import StateFile
 from rolewatch.simulator import Simulator
@@ -34,11 +33,11 @@ FEW = 6
 
 
 @pytest.fixture(name="watching")
-def a_daemon(simulator: Simulator, tmp_path: Path) -> Iterator[Living]:
+def a_daemon(simulator: Simulator, tmp_path: Path) -> Iterator[DaemonProcess]:
     """Yield a daemon that watches, with a state file in the test's directory."""
     environ = {"STATE_DIRECTORY": str(tmp_path)}
     with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:
-        yield living(process)
+        yield process.watching()
 
 
 def limit(pid: int, what: int, soft: int) -> int:
@@ -53,11 +52,11 @@ def limit(pid: int, what: int, soft: int) -> int:
     "No file descriptor is left",
     "Each poll fails with its errno and is told, the watching goes on, and the next poll that gets one is as ever",
 )
-def test_without_descriptors_the_polls_fail_and_recover(watching: Living) -> None:
+def test_without_descriptors_the_polls_fail_and_recover(watching: DaemonProcess) -> None:
     """EMFILE: for the poll it is an IMDS that cannot be reached, and the evidence says why."""
     old = limit(watching.pid, resource.RLIMIT_NOFILE, FEW)
     watching.signal(signal.SIGUSR1)
-    failed = watching.process.wait_for("poll_failed")
+    failed = watching.wait_for("poll_failed")
     limit(watching.pid, resource.RLIMIT_NOFILE, old)
     watching.poll()
 
@@ -71,7 +70,9 @@ def test_without_descriptors_the_polls_fail_and_recover(watching: Living) -> Non
     "The kernel gives no more memory",
     "It watches on, or ends and is started again by systemd; the state file is whole either way",
 )
-def test_without_memory_the_state_file_stays_whole(watching: Living, simulator: Simulator, tmp_path: Path) -> None:
+def test_without_memory_the_state_file_stays_whole(
+    watching: DaemonProcess, simulator: Simulator, tmp_path: Path
+) -> None:
     """What it has is enough for most polls; what cannot be done without more ends it."""
     sizes = Path(f"/proc/{watching.pid}/statm").read_text().split()
     limit(watching.pid, resource.RLIMIT_AS, int(sizes[0]) * os.sysconf("SC_PAGESIZE"))
@@ -82,18 +83,18 @@ def test_without_memory_the_state_file_stays_whole(watching: Living, simulator: 
         except OSError:
             pass
         except AssertionError:  # there was no poll, which is well where there is no daemon any more
-            if watching.process.popen.poll() is None:
+            if watching.popen.poll() is None:
                 raise
 
     large = tmp_path / "large.pem"
     large.write_text("# a remark\n" * 80_000)
     with (tmp_path / "rolewatch.toml").open("a") as settings:
         settings.write(f'[metrics.tls]\ncert_file = "{large}"\nkey_file = "{large}"\n')
-    if watching.process.popen.poll() is None:
+    if watching.popen.poll() is None:
         watching.signal(signal.SIGHUP)  # for this it needs memory
 
-    assert watching.process.ended() == 1
-    assert "MemoryError\n" in watching.process.other
+    assert watching.exit_status() == 1
+    assert "MemoryError\n" in watching.other
     assert StateFile(tmp_path).load(boot_id="").instance.id
 
 
@@ -160,25 +161,17 @@ runpy.run_module("rolewatch", run_name="__main__")
 )
 def test_it_needs_no_fork(simulator: Simulator, tmp_path: Path) -> None:
     """From its start over a fault, a reload and the page to its end."""
-    popen = subprocess.Popen(
-        [sys.executable, "-c", NO_FORK, "run", "--config", str(config(tmp_path, simulator))],
-        env=environment(RUNTIME_DIRECTORY=str(tmp_path)),
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
-    process = Process(popen)
-    try:
-        watching = living(process)
+    command = [sys.executable, "-c", NO_FORK, "run"]
+    environ = {"RUNTIME_DIRECTORY": str(tmp_path)}
+    with daemon("--config", str(config(tmp_path, simulator)), command=command, environ=environ) as process:
+        watching = process.watching()
         simulator.switch("assume_role_unauthorized")
         watching.poll(2)
         watching.signal(signal.SIGHUP)
         process.wait_for("config_reloaded")
         assert get(f"http://{watching.address}/")[0] == 200
         watching.signal(signal.SIGTERM)
-        assert process.ended() == 0
-    finally:
-        process.end()
+        assert process.exit_status() == 0
 
     assert process.wait_for("fault_raised")
     assert [entry for entry in process.entries if entry["event"] == "publisher_failed"] == []
@@ -191,20 +184,20 @@ STOPPED = 8 * WAIT
 
 
 @pytest.fixture(name="restless")
-def a_daemon_that_waits_in_short_pieces(simulator: Simulator, tmp_path: Path) -> Iterator[Living]:
+def a_daemon_that_waits_in_short_pieces(simulator: Simulator, tmp_path: Path) -> Iterator[DaemonProcess]:
     """Yield a daemon that polls every 5 s and waits `WAIT` seconds at a time, so that stops need not be long."""
     environ = {"WATCHDOG_USEC": str(int(2 * WAIT * 1_000_000))}
     settings = config(tmp_path, simulator, "[poll]\ninterval = 5\n")
     with daemon("--config", str(settings), environ=environ) as process:
-        yield living(process)
+        yield process.watching()
 
 
-def stop(watching: Living, seconds: float) -> None:
+def stop(watching: DaemonProcess, seconds: float) -> None:
     """Stop the daemon for *seconds*. No other signal is sent."""
     stop_and_continue(watching.popen, seconds)
 
 
-def debug(watching: Living, seconds: float) -> None:
+def debug(watching: DaemonProcess, seconds: float) -> None:
     """Attach gdb to the daemon for *seconds*."""
     if shutil.which("gdb") is None:
         cannot("gdb is not installed")
@@ -219,20 +212,20 @@ def debug(watching: Living, seconds: float) -> None:
 )
 @pytest.mark.parametrize("interrupt", [stop, debug])
 def test_a_stop_longer_than_the_wait_is_a_time_out(
-    interrupt: Callable[[Living, float], None], restless: Living
+    interrupt: Callable[[DaemonProcess, float], None], restless: DaemonProcess
 ) -> None:
     """A wait for signals that is interrupted after its time-out has received no signal. Signals work afterwards."""
     restless.signal(signal.SIGHUP)  # what was received before must not be received again
-    restless.process.wait_for("config_reloaded")
+    restless.wait_for("config_reloaded")
     for _ in range(10):
         interrupt(restless, STOPPED)
         restless.metric("rolewatch_polls_total")
-        assert restless.process.popen.poll() is None, restless.process.other
+        assert restless.popen.poll() is None, restless.other
 
     restless.poll()
     restless.signal(signal.SIGTERM)
-    assert restless.process.ended() == 0, restless.process.other
-    assert [entry["event"] for entry in restless.process.entries].count("config_reloaded") == 1
+    assert restless.exit_status() == 0, restless.other
+    assert [entry["event"] for entry in restless.entries].count("config_reloaded") == 1
 
 
 @promise(
@@ -240,7 +233,7 @@ def test_a_stop_longer_than_the_wait_is_a_time_out(
     "The process is stopped until after its next poll was due (SIGSTOP)",
     "It polls at once when it goes on, and answers",
 )
-def test_a_stopped_process_polls_when_it_goes_on(restless: Living, measured: Measured) -> None:
+def test_a_stopped_process_polls_when_it_goes_on(restless: DaemonProcess, measured: Measured) -> None:
     """No other signal is sent: the time-out alone ends the wait."""
     before = restless.polls()
     stop(restless, 6.0)
@@ -255,7 +248,7 @@ def test_a_stopped_process_polls_when_it_goes_on(restless: Living, measured: Mea
     "Polls are asked for (SIGUSR1) while the process is stopped (SIGSTOP)",
     "It makes one poll when it goes on",
 )
-def test_polls_asked_for_during_a_stop_are_one_poll(watching: Living, measured: Measured) -> None:
+def test_polls_asked_for_during_a_stop_are_one_poll(watching: DaemonProcess, measured: Measured) -> None:
     """The kernel keeps one of a signal."""
     before = watching.polls()
     watching.signal(signal.SIGSTOP)
@@ -277,12 +270,12 @@ def test_polls_asked_for_during_a_stop_are_one_poll(watching: Living, measured: 
     "SIGPIPE comes",
     "It watches on",
 )
-def test_sigpipe_is_nothing(watching: Living) -> None:
+def test_sigpipe_is_nothing(watching: DaemonProcess) -> None:
     """Whoever reads a pipe of ours may go."""
     watching.signal(signal.SIGPIPE)
     watching.poll()
 
-    assert watching.process.popen.poll() is None
+    assert watching.popen.poll() is None
 
 
 @promise(
@@ -290,11 +283,11 @@ def test_sigpipe_is_nothing(watching: Living) -> None:
     "The settings are gone, or cannot be read, at a reload",
     "The old ones stay in force; it is told and shown in the metrics",
 )
-def test_settings_that_are_gone_change_nothing(watching: Living, tmp_path: Path) -> None:
+def test_settings_that_are_gone_change_nothing(watching: DaemonProcess, tmp_path: Path) -> None:
     """A directory that is not mounted, an editor that renames."""
     (tmp_path / "rolewatch.toml").unlink()
     watching.signal(signal.SIGHUP)
-    rejected = watching.process.wait_for("config_rejected")
+    rejected = watching.wait_for("config_rejected")
     watching.poll()
 
     assert "rolewatch.toml" in str(rejected["message"])
@@ -343,21 +336,13 @@ def test_a_full_pipe_at_stderr_is_not_waited_for(simulator: Simulator, tmp_path:
 
 
 @contextlib.contextmanager
-def outside(simulator: Simulator, directory: Path, script: str, *descriptors: int) -> Iterator[Living]:
+def outside(simulator: Simulator, directory: Path, script: str, *descriptors: int) -> Iterator[DaemonProcess]:
     """Yield a daemon that *script* starts as its arguments, of which only the port is known."""
     address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "rolewatch", "run", "--config", str(config(directory, simulator))]
-    popen = subprocess.Popen(
-        ["/bin/bash", "-c", script, "bash", *command, "--listen", address],
-        env=environment(),
-        pass_fds=descriptors,
-        text=True,
-    )
-    try:
-        yield Living(popen, address)
-    finally:
-        popen.kill()
-        popen.wait()
+    words = ["--config", str(config(directory, simulator)), "--listen", address]
+    command = ["/bin/bash", "-c", script, "bash", *RUN]
+    with daemon(*words, command=command, pass_fds=descriptors, address=address) as process:
+        yield process
 
 
 ANOTHER = b"STATUS=of another service"
@@ -385,7 +370,7 @@ def test_with_a_frozen_systemd_it_starts_and_watches(simulator: Simulator, tmp_p
             others_said += 1
     environ = {"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": "4000000"}
     with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:
-        watching = living(process)
+        watching = process.watching()
         measured("slowest poll", watching.poll(2), "s")
         with pytest.raises(BlockingIOError):
             another_says(systemd)
@@ -395,6 +380,6 @@ def test_with_a_frozen_systemd_it_starts_and_watches(simulator: Simulator, tmp_p
         while b"READY=1" not in said:
             assert time.monotonic() - begun < LIMIT
             said += systemd.received()
-            time.sleep(BREATH)
+            time.sleep(PAUSE)
         measured("until it is told that rolewatch is ready", time.monotonic() - begun, "s", bound=5.0)
     systemd.close()

@@ -7,13 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from process import config, daemon
 
 from builders import INSTANCE_ID
 from chaos.hostile import CANARY, KEY_ID, PATHS, documents, parts, whole, with_header
-from chaos.living import living
-from chaos.memory import copies, kept, writable
-from chaos.watched import ONLY_WHEN_TOLD, ROLE, watched
+from chaos.process_memory import POLLS_ON_DEMAND, ROLE, copies, found_in, readable_daemon, writable
+from daemon_process import config, daemon
 from forms import Form
 from promises import Area, Measured, promise
 from rolewatch.simulator.scenarios import SCENARIOS
@@ -33,14 +31,14 @@ def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Mea
     """Nor after the next poll, nor after a rotation. Freed memory is not wiped by itself: ours is, by us."""
     last: set[str] = set()
     worst = {"now": 0, "next": 0, "old": 0}
-    with watched(tmp_path) as daemon_:
+    with readable_daemon(tmp_path) as readable:
         for number in range(form.pick(quick=3, short=5, long=60)):
             if number % 2:
-                daemon_.simulator.rotate()
-            earlier = daemon_.keys
-            daemon_.poll()
-            memory = daemon_.memory()
-            new = daemon_.keys - earlier
+                readable.simulator.rotate()
+            earlier = readable.keys
+            readable.process.poll()
+            memory = readable.memory()
+            new = readable.keys - earlier
             found = {
                 "now": copies(new, memory),
                 "next": copies(last, memory),
@@ -48,9 +46,9 @@ def test_no_key_is_in_memory_when_its_poll_is_over(tmp_path: Path, measured: Mea
             }
             worst = {name: max(count, found[name]) for name, count in worst.items()}
             last = new or last
-        sessions = copies(daemon_.sessions, memory)
+        sessions = copies(readable.sessions, memory)
         assert copies([ROLE], memory)
-        assert len(daemon_.keys) >= 3 * (daemon_.living.polls() // 2)
+        assert len(readable.keys) >= 3 * (readable.process.polls() // 2)
 
     measured("copies of a key right after its poll", worst["now"], "", bound=0)
     measured("after the next poll", worst["next"], "", bound=0)
@@ -70,13 +68,13 @@ def test_no_key_is_in_memory_after_a_poll_that_went_wrong(tmp_path: Path, measur
     every = [each.name for each in SCENARIOS if each.conditions.listening]
     names = form.pick(quick=some[:1], short=some, long=every)
     found = {}
-    with watched(tmp_path) as daemon_:
+    with readable_daemon(tmp_path) as readable:
         for name in names:
-            daemon_.simulator.switch(name)
-            daemon_.simulator.rotate()
-            before = daemon_.keys
-            daemon_.poll()
-            found[name] = kept(daemon_.keys - before, daemon_.memory())
+            readable.simulator.switch(name)
+            readable.simulator.rotate()
+            before = readable.keys
+            readable.process.poll()
+            found[name] = found_in(readable.keys - before, readable.memory())
         seen = sum(bool(keys) for name, keys in found.items() if name not in AS_HEADERS)
 
     measured("scenarios", len(names), "")
@@ -103,12 +101,12 @@ def test_no_key_is_in_memory_after_chunks_that_were_cut_off(tmp_path: Path, miss
         return [with_header(head, b"Transfer-Encoding: chunked", without=b"Content-Length") + chunks]
 
     with Wire(play) as wire:
-        settings = str(config(tmp_path, wire, ONLY_WHEN_TOLD))
+        settings = str(config(tmp_path, wire, POLLS_ON_DEMAND))
         with daemon("--config", settings, environ={"PYTHONDEVMODE": ""}) as process:
-            memory = writable(living(process).pid)
+            memory = writable(process.watching().pid)
 
     assert copies([INSTANCE_ID], memory)
-    assert kept([CANARY, KEY_ID], memory) == set()
+    assert found_in([CANARY, KEY_ID], memory) == set()
 
 
 @promise(
@@ -121,12 +119,12 @@ def test_a_core_of_the_daemon_holds_no_memory(tmp_path: Path, measured: Measured
     if shutil.which("gcore") is None:
         pytest.skip("gdb is not installed")
     core = tmp_path / "core"
-    with watched(tmp_path) as daemon_:
-        memory = daemon_.memory()
-        pid = daemon_.process.popen.pid
+    with readable_daemon(tmp_path) as readable:
+        memory = readable.memory()
+        pid = readable.process.pid
         made = subprocess.run(["gcore", "-o", core, str(pid)], capture_output=True, text=True, check=False, timeout=60)
         limits = Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")
-        secrets = daemon_.keys | daemon_.sessions
+        secrets = readable.keys | readable.sessions
     file = tmp_path / f"core.{pid}"
     if not file.exists() and "ptrace: " in made.stderr:
         pytest.skip(f"gdb may not attach here: {made.stderr[-200:]}")

@@ -8,9 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from process import LIMIT, Process, config, daemon
 
-from chaos.living import Living, living
+from daemon_process import LIMIT, DaemonProcess, config, daemon
 from e2e.processes import until
 from oddities import HUGE, ODDITIES, untouched
 from promises import Area, Measured, promise
@@ -54,16 +53,16 @@ def strew(directory: Path, kind: str) -> list[Path]:
     return paths
 
 
-def failures(watching: Living) -> float:
+def failures(watching: DaemonProcess) -> float:
     """Return how often one of the two files could not be written."""
     names = ("state_file", "textfile")
     return sum(watching.metric("rolewatch_publisher_failures_total", publisher=name) or 0.0 for name in names)
 
 
-def end(process: Process) -> int:
+def end(process: DaemonProcess) -> int:
     """Stop the daemon as systemd does."""
     process.popen.send_signal(signal.SIGTERM)
-    return process.ended()
+    return process.exit_status()
 
 
 @promise(
@@ -84,7 +83,7 @@ def test_whatever_lies_in_the_place_of_a_file_it_watches(
     paths = strew(tmp_path, kind)
     simulator.switch("assume_role_unauthorized")  # so that the state file changes and a confirmation is asked for
     with daemon("--config", str(settings)) as process:
-        watching = living(process)
+        watching = process.watching()
         slowest = watching.poll(2)
         check(kind, paths, watching)
         paths = strew(tmp_path, kind)
@@ -102,7 +101,7 @@ def test_whatever_lies_in_the_place_of_a_file_it_watches(
     assert untouched(settings)
 
 
-def check(kind: str, paths: list[Path], watching: Living) -> None:
+def check(kind: str, paths: list[Path], watching: DaemonProcess) -> None:
     """Assert that the files were written or that it was counted, and that no link was followed."""
     if kind in {"directory", "device"}:
         until(lambda: failures(watching) >= 2, "both failures to be counted", patience=LIMIT)

@@ -21,20 +21,20 @@ from pathlib import Path
 
 import pytest
 from _pytest.mark.structures import ParameterSet
-from harness import utc_now
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from process import Process, config, environment
 
 from certificates import Authority
 from chaos import quota
 from chaos.hasty import PAUSE
 from chaos.mad import MANY, OTHER, OWN
+from daemon_process import DaemonProcess, config, daemon
 from forms import Form
+from harness import utc_now
 from promises import Area, Measured, promise
 from publish.raw import dial, read_all
 from rolewatch.simulator import Exchange, Simulator
-from stalls import Stalls
+from stalls import longest_stall
 
 HERE = Path(__file__).parent
 QUICK, SHORT, LONG = 1.2, 2.5, 30.0
@@ -60,7 +60,7 @@ pytestmark = pytest.mark.timeout(300)
 class Watched:
     """A daemon that polls five times a second, and its IMDS's notes of when."""
 
-    process: Process
+    process: DaemonProcess
     address: str
     polls: list[float]
     client: ssl.SSLContext | None = None
@@ -74,7 +74,7 @@ class Watched:
         return "TLS" if self.client else "plain"
 
     def _proc(self, name: str) -> Path:
-        return Path(f"/proc/{self.process.popen.pid}/{name}")
+        return Path(f"/proc/{self.process.pid}/{name}")
 
     def memory(self) -> float:
         """Return its resident memory in MiB."""
@@ -168,28 +168,17 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             client, ca = authority.trusting(), str(authority.own.cert)
             table = f'[metrics.tls]\ncert_file = "{pair.cert}"\nkey_file = "{pair.key}"\n'
         path = config(directory, simulator, f'{table}[log]\nformat = "json"\n')
-        popen = subprocess.Popen(
-            [sys.executable, str(HERE / "hasty.py"), str(path)],
-            env={**environment(), "PYTHONDEVMODE": ""},
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        process = Process(popen)
-        try:
+        command = [sys.executable, str(HERE / "hasty.py"), str(path)]
+        with daemon(command=command, environ={"PYTHONDEVMODE": ""}) as process:
             address = str(process.wait_for("started")["listen"])
             process.wait_for("state_changed")
             made = Watched(process, address, polls, client, ca)
             with undisturbed(tmp_path_factory):
                 made.calm = best(made)  # and what is made once is there before anything is measured
             yield made
-        finally:
-            process.end()
 
 
 DURING = "no poll and no page is late by a second, memory is bounded, no thread is added, nothing is logged"
-
-
 QUOTA = "no poll and no page is late by more than a second and the pause that the quota makes; memory is bounded"
 
 
@@ -277,7 +266,7 @@ def test_watching_and_scraping_go_on_with_the_quota_of_the_unit(
     watched: Watched, deed: Deed, measured: Measured
 ) -> None:
     """A flood uses it up, and then the daemon has to wait, in each second for most of it."""
-    with quota.as_the_unit_has_it(watched.process.popen.pid):
+    with quota.as_the_unit_has_it(watched.process.pid):
         suffer(watched, deed, measured, LATE + quota.HELD_UP)
 
 
@@ -287,21 +276,21 @@ def suffer(watched: Watched, deed: Deed, measured: Measured, late_at_most: float
     words = [str(HERE / "mad.py"), deed.name, deed.source, watched.address, str(deed.seconds), watched.ca]
     waits: list[float] = []
     most = memory
-    with Stalls() as stalls:
-        began = watched.next_poll()
-        with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as flood:
-            while flood.poll() is None:
-                waits.append(asyncio.run(_scrape(watched)) / 1000)
-                most = max(most, watched.memory())
-                assert watched.threads() == threads
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    flood.wait(0.05)
-            done, _ = flood.communicate()
-        late = watched.latest(began)
+    begun = time.monotonic()
+    first = watched.next_poll()
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as flood:
+        while flood.poll() is None:
+            waits.append(asyncio.run(_scrape(watched)) / 1000)
+            most = max(most, watched.memory())
+            assert watched.threads() == threads
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                flood.wait(0.05)
+        done, _ = flood.communicate()
+    late = watched.latest(first)
 
     assert flood.returncode == 0
     assert int(done) > 10 * deed.seconds, "it was not mad enough"
-    stalled = min(stalls.longest, STALL)
+    stalled = min(longest_stall(begun), STALL)
     measured("a poll late, but for the machine's own stalls, by", max(0.0, late - stalled), "s", bound=late_at_most)
     measured("a page meanwhile, but for them, in", max(0.0, max(waits) - stalled), "s", bound=late_at_most)
     measured("memory grown by", most - memory, "MiB", bound=GROWTH)
@@ -328,16 +317,15 @@ COSTLY_HEADS = {
 @pytest.mark.parametrize("head", [pytest.param(head, id=name) for name, head in COSTLY_HEADS.items()])
 def test_no_head_costs_more_than_its_length(watched: Watched, head: bytes, measured: Measured) -> None:
     """The work for a head is linear in its bytes: nobody can stop the polls with one request."""
-    with Stalls() as stalls:
-        began = time.monotonic()
-        with dial(watched.address) as connection:
-            connection.sendall(head)
-            refusal = read_all(connection)
-        asyncio.run(_scrape(watched))
-        took = time.monotonic() - began
+    begun = time.monotonic()
+    with dial(watched.address) as connection:
+        connection.sendall(head)
+        refusal = read_all(connection)
+    asyncio.run(_scrape(watched))
+    took = time.monotonic() - begun
 
     assert refusal.startswith((b"HTTP/1.1 400", b"HTTP/1.1 405"))
-    measured("both answers in", max(0.0, took - min(stalls.longest, STALL)), "s", bound=LATE)
+    measured("both answers in", max(0.0, took - min(longest_stall(begun), STALL)), "s", bound=LATE)
 
 
 WORDS = st.sampled_from(

@@ -19,13 +19,12 @@ from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 
 import pytest
-from harness import get, house, utc_now
-from process import config, daemon, environment
 
-from chaos.memory import BEGINNINGS, kept
-from chaos.watched import watched
+from chaos.process_memory import BEGINNINGS, found_in, readable_daemon
+from daemon_process import config, daemon, environment
 from e2e.processes import until
 from forms import Form
+from harness import get, house, utc_now
 from promises import Area, Measured, promise
 from rolewatch import imds, monitor
 from rolewatch.cli import check, main, poll_once
@@ -170,7 +169,7 @@ def test_the_stacks_of_an_abort_tell_no_secret(tmp_path: Path) -> None:
         with daemon("--config", str(config(tmp_path, simulator))) as process:
             until(lambda: [each for each in simulator.requests if CREDENTIALS in each.path], "the credentials come in")
             process.popen.send_signal(signal.SIGABRT)
-            assert process.ended() == -signal.SIGABRT
+            assert process.exit_status() == -signal.SIGABRT
             said = "".join(process.other) + json.dumps(process.entries)
         secrets = simulator.secrets
 
@@ -205,20 +204,20 @@ def test_the_process_shows_no_secret(tmp_path: Path, measured: Measured) -> None
     for directory in (own, temporary):
         directory.mkdir(0o700)
     settings = f'[state]\ndirectory = "{own}"\n[textfile]\npath = "{tmp_path}/rolewatch.prom"\n[log]\nlevel = "debug"\n'
-    with watched(tmp_path, settings, TMPDIR=str(temporary)) as daemon_:
+    with readable_daemon(tmp_path, settings, TMPDIR=str(temporary)) as readable:
         for fault in ("healthy", "credentials_error", "assume_role_unauthorized"):
-            daemon_.simulator.switch(fault)
-            daemon_.simulator.rotate()
-            daemon_.poll()
-        pid = daemon_.process.popen.pid
+            readable.simulator.switch(fault)
+            readable.simulator.rotate()
+            readable.process.poll()
+        pid = readable.process.pid
         listed = subprocess.run(["ps", "auxwwe"], capture_output=True, check=True).stdout
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
-        told = listed + about(pid) + get(f"http://{daemon_.address}/")[1].encode()
+        told = listed + about(pid) + get(f"http://{readable.process.address}/")[1].encode()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    told += b"\n".join(path.read_bytes() for path in files) + json.dumps(daemon_.process.entries).encode()
-    secrets = daemon_.keys | daemon_.sessions
+    told += b"\n".join(path.read_bytes() for path in files) + json.dumps(readable.process.entries).encode()
+    secrets = readable.keys | readable.sessions
 
-    assert kept(secrets, told) == set()
+    assert found_in(secrets, told) == set()
     assert (children, list(temporary.iterdir())) == ("", [])
     assert {"state.json", "rolewatch.prom", "rolewatch.toml"} <= {path.name for path in files}
     measured("files of the daemon", len(files), "")

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 import pytest
-from harness import get
-from process import LIMIT, environment, free_port, full_pipe, stop_and_continue
 
+from daemon_process import LIMIT, environment, free_port, full_pipe, stop_and_continue
 from e2e.processes import until
+from harness import get
 from publish.snapshots import OK
 from rolewatch.cli.demo import Tour
 from rolewatch.monitor.loop import Wake

@@ -14,8 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from process import LIMIT, environment, full_pipe
 
+from daemon_process import LIMIT, environment, full_pipe
 from rolewatch.cli import main
 from rolewatch.cli.parser import build_parser
 from rolewatch.cli.run import RunOptions

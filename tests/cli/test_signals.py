@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from process import environment
+from daemon_process import environment
 
 SCRIPT = """
 import os, signal

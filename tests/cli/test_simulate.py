@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from process import LIMIT, environment, free_port, full_pipe, stop_and_continue
 
+from daemon_process import LIMIT, environment, free_port, full_pipe, stop_and_continue
 from e2e.processes import until
 from promises import Area, promise
 from rolewatch.cli import EX_USAGE, main

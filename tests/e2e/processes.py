@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, TypeVar
 
+from daemon_process import free_port
 from harness import get
-from process import free_port
 
 PATIENCE = 60.0
 """Seconds that anything may take that is a second's work on a machine with nothing else to do, one answer, too."""

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness import get, utc_now
-from process import config, daemon
-
 from certificates import Authority, Pair
+from daemon_process import config, daemon
 from e2e.monitoring import program
 from e2e.processes import PATIENCE, served, until
+from harness import get, utc_now
 from rolewatch.simulator import Simulator
 
 

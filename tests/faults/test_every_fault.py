@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness import house, patience, utc_now
 
 from builders import failure
+from harness import house, patience, utc_now
 from pages import catalog
 from rolewatch.alerts import Options, alert_name, alerts
 from rolewatch.aws.diagnose import CHECKS

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import DatagramSocket, get
-from process import LIMIT, Process, config, daemon, environment, free_port, full_pipe
 
+from daemon_process import LIMIT, RUN, DaemonProcess, config, daemon, environment, free_port, full_pipe
 from e2e.processes import until
+from harness import DatagramSocket, get
 from promises import Area, promise
 from rolewatch.monitor.loop import MIN_GAP
 from rolewatch.simulator import Simulator
@@ -43,7 +43,7 @@ def test_sigterm_ends_it_well(simulator: Simulator, tmp_path: Path) -> None:
     with daemon("--config", str(config(tmp_path, simulator))) as process:
         process.wait_for("state_changed")
         process.popen.send_signal(signal.SIGTERM)
-        assert process.ended() == 0
+        assert process.exit_status() == 0
         process.wait_for("stopping")
 
     assert process.other == []
@@ -60,7 +60,7 @@ def test_sigusr1_polls_at_once(simulator: Simulator, tmp_path: Path) -> None:
         assert process.wait_for("fault_raised")["fault"] == "assume_role_unauthorized"
 
 
-def wait_for_polls(process: Process, count: int) -> None:
+def wait_for_polls(process: DaemonProcess, count: int) -> None:
     """Return once the daemon has ended *count* polls."""
     address = process.wait_for("started")["listen"]
     for _ in range(2000):
@@ -103,7 +103,7 @@ def test_bad_settings_at_the_start_end_it_with_78(simulator: Simulator, tmp_path
     """EX_CONFIG, and every problem on stderr: systemd does not restart into it."""
     path = config(tmp_path, simulator, '[poll]\nintervall = 30\n[expect]\nrole = "no/such name"\n')
     with daemon("--config", str(path)) as process:
-        assert process.ended() == 78
+        assert process.exit_status() == 78
 
     assert len(process.other) == 2
     assert all(line.startswith(f"rolewatch: {path}:") for line in process.other)
@@ -121,7 +121,7 @@ def test_a_port_that_is_taken_ends_it_with_69(simulator: Simulator) -> None:
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with daemon("--endpoint", simulator.endpoint, "--listen", address) as process:
-            assert process.ended() == 69
+            assert process.exit_status() == 69
 
     assert address in "".join(process.other)
     assert "Traceback" not in "".join(process.other)
@@ -139,7 +139,7 @@ def test_what_it_learned_survives_a_restart(simulator: Simulator, tmp_path: Path
         process.popen.send_signal(signal.SIGUSR1)
         since = process.wait_for("fault_raised")["since"]
         process.popen.send_signal(signal.SIGTERM)
-        assert process.ended() == 0
+        assert process.exit_status() == 0
     with daemon("--config", str(path), environ=state) as process:
         told = process.wait_for("fault_persists")
 
@@ -155,7 +155,7 @@ def test_systemd_is_told_that_it_is_ready_alive_and_stopping(simulator: Simulato
         process.popen.send_signal(signal.SIGHUP)
         process.wait_for("config_reloaded")
         process.popen.send_signal(signal.SIGTERM)
-        assert process.ended() == 0
+        assert process.exit_status() == 0
     lines = [line for datagram in notify.received() for line in datagram.decode().splitlines()]
     notify.close()
 
@@ -178,25 +178,17 @@ def test_it_takes_the_socket_that_systemd_hands_in(simulator: Simulator, tmp_pat
         path = config(tmp_path, simulator)
         # The shell hands the socket in as descriptor 3, with its own process id, as systemd does.
         script = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" -m rolewatch run --config "$1" 3<&"$2"'
-        popen = subprocess.Popen(
-            ["/bin/bash", "-c", script, sys.executable, str(path), str(listener.fileno())],
-            env=environment(),
-            pass_fds=[listener.fileno()],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        process = Process(popen)
-        try:
+        command = ["/bin/bash", "-c", script, sys.executable, str(path), str(listener.fileno())]
+        with daemon(command=command, pass_fds=[listener.fileno()]) as process:
             process.wait_for("state_changed")
             assert f":{port}" in str(process.wait_for("started")["listen"])
             assert get(f"http://127.0.0.1:{port}/-/ready")[0] == 200
-        finally:
-            process.end()
 
 
 def test_the_daemon_loads_no_boto3_and_no_rich(simulator: Simulator, tmp_path: Path) -> None:
     """What only commands for people and for AWS need costs the daemon nothing."""
-    with daemon("--config", str(config(tmp_path, simulator)), python=("-X", "importtime")) as process:
+    command = [sys.executable, "-X", "importtime", *RUN[1:]]
+    with daemon("--config", str(config(tmp_path, simulator)), command=command) as process:
         process.wait_for("state_changed")
         imported = {line.rpartition("|")[2].strip() for line in process.other if line.startswith("import time:")}
 
@@ -212,7 +204,7 @@ def test_a_stop_goes_before_everything_else(simulator: Simulator, tmp_path: Path
         time.sleep(MIN_GAP)  # or no signal would make it poll yet
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
             process.popen.send_signal(number)
-        assert process.ended() == 0
+        assert process.exit_status() == 0
 
     assert not [entry for entry in process.entries if entry["event"] == "config_reloaded"]
     assert [request.method for request in simulator.requests].count("PUT") == 1
@@ -232,7 +224,7 @@ def test_a_storm_of_signals_is_no_storm_on_imds(simulator: Simulator, tmp_path: 
             process.popen.send_signal(signal.SIGHUP)
         process.wait_for("config_reloaded")
         process.popen.send_signal(signal.SIGTERM)
-        assert process.ended() == 0
+        assert process.exit_status() == 0
 
     polls = [request for request in simulator.requests if request.method == "PUT"]
     assert len(polls) <= 4

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import TEXTFILE, get, house, utc_now
-from process import LIMIT, Process, config, daemon, free_port
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon_process import LIMIT, DaemonProcess, config, daemon, free_port
+from harness import TEXTFILE, get, house, utc_now
 from rolewatch.cli import main
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
@@ -52,7 +52,7 @@ def node_exporter(directory: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def writing(file: Path, simulator: Simulator) -> Iterator[Process]:
+def writing(file: Path, simulator: Simulator) -> Iterator[DaemonProcess]:
     """Run a daemon that writes *file*."""
     environ = {"ROLEWATCH_TEXTFILE_PATH": str(file), "ROLEWATCH_METRICS_LISTEN": "127.0.0.1:0"}
     with daemon("--endpoint", simulator.endpoint, environ=environ) as process:
@@ -131,7 +131,7 @@ def test_a_stop_takes_the_file_away(simulator: Simulator, tmp_path: Path) -> Non
         process.wait_for("state_changed", state="ok")
         wait_for(file, "rolewatch_state")
         process.popen.terminate()
-        status = process.ended()
+        status = process.exit_status()
 
     assert status == 0
     assert [each.name for each in tmp_path.iterdir() if "prom" in each.name] == []
@@ -150,7 +150,7 @@ def test_a_killed_daemon_leaves_a_file_whose_age_is_told(simulator: Simulator, t
         process.wait_for("state_changed", state="ok")
         wait_for(file, 'rolewatch_state{state="ok"} 1.0')
         process.popen.kill()
-        process.ended()
+        process.exit_status()
     old = begun - 3600
     os.utime(file, (old, old))
     with node_exporter(directory) as url:

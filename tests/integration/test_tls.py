@@ -8,9 +8,9 @@ import ssl
 from pathlib import Path
 
 import pytest
-from process import config, daemon
 
 from certificates import Authority, Pair
+from daemon_process import config, daemon
 from rolewatch.simulator import Simulator
 
 
@@ -149,7 +149,7 @@ def test_a_certificate_that_cannot_be_used_ends_the_start(
         f'[metrics.tls]\nkey_file = "{pair.key}"\n' + (f'cert_file = "{tmp_path / listen}"\n' if listen else ""),
     )
     with daemon("--config", str(path)) as process:
-        assert process.ended() == status
+        assert process.exit_status() == status
 
     (line,) = process.other
     assert line.startswith("rolewatch: ")
@@ -163,7 +163,7 @@ def test_a_key_that_is_missing_ends_the_start_with_its_name(
     pair, missing = authority.issue(), tmp_path / "missing.key"
     text = f'[metrics.tls]\ncert_file = "{pair.cert}"\nkey_file = "{missing}"\n'
     with daemon("--config", str(config(tmp_path, simulator, text))) as process:
-        assert process.ended() == 69
+        assert process.exit_status() == 69
 
     (line,) = process.other
     assert f"metrics.tls.key_file is {missing}, which does not exist" in line

@@ -25,9 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+from daemon_process import AGENT
 from harness import get
-from process import AGENT
-
 from rolewatch.simulator.scenarios import SCENARIOS
 from soak.figures import Counts, Figures, Outcome
 from soak.shared_clock import SharedClock

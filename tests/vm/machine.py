@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, TypeVar
 
-from process import free_port
-
+from daemon_process import free_port
 from vm.image import Image
 
 REPOSITORY = "169.254.169.10"
