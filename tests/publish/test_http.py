@@ -95,7 +95,7 @@ def test_the_endpoint_is_a_publisher() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_tells_what_get_would_send(house: House, path: str) -> None:
+def test_head_has_the_fields_of_get(house: House, path: str) -> None:
     """The same status and fields, and no body. The page of metrics may change its length meanwhile."""
     got, headed = ask(house.address, path), ask(house.address, path, "HEAD")
     for each in (got, headed):
@@ -130,7 +130,7 @@ def test_paths_are_exact(house: House, path: str) -> None:
 
 
 def test_metrics_are_served_as_text() -> None:
-    """To who asks for nothing else."""
+    """If the request has no Accept header."""
     with answering(ILL) as house:
         told = ask(house.address, "/metrics")
     state = {
@@ -265,8 +265,8 @@ class Page(html.parser.HTMLParser):
         self.words += data
 
 
-def test_the_page_says_how_it_stands_and_where_to_look() -> None:
-    """Every link of ours leads somewhere, nothing is loaded from elsewhere, and there is no script."""
+def test_the_page_shows_the_state_and_links() -> None:
+    """Every local link works, nothing is loaded from elsewhere, and there is no script."""
     with answering(ILL) as house:
         told = ask(house.address, "/")
         page = Page(told.body)
@@ -283,7 +283,7 @@ def test_the_page_says_how_it_stands_and_where_to_look() -> None:
 
 
 def test_the_page_follows_the_reports(house: House) -> None:
-    """What happened since the start is on it, newest first, and how old the last look is."""
+    """It has the events since the start, newest first, and the age of the last poll."""
     house.endpoint.publish(Report(ILL, (raised(ILL.faults[0], ILL), changed(State.OK, State.DEGRADED))))
     house.uptime.seconds += 42
     words = Page(ask(house.address, "/").body).words
@@ -293,7 +293,7 @@ def test_the_page_follows_the_reports(house: House) -> None:
 
 
 def test_the_page_refreshes_itself_until_the_reader_stops_that(house: House) -> None:
-    """By a header, at the pace of the polls; ``/?refresh=off`` stands still, and leads back."""
+    """A header refreshes it at the interval of the polls; ``/?refresh=off`` has none, and a link back."""
     moving, still = ask(house.address, "/"), ask(house.address, "/?refresh=off")
 
     assert moving.headers["Refresh"] == "30"
@@ -315,17 +315,17 @@ def test_the_page_refreshes_gently() -> None:
 @pytest.mark.parametrize(
     "query", ["refresh=on", "refresh=off&refresh=off", "x=1", "refresh", "%00=&&=&", "refresh=OFF"]
 )
-def test_what_else_a_query_says_changes_nothing(house: House, query: str) -> None:
+def test_other_queries_change_nothing(house: House, query: str) -> None:
     """The page has one switch."""
     assert ask(house.address, f"/?{query}").headers["Refresh"] == "30"
 
 
 def test_a_query_of_a_thousand_arguments_is_refused_by_the_page(house: House) -> None:
-    """Nobody who looks for help wrote that."""
+    """No person writes such a query."""
     assert ask(house.address, "/?" + "&".join(["refresh=off"] * 500)).status == 400
 
 
-def test_a_page_of_a_stuck_daemon_says_so(house: House) -> None:
+def test_the_page_shows_that_the_daemon_is_stuck(house: House) -> None:
     """With the same limit as ``/-/healthy``: what it shows was true once."""
     house.uptime.seconds += 360
     body = Page(ask(house.address, "/").body)
@@ -334,7 +334,7 @@ def test_a_page_of_a_stuck_daemon_says_so(house: House) -> None:
     assert "rolewatch is stuck" in body.words
 
 
-def test_the_page_looks_for_nothing_but_itself(house: House) -> None:
+def test_the_policy_allows_the_page_and_nothing_else(house: House) -> None:
     """The policy allows the one style that is in the page, by its hash, and no other; no foreign frame, no cache."""
     told = ask(house.address, "/")
     style = told.body.decode().partition("<style>")[2].partition("</style>")[0]
@@ -356,7 +356,7 @@ def test_the_page_looks_for_nothing_but_itself(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\ud800", '"&'], ids=["script", "half", "entities"])
-def test_what_imds_says_is_no_html(name: str) -> None:
+def test_values_from_imds_are_not_html(name: str) -> None:
     """A role's name is text, wherever it shows."""
     fault = active(Fault.ROLE_MISMATCH, role=name, expected_role=name)
     with answering(with_changes(OK, role=name, instance_profile=name, faults=(fault,))) as house:
@@ -368,7 +368,7 @@ def test_what_imds_says_is_no_html(name: str) -> None:
     assert json.loads(document.body)["role"] == name
 
 
-def test_a_page_that_cannot_be_made_is_told_at_the_next_report() -> None:
+def test_an_error_of_a_page_is_raised_at_the_next_report() -> None:
     """The loop counts it and writes it into the journal, once for however many scrapes; a scraper sees 500."""
     broken: Any = None
     with answering(status=broken) as house:
@@ -381,8 +381,8 @@ def test_a_page_that_cannot_be_made_is_told_at_the_next_report() -> None:
         assert ask(house.address, "/-/ready").status == 200
 
 
-def test_a_report_that_has_to_tell_a_failure_is_kept_all_the_same() -> None:
-    """Telling and keeping are two things."""
+def test_a_report_that_raises_an_error_is_served() -> None:
+    """The error is of an earlier response."""
     broken: Any = None
     with answering(status=broken) as house:
         ask(house.address, "/metrics")
@@ -392,8 +392,8 @@ def test_a_report_that_has_to_tell_a_failure_is_kept_all_the_same() -> None:
         assert json.loads(ask(house.address, "/status.json").body)["state"] == "degraded"
 
 
-def test_an_address_that_is_taken_is_told_at_the_start(house: House) -> None:
-    """Before the first poll: a daemon that cannot be scraped must not look as if it ran."""
+def test_an_address_in_use_is_an_error_at_the_start(house: House) -> None:
+    """Before the first poll: a daemon that cannot be scraped must not seem to run."""
     second = Endpoint(house.metrics, version="", addresses=(house.address,), uptime=Uptime())
 
     with pytest.raises(UnavailableError, match=house.address):
@@ -415,7 +415,7 @@ def test_sockets_of_systemd_are_used_and_closed() -> None:
 
 
 def test_scrapes_go_on_beside_slow_peers(house: House) -> None:
-    """A half request here, and one there, hold nobody up."""
+    """Incomplete requests delay no other."""
     with idle(house.address, 20) as connections:
         for each in connections:
             each.sendall(b"GET /metrics HTTP/1.1\r\n")
@@ -424,7 +424,7 @@ def test_scrapes_go_on_beside_slow_peers(house: House) -> None:
 
 
 def test_a_raw_exchange_shows_no_more_than_it_has_to(house: House) -> None:
-    """No version of Python or of a library stands in the head."""
+    """The head does not show the version of Python or of a library."""
     head = exchange(house.address, b"GET /-/ready HTTP/1.1\r\n\r\n").partition(b"\r\n\r\n")[0]
 
     assert b"Server" not in head

@@ -34,7 +34,7 @@ def tree(view: View) -> Element:
 
 
 def words(element: Element) -> str:
-    """Return the text of *element* on one line, as a screen reader says it; styles are not said."""
+    """Return the text of *element* on one line, as a screen reader says it; without styles."""
     return " ".join("".join(_texts(element)).split())
 
 
@@ -67,7 +67,7 @@ def test_the_icon_has_the_colour_of_the_page(state: State) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_every_look_is_good_html(look: str) -> None:
+def test_every_page_is_valid_html(look: str) -> None:
     """One language, one title, one heading of the first rank, ids that are there once, and landmarks."""
     root = tree(LOOKS[look])
     ids = [each.get("id") for each in root.iter() if each.get("id")]
@@ -102,7 +102,7 @@ def test_nothing_in_a_page_needs_what_the_policy_forbids(look: str) -> None:
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_no_page_is_large(look: str) -> None:
-    """Whoever opens it may sit in a train."""
+    """The reader may have a slow network."""
     assert len(render_page(LOOKS[look])) < LARGEST
 
 
@@ -132,7 +132,7 @@ def test_every_severity_is_a_word() -> None:
         assert f"{fault.value} {FAULTS[fault].severity.name.lower()}" in words(article)
 
 
-def test_faults_are_told_at_the_top_and_lead_to_their_article() -> None:
+def test_faults_are_listed_at_the_top_with_links_to_their_articles() -> None:
     """However long the page is."""
     root = tree(LOOKS["degraded"])
     links = [each.get("href", "") for each in every(every(root, "header")[0], "a")]
@@ -141,7 +141,7 @@ def test_faults_are_told_at_the_top_and_lead_to_their_article() -> None:
     assert [each.get("id") for each in every(root, "h3")] == [each.fault.value for each in ILL.faults]
 
 
-def test_the_bar_says_in_words_what_it_shows() -> None:
+def test_the_bar_has_an_explanation() -> None:
     """Refreshed, expiry, when the next refresh is due, and when it is overdue."""
     told = words(tree(LOOKS["ok"]))
 
@@ -150,7 +150,7 @@ def test_the_bar_says_in_words_what_it_shows() -> None:
     assert "Overdue from 13:30 UTC on, in 1 h 29 min." in told
 
 
-def test_the_bar_tells_what_was_missed() -> None:
+def test_the_bar_shows_a_missed_refresh() -> None:
     """The refresh that did not come, and since when that is a fault."""
     told = words(tree(LOOKS["degraded"]))
 
@@ -212,7 +212,7 @@ def test_times_are_by_the_clock_of_imds() -> None:
     assert "1 h ahead of IMDS" in told
 
 
-def test_what_imds_told_last_is_called_that() -> None:
+def test_old_data_of_imds_has_its_time() -> None:
     """While it is silent."""
     told = words(tree(LOOKS["unknown"]))
 
@@ -227,7 +227,7 @@ def test_credentials_that_are_not_served_are_not_counted_down() -> None:
     assert "expire" not in words(every(tree(LOOKS["failed"]), "header")[0])
 
 
-def test_the_least_that_a_poll_can_tell_makes_a_page() -> None:
+def test_a_poll_without_any_data_makes_a_page() -> None:
     """Nothing is known of the instance."""
     root = tree(looked_at(FIRST, RecentEvents()))
 
@@ -248,7 +248,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("name", HOSTILE, ids=["script", "attribute", "entities", "control", "bidi", "half", "style"])
 def test_names_are_text(name: str) -> None:
-    """Whatever IMDS calls things: no element comes of it, and nothing that a browser would obey."""
+    """No name from IMDS becomes an element, or a control character."""
     identity = replace(OK.identity, instance_id=name, region=name, account_id=name)  # type: ignore[type-var]  # not None
     snapshot = with_changes(
         OK,
@@ -294,7 +294,7 @@ def test_what_happened_is_bounded() -> None:
 
 
 def test_a_sentence_that_is_kept_is_bounded() -> None:
-    """A setting that is wrong may be told at any length."""
+    """A message about a wrong setting may have any length."""
     kept = recent(told(OK, 0, Event(EventKind.CONFIG_REJECTED, Level.ERROR, "x" * 100_000)))
 
     assert len(kept.newest_first()[0].message) == LONGEST

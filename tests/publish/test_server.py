@@ -38,13 +38,13 @@ def address() -> Iterator[str]:
 
 
 def test_a_get_is_answered_and_the_connection_closed(address: str) -> None:
-    """One request a connection: nothing is left open for a scraper that comes every minute."""
-    told = ask(address, "/there?a=1&b=2")
+    """One request per connection: a scraper that connects every minute leaves none open."""
+    response = ask(address, "/there?a=1&b=2")
 
-    assert told.status == 200
-    assert told.body == b"('GET', '/there', 'a=1&b=2')"
-    assert told.headers["Connection"] == "close"
-    assert told.headers["Content-Length"] == str(len(told.body))
+    assert response.status == 200
+    assert response.body == b"('GET', '/there', 'a=1&b=2')"
+    assert response.headers["Connection"] == "close"
+    assert response.headers["Content-Length"] == str(len(response.body))
 
 
 def test_a_url_within_the_target_stays_as_it_was_sent(address: str) -> None:
@@ -63,18 +63,18 @@ def test_a_head_gets_the_head_of_the_get(address: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "get", "BREW"])
 def test_other_methods_are_refused_with_what_is_allowed(address: str, method: str) -> None:
-    """There is nothing to change here."""
-    told = ask(address, "/there", method)
+    """The endpoint has nothing to change."""
+    response = ask(address, "/there", method)
 
-    assert (told.status, told.headers["Allow"]) == (405, "GET, HEAD")
+    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
 def test_the_answer_arrives_although_a_body_was_sent(address: str) -> None:
     """A socket closed with bytes unread is reset, and the peer would see no answer at all."""
     body = b"x" * 100_000
-    told = answer(exchange(address, b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + body))
+    response = answer(exchange(address, b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + body))
 
-    assert told.status == 405
+    assert response.status == 405
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_the_answer_arrives_although_a_body_was_sent(address: str) -> None:
     ],
 )
 def test_what_is_not_http_is_refused_at_once(address: str, sent: bytes, status: int) -> None:
-    """And the answer says so; nobody has to wait for a time-out."""
+    """The response has the reason, and no client waits for a timeout."""
     began = time.monotonic()
-    told = answer(exchange(address, sent))
+    response = answer(exchange(address, sent))
 
-    assert told.status == status
-    assert told.body.endswith((b".\n", b"?\n"))
+    assert response.status == status
+    assert response.body.endswith((b".\n", b"?\n"))
     assert time.monotonic() - began < 4
 
 
@@ -119,13 +119,13 @@ def test_what_is_not_http_is_refused_at_once(address: str, sent: bytes, status: 
         pytest.param(b"GET /there HTTP/1.1\r\nA:b\r\nA: \t c \t\r\nX:\r\nY: \xe9\r\n\r\n", id="odd headers"),
     ],
 )
-def test_what_is_odd_and_clear_is_answered(address: str, sent: bytes) -> None:
-    """Be lenient where no harm can come of it: `printf | nc` is a scraper, too."""
+def test_unusual_requests_are_answered(address: str, sent: bytes) -> None:
+    """Lenient where that is harmless: `printf | nc` is a scraper, too."""
     assert answer(exchange(address, sent)).body == b"('GET', '/there', '')"
 
 
 def test_headers_are_found_by_their_names_in_lower_case() -> None:
-    """Repeated ones are joined, as RFC 9110 says."""
+    """Repeated ones are joined (RFC 9110)."""
     seen: list[Request] = []
 
     def keep(request: Request) -> Response:
@@ -143,7 +143,7 @@ def test_a_request_may_come_byte_by_byte(address: str) -> None:
     assert answer(exchange(address, *(bytes([byte]) for byte in GET))).status == 200
 
 
-def test_a_peer_that_has_said_all_may_close_its_side(address: str) -> None:
+def test_a_peer_may_close_its_side_after_the_request(address: str) -> None:
     """`nc -N` shuts its side down right after the request."""
     with dial(address) as connection:
         connection.sendall(GET)
@@ -152,12 +152,12 @@ def test_a_peer_that_has_said_all_may_close_its_side(address: str) -> None:
         assert answer(read_all(connection)).status == 200
 
 
-def test_of_requests_in_a_row_the_first_is_answered(address: str) -> None:
-    """There is no pipelining: `Connection: close` says so."""
-    told = exchange(address, GET.replace(b"/there", b"/first") + GET * 50)
+def test_of_several_requests_the_first_is_answered(address: str) -> None:
+    """There is no pipelining: the response has `Connection: close`."""
+    response = exchange(address, GET.replace(b"/there", b"/first") + GET * 50)
 
-    assert told.count(b"HTTP/1.1 ") == 1
-    assert b"/first" in told
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert b"/first" in response
 
 
 @promise(Area.SCRAPERS, "a head of 100 kB", "it is refused with 431")
@@ -171,12 +171,12 @@ def test_of_requests_in_a_row_the_first_is_answered(address: str) -> None:
     ],
 )
 def test_a_giant_head_is_refused(address: str, sent: bytes) -> None:
-    """Memory is bounded, and the peer is told."""
+    """Memory is bounded, and the client gets a status."""
     assert answer(exchange(address, sent)).status == 431
 
 
 def test_a_head_of_the_allowed_size_is_not_refused(address: str) -> None:
-    """The bound is where it is said to be."""
+    """The limit is exact."""
     start = b"GET /there HTTP/1.1\r\nX: "
     fits = start + b"x" * (MAX_HEAD - len(start)) + b"\r\n\r\n"
 
@@ -184,8 +184,8 @@ def test_a_head_of_the_allowed_size_is_not_refused(address: str) -> None:
     assert answer(exchange(address, fits.replace(b"X: ", b"X: y"))).status == 431
 
 
-def test_a_peer_that_goes_on_talking_is_cut_off(address: str) -> None:
-    """What comes after the request is thrown away, and not for ever."""
+def test_a_peer_that_keeps_sending_is_reset(address: str) -> None:
+    """The server discards what follows a request, up to a limit."""
     with dial(address) as connection, pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
         connection.sendall(b"x" * 50_000_000)
 
@@ -193,31 +193,31 @@ def test_a_peer_that_goes_on_talking_is_cut_off(address: str) -> None:
 # -- time --------------------------------------------------------------------------------------------------------------
 
 
-@promise(Area.SCRAPERS, "a request that drips", "it is cut off at the deadline, and told so")
-def test_a_request_that_drips_is_cut_off_at_the_deadline() -> None:
-    """A slow loris is told off, however steadily it drips: the time is for the whole request, not for the next byte."""
+@promise(Area.SCRAPERS, "a request that drips", "it ends with status 408 at the deadline")
+def test_a_slow_request_gets_408_at_the_deadline() -> None:
+    """The time is for the whole request, not for the next byte (slow loris)."""
     with serving(deadline=0.4) as server, dial(server.addresses[0]) as connection:
         connection.settimeout(0.02)
-        began, told = time.monotonic(), b""
+        began, response = time.monotonic(), b""
         for byte in b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000:
             with contextlib.suppress(TimeoutError, socket.timeout):
-                told = connection.recv(1000)
+                response = connection.recv(1000)
                 break
             connection.sendall(bytes([byte]))
 
-        assert answer(told).status == 408
+        assert answer(response).status == 408
         assert 0.3 < time.monotonic() - began < 3
 
 
-def test_a_connection_without_a_request_is_closed_without_a_word() -> None:
-    """A port scan, or a browser's spare connection, gets nothing."""
+def test_a_connection_without_a_request_is_closed_without_a_response() -> None:
+    """Such as a port scan, or a spare connection of a browser."""
     with serving(deadline=0.1) as server, dial(server.addresses[0]) as connection:
         assert connection.recv(1000) == b""
 
 
-@promise(Area.SCRAPERS, "a scraper that does not take its answer", "the answer's memory is given back at the deadline")
-def test_a_peer_that_does_not_take_its_answer_is_cut_off() -> None:
-    """The answer's memory is given back at the deadline."""
+@promise(Area.SCRAPERS, "a scraper that does not read its response", "the response's memory is freed at the deadline")
+def test_a_peer_that_does_not_read_its_response_is_reset() -> None:
+    """The response's memory is freed at the deadline."""
     body = b"x" * 50_000_000
     with serving(lambda _: Response(200, body), deadline=0.3) as server, dial(server.addresses[0]) as connection:
         connection.sendall(GET)
@@ -225,8 +225,8 @@ def test_a_peer_that_does_not_take_its_answer_is_cut_off() -> None:
         assert reset([connection]) == 1
 
 
-def test_a_peer_that_does_not_close_is_closed_upon() -> None:
-    """Having its answer it gets the time for an answer, and no more."""
+def test_a_peer_that_does_not_close_is_reset() -> None:
+    """After its response it has the deadline to close."""
     with serving(deadline=0.2) as server, dial(server.addresses[0]) as connection:
         connection.sendall(GET)
 
@@ -238,19 +238,19 @@ def test_a_peer_that_does_not_close_is_closed_upon() -> None:
 
 
 def test_a_hundred_scrapers_at_once_are_all_served(address: str) -> None:
-    """Nobody is refused: Prometheus servers in pairs, and a curious person."""
+    """No client is refused: a pair of Prometheus servers has far fewer."""
     with idle(address, 100) as connections:
         for each in connections:
             each.sendall(GET)
-        told = [answer(read_all(each)).status for each in connections]
+        statuses = [answer(read_all(each)).status for each in connections]
 
-    assert told == [200] * 100
+    assert statuses == [200] * 100
 
 
-@promise(Area.SCRAPERS, "a thousand idle connections", "the oldest are shed, and a scraper is served")
+@promise(Area.SCRAPERS, "a thousand idle connections", "the oldest are closed, and a scraper is served")
 @pytest.mark.usefixtures("many_files")
-def test_a_thousand_idle_connections_do_not_keep_a_scraper_out() -> None:
-    """The oldest are shed. The scraper is served while the others hold on, and the number is bounded."""
+def test_a_thousand_idle_connections_lock_no_scraper_out() -> None:
+    """The oldest are closed. The scraper is served while the others stay, and their number is bounded."""
     with serving(deadline=10 * PATIENCE) as server, idle(server.addresses[0], 1000) as connections:
         assert ask(server.addresses[0]).status == 200
 
@@ -271,9 +271,9 @@ def test_the_oldest_connection_makes_room() -> None:
 @promise(
     Area.SCRAPERS,
     "a host that opens more connections than there is room for",
-    "it pushes out its own, and nobody else's",
+    "it evicts only its own",
 )
-def test_a_host_that_opens_many_pushes_out_its_own() -> None:
+def test_a_host_that_opens_many_connections_evicts_its_own() -> None:
     """A scraper of another host, whose connection is older than all of them, is served."""
     with serving(max_connections=4) as server, dial(server.addresses[0]) as scraper, contextlib.ExitStack() as stack:
         crowd = [stack.enter_context(dial(server.addresses[0], OTHER_HOST)) for _ in range(10)]
@@ -310,10 +310,12 @@ server.stop()
 
 
 @promise(
-    Area.SCRAPERS, "connections that hold every file descriptor", "it waits without spinning, and is back when they go"
+    Area.SCRAPERS,
+    "connections that use every file descriptor",
+    "it waits without spinning, and recovers when they close",
 )
-def test_without_file_descriptors_it_neither_spins_nor_dies_nor_speaks() -> None:
-    """When connections hold every descriptor, accept() fails with EMFILE. It waits, and is back when they go."""
+def test_without_file_descriptors_it_waits_and_recovers() -> None:
+    """When connections use every descriptor, accept() fails with EMFILE. The server accepts again when they close."""
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "agent")}
     with subprocess.Popen(
         [sys.executable, "-c", WITHOUT_FILES],
@@ -338,8 +340,8 @@ def test_without_file_descriptors_it_neither_spins_nor_dies_nor_speaks() -> None
 # -- the handler -------------------------------------------------------------------------------------------------------
 
 
-def test_a_handler_that_fails_costs_its_request_only(capfd: pytest.CaptureFixture[str]) -> None:
-    """The peer learns nothing of the failure, nothing is printed, and whoever watches the server can ask for it."""
+def test_a_handler_that_fails_affects_its_request_only(capfd: pytest.CaptureFixture[str]) -> None:
+    """The response does not show the error, nothing is printed, and `take_failure` returns it."""
 
     def fail(request: Request) -> Response:
         if request.path == "/bad":
@@ -347,11 +349,11 @@ def test_a_handler_that_fails_costs_its_request_only(capfd: pytest.CaptureFixtur
         return Response(200, b"")
 
     with serving(fail) as server:
-        told = ask(server.addresses[0], "/bad")
+        response = ask(server.addresses[0], "/bad")
         assert ask(server.addresses[0], "/good").status == 200
 
-        assert told.status == 500
-        assert b"private" not in told.body
+        assert response.status == 500
+        assert b"private" not in response.body
         assert isinstance(server.take_failure(), ValueError)
         assert server.take_failure() is None
     assert "".join(capfd.readouterr()) == ""
@@ -360,7 +362,7 @@ def test_a_handler_that_fails_costs_its_request_only(capfd: pytest.CaptureFixtur
 # -- start and stop ----------------------------------------------------------------------------------------------------
 
 
-@promise(Area.SCRAPERS, "open connections when the daemon is told to stop", "it stops within a second")
+@promise(Area.SCRAPERS, "open connections when the daemon stops", "it stops within a second")
 def test_stop_is_quick_whatever_the_peers_do() -> None:
     """The agent ends within a second of SIGTERM; the endpoint has its share of that."""
     with serving() as server:
@@ -421,7 +423,7 @@ needs_ipv6 = pytest.mark.skipif(not ipv6_works(), reason="this machine has no IP
 
 
 @needs_ipv6
-def test_ipv6_addresses_stand_in_brackets() -> None:
+def test_ipv6_addresses_are_in_brackets() -> None:
     """As in a URL, in both directions."""
     with serving(addresses=("[::1]:0", "127.0.0.1:0")) as server:
         sixth, fourth = server.addresses
@@ -432,8 +434,8 @@ def test_ipv6_addresses_stand_in_brackets() -> None:
 
 
 @needs_ipv6
-def test_both_wildcards_can_be_had_on_one_port() -> None:
-    """`[::]` is IPv6 only, whatever the sysctl bindv6only says, so that it does not collide with 0.0.0.0."""
+def test_both_wildcards_can_share_one_port() -> None:
+    """`[::]` is IPv6 only, whatever the sysctl bindv6only is, so that it does not collide with 0.0.0.0."""
     with serving(addresses=("0.0.0.0:0",)) as fourth:
         port = endpoint(fourth.addresses[0])[1]
         with serving(addresses=(f"[::]:{port}",)) as sixth:
@@ -450,8 +452,8 @@ def test_a_star_is_every_address() -> None:
             assert ask(f"[::1]:{port}").status == 200
 
 
-def test_localhost_is_known_without_asking() -> None:
-    """No resolver is ever asked: one that does not answer must not keep the agent from starting."""
+def test_localhost_needs_no_resolver() -> None:
+    """A resolver that does not respond must not keep the agent from starting."""
     with serving(addresses=("localhost:0",)) as server:
         assert server.addresses[0].startswith("127.0.0.1:")
 
@@ -483,8 +485,8 @@ def test_localhost_is_known_without_asking() -> None:
         "a" * 70 + ":1",
     ],
 )
-def test_what_is_no_address_is_refused(wrong: str) -> None:
-    """The sentence says which, and how one looks."""
+def test_a_malformed_address_is_refused(wrong: str) -> None:
+    """The message has the address, and an example of a correct one."""
     with pytest.raises(ConfigError, match=r"Cannot listen on .*(Write 127\.0\.0\.1:10169|write the address)") as caught:
         Server(echo, addresses=(wrong,)).start()
 
@@ -492,7 +494,7 @@ def test_what_is_no_address_is_refused(wrong: str) -> None:
 
 
 def test_an_address_in_use_is_named_with_what_to_do() -> None:
-    """And nothing of what was bound before it stays bound."""
+    """The addresses that were bound before it are free again."""
     with serving() as server:
         taken = server.addresses[0]
         free = socket.socket()
@@ -507,16 +509,16 @@ def test_an_address_in_use_is_named_with_what_to_do() -> None:
 
 
 def test_an_address_of_another_host_is_named_with_what_to_do() -> None:
-    """192.0.2.1 is nobody's (RFC 5737)."""
+    """192.0.2.1 is for documentation only (RFC 5737)."""
     with pytest.raises(UnavailableError, match=r"192\.0\.2\.1:10169: this host has no such address"):
         Server(echo, addresses=("192.0.2.1:10169",)).start()
 
 
-# -- sockets handed in -------------------------------------------------------------------------------------------------
+# -- sockets of systemd -----------------------------------------------------------------------------------------------
 
 
-def test_sockets_handed_in_come_before_addresses() -> None:
-    """What the socket unit says holds; the address of the settings is not even looked at."""
+def test_passed_sockets_take_precedence_over_addresses() -> None:
+    """The socket unit decides; the addresses in the settings are not parsed."""
     with socket.create_server(("127.0.0.1", 0)) as handed_in:
         name = f"127.0.0.1:{handed_in.getsockname()[1]}"
         with serving(addresses=("nonsense",), sockets=(handed_in,)) as server:
@@ -524,8 +526,8 @@ def test_sockets_handed_in_come_before_addresses() -> None:
             assert ask(name).status == 200
 
 
-def test_a_unix_socket_may_be_handed_in(tmp_path: Path) -> None:
-    """For a proxy in front, which does TLS and who may ask."""
+def test_a_unix_socket_may_be_passed(tmp_path: Path) -> None:
+    """For a proxy in front, which does TLS and authentication."""
     path = str(tmp_path / "rolewatch.sock")
     with socket.socket(socket.AF_UNIX) as handed_in:
         handed_in.bind(path)
@@ -541,7 +543,7 @@ def test_a_unix_socket_may_be_handed_in(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["not listening", "datagrams"])
 def test_a_socket_that_does_not_listen_is_refused(kind: int) -> None:
-    """The sentence names what is wrong in the socket unit."""
+    """The message names the settings of the socket unit."""
     with socket.socket(socket.AF_INET, kind) as handed_in:
         handed_in.bind(("127.0.0.1", 0))
 

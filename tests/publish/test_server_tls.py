@@ -84,7 +84,7 @@ def fetch(server: Server, context: ssl.SSLContext) -> http.client.HTTPResponse:
 
 @contextlib.contextmanager
 def talking(server: Server, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
-    """Hold a connection whose handshake is done, and that is told where the other side ends it without a word."""
+    """Open a connection with a complete handshake, which raises if the server closes it without close_notify."""
     with dial(server.addresses[0]) as raw:
         client = context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
         with client:
@@ -112,7 +112,7 @@ def test_a_scraper_gets_its_page(secured: Server, authority: Authority, version:
 
 @needs_curl
 def test_curl_gets_the_page_with_the_certificate_of_its_ca(mutual: Server, authority: Authority, scraper: Pair) -> None:
-    """Both sides show who they are."""
+    """Both sides present a certificate."""
     got = curl(mutual, "--cacert", authority.own.cert, "--cert", scraper.cert, "--key", scraper.key)
 
     assert (got.returncode, got.stdout, got.stderr) == (0, PAGE.decode(), "")
@@ -144,8 +144,8 @@ def test_a_request_may_come_byte_by_byte(secured: Server, authority: Authority) 
     assert told[1].startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_the_end_is_told_so_that_nobody_takes_a_part_for_the_whole(secured: Server, authority: Authority) -> None:
-    """RFC 8446, 6.1: without a close_notify a client cannot tell the end from an attack."""
+def test_the_response_ends_with_close_notify(secured: Server, authority: Authority) -> None:
+    """RFC 8446, 6.1: without a close_notify a client cannot distinguish the end from an attack."""
     with talking(secured, authority.trusting()) as client:
         client.sendall(GET)
 
@@ -161,7 +161,7 @@ def test_a_giant_head_is_refused_within_tls_too(secured: Server, authority: Auth
 
 
 def test_sockets_that_systemd_hands_in_speak_it_too(authority: Authority, server_pair: Pair) -> None:
-    """The unit's sockets know nothing of TLS."""
+    """The sockets of the unit have no TLS."""
     context = tls.make_context(authority.settings(server_pair))
     own = socket.create_server(("127.0.0.1", 0))
     with own, serving(page, tls=context, addresses=("nonsense",), sockets=(own,)) as server:
@@ -170,7 +170,7 @@ def test_sockets_that_systemd_hands_in_speak_it_too(authority: Authority, server
 
 @promise(Area.SCRAPERS, "TLS: handshake after handshake", "no session is kept in memory")
 def test_no_session_is_remembered(authority: Authority, server_pair: Pair) -> None:
-    """OpenSSL would keep 20,480 of TLS 1.2 in memory, and would let a client back in without looking at it again."""
+    """OpenSSL would keep 20,480 of TLS 1.2 in memory, and would resume a session without verifying the client again."""
     context = tls.make_context(authority.settings(server_pair))
     assert context
     with serving(page, tls=context) as server:
@@ -189,8 +189,8 @@ def test_no_session_is_remembered(authority: Authority, server_pair: Pair) -> No
 
 
 @needs_curl
-def test_curl_without_a_certificate_is_turned_away_and_told(mutual: Server, authority: Authority) -> None:
-    """It gets a TLS alert, and nothing of any page."""
+def test_curl_without_a_certificate_gets_an_alert(mutual: Server, authority: Authority) -> None:
+    """It gets a TLS alert, and no page."""
     got = curl(mutual, "--cacert", authority.own.cert)
 
     assert got.returncode != 0
@@ -199,7 +199,7 @@ def test_curl_without_a_certificate_is_turned_away_and_told(mutual: Server, auth
 
 
 @needs_curl
-def test_curl_with_the_certificate_of_another_ca_is_turned_away_and_told(
+def test_curl_with_the_certificate_of_another_ca_gets_an_alert(
     mutual: Server, authority: Authority, stranger: Pair
 ) -> None:
     """Likewise."""
@@ -223,8 +223,8 @@ def test_curl_that_does_not_trust_the_certificate_sees_that(secured: Server, str
     [("tls12", "-tls1_1"), ("tls13", "-tls1_2")],
     ids=["TLS 1.1", "TLS 1.2 where 1.3 is asked for"],
 )
-def test_an_old_tls_is_turned_away_and_told(authority: Authority, server_pair: Pair, least: str, offered: str) -> None:
-    """`openssl s_client` tells of the alert."""
+def test_an_old_version_of_tls_gets_an_alert(authority: Authority, server_pair: Pair, least: str, offered: str) -> None:
+    """`openssl s_client` shows the alert."""
     context = tls.make_context(authority.settings(server_pair, min_version=least))
     with serving(page, tls=context) as server:
         got = subprocess.run(
@@ -239,7 +239,7 @@ def test_an_old_tls_is_turned_away_and_told(authority: Authority, server_pair: P
     assert "alert protocol version" in got.stderr
 
 
-def test_a_request_in_plain_http_is_told_to_speak_tls(secured: Server) -> None:
+def test_a_request_in_plain_http_gets_400(secured: Server) -> None:
     """As where `scheme: https` was forgotten: Prometheus shows the status."""
     told = answer(exchange(secured.addresses[0], GET))
 
@@ -305,10 +305,10 @@ def test_a_handshake_that_is_never_finished_ends_at_the_deadline(
 @promise(
     Area.SCRAPERS,
     "TLS: half-open handshakes, more than there is room for",
-    "the oldest are shed, and a scraper is served",
+    "the oldest are closed, and a scraper is served",
 )
 def test_half_open_handshakes_count_as_connections(authority: Authority, server_pair: Pair) -> None:
-    """More than there is room for, each having been answered: the oldest are shed, and a scraper is served."""
+    """More than there is room for, each having been answered: the oldest are closed, and a scraper is served."""
     context = tls.make_context(authority.settings(server_pair))
     serve = serving(page, tls=context, deadline=10 * PATIENCE)
     with serve as server, idle(server.addresses[0], 2 * MAX_CONNECTIONS) as connections:
@@ -324,7 +324,7 @@ def test_half_open_handshakes_count_as_connections(authority: Authority, server_
 # -- another context ---------------------------------------------------------------------------------------------------
 
 
-def test_another_certificate_is_shown_from_now_on_and_nobody_is_cut_off(
+def test_a_new_certificate_is_for_new_connections_and_closes_none(
     secured: Server, authority: Authority, server_pair: Pair
 ) -> None:
     """A request that was begun before is answered after."""
@@ -351,7 +351,7 @@ def _first(path: Path) -> str:
 def test_another_client_ca_counts_from_now_on(
     mutual: Server, authority: Authority, server_pair: Pair, scraper: Pair, stranger: Pair
 ) -> None:
-    """Who was let in is turned away, and the reverse."""
+    """A client that was accepted is rejected, and the reverse."""
     assert fetch(mutual, authority.trusting(scraper)).status == 200
     other = stranger.cert.parent / "other.crt"
     mutual.tls = tls.make_context(authority.settings(server_pair, client_ca=other))

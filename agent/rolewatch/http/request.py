@@ -12,28 +12,28 @@ _LONGEST_END = 4
 _REQUEST_LINE = re.compile(r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) (?P<target>[!-~]+) HTTP/(?P<version>[0-9]\.[0-9])")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-"""What no header value has in it: a control character other than a tab."""
+"""Control characters that no header value may contain: all but the tab."""
 _LETTERS = re.compile(rb"[A-Za-z]")
 _ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request's head."""
+    """The head of one request."""
 
     method: str
     path: str
-    """As sent, without the query; not decoded."""
+    """As the client sent it, without the query, not decoded."""
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """By name in lower case; the values of a repeated one are joined by commas."""
+    """Values by name in lower case. The values of a repeated header are joined by commas."""
     authority: str | None = None
-    """Of a target that is a whole URL, where it comes before the Host header (RFC 9112, 3.2.2); None for a path."""
+    """Authority of a target that is a whole URL. It overrides the Host header (RFC 9112, 3.2.2). None for a path."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """One answer."""
+    """One response."""
 
     status: int
     body: bytes
@@ -41,9 +41,9 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self, *, head_only: bool = False) -> bytes:
-        """Return the bytes to send: without the body, but with its length, where *head_only* (HEAD) is asked for.
+        """Return the bytes to send. With *head_only*, for HEAD, leave the body out and keep its length.
 
-        There is no `Date`: the clock of an instance may be wrong, and nobody caches this.
+        There is no `Date`: the clock of an instance may be wrong, and the response is not cached.
         """
         fields = {
             "Content-Type": self.content_type,
@@ -59,48 +59,46 @@ class Response:
 
 
 class BadRequestError(Exception):
-    """What came is not a request that is served; `response` says why."""
+    """The bytes are not a request that is supported. `response` is the response with the reason."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
-        """Answer *status*, with one sentence."""
+        """Respond with *status* and the sentence *why*."""
         super().__init__(why)
         self.response = Response(status, f"{why}\n".encode())
 
 
 class RequestParser:
-    """Parses the head of one request, which may come in any portions.
+    """Parses the head of one request, which may arrive in any portions.
 
-    The work is linear in the bytes of the head, however they are portioned: a peer that sends them one by one costs no
-    more than the calls.
+    The work is linear in the bytes of the head, even if they arrive one by one.
     """
 
-    def __init__(self, most: int) -> None:
-        """Accept a head of at most *most* bytes."""
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        """Accept a head of at most *limit* bytes."""
+        self._limit = limit
         self._head = bytearray()
         self._first: tuple[str, str, int] | None = None
         """Method, target and length of the request line, once it is complete."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether no byte has come yet."""
+        """Whether no byte has arrived yet."""
         return not self._head
 
     def feed(self, data: bytes) -> Request | None:
-        """Return the request when *data* completes its head; None while more must come.
+        """Return the request if *data* completes its head, or else None.
 
-        Raise `BadRequestError` as soon as it is clear that no request can follow: too many bytes, no HTTP, another
-        version of it.
+        Raise `BadRequestError` as soon as the bytes cannot become a request: too many, no HTTP, another version of it.
         """
         head, parsed = self._head, len(self._head)
         head += data
         if head and not _LETTERS.match(head):
-            raise BadRequestError(HTTPStatus.BAD_REQUEST, "That is not HTTP. Is the other side speaking TLS?")
-        # Search no further than the bound: a megabyte in one portion would hold up all other connections.
-        end = _END.search(head, max(0, parsed - _LONGEST_END + 1), self._most + _LONGEST_END)
-        if end is None and len(head) > self._most:
+            raise BadRequestError(HTTPStatus.BAD_REQUEST, "That is not HTTP. Does the client use https://?")
+        # Search no further than the limit: a megabyte in one portion would delay all other connections.
+        end = _END.search(head, max(0, parsed - _LONGEST_END + 1), self._limit + _LONGEST_END)
+        if end is None and len(head) > self._limit:
             raise BadRequestError(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The request's head exceeds {self._most} bytes."
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The request's head exceeds {self._limit} bytes."
             )
         if self._first is None:
             length = head.find(b"\n", parsed)
@@ -116,7 +114,7 @@ class RequestParser:
         return Request(method, path or "/", query, headers, url["authority"] if url else None)
 
     def clear(self) -> None:
-        """Forget the head."""
+        """Discard the head."""
         self._head.clear()
 
 
@@ -125,7 +123,7 @@ def _request_line(line: str) -> tuple[str, str]:
     if match is None:
         raise BadRequestError(HTTPStatus.BAD_REQUEST, "The first line is not METHOD PATH HTTP/1.1.")
     if not match["version"].startswith("1."):
-        raise BadRequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+        raise BadRequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.0 and HTTP/1.1 are supported.")
     return match["method"], match["target"]
 
 
@@ -140,10 +138,10 @@ def _headers(block: str) -> dict[str, str]:
 
 
 def _header(line: str) -> tuple[str, str]:
-    """Return the name of a header in lower case, and its value. Raise `BadRequestError` where *line* is none.
+    """Return the name of a header in lower case, and its value. Raise `BadRequestError` if *line* is malformed.
 
-    Split and strip instead of one regular expression: white space around a value that may contain white space makes a
-    backtracking matcher try every way to share it out, and so take the cube of the length.
+    One regular expression would need the cube of the length: it would try every way to divide white space between the
+    value and what surrounds it.
     """
     name, colon, rest = line.partition(":")
     value = rest.strip(" \t")
