@@ -453,7 +453,7 @@ INVALID = [
         ENDPOINT,
         "http://u:hunter2@127.0.0.1",
         "imds.endpoint",
-        ("has a user or a password before an @, and is not shown here; write a plain URL, as in http://127.0.0.1:1338"),
+        ("has a user or a password before an @, and is not shown; write a plain URL, as in http://127.0.0.1:1338"),
     ),
     (MODE, "ipv5", "imds.endpoint_mode", 'is "ipv5"; write ipv4 or ipv6'),
     (TIMEOUT, "30s", "imds.timeout", 'is "30s"; SDKs accept a number of seconds, 1 or more'),

@@ -86,7 +86,7 @@ def test_show_is_an_aligned_table_of_every_setting(
     assert rows["log.level"].split() == ["log.level", '"debug"', "ROLEWATCH_LOG_LEVEL"]
     assert rows["imds.endpoint"].split()[1:] == ['"http://127.0.0.1:1338"', "AWS_EC2_METADATA_SERVICE_ENDPOINT"]
     assert rows["limits.reminder"].split() == ["limits.reminder", '"1h"', "default"]
-    assert lines[-1] == "IMDS is asked at http://127.0.0.1:1338."
+    assert lines[-1] == "IMDS address: http://127.0.0.1:1338"
 
 
 def test_show_json_is_for_scripts(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

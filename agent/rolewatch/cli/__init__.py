@@ -30,7 +30,7 @@ COMMANDS = {
     "preflight": "see whether a launch or a role would work, before it is tried",
     "explain": "say what a fault means",
     "history": "show what happened, from the journal",
-    "rules": "print the alerts for Prometheus",
+    "rules": "print the alerting rules for Prometheus",
     "config": "check or show the settings",
     "simulate": "be an IMDS with every fault, to test with",
     "demo": "watch a simulated IMDS go through its faults",

@@ -1,4 +1,4 @@
-"""``rolewatch config``: check the settings, or show them and where each comes from."""
+"""``rolewatch config``: check the settings, or show them with the origin of each."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser = commands.add_parser(
         "config",
         help="check or show the settings",
-        description="Check or show the settings: those of the files, of the environment, and the defaults.",
+        description="Check or show the settings from the files, the environment and the defaults.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser(
         "check",
-        help="say what is wrong, and where",
-        description="Say everything that is wrong with the settings, and where; and with the certificate of the HTTP "
-        "endpoint. Exit status: 0 they can be used, 78 they cannot.",
+        help="print every mistake with its place",
+        description="Print every mistake in the settings with its file and line, and every problem with the "
+        "certificate of the HTTP endpoint. Exit status: 0 no mistake, 78 the settings cannot be used.",
     )
     show = actions.add_parser(
         "show",
         help="show the settings in force",
-        description="Show the settings in force, and where each comes from. Exit status: 0, or 78 where they cannot be "
-        "used.",
+        description="Show the settings in force and the origin of each. Exit status: 0, or 78 if the settings cannot "
+        "be used.",
     )
     form = show.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_const", const="json", dest="format", help="print JSON")
@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it, and return the exit status. Raise `ConfigError` where the settings cannot be used."""
+    """Run the action and return the exit status. Raise `ConfigError` if the settings cannot be used."""
     loaded = config.load(arguments.config, environ=os.environ, flags={})
     for warning in loaded.warnings:
         output.complain(warning)
@@ -60,16 +60,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(loaded: config.Loaded, _: str) -> str:
-    """Return one line that says what was read. Raise `ConfigError` where a file that is named cannot be used."""
+    """Return one line with the counts of what was read. Raise `ConfigError` if a certificate cannot be used."""
     _check_certificate(loaded)
     files = f"{len(loaded.files)} file{'' if len(loaded.files) == 1 else 's'}"
-    given = sum(origin != "default" for origin in loaded.origins.values())
-    defaults = len(KEYS) - given
-    return f"ok: {files}, {given} setting{'' if given == 1 else 's'} given, {defaults} at their defaults"
+    changed = sum(origin != "default" for origin in loaded.origins.values())
+    defaults = len(KEYS) - changed
+    return f"ok: {files}, {changed} setting{'' if changed == 1 else 's'} given, {defaults} at their defaults"
 
 
 def _check_certificate(loaded: config.Loaded) -> None:
-    from rolewatch.http import tls  # noqa: PLC0415 - only where it was asked for
+    from rolewatch.http import tls  # noqa: PLC0415 - only for `config check`
 
     settings = loaded.settings.metrics.tls
     try:
@@ -82,7 +82,7 @@ def _check_certificate(loaded: config.Loaded) -> None:
 
 def _show(loaded: config.Loaded, form: str) -> str:
     if form == "json":
-        import json  # noqa: PLC0415 - only where it was asked for
+        import json  # noqa: PLC0415 - only for --json
 
         return json.dumps(_document(loaded), indent=2)
     if form == "toml":
@@ -101,7 +101,7 @@ def _toml(loaded: config.Loaded) -> Iterator[str]:
 
 
 def _document(loaded: config.Loaded) -> dict[str, object]:
-    """Return what ``--json`` prints. The keys are the contract. Durations are seconds."""
+    """Return the document of ``--json``. The keys are a contract. Durations are seconds."""
     tables: dict[str, dict[str, object]] = {}
     for name, key in KEYS.items():
         shown = {"value": key.value_in(loaded.settings), "origin": loaded.origins[name]}
@@ -116,9 +116,9 @@ def _document(loaded: config.Loaded) -> dict[str, object]:
 
 
 def _table(loaded: config.Loaded) -> list[str]:
-    """Return the lines of an aligned table, and the address that follows from it."""
+    """Return the lines of an aligned table, and the address of IMDS."""
     rows = [("SETTING", "VALUE", "FROM")]
     rows += [(name, key.to_toml(key.value_in(loaded.settings)), loaded.origins[name]) for name, key in KEYS.items()]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows]
-    return [*map(printable, lines), "", f"IMDS is asked at {config.resolve_endpoint(loaded.settings.imds)}."]
+    return [*map(printable, lines), "", f"IMDS address: {config.resolve_endpoint(loaded.settings.imds)}"]

@@ -1,89 +1,58 @@
-"""``rolewatch rules``: the alerts for Prometheus, with the selector and the thresholds of a site."""
+"""``rolewatch rules``: the alerting rules for Prometheus, with the selector and the thresholds of a site."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from typing import Any
 
 import rolewatch
 from rolewatch.alerts import Options, rule_file
 from rolewatch.cli import options
+from rolewatch.text import format_duration
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Add ``rules``."""
-    default = Options()
     parser = commands.add_parser(
         "rules",
-        help="print the alerts for Prometheus",
-        description="Print the rule file with the alerts on every fault, made of the same table as everything else. "
-        "Without options it is the file that the package has among its examples.",
+        help="print the alerting rules for Prometheus",
+        description="Print the file with the alerting rules for every fault. Without options it is the file that the "
+        "package has among its examples.",
     )
+    for name, metavar, read, meaning in (
+        ("selector", "MATCHERS", _matchers, "label matchers of rolewatch's series"),
+        ("runbooks", "URL", str, "address of the runbooks (default: the project's)"),
+        ("expiring", "DURATION", _duration, "time before the expiration at which unrotated credentials are critical"),
+        ("poll_failures", "SHARE", _share, "share of polls that may fail in half an hour"),
+        ("down", "SHARE", _share, "share of agents that may be down before the alert is about the fleet"),
+        ("fleet_hosts", "N", _count, "number of instances with a fault at which the alert is about the fleet"),
+        ("fleet_share", "SHARE", _share, "share of instances with a fault at which the alert is about the fleet"),
+    ):
+        default = getattr(Options(), name) or None
+        shown = format_duration(Options().expiring) if name == "expiring" else default
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            metavar=metavar,
+            type=read,
+            default=default,
+            help=meaning if default is None else f"{meaning} (default: {shown})",
+        )
     parser.add_argument(
-        "--selector",
-        metavar="MATCHERS",
-        type=_matchers,
-        default=default.selector,
-        help=f"label matchers of rolewatch's series (default: {default.selector})",
-    )
-    parser.add_argument(
-        "--runbooks", metavar="URL", default=None, help="where the runbooks are (default: the project's)"
-    )
-    parser.add_argument(
-        "--expiring",
-        metavar="DURATION",
-        type=_duration,
-        default=default.expiring,
-        help="critical so long before credentials expire that were not rotated (default: 15m)",
-    )
-    parser.add_argument(
-        "--poll-failures",
-        metavar="SHARE",
-        type=_share,
-        default=default.poll_failures,
-        help=f"share of polls that may fail in half an hour (default: {default.poll_failures:g})",
-    )
-    parser.add_argument(
-        "--down",
-        metavar="SHARE",
-        type=_share,
-        default=default.down,
-        help=f"share of agents that may be out of reach before it is the fleet (default: {default.down:g})",
-    )
-    parser.add_argument(
-        "--fleet-hosts",
-        metavar="N",
-        type=_count,
-        default=default.fleet_hosts,
-        help=f"from how many instances on one fault is the fleet's (default: {default.fleet_hosts})",
-    )
-    parser.add_argument(
-        "--fleet-share",
-        metavar="SHARE",
-        type=_share,
-        default=default.fleet_share,
-        help=f"and from which share of the instances on (default: {default.fleet_share:g})",
-    )
-    parser.add_argument(
-        "--no-keep-firing-for", action="store_true", help="leave that word out, for Prometheus before 2.42"
+        "--no-keep-firing-for",
+        dest="keep_firing_for",
+        action="store_false",
+        help="leave out keep_firing_for, for Prometheus before 2.42",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the rule file."""
-    runbooks = arguments.runbooks
-    wanted = Options(
-        selector=arguments.selector,
-        runbooks=rolewatch.project_url("Runbooks") if runbooks is None else runbooks,
-        expiring=arguments.expiring,
-        poll_failures=arguments.poll_failures,
-        down=arguments.down,
-        fleet_hosts=arguments.fleet_hosts,
-        fleet_share=arguments.fleet_share,
-        keep_firing_for=not arguments.no_keep_firing_for,
-    )
-    print(rule_file(wanted), end="")
+    site = {field.name: getattr(arguments, field.name) for field in fields(Options)}
+    if arguments.runbooks is None:
+        site["runbooks"] = rolewatch.project_url("Runbooks")
+    print(rule_file(Options(**site)), end="")
     return 0
 
 

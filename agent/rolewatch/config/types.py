@@ -55,7 +55,7 @@ def shown(raw: object) -> str:
         return str(raw).lower()
     if isinstance(raw, str):
         if _PASSWORD.search(raw):
-            return "a text that may hold a password, and is not shown for that"
+            return "a text that is not shown, because it may contain a password"
         cut = raw if len(raw) <= _LONGEST_SHOWN else raw[:_LONGEST_SHOWN] + "…"
         return f'"{printable(cut)}"'
     if isinstance(raw, int):
@@ -230,9 +230,9 @@ def endpoint(text: str) -> str:
 
 
 def _why_no_endpoint(text: str) -> str:
-    """Explain why *text* is no endpoint, and show only what cannot hold a secret."""
+    """Explain why *text* is no endpoint, and show only what cannot be a secret."""
     if "@" in text:
-        return f"has a user or a password before an @, and is not shown here; write a plain URL, {_AS_IN}"
+        return f"has a user or a password before an @, and is not shown; write a plain URL, {_AS_IN}"
     if text.lower().startswith("https:"):
         return f"is an https URL; IMDS speaks plain http, {_AS_IN}"
     if not text.lower().startswith("http://"):
