@@ -19,9 +19,7 @@ from rolewatch.monitor.loop import Clock, Loop, Setup
 from rolewatch.monitor.state_file import MAX_SIZE, StateFile
 from rolewatch.observation import Moment
 from rolewatch.publish import AgentStatus, Report
-from rolewatch.publish.journal import event_logger
-from rolewatch.publish.journal_entry import Entry, as_json, for_terminal
-from rolewatch.publish.journald import encode
+from rolewatch.publish.journal import Entry, as_json, encode, event_logger, for_terminal
 from rolewatch.publish.metrics import Metrics
 from rolewatch.publish.systemd import status_line
 from rolewatch.settings import Settings
@@ -59,7 +57,7 @@ class Told:
     def publish(self, report: Report) -> None:
         """Tell the events, and what `systemctl status` shows."""
         for event in report.events:
-            self._logger.tell(event)
+            self._logger.write(event.message, record=event)
         line = status_line(report.snapshot)
         assert line.isprintable()
         self.parts.append(line)

@@ -39,6 +39,15 @@ def takes_colour(environ: Mapping[str, str], *, terminal: bool) -> bool:
     return terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
+LONGEST_VALUE = 4096
+"""Characters of one value in the journal, the log and the status line."""
+
+
+def bounded(value: str) -> str:
+    r"""Return *value* on one line, `LONGEST_VALUE` characters at most; control characters are escaped, as ``\x1b``."""
+    return shortened(value, LONGEST_VALUE)
+
+
 def rfc3339(moment: datetime, timespec: str = "seconds") -> str:
     """Return *moment* as RFC 3339 in UTC, ``2026-11-23T17:31:25Z``, cut to *timespec* (see `datetime.isoformat`)."""
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"

@@ -8,11 +8,20 @@ from datetime import datetime, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog import BoundLogger
 
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import Event
-from rolewatch.publish.journal import MESSAGE_IDS, EventLogger, event_logger, message_id
-from rolewatch.publish.journal_entry import LONGEST_VALUE, Entry, UnknownFieldError, allowed, clean, text
+from rolewatch.publish.journal import (
+    MESSAGE_IDS,
+    Entry,
+    UnknownFieldError,
+    allowed,
+    clean,
+    event_logger,
+    message_id,
+)
+from rolewatch.text import LONGEST_VALUE, bounded
 from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Level, State
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
@@ -31,7 +40,7 @@ class Kept:
         self.entries.append(entry)
 
 
-def logger(sink: Kept, level: str = "debug", *, strict: bool = False) -> EventLogger:
+def logger(sink: Kept, level: str = "debug", *, strict: bool = False) -> BoundLogger:
     """Return the chain that ends in *sink*."""
     return event_logger(sink, level=level, version="1.2.3", now=lambda: NOON, strict=strict)
 
@@ -39,7 +48,7 @@ def logger(sink: Kept, level: str = "debug", *, strict: bool = False) -> EventLo
 def told(event: Event, *, strict: bool = False) -> Entry:
     """Return what becomes of *event*."""
     sink = Kept()
-    logger(sink, strict=strict).tell(event)
+    logger(sink, strict=strict).write(event.message, record=event)
     return sink.entries[0]
 
 
@@ -65,8 +74,8 @@ def test_what_is_on_no_allow_list_does_not_come_out(name: str) -> None:
 
 def test_what_is_bound_to_the_logger_does_not_come_out() -> None:
     """The context of a structlog logger is a side entrance: it is closed."""
-    sink = Kept()
-    logger(sink).bind(role=CANARY, token=CANARY).tell(Event(EventKind.STOPPING, Level.NOTICE, "It stops."))
+    sink, event = Kept(), Event(EventKind.STOPPING, Level.NOTICE, "It stops.")
+    logger(sink).bind(role=CANARY, token=CANARY).write("It stops.", record=event)
 
     assert CANARY not in repr(sink.entries)
 
@@ -108,13 +117,13 @@ def test_numbers_stay_numbers_where_json_has_them() -> None:
 )
 def test_what_a_terminal_would_obey_is_escaped(value: str, clean_text: str) -> None:
     """A name that IMDS serves cannot paint the terminal, start a line, or turn text around."""
-    assert text(value) == clean_text
+    assert bounded(value) == clean_text
 
 
 @given(st.text())
 def test_any_text_becomes_one_line(value: str) -> None:
     """Printable, of bounded length, and writable as UTF-8, whatever it was."""
-    made = text(value)
+    made = bounded(value)
 
     assert made.isprintable()
     assert len(made) <= LONGEST_VALUE
@@ -124,13 +133,13 @@ def test_any_text_becomes_one_line(value: str) -> None:
 @pytest.mark.parametrize("value", ["x" * 10_000_000, "\x00" * LONGEST_VALUE], ids=["long", "long once escaped"])
 def test_a_long_text_is_cut(value: str) -> None:
     """Nothing that IMDS sends makes an entry grow without bound, and a cut shows."""
-    assert len(text(value)) == LONGEST_VALUE
-    assert text(value).endswith("…")
+    assert len(bounded(value)) == LONGEST_VALUE
+    assert bounded(value).endswith("…")
 
 
 def test_a_text_that_just_fits_is_not_cut() -> None:
     """The bound belongs to what is allowed."""
-    assert text("x" * LONGEST_VALUE) == "x" * LONGEST_VALUE
+    assert bounded("x" * LONGEST_VALUE) == "x" * LONGEST_VALUE
 
 
 @pytest.mark.parametrize(
@@ -147,7 +156,7 @@ def test_the_level_holds_back_what_matters_less(level: str, expected: list[Level
     """The least important level that is told is told itself."""
     sink = Kept()
     for each in Level:
-        logger(sink, level).tell(Event(EventKind.STOPPING, each, "It stops."))
+        logger(sink, level).write("It stops.", record=Event(EventKind.STOPPING, each, "It stops."))
 
     assert [entry.level for entry in sink.entries] == expected
 

@@ -21,8 +21,7 @@ from publish.journald import Journald
 from publish.snapshots import OK
 from rolewatch.faults import Fault
 from rolewatch.publish import Event, Report
-from rolewatch.publish.journal import BACKLOG, Form, Journal, form_of
-from rolewatch.publish.journal_entry import UnknownFieldError
+from rolewatch.publish.journal import BACKLOG, Form, Journal, UnknownFieldError, form_of
 from rolewatch.settings import LogSettings
 from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Level
 

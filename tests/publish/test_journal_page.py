@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from rolewatch.faults import Fault
-from rolewatch.publish.journal import BACKLOG, MESSAGE_IDS
-from rolewatch.publish.journal_entry import LONGEST_VALUE, Entry, as_json
-from rolewatch.publish.journald import fields
+from rolewatch.publish.journal import BACKLOG, MESSAGE_IDS, Entry, as_json, fields
+from rolewatch.text import LONGEST_VALUE
 from rolewatch.vocabulary import EVENT_FIELDS, EventKind, Level
 
 PAGE = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from rolewatch.faults import FAULTS, Fault
-from rolewatch.publish.journal_entry import Entry, as_json, for_terminal
+from rolewatch.publish.journal import Entry, as_json, for_terminal
 from rolewatch.vocabulary import EventKind, Level
 
 AT = datetime(2026, 11, 23, 19, 31, 25, 123456, tzinfo=timezone(timedelta(hours=2)))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from publish.journald import Journald, parse
 from rolewatch.faults import FAULTS, Fault
-from rolewatch.publish.journal_entry import Entry
-from rolewatch.publish.journald import NativeSocket, Sent, encode
+from rolewatch.publish.journal import Entry, encode
+from rolewatch.publish.journald import NativeSocket, Sent
 from rolewatch.vocabulary import EventKind, Level
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)

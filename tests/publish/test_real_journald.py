@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from promises import Area, Measured, promise
-from rolewatch.publish.journal_entry import Entry
-from rolewatch.publish.journald import encode
+from rolewatch.publish.journal import Entry, encode
 from rolewatch.vocabulary import EventKind, Level
 from skips import cannot
 
@@ -39,9 +38,10 @@ TELL = """
 from datetime import datetime, timezone
 from rolewatch.faults import Fault
 from rolewatch.publish import Event; from rolewatch.vocabulary import EventKind, Level
-from rolewatch.publish.journal_entry import Entry
+from rolewatch.publish.journal import Entry
 from rolewatch.publish.journal import Journal
-from rolewatch.publish.journald import NativeSocket, encode
+from rolewatch.publish.journal import encode
+from rolewatch.publish.journald import NativeSocket
 from rolewatch.settings import LogSettings
 
 now = lambda: datetime.now(timezone.utc)

@@ -19,8 +19,7 @@ from publish.snapshots import FIRST, ILL, OK, STATUS, UNKNOWN, report
 from rolewatch.errors import UnavailableError
 from rolewatch.publish import Publisher, Snapshot
 from rolewatch.publish.metric_table import FAMILIES
-from rolewatch.publish.metrics import Metrics, as_text, samples_of_look
-from rolewatch.publish.textfile import Textfile, write
+from rolewatch.publish.metrics import Metrics, Textfile, as_text, single_poll_samples, write_textfile
 
 NAME = "rolewatch.prom"
 
@@ -106,7 +105,7 @@ def test_nothing_is_left_beside_the_file(path: Path) -> None:
 def test_half_a_file_is_never_seen(path: Path) -> None:
     """Whoever reads while it is written sees the page before or the page after, and no other `.prom` file."""
     pages = [f"# {digit * 100_000}\n".encode() for digit in "12"]
-    write(path, pages[0])
+    write_textfile(path, pages[0])
     seen: list[bytes] = []
     names: list[str] = []
     done = threading.Event()
@@ -119,7 +118,7 @@ def test_half_a_file_is_never_seen(path: Path) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(2000):
-        write(path, pages[number % 2])
+        write_textfile(path, pages[number % 2])
     done.set()
     reader.join(10)
 
@@ -159,11 +158,11 @@ def test_a_file_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -
 
 def test_a_full_disk_leaves_the_last_file_whole(path: Path) -> None:
     """Half of a new one does not take its place."""
-    write(path, b"whole\n")
+    write_textfile(path, b"whole\n")
     code = (
-        "import resource, signal, sys; from pathlib import Path; from rolewatch.publish.textfile import write; "
+        "import resource, signal, sys; from pathlib import Path; from rolewatch.publish.metrics import write_textfile; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); write(Path(sys.argv[1]), b'x' * 5000)"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); write_textfile(Path(sys.argv[1]), b'x' * 5000)"
     )
     agent = Path(__file__).parents[2] / "agent"
     done = subprocess.run(
@@ -198,7 +197,7 @@ def test_a_daemon_that_never_wrote_takes_nothing_away(path: Path) -> None:
 @pytest.mark.parametrize("snapshot", [FIRST, OK, ILL, UNKNOWN], ids=["first", "ok", "ill", "unknown"])
 def test_a_look_tells_what_one_look_can(snapshot: Snapshot) -> None:
     """No counter, no histogram, nothing since when, and nothing of a daemon that is not there."""
-    page = as_text(samples_of_look(snapshot, version="1.2.3", role_info=True)).decode()
+    page = as_text(single_poll_samples(snapshot, version="1.2.3", role_info=True)).decode()
     families = {family.name: family for family in parse_text(page)}
     told = {
         "rolewatch_build_info",
@@ -221,7 +220,7 @@ def test_a_look_tells_what_one_look_can(snapshot: Snapshot) -> None:
 
 def test_a_look_keeps_the_names_to_itself_where_that_is_wanted() -> None:
     """``role_info = false`` holds for the file as it does for the port."""
-    page = as_text(samples_of_look(OK, version="1.2.3", role_info=False))
+    page = as_text(single_poll_samples(OK, version="1.2.3", role_info=False))
 
     assert b"web-role" not in page
 
@@ -232,7 +231,7 @@ def test_promtool_finds_nothing_to_complain_about(path: Path) -> None:
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
     written(path, ILL)
-    for page in (path.read_bytes(), as_text(samples_of_look(ILL, version="1.2.3", role_info=True))):
+    for page in (path.read_bytes(), as_text(single_poll_samples(ILL, version="1.2.3", role_info=True))):
         lint = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False, timeout=30)
 
         assert (lint.returncode, lint.stdout + lint.stderr) == (0, b"")

@@ -82,11 +82,11 @@ def _write(path: Path, snapshot: Snapshot, *, role_info: bool) -> None:
     # prometheus-client takes a moment to load, and the other forms do without.
     from rolewatch.publish.metrics import (  # noqa: PLC0415
         as_text,
-        samples_of_look,
+        single_poll_samples,
+        write_textfile,
     )
-    from rolewatch.publish.textfile import write  # noqa: PLC0415
 
-    write(path, as_text(samples_of_look(snapshot, version=rolewatch.__version__, role_info=role_info)))
+    write_textfile(path, as_text(single_poll_samples(snapshot, version=rolewatch.__version__, role_info=role_info)))
 
 
 def nagios(snapshot: Snapshot) -> str:

@@ -21,9 +21,8 @@ from rolewatch.monitor.state_file import StateFile
 from rolewatch.publish import AgentStatus, Event, Publisher
 from rolewatch.publish.journal import Journal
 from rolewatch.publish.journald import JOURNAL_SOCKET
-from rolewatch.publish.metrics import Metrics
+from rolewatch.publish.metrics import Metrics, Textfile
 from rolewatch.publish.systemd import Systemd
-from rolewatch.publish.textfile import Textfile
 from rolewatch.settings import Settings, TlsSettings
 from rolewatch.vocabulary import EventKind, Level
 

@@ -15,9 +15,8 @@ from types import ModuleType
 from typing import Any, Callable
 
 from rolewatch.errors import UnavailableError, UsageError
-from rolewatch.publish.journal_entry import text
 from rolewatch.publish.journald import IDENTIFIER, PREFIX
-from rolewatch.text import rfc3339
+from rolewatch.text import bounded, rfc3339
 from rolewatch.vocabulary import EVENT_FIELDS, Level, Scalar
 
 
@@ -79,7 +78,7 @@ def word(entry: Mapping[str, Any], name: str) -> str:
         value = value[0]
     if isinstance(value, bytes):
         value = value[:_LONGEST_FIELD]
-    return text(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+    return bounded(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
 
 def _scalar(name: str, value: str) -> Scalar | None:

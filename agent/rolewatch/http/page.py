@@ -21,8 +21,7 @@ from rolewatch import files
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import Explained, explain
 from rolewatch.publish import ActiveFault, CredentialSummary, Event, Report, Snapshot, facts_of, messages
-from rolewatch.publish.journal_entry import text
-from rolewatch.text import rfc3339, shift
+from rolewatch.text import bounded, rfc3339, shift
 from rolewatch.vocabulary import EventKind, Level, State
 
 # -- what the page shows -----------------------------------------------------------------------------------------------
@@ -73,7 +72,7 @@ class RecentEvents:
 
     def _with(self, event: Event, at: datetime) -> RecentEvents:
         count = self.count + 1
-        added = RecentEvent(count, at, event.kind, event.level, text(event.message)[:LONGEST], event.fault)
+        added = RecentEvent(count, at, event.kind, event.level, bounded(event.message)[:LONGEST], event.fault)
         if event.kind is EventKind.CREDENTIALS_ROTATED:
             return replace(self, rotations=(*self.rotations, added)[-KEPT_ROTATIONS:], count=count)
         return replace(self, changes=(*self.changes, added)[-KEPT_CHANGES:], count=count)
@@ -133,7 +132,7 @@ def safe(value: object) -> Html:
     """Return *value* as HTML: on one line, bounded, markup and control characters escaped. None is empty."""
     if isinstance(value, Html):
         return value
-    return Html("" if value is None else escape(text(str(value))))
+    return Html("" if value is None else escape(bounded(str(value))))
 
 
 def fill(template: str, **values: object) -> Html:

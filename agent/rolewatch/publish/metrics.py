@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable
 
 from prometheus_client.exposition import choose_encoder
@@ -13,15 +15,17 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from rolewatch import files
+from rolewatch.errors import UnavailableError
 from rolewatch.faults import Fault
 from rolewatch.publish import AgentStatus, Report, Snapshot
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES, Family
 from rolewatch.vocabulary import FailureLabel, Level, State
 
 BUCKETS = {"0.1": 0.1, "1.0": 1.0, "+Inf": float("inf")}
-"""Upper bounds for a poll's seconds: well, slow, and beyond that time-outs, the first of which comes after 2 s."""
+"""Upper bounds for the seconds of a poll: normal, slow, and above that time-outs, the first of which takes 2 s."""
 MAX_LABEL = 128
-"""Characters of a name in a label. IAM allows no longer ones (IAM quotas, 2026); what IMDS says is cut."""
+"""Characters of a name in a label: the longest in IAM (IAM quotas, 2026). Longer ones from IMDS are cut."""
 
 MOST_NAMES = 10
 """Pairs of role and instance profile that label `rolewatch_role_info` since the daemon started.
@@ -40,12 +44,12 @@ Sample = tuple[Mapping[str, str], float]
 """Labels and value."""
 
 Samples = dict[str, list[Sample]]
-"""By sample name. What is not known has no entry, or an empty one."""
+"""By sample name. An unknown value has no entry, or an empty one."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the reports so far left behind. Replaced as a whole: the page is made in another thread."""
+class MetricsState:
+    """What the page needs of all reports so far. Replaced as a whole: another thread renders the page."""
 
     snapshot: Snapshot
     """Of the last report."""
@@ -54,15 +58,15 @@ class Told:
     seconds: float
     """Seconds that all polls took."""
     names: tuple[Names, ...] = ()
-    """The pairs that may be labels of `rolewatch_role_info`: the first `MOST_NAMES` that IMDS told."""
+    """The pairs that may be labels of `rolewatch_role_info`: the first `MOST_NAMES` that IMDS named."""
 
 
-def after(told: Told | None, snapshot: Snapshot) -> Told:
-    """Return *told* as it is after one more poll, whose outcome is *snapshot*."""
+def after(state: MetricsState | None, snapshot: Snapshot) -> MetricsState:
+    """Return *state* after one more poll, which ended in *snapshot*."""
     took = snapshot.polls.duration
-    within, seconds = (told.within, told.seconds) if told else (_NONE_WITHIN, 0.0)
-    pair, names = _names(snapshot), told.names if told else ()
-    return Told(
+    within, seconds = (state.within, state.seconds) if state else (_NONE_WITHIN, 0.0)
+    pair, names = _names(snapshot), state.names if state else ()
+    return MetricsState(
         snapshot,
         within=tuple(count + (took <= bound) for count, bound in zip(within, BUCKETS.values())),
         seconds=seconds + took,
@@ -70,19 +74,8 @@ def after(told: Told | None, snapshot: Snapshot) -> Told:
     )
 
 
-def samples(told: Told | None, status: AgentStatus, *, role_info: bool) -> Samples:
-    """Return the samples of a page. Before the first report everything that has to be there is there already."""
-    snapshot = told.snapshot if told else None
-    values = {**_of_status(status), **_of_verdict(snapshot), **_of_polls(told)}
-    if told:
-        values.update(_of_credentials(told.snapshot))
-        if role_info:
-            values.update(_of_role(_names(told.snapshot), told.names))
-    return values
-
-
-def samples_of_look(snapshot: Snapshot, *, version: str, role_info: bool) -> Samples:
-    """Return what a single look can tell. No counters, which each look would begin anew, and nothing since when."""
+def single_poll_samples(snapshot: Snapshot, *, version: str, role_info: bool) -> Samples:
+    """Return the samples of a single poll: no counters, which would start again at each poll, and no `since`."""
     pair = _names(snapshot)
     values = {
         **build_info(version),
@@ -91,15 +84,15 @@ def samples_of_look(snapshot: Snapshot, *, version: str, role_info: bool) -> Sam
         **(_of_role(pair, (pair,) if pair else ()) if role_info else {}),
         **_of_last_poll(snapshot),
     }
-    return {name: told for name, told in values.items() if name not in _NOT_OF_A_LOOK}
+    return {name: sample for name, sample in values.items() if name not in _NOT_OF_A_SINGLE_POLL}
 
 
 def build_info(version: str) -> Samples:
-    """Return what runs here."""
+    """Return the sample of `rolewatch_build_info`."""
     return {"rolewatch_build_info": [({"version": version, "python_version": platform.python_version()}, 1.0)]}
 
 
-_NOT_OF_A_LOOK = ("rolewatch_fault_active_since_timestamp_seconds", "rolewatch_poll_interval_seconds")
+_NOT_OF_A_SINGLE_POLL = ("rolewatch_fault_active_since_timestamp_seconds", "rolewatch_poll_interval_seconds")
 _NONE_WITHIN = (0,) * len(BUCKETS)
 
 
@@ -108,7 +101,7 @@ def _one(value: float) -> list[Sample]:
 
 
 def _known(**values: float | None) -> Samples:
-    """Return the series whose value is known."""
+    """Return the series whose value is not None."""
     return {f"rolewatch_{name}": _one(value) for name, value in values.items() if value is not None}
 
 
@@ -138,7 +131,7 @@ def _of_credentials(snapshot: Snapshot) -> Samples:
 
 
 def _names(snapshot: Snapshot) -> Names | None:
-    """Return the names in *snapshot* as label values, or None if IMDS told none."""
+    """Return the names in *snapshot* as label values, or None if there are none."""
     if snapshot.binding.role is None and snapshot.binding.instance_profile is None:
         return None
     return _label(snapshot.binding.role), _label(snapshot.binding.instance_profile)
@@ -157,10 +150,10 @@ def _label(name: str | None) -> str:
     return (name or "")[:MAX_LABEL].encode("utf-8", "replace").decode("utf-8")
 
 
-def _of_polls(told: Told | None) -> Samples:
-    snapshot = told.snapshot if told else None
+def _of_polls(state: MetricsState | None) -> Samples:
+    snapshot = state.snapshot if state else None
     failures = snapshot.polls.failures if snapshot else {}
-    within = told.within if told else _NONE_WITHIN
+    within = state.within if state else _NONE_WITHIN
     values: Samples = {
         "rolewatch_credentials_rotations_total": _one(snapshot.credentials.rotations if snapshot else 0),
         "rolewatch_polls_total": _one(snapshot.polls.ended if snapshot else 0),
@@ -171,7 +164,7 @@ def _of_polls(told: Told | None) -> Samples:
             ({"le": bound}, float(count)) for bound, count in zip(BUCKETS, within)
         ],
         "rolewatch_poll_duration_seconds_count": _one(within[-1]),
-        "rolewatch_poll_duration_seconds_sum": _one(told.seconds if told else 0.0),
+        "rolewatch_poll_duration_seconds_sum": _one(state.seconds if state else 0.0),
     }
     if snapshot:
         values.update(_of_last_poll(snapshot))
@@ -219,11 +212,11 @@ class Metrics:
     name = "metrics"
 
     def __init__(self, *, version: str, health: Callable[[], AgentStatus], role_info: bool = True) -> None:
-        """Make a page without a report: the state is ``starting``. *health* is asked at every scrape."""
+        """Start without a report: the state is ``starting``. *health* is called at every scrape."""
         self._build = build_info(version)
         self._health = health
         self._role_info = role_info
-        self._told: Told | None = None
+        self._state: MetricsState | None = None
         self._encoded: tuple[str, Samples, bytes] = ("", {}, b"")
         self._process = _Process()
         self.registry = CollectorRegistry()
@@ -232,12 +225,12 @@ class Metrics:
 
     def publish(self, report: Report) -> None:
         """Keep *report* for the page, and count the duration of its poll."""
-        self._told = after(self._told, report.snapshot)
+        self._state = after(self._state, report.snapshot)
 
     def render(self, accept: str = "", accept_encoding: str = "", names: Sequence[str] = ()) -> tuple[bytes, str, str]:
         """Return the page, its content type, and its content encoding (empty: none).
 
-        The first two arguments are the headers of the request; *names*, where there are any, are the samples wanted.
+        The first two arguments are headers of the request; *names*, if any, are the samples wanted.
         """
         try:
             encode, content_type = choose_encoder(accept)
@@ -256,12 +249,24 @@ class Metrics:
         return as_text(self._samples())
 
     def _samples(self) -> Samples:
-        return {**self._build, **samples(self._told, self._health(), role_info=self._role_info)}
+        """Return the samples of the page. Every family that always exists is there before the first report."""
+        state = self._state
+        values = {
+            **self._build,
+            **_of_status(self._health()),
+            **_of_verdict(state.snapshot if state else None),
+            **_of_polls(state),
+        }
+        if state:
+            values.update(_of_credentials(state.snapshot))
+            if self._role_info:
+                values.update(_of_role(_names(state.snapshot), state.names))
+        return values
 
     def _ours(self, encode: _Encoder, content_type: str) -> bytes:
-        """Return our part of the page, encoded anew only where a sample or the format is another.
+        """Return our part of the page, encoded again only if a sample or the format has changed.
 
-        Most scrapes are of a page that was scraped before, and this halves what they cost.
+        Most scrapes get an unchanged page, and this halves their cost.
         """
         now = self._samples()
         before_type, before, page = self._encoded
@@ -279,7 +284,7 @@ def as_text(values: Samples) -> bytes:
 
 
 class _Ours(Collector):
-    """Our own families, made of samples."""
+    """Our own families, from samples."""
 
     def __init__(self, values: Callable[[], Samples]) -> None:
         self._values = values
@@ -301,13 +306,13 @@ class _Ours(Collector):
 
 
 class _Process(Collector):
-    """prometheus-client's process collector, without what is of no use."""
+    """prometheus-client's process collector, reduced to `PROCESS_FAMILIES`."""
 
     def __init__(self) -> None:
         self._all = ProcessCollector(registry=None)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families of `PROCESS_FAMILIES`. Where /proc/stat cannot be read there are none."""
+        """Yield the families of `PROCESS_FAMILIES`; none if /proc/stat cannot be read."""
         for metric in self._all.collect():
             if metric.samples[0].name in PROCESS_FAMILIES:
                 yield metric
@@ -332,3 +337,53 @@ def _accepts_gzip(accept_encoding: str) -> bool:
         if name == "gzip":
             return weight.rstrip("0").rstrip(".") not in ("q=", "q=0")
     return False
+
+
+TEXTFILE_MODE = 0o644
+"""node_exporter runs as another user."""
+
+
+class Textfile:
+    """The publisher that writes the metrics into a file after each poll, for node_exporter's text file collector.
+
+    That collector requires (node_exporter 1.5, collector/textfile.go): a name that ends in ``.prom``, the text format,
+    no time stamps, the same HELP in every file. The file has no ``process_*``: node_exporter has its own.
+    """
+
+    name = "textfile"
+
+    def __init__(self, path: Path, page: Callable[[], bytes]) -> None:
+        """Prepare to write what *page* returns into the file *path*. Writes nothing yet."""
+        self._path = path
+        self._page = page
+        self._written = False
+
+    def publish(self, report: Report) -> None:
+        """Write the page, which has *report* by now. Raise `UnavailableError` if that fails."""
+        del report
+        write_textfile(self._path, self._page())
+        self._written = True
+
+    def stop(self) -> None:
+        """Remove the file, if this process wrote it: node_exporter would go on exporting stale metrics.
+
+        A daemon that was killed leaves its file behind. The time of the last poll in it shows how old it is.
+        """
+        if self._written:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+
+def write_textfile(path: Path, page: bytes) -> None:
+    """Replace the file *path* with *page* atomically. Raise `UnavailableError` if that fails.
+
+    node_exporter does not read the temporary, whose name does not end in ``.prom``. Not synced: an fsync on a hung disk
+    would block the daemon, and after a power cut the next poll writes the file again.
+    """
+    try:
+        files.replace(path, page, mode=TEXTFILE_MODE)
+    except OSError as error:
+        raise UnavailableError(
+            f"{path} cannot be written: {error.strerror}. Its directory has to be there, and writable for the user "
+            "that rolewatch runs as; under systemd it needs ReadWritePaths=, too"
+        ) from None

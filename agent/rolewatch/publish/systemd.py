@@ -11,8 +11,7 @@ from types import ModuleType
 from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS
 from rolewatch.publish import ActiveFault, Report, Snapshot, messages
-from rolewatch.publish.journal_entry import text
-from rolewatch.text import shortened
+from rolewatch.text import bounded, shortened
 from rolewatch.vocabulary import State
 
 
@@ -24,7 +23,7 @@ def status_line(snapshot: Snapshot) -> str:
         said = f"role {snapshot.binding.role}"
     else:
         said = messages.STATES[snapshot.state]
-    return text(f"{snapshot.state.value}: {said}{_expiration(snapshot)}")
+    return bounded(f"{snapshot.state.value}: {said}{_expiration(snapshot)}")
 
 
 def _fault(active: ActiveFault, snapshot: Snapshot) -> str:
