@@ -43,7 +43,7 @@ def test_however_short_the_time_a_fault_is_shown(
             assert passed < 100
             tour.publish(Report(OK))
 
-    assert capsys.readouterr().out.count("── mended") == shown
+    assert capsys.readouterr().out.count("── recovered") == shown
 
 
 @contextmanager
@@ -82,14 +82,14 @@ def test_the_walk_goes_on_after_stops() -> None:
         next_line(process, "── 1 of")
         for _ in range(3):
             stop_and_continue(process, 1.2)
-        next_line(process, "── mended")
+        next_line(process, "── recovered")
         process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
         said = process.stdout.read()
 
         assert process.wait(LIMIT) == 0
-    assert "Noticed" in said
-    assert "Not noticed" not in said
+    assert "Detected" in said
+    assert "Not detected" not in said
 
 
 @pytest.mark.slow

@@ -150,7 +150,7 @@ def test_user_data_that_ec2_would_not_take_is_refused(tmp_path: Path, capsys: py
 
     assert refused == [EX_USAGE, EX_USAGE]
     assert missing == f"rolewatch: --user-data {file} cannot be read: No such file or directory."
-    assert large.endswith("has more than the 16384 bytes that EC2 takes: compress it with gzip.")
+    assert large.endswith("has more than 16384 bytes, the limit of EC2: compress it with gzip.")
 
 
 @pytest.mark.parametrize("kind", ["FIFO", "device"])

@@ -35,12 +35,13 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``simulate``."""
     parser = commands.add_parser(
         "simulate",
-        help="be an IMDS with every fault, to test with",
-        description="Be an IMDS on loopback, with a scenario for each fault and each kind of harm, switched while it "
-        "runs. Its credentials are made up and valid nowhere. Each request is printed. Ends with SIGINT or SIGTERM.",
+        help="run a simulated IMDS with every fault, for tests",
+        description="Run a simulated IMDS on loopback, with a scenario for each fault and each network fault, switched "
+        "while it runs. Its credentials are made up and valid nowhere. It prints each request. SIGINT or SIGTERM ends "
+        "it.",
     )
     parser.add_argument(
-        "scenario", nargs="?", metavar="SCENARIO", default="healthy", help="where to begin (default: healthy)"
+        "scenario", nargs="?", metavar="SCENARIO", default="healthy", help="first scenario (default: healthy)"
     )
     parser.add_argument("--list", action="store_true", help="list the scenarios and exit")
     parser.add_argument(
@@ -60,7 +61,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         metavar="N",
         type=float,
         default=1.0,
-        help="let credentials live and rotate N times as fast (default: 1)",
+        help="expire and rotate credentials N times as fast (default: 1)",
     )
     parser.add_argument("--role", metavar="NAME", default="", help="name of the role (default: web-server)")
     parser.add_argument(
@@ -75,7 +76,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument(
         "--allow-non-loopback",
         action="store_true",
-        help="listen on addresses that are neither loopback nor link-local, too",
+        help="allow addresses that are neither loopback nor link-local",
     )
     parser.set_defaults(run=run)
 
@@ -121,7 +122,7 @@ def read_user_data(file: Path) -> bytes:
     try:
         return files.read(file, limit=MAX_USER_DATA, follow_links=True).data
     except files.TooLargeError:
-        message = f"--user-data {shown} has more than the {MAX_USER_DATA} bytes that EC2 takes: compress it with gzip."
+        message = f"--user-data {shown} has more than {MAX_USER_DATA} bytes, the limit of EC2: compress it with gzip."
     except (OSError, ValueError) as error:  # ValueError: a null character
         message = f"--user-data {shown} cannot be read: {getattr(error, 'strerror', None) or error}."
     raise UsageError(message)
@@ -147,7 +148,7 @@ def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
     fits = port.isascii() and port.isdigit() and len(port) <= _MAX_DIGITS and int(port) <= MAX_PORT
     if not colon or not fits or ip is None or bracketed != (ip.version == 6):  # noqa: PLR2004 - the IP version
         message = (
-            f"{option} {text!r} is no address: write HOST:PORT with an IP address, such as {LISTEN} or [::1]:1338."
+            f"{option} {text!r} is not an address: write HOST:PORT with an IP address, such as {LISTEN} or [::1]:1338."
         )
         raise UsageError(message)
     if isinstance(ip, ipaddress.IPv6Address) and ip.is_link_local and not ip.scope_id:
@@ -155,8 +156,8 @@ def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
         raise UsageError(message)
     if not (anywhere or ip.is_loopback or ip.is_link_local or ip == IMDS_IPV6):
         message = (
-            f"{option} {text} could be reached by other hosts. Take a loopback or link-local address, or add "
-            "--allow-non-loopback: the credentials served are made up, but clients may believe them."
+            f"{option} {text}: other hosts can reach this address. Use a loopback or link-local address, or add "
+            "--allow-non-loopback: the credentials are made up, but clients may use them."
         )
         raise UsageError(message)
     return str(ip), int(port)
@@ -164,15 +165,15 @@ def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
 
 def greeting(simulator: Simulator) -> Iterator[str]:
     """Yield the lines that say how to use the running *simulator*."""
-    yield f"The simulated IMDS answers on {simulator.endpoint}, in the scenario {simulator.scenario}. To ask it:"
+    yield f"The simulated IMDS listens on {simulator.endpoint}, in the scenario {simulator.scenario}. To use it:"
     yield f"  export AWS_EC2_METADATA_SERVICE_ENDPOINT={simulator.endpoint}"
     yield "  rolewatch check"
     if simulator.control:
-        yield "To switch it while it runs:"
+        yield "To change the scenario while it runs:"
         yield f"  curl -X PUT -d assume_role_unauthorized {simulator.control}/scenario"
         yield f"  curl -X POST {simulator.control}/rotate"
         yield f"  curl {simulator.control}/scenarios"
-    yield "Ctrl-C ends it. Requests:"
+    yield "Ctrl-C stops the simulator. Requests:"
 
 
 def show(exchange: Exchange) -> None:
@@ -186,7 +187,7 @@ def listing(form: str) -> Iterator[str]:
     if form == "json":
         yield json.dumps({"schema": 1, "scenarios": catalog()}, indent=2)
     elif form == "markdown":
-        yield "| scenario | what is the case | state | faults |"
+        yield "| scenario | what it shows | state | faults |"
         yield "|---|---|---|---|"
         for each in SCENARIOS:
             faults = ", ".join(f"`{fault.value}`" for fault in each.expect.faults)

@@ -1,4 +1,4 @@
-"""The one list of scenarios: simulator, tests, demo and documentation take it from here."""
+"""The one list of scenarios, for simulator, tests, demo and documentation."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from rolewatch.vocabulary import FailureLabel, Reason, State
 
 
 class Group(str, Enum):
-    """What a scenario is there to show."""
+    """What a scenario shows."""
 
     HEALTHY = "well"
     """No fault."""
     FAULT = "fault"
-    """A fault of the chain, or of IMDS."""
+    """A fault of the credentials or of IMDS."""
     TRAP = "trap"
-    """Looks odd, and is judged wrongly by the careless."""
+    """An unusual state that a careless client misjudges."""
     HOSTILE = "hostile"
-    """IMDS answers as no IMDS should."""
+    """Responses that no IMDS should send."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What rolewatch has to say of a scenario: in a single look, and as a daemon started in it, after debouncing."""
+    """What rolewatch reports: in a single check, and as a daemon that started in the scenario, after debouncing."""
 
     state: State = State.OK
     faults: tuple[Fault, ...] = ()
-    """Exactly the faults that stand, in the order of `Fault`."""
+    """Exactly the active faults, in the order of `Fault`."""
     reason: Reason | None = None
-    """Why IMDS gave no usable answer; it stands in the evidence of the fault of IMDS."""
+    """Why IMDS gave no usable answer; the evidence of the IMDS fault has it."""
     expect_role: tuple[str, ...] = ()
-    """The setting ``expect.role`` under which this holds."""
+    """The setting ``expect.role`` with which this is true."""
 
     @property
     def failure(self) -> FailureLabel | None:
-        """The label under which the poll is counted in ``rolewatch_poll_failures_total``; None: it is not."""
+        """The label of ``rolewatch_poll_failures_total`` that counts the poll; None: it is not counted."""
         return None if self.reason is None else self.reason.label
 
     @property
@@ -61,20 +61,20 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One named state of the world, and what is to be said of it."""
+    """One named state of IMDS and the instance, and what rolewatch reports of it."""
 
     name: str
     title: str
-    """What is the case, in a few words: no full stop."""
+    """What is the case, in a few words, without a full stop."""
     group: Group
     conditions: Conditions
     expect: Expectation
     note: str = ""
-    """What else is worth knowing, in full sentences."""
+    """More about it, in full sentences."""
 
 
 def scenario(name: str) -> Scenario:
-    """Return the scenario called *name*; dashes will do for underscores. Raise `UsageError` with the nearest names."""
+    """Return the scenario called *name*; a dash counts as an underscore. Raise `UsageError` with the nearest names."""
     wanted = name.strip().lower().replace("-", "_")
     if wanted in _BY_NAME:
         return _BY_NAME[wanted]
@@ -125,7 +125,7 @@ _CHAIN = (
         Group.FAULT,
         replace(HEALTHY, association=Association.WITHOUT_ROLE, listing=Listing.ABSENT),
         _failed(Fault.INSTANCE_PROFILE_WITHOUT_ROLE),
-        note="The Code of iam/info is Success; only its Message tells.",
+        note="The Code of iam/info is Success; only its Message shows the fault.",
     ),
     Scenario(
         "instance_profile_without_role_empty_listing",
@@ -133,7 +133,7 @@ _CHAIN = (
         Group.FAULT,
         replace(HEALTHY, association=Association.WITHOUT_ROLE, listing=Listing.EMPTY, profile_named=False),
         _failed(Fault.INSTANCE_PROFILE_WITHOUT_ROLE),
-        note="Whether IMDS answers 404 or an empty 200 here is not on record; emulators disagree.",
+        note="No recording shows whether IMDS responds with 404 or an empty 200 here; emulators disagree.",
     ),
     Scenario(
         "instance_profile_without_role_early",
@@ -141,7 +141,7 @@ _CHAIN = (
         Group.FAULT,
         replace(HEALTHY, association=Association.WITHOUT_ROLE, rotates=False),
         _degraded(Fault.INSTANCE_PROFILE_WITHOUT_ROLE),
-        note="The credentials last for some hours yet: the break is visible before it hurts.",
+        note="The credentials are valid for some more hours: the fault is visible before applications fail.",
     ),
     Scenario(
         "instance_profile_not_found",
@@ -149,7 +149,7 @@ _CHAIN = (
         Group.FAULT,
         replace(HEALTHY, association=Association.NOT_FOUND, listing=Listing.ABSENT),
         _failed(Fault.INSTANCE_PROFILE_NOT_FOUND),
-        note="iam/info has neither ARN nor id; the id stands in its Message.",
+        note="iam/info has neither ARN nor id; its Message has the id.",
     ),
     Scenario(
         "instance_profile_not_found_early",
@@ -174,7 +174,7 @@ _CHAIN = (
     ),
     Scenario(
         "credentials_missing_no_listing",
-        "The instance profile is well, but no role is listed",
+        "The instance profile has no fault, but no role is listed",
         Group.FAULT,
         replace(HEALTHY, listing=Listing.ABSENT),
         _failed(Fault.CREDENTIALS_MISSING),
@@ -185,7 +185,7 @@ _CHAIN = (
         Group.FAULT,
         replace(HEALTHY, code="Failed", message="The credentials of {role} could not be made."),
         _failed(Fault.CREDENTIALS_ERROR),
-        note="No Code but AssumeRoleUnauthorizedAccess is on record; AWS's list is open.",
+        note="AssumeRoleUnauthorizedAccess is the only error Code in the recordings; AWS's list is open.",
     ),
     Scenario(
         "credentials_incomplete",
@@ -203,7 +203,7 @@ _CHAIN = (
     ),
     Scenario(
         "rotation_overdue",
-        "The rotation is stuck; the credentials are four hours old and last for two more",
+        "The rotation is stuck; the credentials are four hours old and valid for two more",
         Group.FAULT,
         replace(HEALTHY, age=timedelta(hours=4), lifetime=timedelta(hours=6, minutes=2), lifetime_spread=timedelta(0)),
         _degraded(Fault.ROTATION_OVERDUE),
@@ -224,7 +224,7 @@ _CHAIN = (
     ),
     Scenario(
         "role_mismatch",
-        "Another role than the expected one is served",
+        "The role is not the expected one",
         Group.FAULT,
         replace(HEALTHY, role="admin-break-glass"),
         Expectation(State.DEGRADED, (Fault.ROLE_MISMATCH,), expect_role=("web-*",)),
@@ -248,11 +248,11 @@ _IMDS = (
     ),
     Scenario(
         "imds_hop_limit",
-        "The token is never answered: the hop limit is too low for a container",
+        "The token request gets no response: the hop limit is too low for a container",
         Group.FAULT,
         replace(HEALTHY, network_faults=(NetworkFault(Effect.SILENCE, Target.TOKEN),), tokens_required=False),
         _unknown(Reason.NO_ANSWER, Fault.IMDS_HOP_LIMIT),
-        note="Requests without a token are answered: SDKs fall back to IMDSv1 here, and say nothing.",
+        note="Requests without a token get responses: SDKs fall back to IMDSv1 here, without a message.",
     ),
     Scenario(
         "imds_disabled",
@@ -284,18 +284,18 @@ _IMDS = (
     ),
     Scenario(
         "imds_server_error",
-        "IMDS answers 500 for the credentials",
+        "IMDS responds with 500 for the credentials",
         Group.FAULT,
         _network(Effect.STATUS, Target.CREDENTIALS, status=500),
         _unknown(Reason.SERVER_ERROR),
     ),
     Scenario(
         "imds_empty",
-        "The listing is empty although the instance profile is well",
+        "The listing is empty, but the instance profile has no fault",
         Group.FAULT,
         _network(Effect.EMPTY, Target.LISTING),
         _unknown(Reason.EMPTY),
-        note="Seen on real instances when link-local packets are dropped. It does not mean that there is no role.",
+        note="Observed on real instances when link-local packets are dropped. It does not mean that there is no role.",
     ),
     Scenario(
         "imds_malformed",
@@ -306,21 +306,21 @@ _IMDS = (
     ),
     Scenario(
         "imds_html",
-        "An HTML page with status 200 comes instead of the listing",
+        "The listing is an HTML page with status 200",
         Group.FAULT,
         _network(Effect.HTML, Target.LISTING),
         _unknown(Reason.MALFORMED),
     ),
     Scenario(
         "imds_truncated",
-        "The credentials document ends in its middle",
+        "The credentials document is cut off in the middle",
         Group.FAULT,
         _network(Effect.TRUNCATED, Target.CREDENTIALS),
         _unknown(Reason.TRUNCATED),
     ),
     Scenario(
         "imds_info_malformed",
-        "iam/info is not JSON; the credentials are well",
+        "iam/info is not JSON; the credentials have no fault",
         Group.FAULT,
         _network(Effect.MALFORMED, Target.INFO),
         Expectation(State.DEGRADED, (Fault.IMDS_ERROR,), Reason.MALFORMED),
@@ -342,7 +342,7 @@ _TRAPS = (
         Group.TRAP,
         replace(HEALTHY, association=Association.DETACHED, uptime=_STILL_BOOTING),
         Expectation(State.STARTING),
-        note="When the boot grace ends it is a fault.",
+        note="It becomes a fault when the boot grace ends.",
     ),
     Scenario(
         "starting_without_credentials",
@@ -357,7 +357,7 @@ _TRAPS = (
         Group.TRAP,
         replace(HEALTHY, role="web-server-v2"),
         OK,
-        note="The old role's path is 404: who remembers it sees no credentials. Enter it from `healthy`.",
+        note="The old role's path is 404: a client that caches the role finds no credentials. Enter it from `healthy`.",
     ),
     Scenario(
         "other_profile_name",
@@ -375,30 +375,30 @@ _TRAPS = (
     ),
     Scenario(
         "rotation_stopped",
-        "The rotation stops at this moment; the set is fresh",
+        "The rotation stops now; the credentials are fresh",
         Group.TRAP,
         replace(HEALTHY, rotates=False),
         OK,
-        note="Becomes rotation_overdue after two learned periods (about two hours), where the cadence was learned.",
+        note="It becomes rotation_overdue after two rotation intervals (about two hours) if the interval was learned.",
     ),
     Scenario(
         "late_rotation",
-        "The set is 5 h 50 min old and lives for 6 h 02 min",
+        "The credentials are 5 h 50 min old and valid for 6 h 02 min",
         Group.TRAP,
         replace(HEALTHY, age=timedelta(hours=5, minutes=50), lifetime_spread=timedelta(0)),
         _degraded(Fault.ROTATION_OVERDUE),
-        note="A single look cannot know better. On a platform that rotates so late the learned cadence makes it ok.",
+        note="A single check cannot know better. The daemon learns the interval of a platform that rotates so late.",
     ),
     Scenario(
         "short_lived",
-        "The credentials live for 15 minutes and are renewed every ten",
+        "The credentials are valid for 15 minutes and rotated every ten",
         Group.TRAP,
         replace(HEALTHY, lifetime=timedelta(minutes=15), lifetime_spread=timedelta(0), period=timedelta(minutes=10)),
         OK,
     ),
     Scenario(
         "clock_a_day_ahead",
-        "The local clock is a day ahead; the credentials are well",
+        "The local clock is a day ahead; the credentials have no fault",
         Group.TRAP,
         replace(HEALTHY, imds_ahead=timedelta(days=-1)),
         _degraded(Fault.CLOCK_SKEW),
@@ -410,7 +410,7 @@ _TRAPS = (
         Group.TRAP,
         replace(HEALTHY, imds_ahead=timedelta(days=1), age=timedelta(hours=7, minutes=2), lifetime_spread=timedelta(0)),
         _failed(Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE, Fault.CLOCK_SKEW),
-        note="By the local clock they would be well.",
+        note="By the local clock they would be valid.",
     ),
     Scenario(
         "container_roles",
@@ -425,7 +425,7 @@ _TRAPS = (
         Group.TRAP,
         replace(HEALTHY, container_roles=True, association=Association.DETACHED),
         _failed(Fault.INSTANCE_PROFILE_DETACHED),
-        note="Neither iam-ecs-… nor identity-credentials/ is the instance's role.",
+        note="iam-ecs-… and identity-credentials/ do not contain the instance's role.",
     ),
     Scenario(
         "instance_tags",
@@ -436,14 +436,14 @@ _TRAPS = (
     ),
     Scenario(
         "lower_case_keys",
-        "The documents' keys are in lower case",
+        "The keys of the documents are in lower case",
         Group.TRAP,
         replace(HEALTHY, style=Style.LOWER_CASE),
         OK,
     ),
     Scenario(
         "compact_json",
-        "The documents are on one line, keys in another order",
+        "The documents are on one line, with their keys in another order",
         Group.TRAP,
         replace(HEALTHY, style=Style.COMPACT),
         OK,
@@ -464,43 +464,43 @@ _TRAPS = (
     ),
     Scenario(
         "slow",
-        "Every answer takes half a second",
+        "Every response takes half a second",
         Group.TRAP,
         _network(Effect.LATENCY, Target.ANY, seconds=0.5),
         OK,
     ),
     Scenario(
         "one_unauthorized",
-        "One request is refused with 401; a new token cures it",
+        "One request is refused with 401; a new token solves it",
         Group.TRAP,
         _network(Effect.STATUS, Target.DOCUMENTS, status=401, times=1),
         OK,
     ),
     Scenario(
         "imdsv1_answered",
-        "Tokens are optional: requests without one are answered",
+        "Tokens are optional: requests without one get responses",
         Group.TRAP,
         replace(HEALTHY, tokens_required=False),
         OK,
-        note="rolewatch asks by IMDSv2 nevertheless.",
+        note="rolewatch uses IMDSv2 all the same.",
     ),
 )
 
 _HOSTILE = (
     Scenario(
         "silent",
-        "The credentials are never answered",
+        "The request for the credentials gets no response",
         Group.HOSTILE,
         _network(Effect.SILENCE, Target.CREDENTIALS),
         _unknown(Reason.NO_ANSWER),
     ),
     Scenario(
         "drip",
-        "The credentials come at two bytes a second",
+        "The credentials arrive at two bytes per second",
         Group.HOSTILE,
         _network(Effect.DRIP, Target.CREDENTIALS, seconds=0.5),
         _unknown(Reason.SLOW),
-        note="No time-out for single reads ever ends this; a deadline for the whole does.",
+        note="A time-out for each read never ends this; a deadline for the whole response does.",
     ),
     Scenario(
         "reset",
@@ -511,7 +511,7 @@ _HOSTILE = (
     ),
     Scenario(
         "not_http",
-        "The credentials come without status line and headers",
+        "The credentials arrive without status line and headers",
         Group.HOSTILE,
         _network(Effect.NOT_HTTP, Target.CREDENTIALS),
         _unknown(Reason.MALFORMED),
@@ -539,7 +539,7 @@ _HOSTILE = (
     ),
     Scenario(
         "gzip_nonsense",
-        "The credentials are said to be gzip, and are not",
+        "The credentials have Content-Encoding: gzip, and are not compressed",
         Group.HOSTILE,
         _network(Effect.GZIP, Target.CREDENTIALS),
         _unknown(Reason.MALFORMED),
@@ -554,7 +554,7 @@ _HOSTILE = (
 )
 
 SCENARIOS: tuple[Scenario, ...] = _HEALTHY + _CHAIN + _IMDS + _TRAPS + _HOSTILE
-"""Every scenario, in the order of the tour."""
+"""Every scenario, in the order of the demo."""
 
 _BY_NAME = {each.name: each for each in SCENARIOS}
 

@@ -299,9 +299,9 @@ class Server:
 HELP = """\
 GET  /            this page
 GET  /scenarios   every scenario, as JSON
-GET  /scenario    the name of the scenario in force
+GET  /scenario    the name of the current scenario
 PUT  /scenario    switch: the body is the name
-POST /rotate      renew the credentials now
+POST /rotate      rotate the credentials now
 """
 
 _METHODS = {"/": "GET", "/scenarios": "GET", "/scenario": "GET, PUT", "/rotate": "POST"}
@@ -327,7 +327,7 @@ class Control:
     ) -> None:
         """Serve *request*."""
         if request is None:
-            response = _text(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
+            response = _text(HTTPStatus.BAD_REQUEST, "This is not an HTTP request.\n")
         else:
             response = _refusal(request, writer.get_extra_info("sockname")) or await self.respond(request)
         head_only = request is not None and request.method == "HEAD"
@@ -339,10 +339,10 @@ class Control:
         path = request.plain_path
         allowed = _METHODS.get(path)
         if allowed is None:
-            return _text(HTTPStatus.NOT_FOUND, f"There is nothing here. There is:\n\n{HELP}")
+            return _text(HTTPStatus.NOT_FOUND, f"There is no such path. The paths are:\n\n{HELP}")
         method = "GET" if request.method == "HEAD" else request.method
         if method not in allowed.split(", "):
-            return _text(HTTPStatus.METHOD_NOT_ALLOWED, f"Use {allowed} here.\n", Allow=allowed)
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, f"Use {allowed} for this path.\n", Allow=allowed)
         if path == "/rotate":
             self._rotate()
             return _text(HTTPStatus.OK, "Rotated.\n")
@@ -365,7 +365,7 @@ def _refusal(request: Request, sockname: tuple[Any, ...]) -> Response | None:
     # With the zone of an IPv6 address.
     address, port = socket.getnameinfo(sockname, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     if "origin" in request.headers:
-        text = "The control port does not answer web pages. Send the request without an Origin header, as curl does.\n"
+        text = "The control port refuses web pages. Send the request without an Origin header, as curl does.\n"
         return _text(HTTPStatus.FORBIDDEN, text)
     host = host_of(request.authority or "")
     if host is not None and (is_loopback(host) or is_same_ip(host, address)):
@@ -373,7 +373,7 @@ def _refusal(request: Request, sockname: tuple[Any, ...]) -> Response | None:
     literal = f"[{address}]" if ":" in address else address
     return _text(
         HTTPStatus.BAD_REQUEST if host is None else HTTPStatus.MISDIRECTED_REQUEST,
-        f"The control port answers no host name, not even localhost. Send the request to http://{literal}:{port}.\n",
+        f"The control port accepts no host name, not even localhost. Send the request to http://{literal}:{port}.\n",
     )
 
 
