@@ -35,8 +35,12 @@ run: $(READY) ## the demo: a simulated IMDS goes through its faults, and rolewat
 	@$(BIN)/rolewatch demo $(ARGS)
 
 .PHONY: test
-test: $(READY) ## all tests, on this Python; the quick unit tests on 3.9 and the newest, where they are installed (ARGS="-k name")
-	@$(PYTEST) $(ARGS)
+test: $(READY) ## the tests in their quick form, on this Python: three minutes (ARGS="-k name")
+	@$(PYTEST) --quick $(ARGS)
+
+.PHONY: test-all
+test-all: test ## then what the quick form leaves out, and the unit tests on 3.9 and the newest Python, where they are installed
+	@$(PYTEST) --rest $(ARGS)
 	@$(MAKE) --no-print-directory test-matrix
 
 .PHONY: test-matrix

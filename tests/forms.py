@@ -3,8 +3,11 @@
 | form | command | what it runs |
 |---|---|---|
 | quick | ``pytest --quick``, `make test` | all but `slow` and `thorough` tests, and each promise once; 20 examples |
-| short | ``pytest``, `make test-all` | all tests; 100 examples of Hypothesis |
+| short | ``pytest`` | all tests; 100 examples of Hypothesis |
 | long | ``pytest --long``, `make reliability FORM=--long` | each promise in the longest form of its test: an hour |
+
+`make test-all` is the short form in two parts: `make test`, then ``pytest --rest``, which runs what the quick form
+leaves out, and what it runs in a smaller form.
 """
 
 from __future__ import annotations
@@ -66,6 +69,7 @@ def form(request: pytest.FixtureRequest) -> Form:
 def add_options(parser: pytest.Parser) -> None:
     """Add ``--quick`` and ``--long``."""
     parser.addoption("--quick", action="store_true", help="the quick form: minutes, each promise once")
+    parser.addoption("--rest", action="store_true", help="of the short form, what the quick form has not run")
     parser.addoption("--long", action="store_true", help="the long forms: minutes to an hour")
 
 
@@ -77,19 +81,35 @@ def load_profile(config: pytest.Config) -> None:
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Remove from *items* what the quick form does not run."""
-    if form_of(config) is not Form.QUICK:
+    """Remove from *items* what the form that was asked for does not run."""
+    quick = _quick(items)
+    if form_of(config) is Form.QUICK:
+        kept = quick
+    elif config.getoption("--rest"):
+        done = {item for item in quick if not _has_forms(item)}
+        kept = [item for item in items if item not in done]
+    else:
         return
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def _quick(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return what the quick form runs of *items*: all that is not left out, and each promise once."""
     promises: set[tuple[str, object]] = set()
-    kept: list[pytest.Item] = []
-    left_out: list[pytest.Item] = []
+    kept: set[pytest.Item] = set()
     for item in sorted(items, key=_is_left_out):
         rows = {(item.nodeid.partition("[")[0], mark.args[1]) for mark in item.iter_markers("promise")}
-        (left_out if _is_left_out(item) and rows <= promises else kept).append(item)
+        if not _is_left_out(item) or not rows <= promises:
+            kept.add(item)
         promises |= rows
-    order = {item: number for number, item in enumerate(items)}
-    items[:] = sorted(kept, key=order.__getitem__)
-    config.hook.pytest_deselected(items=left_out)
+    return [item for item in items if item in kept]
+
+
+def _has_forms(item: pytest.Item) -> bool:
+    """Return whether *item* does less in the quick form: fewer examples of Hypothesis, or a form of its own."""
+    function = getattr(item, "obj", None)
+    return bool(getattr(function, "is_hypothesis_test", False)) or "form" in getattr(item, "fixturenames", ())
 
 
 def _is_left_out(item: pytest.Item) -> bool:
