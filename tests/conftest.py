@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from harness import utc_now
 
 import forms
 import guard
 import promises
 from forms import form  # noqa: F401 - pytest finds fixtures here
+from harness import utc_now
 from promises import measured  # noqa: F401 - likewise
 from rolewatch.simulator import Simulator
 from stalls import pytest_runtest_protocol  # noqa: F401 - likewise

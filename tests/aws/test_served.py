@@ -9,8 +9,8 @@ import time
 from datetime import datetime, timezone
 
 import pytest
-from harness import PATIENT, patience
 
+from harness import PATIENT, patience
 from rolewatch.aws.credentials import Keys, fetch
 from rolewatch.imds.client import Client
 from rolewatch.settings import ImdsSettings

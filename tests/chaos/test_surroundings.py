@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from harness import House, Seen, utc_now
 
+from harness import House, Seen, utc_now
 from promises import Area, Measured, promise
 from rolewatch.observation import Moment
 from rolewatch.settings import ConfirmSettings, Settings, StateSettings, TextfileSettings

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import get
-
 from e2e.compress import compressed
 from e2e.fleet import Member, fleet
 from e2e.monitoring import Prometheus, Series, alertmanager, prometheus
 from e2e.processes import until
 from e2e.webhook import Arrival, Notification, Webhook
+from harness import get
 from rolewatch.faults import Fault
 from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
 

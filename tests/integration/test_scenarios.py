@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from harness import POLLS, Seen, house, patience
 
 from forms import one_of_each
+from harness import POLLS, Seen, house, patience
 from rolewatch.cli import main
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.settings import ExpectSettings

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from harness import House, house, patience
 
 from forms import one_of_each
+from harness import House, house, patience
 from promises import Area, promise
 from rolewatch.cli import main
 from rolewatch.imds.client import Client, Document

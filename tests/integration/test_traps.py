@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness import House, Seen, get, house, utc_now
 
+from harness import House, Seen, get, house, utc_now
 from rolewatch.faults import Fault
 from rolewatch.publish.metric_table import FAMILIES
 from rolewatch.settings import ImdsSettings, MetricsSettings

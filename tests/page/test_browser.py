@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import pytest
-from harness import POLLS, house
 
+from harness import POLLS, house
 from page.browser import Browser
 from rolewatch.settings import ExpectSettings
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from harness import POLLS, house, utc_now
 
+from harness import POLLS, house, utc_now
 from page.browser import ATTACKER, Browser
 from rolewatch.simulator import Simulator
 from simulator.client import Client
