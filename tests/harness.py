@@ -163,7 +163,7 @@ class House:
 
     def look(self) -> Snapshot:
         """Return what `check` sees."""
-        return check.look(self.settings())
+        return check.poll(self.settings())
 
     def run(
         self,

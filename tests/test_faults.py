@@ -248,7 +248,7 @@ def test_the_timing_is_honest(fault: Fault) -> None:
     assert "disassociate and associate" in takes_effect
     assert "stop and start" in takes_effect
     assert "A reboot does not help" in takes_effect
-    assert "Running applications keep the credentials they hold" in takes_effect
+    assert "Running applications keep their current credentials" in takes_effect
 
 
 def aws_commands(command: str) -> Iterator[tuple[str, str, dict[str, str]]]:

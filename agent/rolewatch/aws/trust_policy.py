@@ -1,6 +1,6 @@
-"""Judge a role's trust policy: may EC2 assume the role? Pure, total, offline: an explanation and a prediction.
+"""Decide from a role's trust policy whether EC2 may assume the role. Pure, total, offline.
 
-IMDS stays the judge. What the documentation does not settle is `UNDECIDED`, with the reason; nothing is guessed.
+A prediction: IMDS decides. What the documentation leaves open is `UNDECIDED`, with the reason.
 The table of forms, with its sources, is in docs/diagnose.md.
 """
 
@@ -34,11 +34,11 @@ class Trust(str, Enum):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a trust policy says of EC2."""
+    """What a trust policy means for EC2."""
 
     trust: Trust
     why: str
-    """One sentence, naming the statement where one decides."""
+    """One sentence; it names the statement that decides, if one does."""
 
 
 class _Fit(Enum):
@@ -60,7 +60,7 @@ class _Judged:
 _YES = _Judged(_Fit.YES)
 
 
-def judge(policy: Any, partition: str = "aws") -> Reading:  # noqa: ANN401 - whatever IAM or a user gave
+def judge(policy: Any, partition: str = "aws") -> Reading:  # noqa: ANN401 - any value of IAM or a user
     """Return whether *policy* (decoded, or JSON text, URL-encoded or not) lets EC2 in *partition* assume the role."""
     statements = _statements(policy)
     if statements is None:
@@ -80,12 +80,12 @@ def judge(policy: Any, partition: str = "aws") -> Reading:  # noqa: ANN401 - wha
     if doubts:
         number, fit = doubts[0]
         effect = "denies" if denying else "allows"
-        return Reading(Trust.UNDECIDED, f"Whether statement {number} {effect} EC2 cannot be told offline: {fit.why}.")
+        return Reading(Trust.UNDECIDED, f"Whether statement {number} {effect} EC2 is undecided offline: {fit.why}.")
     return Reading(Trust.ALLOWS, f"Statement {surely[0]} allows {_services(partition)[-1]} to assume the role.")
 
 
-def _statements(policy: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - whatever was given
-    """Return the statements; None where *policy* is none."""
+def _statements(policy: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - any value
+    """Return the statements; None if *policy* is not a policy."""
     if isinstance(policy, str):
         # Policies are URL-encoded in the API's XML; botocore decodes them, other tools do not (IAM API reference).
         try:
@@ -100,7 +100,7 @@ def _statements(policy: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - w
 
 
 def _fit(statement: dict[str, Any], partition: str) -> _Judged:
-    """Judge whether *statement* applies where EC2 assumes the role: action, principal and condition, all of them."""
+    """Return whether *statement* applies when EC2 assumes the role: by action, principal and condition."""
     parts = (_action(statement), _principal(statement, partition), _conditions(statement))
     for fit in (_Fit.NO, _Fit.MAYBE):
         for part in parts:
@@ -145,7 +145,7 @@ def _fits(pattern: str, text: str) -> bool:
 
 
 def _may_mean_ec2(service: str) -> bool:
-    """Return whether *service* might be meant to be EC2: a Regional name or a wildcard: AWS documents neither."""
+    """Return whether *service* may mean EC2: a Regional name or a wildcard. AWS documents neither."""
     if "*" in service or "?" in service:
         return True
     rest = service[len(_EC2_PREFIX) + 1 :]
@@ -156,14 +156,14 @@ def _principal(statement: dict[str, Any], partition: str) -> _Judged:
     if "NotPrincipal" in statement:
         return _Judged(_Fit.MAYBE, "NotPrincipal is not permitted in the trust policy of a role (IAM user guide)")
     principal = statement.get("Principal")
-    everyone = 'a Principal "*" is documented as everyone; whether that admits a service is not'
+    everyone = 'a Principal "*" is documented as everyone; whether that includes a service is not'
     named = principal if isinstance(principal, dict) else {"AWS": principal}
     services = _texts(named.get("Service"))
     if any(name in _services(partition) for name in services):
         return _YES
     odd = next((name for name in services if _may_mean_ec2(name) and name != EC2_IN_CHINA), None)
     if odd is not None:
-        return _Judged(_Fit.MAYBE, f"what the service {_shown(odd)} stands for is not documented")
+        return _Judged(_Fit.MAYBE, f"the meaning of the service {_shown(odd)} is not documented")
     if "*" in _texts(named.get("AWS")):
         return _Judged(_Fit.MAYBE, everyone)
     return _Judged(_Fit.NO, "its Principal is not EC2")
@@ -174,7 +174,7 @@ def _services(partition: str) -> tuple[str, ...]:
 
 
 def _conditions(statement: dict[str, Any]) -> _Judged:
-    """Judge the conditions, all of which have to be met: one that EC2 cannot meet decides."""
+    """Judge the conditions, which must all be met: one that EC2 cannot meet decides."""
     condition = statement.get("Condition")
     if not condition:
         return _YES
@@ -210,7 +210,7 @@ def _condition(operator: str, key: str, values: list[str]) -> _Judged:
 
 
 def _nobody(statements: list[dict[str, Any]], judged: list[tuple[int, Any, _Judged]], partition: str) -> str:
-    """Say why no statement lets EC2 in, by what comes nearest to it."""
+    """Return why no statement allows EC2, by the statement that comes nearest."""
     for number, effect, fit in judged:
         if effect == "Allow" and fit.by_condition:
             return f"Statement {number} would allow EC2, but {fit.why}."
@@ -221,19 +221,19 @@ def _nobody(statements: list[dict[str, Any]], judged: list[tuple[int, Any, _Judg
         for name in _texts(each["Principal"].get("Service"))
     ]
     names = ", ".join(_shown(name) for name in services[:5])
-    whom = f"it lets in {names}" if names else "it names no service"
+    others = f"it allows {names}" if names else "it names no service"
     about = " or ".join(_services(partition))
     if any(name in _services(partition) for name in services):
-        whom = "none of its statements for EC2 allows sts:AssumeRole"
-    return f"No statement allows {about} to assume the role: {whom}."
+        others = "none of its statements for EC2 allows sts:AssumeRole"
+    return f"No statement allows {about} to assume the role: {others}."
 
 
-def _texts(value: Any) -> list[str]:  # noqa: ANN401 - whatever the policy holds
-    """Return *value* as a list of texts: a policy may hold one or many. JSON's booleans become words, as for IAM."""
+def _texts(value: Any) -> list[str]:  # noqa: ANN401 - any value
+    """Return *value*, one text or a list of texts, as a list. JSON's booleans become words, as in IAM."""
     values = value if isinstance(value, list) else [value]
     return [str(each).lower() if isinstance(each, bool) else str(each) for each in values if each is not None]
 
 
 def _shown(text: str) -> str:
-    """Return *text* fit for one line of a terminal."""
+    """Return *text* for one line of a terminal."""
     return shortened(text, _LONGEST)

@@ -25,10 +25,10 @@ EX_INTERRUPTED = 130
 
 COMMANDS = {
     "run": "watch, as a daemon",
-    "check": "look once, and say what is wrong and what to do",
-    "diagnose": "say why, with what AWS says",
+    "check": "poll once, and say what is wrong and how to fix it",
+    "diagnose": "find the root cause, with the AWS API, and its fix",
     "preflight": "see whether a launch or a role would work, before it is tried",
-    "explain": "say what a fault means",
+    "explain": "say what a fault means, and how to fix it",
     "history": "show what happened, from the journal",
     "rules": "print the alerting rules for Prometheus",
     "config": "check or show the settings",

@@ -1,4 +1,4 @@
-"""``rolewatch check``: one look, no daemon. It cannot debounce: it reports what it sees."""
+"""``rolewatch check``: poll IMDS once, without debouncing, and print state, faults and fixes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``check``."""
     parser = commands.add_parser(
         "check",
-        help="look once, and say what is wrong and what to do",
-        description="Look once, and say what is wrong and what to do. Exit status: 0 ok, 1 degraded, 2 failed, "
+        help="poll once, and say what is wrong and how to fix it",
+        description="Poll once, and say what is wrong and how to fix it. Exit status: 0 ok, 1 degraded, 2 failed, "
         "3 unknown, 64 wrong usage, 78 wrong settings.",
     )
     options.add_options(parser)
@@ -52,13 +52,13 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, print or write, and return the exit status of the state."""
+    """Poll, print or write the result, and return the exit status of the state."""
     loaded = options.load(arguments)
     for warning in loaded.warnings:
         output.complain(warning)
     if arguments.textfile and arguments.textfile.suffix != ".prom":
         raise UsageError(f"--textfile {arguments.textfile}: node_exporter reads files that end in .prom only")
-    snapshot = look(loaded.settings)
+    snapshot = poll(loaded.settings)
     if arguments.textfile:
         _write(arguments.textfile, snapshot, role_info=loaded.settings.metrics.role_info)
         return snapshot.state.exit_code
@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     return snapshot.state.exit_code
 
 
-def look(settings: Settings) -> Snapshot:
-    """Ask IMDS once and return what that shows."""
+def poll(settings: Settings) -> Snapshot:
+    """Return the snapshot of one poll."""
     client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
     return poll_once.poll(client, settings).snapshot
 
@@ -90,21 +90,21 @@ def _write(path: Path, snapshot: Snapshot, *, role_info: bool) -> None:
 
 
 def nagios(snapshot: Snapshot) -> str:
-    """Return one plugin line with performance data."""
+    """Return the line of a Nagios plugin, with performance data."""
     word = NAGIOS[snapshot.state.exit_code]
     faults = ", ".join(active.fault.value for active in snapshot.faults)
-    told = f"ROLEWATCH {word} - {snapshot.state.value}: {faults or messages.STATES[snapshot.state]}"
+    line = f"ROLEWATCH {word} - {snapshot.state.value}: {faults or messages.STATES[snapshot.state]}"
     if snapshot.binding.role:
-        told += f", role {printable(snapshot.binding.role)}"
+        line += f", role {printable(snapshot.binding.role)}"
     if snapshot.credentials.expiration is None:
-        return told
+        return line
     left = round((snapshot.credentials.expiration - (snapshot.time or snapshot.moment.utc)).total_seconds())
     when = f"expire in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
-    return f"{told}, credentials {when} | expires_in={left}s"
+    return f"{line}, credentials {when} | expires_in={left}s"
 
 
 def text(snapshot: Snapshot, *, styled: bool, columns: int) -> Iterator[str]:
-    """Yield the lines that a person reads."""
+    """Yield the lines for people."""
     yield render.headline(snapshot.state, styled=styled)
     yield ""
     for label, value in _table(snapshot):
@@ -122,11 +122,11 @@ def _table(snapshot: Snapshot) -> Iterator[list[str]]:
     identity = snapshot.identity
     if identity:
         yield ["instance", f"{identity.instance_id} in {identity.region or 'an unknown Region'}"]
-    yield ["role", snapshot.binding.role or ("not told" if snapshot.state is State.UNKNOWN else "none is served")]
+    yield ["role", snapshot.binding.role or ("unknown" if snapshot.state is State.UNKNOWN else "none is served")]
     if snapshot.expected.role:
         yield ["expected role", ", ".join(snapshot.expected.role)]
     profile_id = f" ({snapshot.binding.instance_profile_id})" if snapshot.binding.instance_profile_id else ""
-    yield ["instance profile", (snapshot.binding.instance_profile or "not told") + profile_id]
+    yield ["instance profile", (snapshot.binding.instance_profile or "unknown") + profile_id]
     if snapshot.expected.instance_profile:
         yield ["expected profile", ", ".join(snapshot.expected.instance_profile)]
     now = (snapshot.time or snapshot.moment.utc).timestamp()

@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``diagnose``."""
     parser = commands.add_parser(
         "diagnose",
-        help="say why the credentials are wrong, and what to do",
+        help="find the root cause, with the AWS API, and its fix",
         description="Check the whole chain, from IMDS to the role's trust policy, and say what the root cause is, how "
         "to fix it and when the fix takes effect. Without --instance-id: this instance, by IMDS and, if there are "
         "credentials, by the AWS API. Nothing is changed. Exit status: 0 ok, 1 degraded, 2 failed, 3 unknown, "
@@ -170,7 +170,7 @@ _FROM_ELSEWHERE = {
     State.FAILED: "the instance gets no credentials",
     State.UNKNOWN: "the answers of AWS do not decide it",
 }
-"""What the state means if only AWS was asked."""
+"""What each state means without IMDS."""
 
 
 def _print(diagnosis: Diagnosis) -> None:

@@ -1,4 +1,4 @@
-"""``rolewatch explain``: what a fault means. The table of faults, for people and programs; nothing is looked at."""
+"""``rolewatch explain``: print the entry of a fault for people or programs. It polls nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``explain``."""
     parser = commands.add_parser(
         "explain",
-        help="say what a fault means",
+        help="say what a fault means, and how to fix it",
         description="Say what a fault means, what brings it about and what to do. Without FAULT: list the faults. What "
         "is known of this instance is filled in by `rolewatch check`. "
         "Exit status: 0, or 64 where there is no such fault.",
@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what was asked for and return 0. Raise `UsageError` where there is no such fault, or no such reason."""
+    """Print the faults and return 0. Raise `UsageError` for an unknown fault or reason."""
     chosen = _find(arguments.fault) if arguments.fault else None
     reason = _find_reason(chosen, arguments.reason) if arguments.reason else None
     entries = list(FAULTS.values()) if chosen is None else [chosen]
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def listing() -> Iterator[str]:
-    """Yield a line for each fault: its name, how severe it is, and its title."""
+    """Yield a line for each fault: its name, severity and title."""
     width = max(len(fault.value) for fault in Fault)
     for fault, entry in FAULTS.items():
         yield f"{fault.value:<{width}}  {entry.severity.name.lower():<8}  {entry.title}"
@@ -64,7 +64,7 @@ def listing() -> Iterator[str]:
 
 
 def text(entry: Entry, reason: str | None, columns: int) -> Iterator[str]:
-    """Yield the lines that a person reads of *entry*; of one *reason* only, if it is given."""
+    """Yield the lines for people about *entry*; with the remedy for one *reason* only, if it is given."""
     yield f"{entry.fault.value}: {entry.title}"
     yield ""
     yield from paragraph("severity", entry.severity.name.lower(), columns)
@@ -96,7 +96,7 @@ def _explained(entry: Entry, reason: str) -> Explained:
 
 
 def _find(name: str) -> Entry:
-    """Return the entry of the fault called *name*. Raise `UsageError`, with the nearest names, where there is none."""
+    """Return the entry of the fault *name*. Raise `UsageError`, with similar names, if there is none."""
     meant = name.strip().lower().replace("-", "_")
     try:
         return FAULTS[Fault(meant)]
@@ -106,9 +106,9 @@ def _find(name: str) -> Entry:
 
 
 def _find_reason(entry: Entry | None, name: str) -> str:
-    """Return *name* where it is a reason. Raise `UsageError` where not.
+    """Return *name* if it is a reason. Raise `UsageError` if not.
 
-    One without a remedy of its own is good, too: it comes from the evidence of a fault, and gets the general remedy.
+    A reason without a remedy of its own is accepted: evidence may name it, and the general remedy applies.
     """
     if entry is None:
         message = "--reason needs a FAULT before it."

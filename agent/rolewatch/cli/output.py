@@ -1,4 +1,4 @@
-"""Standard output and standard error for text whose writer must neither wait nor fail: warnings, errors, progress."""
+"""Non-blocking writes of warnings, errors and progress to standard output and standard error."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
 _lock = threading.Lock()
 _writers: dict[tuple[int, str], LineWriter] = {}
-"""By descriptor and encoding. Each keeps the rest of a line that was written in part."""
+"""Writers by descriptor and encoding. Each keeps the rest of a partly written line."""
 
 
 def say(text: str) -> None:
-    """Print *text* at once if there is room for it, and drop it otherwise. Never wait, never raise `OSError`.
+    """Print *text* if it can be written at once, else drop it. Never wait, never raise `OSError`.
 
-    For commands that have more to do than to print: a reader that stops reading (`| less`) stops the reader, not them.
-    Where standard output cannot be written (any more), nothing is printed from then on.
+    For commands that must not stop when their reader does (`| less`). After a failed write, nothing more is printed.
     """
     error = _write(sys.stdout, text)
     if error is not None:
@@ -32,17 +31,17 @@ def say(text: str) -> None:
 
 
 def complain(problem: object) -> None:
-    """Print *problem*, an error or a warning, as one line on standard error. Never wait, never raise `OSError`."""
+    """Print *problem*, an error or a warning, on one line of standard error. Never wait, never raise `OSError`."""
     print_error(f"rolewatch: {printable(str(problem))}")
 
 
 def print_error(text: str) -> None:
-    """Print *text* on standard error as it is, as `complain` does."""
+    """Print *text* unchanged on standard error. Never wait, never raise `OSError`."""
     _write(sys.stderr, text)
 
 
 def discard() -> None:
-    """Send standard output to nowhere, with what is still in its buffer: Python writes that when it exits."""
+    """Redirect standard output, with its buffer, to /dev/null: Python writes the buffer at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, sys.stdout.fileno())
@@ -51,8 +50,8 @@ def discard() -> None:
 
 
 def _write(stream: TextIO, text: str) -> OSError | None:
-    """Write *text* as a line to *stream* if there is room. Return the error where it cannot be written."""
-    from rolewatch.publish.journald import LineWriter  # noqa: PLC0415 - of no use where there is nothing to say
+    """Write *text* as a line to *stream* if that does not block. Return the error if it cannot be written."""
+    from rolewatch.publish.journald import LineWriter  # noqa: PLC0415 - most commands print no warning
 
     try:
         key = (stream.fileno(), stream.encoding or "utf-8")

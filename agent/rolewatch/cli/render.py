@@ -90,12 +90,12 @@ def show(results: Sequence[Result], out: TextIO, environ: Mapping[str, str]) -> 
     else:
         _plain(results, out, styled=False)
     for who in dict.fromkeys(result.outcome.who for result in results if result.outcome.who):
-        lines = paragraph("who else", f"What is skipped or unknown can be seen by {who}", width(out))
+        lines = paragraph("who else", f"Skipped and unknown checks can be made by {who}", width(out))
         out.write("\n".join(["", *lines, ""]))
 
 
 def _notes(results: Sequence[Result]) -> list[str]:
-    """Return the note of each result; what was just said is not said again."""
+    """Return the note of each result; a note that repeats the one before is shortened."""
     notes = [_note(result) for result in results]
     return ["As above." if number and note == notes[number - 1] else note for number, note in enumerate(notes)]
 
@@ -131,7 +131,7 @@ def _rich(results: Sequence[Result], out: TextIO) -> None:
 
 
 def _word(status: Status) -> str:
-    """Return *status* as the eye finds it: what failed is in capitals, colour or not."""
+    """Return *status* as a word; a failure in capitals, so that it is found without colour."""
     word = str(status.value)
     return word.upper() if status is Status.FAIL else word
 
@@ -148,7 +148,7 @@ def _wrapped(body: str, first: str, columns: int) -> list[str]:
 
 
 def raised_when(entry: Entry) -> str:
-    """Return how often *entry*'s fault must be seen before it is raised, in words."""
+    """Return in words how many polls or confirmations raise the fault of *entry*."""
     unit = "confirmation" if entry.decided_by else "poll"
     if entry.debounce == 1:
         return f"at once, by the first {unit} that sees it"
@@ -156,7 +156,7 @@ def raised_when(entry: Entry) -> str:
 
 
 def section(entry: Entry, reason: str | None = None) -> Iterator[str]:
-    """Yield the lines of *entry*'s section; of one *reason* only, where that is given."""
+    """Yield the Markdown section of *entry*; with the remedy for one *reason* only, if it is given."""
     general = explain(entry.fault, {}, {})
     yield f"## {entry.fault.value}"
     yield ""
@@ -166,13 +166,13 @@ def section(entry: Entry, reason: str | None = None) -> Iterator[str]:
     yield f"In the journal: `journalctl -u rolewatch MESSAGE_ID={entry.message_id}`."
     yield f"Runbook: [{entry.fault.value}](runbooks/{entry.fault.value}.md)."
     if entry.decided_by:
-        yield "Only the AWS API shows it: it is found by confirmation, not by the daemon's polls."
+        yield "Only the AWS API shows it: a confirmation finds it, not the daemon's polls."
     yield ""
     yield from remedies(entry, reason)
 
 
 def remedies(entry: Entry, reason: str | None = None) -> Iterator[str]:
-    """Yield cause, fix and timing of *entry*'s fault: in general and for each reason, or for one *reason* only."""
+    """Yield the Markdown of the remedies of *entry*: the general one and each reason's, or one *reason*'s only."""
     if reason is None:
         if entry.variants:
             yield "What to do depends on the reason that the evidence names. For any reason that is not below:"
@@ -204,5 +204,5 @@ def _markdown_remedy(filled: Explained) -> Iterator[str]:
 
 
 def _escaped(prose: str) -> str:
-    """Return *prose* so that Markdown shows its placeholders instead of taking them for HTML."""
+    """Return *prose* with escapes, so that Markdown shows placeholders and underscores as they are."""
     return prose.replace("<", "\\<").replace("_", "\\_").replace("*", "\\*")

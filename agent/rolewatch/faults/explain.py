@@ -1,4 +1,4 @@
-"""Fill an entry of the table in for one instance: the cause here, and commands to paste. Pure."""
+"""Explain a fault for one instance: choose the remedy, and fill in names and ids. Pure; also the JSON form."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def remedy_document(explained: Explained) -> dict[str, object]:
 
 
 def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str], fix: Iterable[Step] | None = None) -> Explained:
-    """Return what *fault* means where *evidence* was seen, filled in with *facts* (see `facts_of`) and the evidence.
+    """Return the explanation of *fault* for *evidence*, with *facts* (see `facts_of`) and the evidence filled in.
 
-    What neither knows stays a placeholder that a person can see: ``<instance-id>``. *fix* replaces the remedy's steps.
+    An unknown value is shown as ``<instance-id>``. *fix* replaces the remedy's steps.
     """
     entry = FAULTS[fault]
     remedy = remedy_for(entry, evidence)
@@ -87,7 +87,7 @@ def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str], fix: Ite
 
 
 def needs(permissions: tuple[str, ...]) -> str:
-    """Return *permissions*, IAM actions, as the words of a step's text; empty where there are none."""
+    """Return the words that name *permissions*, IAM actions, in a step's text; empty if there are none."""
     named = ", ".join("and iam:PassRole on the role" if each == "iam:PassRole" else each for each in permissions)
     return f"(needs {named})" if permissions else ""
 
@@ -107,7 +107,7 @@ def remedy_for(entry: Entry, evidence: Evidence) -> Remedy:
 
 
 def _values(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Mapping[str, str]:
-    """Join *facts* and *evidence*, the evidence first: it is what was seen when the fault was."""
+    """Return the values of placeholders: from *evidence*, else from *facts*."""
     values = {name: facts[name] for name in PLACEHOLDERS if facts.get(name)}
     values.setdefault("iam_region", iam_region(facts.get("partition", "")))
     for name in ("role", "instance_profile", "instance_profile_id"):

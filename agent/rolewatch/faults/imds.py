@@ -25,16 +25,16 @@ from rolewatch.vocabulary import Who
 UNREACHABLE: Mapping[str, Remedy] = {
     "refused": Remedy(
         cause=(
-            "The connection was refused. On an EC2 instance that is a firewall rule that rejects, often one for single "
-            "users as AWS's own guide shows; inside a container it may be that nothing listens there."
+            "The connection was refused. On an EC2 instance, a firewall rule rejects it, often for single users, as "
+            "in AWS's own guide. Inside a container, perhaps nothing listens there."
         ),
         hint="Allow the user that runs rolewatch through the firewall rule that rejects it.",
         fix=(
             PROBE,
             FIREWALL,
             Step(
-                "Where the rule guards IMDS by user, let rolewatch through, before the rule that rejects. Keep the "
-                "rule in the place where your firewall rules are kept, or the next reboot undoes this.",
+                "If the rule protects IMDS by user, allow rolewatch before the rule that rejects. Save the new rule "
+                "with your firewall rules, or it is lost at the next reboot.",
                 "sudo iptables -I OUTPUT -d 169.254.169.254 -m owner --uid-owner {uid} -j ACCEPT",
                 id="allow-user",
             ),
@@ -44,20 +44,20 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
     "no_route": Remedy(
         cause=(
-            "The kernel has no route to the address (ENETUNREACH): no network yet, a missing default route, a network "
-            "namespace without one, or the IPv6 endpoint, which is off unless it was enabled."
+            "The kernel has no route to the address (ENETUNREACH): no network yet, a missing default route, a network"
+            " namespace without one, or the IPv6 endpoint, which is off by default."
         ),
         hint="Restore the route to the IMDS address.",
         fix=(
             ROUTE,
             Step(
-                "Where the route is missing, let the network service set the interface up again.",
+                "If the route is missing, restart the network service.",
                 "sudo systemctl restart systemd-networkd   # or NetworkManager, where that runs",
                 id="restart-network",
             ),
             Step(
-                'Where rolewatch is set to the IPv6 endpoint (endpoint_mode = "ipv6"), set it to "ipv4", or enable '
-                "IPv6 in EC2, on Nitro only {needs}.",
+                'If rolewatch uses the IPv6 endpoint (endpoint_mode = "ipv6"), set it to "ipv4", or enable IPv6 in '
+                "EC2, on Nitro only {needs}.",
                 "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
                 "  --http-protocol-ipv6 enabled --http-endpoint enabled",
                 id="use-ipv4-or-enable-ipv6",
@@ -69,14 +69,14 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
     "host_unreachable": Remedy(
         cause=(
-            "The kernel has a route, and nobody answers on it (EHOSTUNREACH): an `unreachable` route, or an address "
-            "that was routed out of the wrong interface, where no neighbour has it."
+            "The kernel has a route, but no host answers on it (EHOSTUNREACH): an `unreachable` route, or a route "
+            "through the wrong interface, where no neighbour has the address."
         ),
         hint="Correct the route to the IMDS address.",
         fix=(
             ROUTE,
             Step(
-                "Where an unreachable route was set on purpose, ask whoever set it. Else remove it.",
+                "Remove an unreachable route, unless it was set on purpose.",
                 "sudo ip route del unreachable 169.254.169.254",
                 id="remove-unreachable-route",
             ),
@@ -86,13 +86,13 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
     "prohibited": Remedy(
         cause=(
-            "A `prohibit` route refuses the address to this user (EACCES). That is what systemd-imdsd's lock looks "
-            "like (systemd 261 and later, systemd.imds.network=locked): only root and systemd-imdsd may ask IMDS."
+            "A `prohibit` route refuses the address to this user (EACCES). The lock of systemd-imdsd is such a route "
+            "(systemd 261 and later, systemd.imds.network=locked): only root and systemd-imdsd may use IMDS."
         ),
         hint="Lift the prohibit route for the user that runs rolewatch, or systemd-imdsd's lock.",
         fix=(
             Step(
-                "See whether systemd-imdsd holds the lock, and which rule prohibits.",
+                "Check whether systemd-imdsd locks IMDS, and which rule prohibits.",
                 "grep -o 'systemd.imds[^ ]*' /proc/cmdline\n"
                 "ip rule show\n"
                 "ip route show table all type prohibit\n"
@@ -100,15 +100,15 @@ UNREACHABLE: Mapping[str, Remedy] = {
                 id="see-imdsd",
             ),
             Step(
-                "Where it is systemd-imdsd, unlock it with the kernel command line systemd.imds.network=unlocked. "
-                "Mind that applications that are not root are locked out, too, until then.",
+                "If it is systemd-imdsd, unlock it with systemd.imds.network=unlocked on the kernel command line. "
+                "Until then, applications that do not run as root are locked out, too.",
                 "sudo grubby --update-kernel=ALL --args=systemd.imds.network=unlocked   # RHEL, Amazon Linux\n"
                 "sudo systemctl reboot",
                 id="unlock-imdsd",
             ),
             Step(
-                "Where it is a route of your own, remove it, or put it into a table that a rule asks only for users "
-                "who are to be kept out (ip rule add uidrange).",
+                "If it is your own route, remove it, or move it into a table that only the rules for the users to "
+                "exclude use (ip rule add uidrange).",
                 "sudo ip route del prohibit 169.254.169.254",
                 id="remove-prohibit-route",
             ),
@@ -118,14 +118,18 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
     "blackhole": Remedy(
         cause=(
-            'A `blackhole` route swallows the address (EINVAL, "Invalid argument"). The Amazon ECS agent sets one for '
-            "tasks with their own network, so that they cannot reach the instance's role."
+            'A `blackhole` route drops packets to the address (EINVAL, "Invalid argument"). The Amazon ECS agent sets'
+            " one for tasks with their own network, so that they cannot reach the instance's role."
         ),
-        hint="Remove the blackhole route, unless it is meant.",
+        hint="Remove the blackhole route, unless it is intended.",
         fix=(
-            Step("See where it is.", "ip route show table all type blackhole\nip rule show", id="see-blackhole-route"),
             Step(
-                "Inside an ECS task it is meant: run rolewatch on the host instead. Elsewhere, remove it.",
+                "List the blackhole routes.",
+                "ip route show table all type blackhole\nip rule show",
+                id="see-blackhole-route",
+            ),
+            Step(
+                "Inside an ECS task it is intended: run rolewatch on the host instead. Elsewhere, remove it.",
                 "sudo ip route del blackhole 169.254.169.254",
                 id="remove-blackhole-route",
             ),
@@ -141,13 +145,13 @@ UNREACHABLE: Mapping[str, Remedy] = {
         hint="Allow the IMDS address in the unit's IP filter or in nftables.",
         fix=(
             Step(
-                "See what the unit may reach, and by which drop-in.",
+                "Show which addresses the unit may reach, and its drop-ins.",
                 "systemctl show rolewatch.service -p IPAddressAllow -p IPAddressDeny -p DropInPaths",
                 id="see-unit-filter",
             ),
             FIREWALL,
             Step(
-                "Where a drop-in took the address away, give it back in a drop-in of your own, then restart.",
+                "If a drop-in removed the address, add it in a drop-in of your own, then restart.",
                 "printf '[Service]\\nIPAddressAllow=169.254.169.254 fd00:ec2::254\\n' |\n"
                 "  sudo install -D -m 644 /dev/stdin /etc/systemd/system/rolewatch.service.d/imds.conf\n"
                 "sudo systemctl daemon-reload\n"
@@ -160,15 +164,15 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
     "connect_timeout": Remedy(
         cause=(
-            "Nothing came back, not even a refusal: a firewall rule that drops, or the link-local packet budget of the "
-            "network interface is used up, and EC2 drops what is beyond it."
+            "No answer arrived, not even a refusal: a firewall rule drops packets, or EC2 does, because the network "
+            "interface exceeds its budget of link-local packets."
         ),
-        hint="Look for a firewall rule that drops, and at linklocal_allowance_exceeded.",
+        hint="Check for a firewall rule that drops packets, and check linklocal_allowance_exceeded.",
         fix=(
             BUDGET,
             Step(
-                "Where the figure grows, find who asks so often: DNS without a cache is the usual one, then something "
-                "that asks IMDS in a loop. A local DNS cache ends most of it.",
+                "If the counter grows, find what sends so many packets: mostly DNS without a cache, or a program that"
+                " requests IMDS in a loop. A local DNS cache helps most.",
                 "sudo timeout 10 tcpdump -nn -q -c 2000 -i any 'net 169.254.169.0/24' | awk '{print $3, $5}' |\n"
                 "  sort | uniq -c | sort -rn | head",
                 id="find-busy-process",
@@ -181,13 +185,13 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
     "switched_off": Remedy(
         cause=(
-            "rolewatch was told not to ask: AWS_EC2_METADATA_DISABLED is set for it, or `disabled = true` stands under "
-            "[imds] in its settings. SDKs that see the same variable do not ask either."
+            "A setting disables requests to IMDS: AWS_EC2_METADATA_DISABLED is set for rolewatch, or its settings "
+            "have `disabled = true` under [imds]. SDKs with the same variable do not use IMDS either."
         ),
-        hint="Unset AWS_EC2_METADATA_DISABLED for rolewatch, or stop rolewatch where IMDS is not to be used.",
+        hint="Unset AWS_EC2_METADATA_DISABLED for rolewatch, or stop rolewatch if this host does not use IMDS.",
         fix=(
             Step(
-                "See where it comes from.",
+                "Find where it is set.",
                 "rolewatch config show\nsystemctl show rolewatch.service -p Environment -p EnvironmentFiles",
                 id="see-setting",
             ),
@@ -202,28 +206,29 @@ UNREACHABLE: Mapping[str, Remedy] = {
 UNUSABLE: Mapping[str, Remedy] = {
     "throttled": Remedy(
         cause=(
-            "IMDS answered 429 or 503: something on this instance asks too often. rolewatch asks 4 times a poll, and "
-            "has slowed down."
+            "IMDS answered 429 or 503: something on this instance sends too many requests. rolewatch sends 4 a poll, "
+            "and has slowed down."
         ),
-        hint="Find what asks IMDS so often.",
+        hint="Find what sends so many requests to IMDS.",
         fix=(
             CLIENTS,
             BUDGET,
             Step(
-                "Let that program keep its session token and its credentials: both are good for hours.", id="keep-token"
+                "Make that program keep its session token and its credentials: both are valid for hours.",
+                id="keep-token",
             ),
         ),
-        takes_effect="Within minutes of the requests ending.",
+        takes_effect="Within minutes after the requests stop.",
         who=Who.HOST,
     ),
     "unauthorized": Remedy(
         cause=(
-            "IMDS answered 401 to a session token that it had just issued. Seen in the first moments after boot, and "
-            "where something between host and IMDS answers in its place or alters the headers."
+            "IMDS answered 401 to a session token that it had just issued. That happens in the first moments after "
+            "boot, or if something between host and IMDS answers instead of it or changes headers."
         ),
-        hint="Wait where the instance has just booted; else look for a proxy between host and IMDS.",
+        hint="Wait if the instance has just booted; otherwise find the proxy between host and IMDS.",
         fix=(
-            Step("Within some minutes of a boot, wait.", id="wait-after-boot"),
+            Step("If the instance has just booted, wait some minutes.", id="wait-after-boot"),
             REDIRECT,
             SUPPORT,
         ),
@@ -235,7 +240,7 @@ UNUSABLE: Mapping[str, Remedy] = {
             "IMDS gave a session token and then answered 403: it refuses requests that carry X-Forwarded-For, which a "
             "proxy adds, or the endpoint was disabled between two requests."
         ),
-        hint="Take the proxy out of the way to IMDS.",
+        hint="Remove the proxy between host and IMDS.",
         fix=(
             REDIRECT,
             METADATA_OPTIONS,
@@ -245,23 +250,23 @@ UNUSABLE: Mapping[str, Remedy] = {
     ),
     "empty": Remedy(
         cause=(
-            "IMDS answered 200 without a body. That has been seen when the instance asks too often, or when link-local "
-            "packets are dropped."
+            "IMDS answered 200 without a body. That happens when the instance sends too many requests, or when "
+            "link-local packets are dropped."
         ),
-        hint="Find what asks IMDS so often.",
+        hint="Find what sends so many requests to IMDS.",
         fix=(
             BUDGET,
             CLIENTS,
             SUPPORT,
         ),
-        takes_effect="Within minutes of the requests ending.",
+        takes_effect="Within minutes after the requests stop.",
         who=Who.HOST,
     ),
     "server_error": Remedy(
-        cause="IMDS answered with a 5xx status: it has trouble of its own, or what answers in its place has.",
+        cause="IMDS answered with a 5xx status: IMDS, or what answers instead of it, has an internal error.",
         hint="Wait some minutes, then open a case with AWS Support.",
         fix=(
-            Step("Wait some minutes: a restart of IMDS's host service heals itself.", id="wait"),
+            Step("Wait some minutes: a restart of the IMDS service on the host ends by itself.", id="wait"),
             REDIRECT,
             STOP_AND_START,
             SUPPORT,
@@ -271,15 +276,14 @@ UNUSABLE: Mapping[str, Remedy] = {
     ),
     "no_answer": Remedy(
         cause=(
-            "IMDS gave a session token, and did not finish a later answer in time: packets are dropped on the way, or "
-            "IMDS is slow."
+            "IMDS gave a session token, but did not finish a later answer in time: packets are dropped on the way, or"
+            " IMDS is slow."
         ),
-        hint="Look at linklocal_allowance_exceeded; raise the time-out where IMDS is merely slow.",
+        hint="Check linklocal_allowance_exceeded; raise the time-out if IMDS is only slow.",
         fix=(
             BUDGET,
             Step(
-                "Where it is merely slow, wait longer: timeout under [imds] in /etc/rolewatch/rolewatch.toml, up to "
-                "deadline.",
+                "If IMDS is only slow, raise timeout under [imds] in /etc/rolewatch/rolewatch.toml, up to deadline.",
                 "sudo systemctl reload rolewatch.service",
                 id="raise-timeout",
             ),
@@ -290,10 +294,10 @@ UNUSABLE: Mapping[str, Remedy] = {
     ),
     "reset": Remedy(
         cause=(
-            "The connection was cut before the answer was complete: a firewall that tracks connections, a proxy in "
-            "IMDS's place, or dropped packets."
+            "The connection was cut before the answer was complete: a firewall that tracks connections, a proxy "
+            "instead of IMDS, or dropped packets."
         ),
-        hint="Look for a proxy in IMDS's place, and at linklocal_allowance_exceeded.",
+        hint="Check for a proxy instead of IMDS, and check linklocal_allowance_exceeded.",
         fix=(
             BUDGET,
             FIREWALL,
@@ -304,14 +308,14 @@ UNUSABLE: Mapping[str, Remedy] = {
     ),
     "unexpected_status": Remedy(
         cause=(
-            "The answer had a status that IMDS does not give here, a redirect perhaps. rolewatch does not follow "
-            "redirects: what is read is a secret. Mostly something else answers in IMDS's place."
+            "The answer has a status that IMDS does not give here, perhaps a redirect. rolewatch does not follow "
+            "redirects, because the document is a secret. Mostly, something else answers instead of IMDS."
         ),
-        hint="Find what answers in IMDS's place.",
+        hint="Find what answers instead of IMDS.",
         fix=(
             RESPONDER,
             Step(
-                "Look for something that redirects IMDS to itself, and at the endpoint that rolewatch asks.",
+                "Find what redirects requests for IMDS to itself, and check the endpoint of rolewatch.",
                 "sudo iptables -t nat -S | grep -F 169.254.169.254\nrolewatch config show",
                 id="see-redirect-and-endpoint",
             ),
@@ -321,13 +325,13 @@ UNUSABLE: Mapping[str, Remedy] = {
     ),
     "ambiguous": Remedy(
         cause=(
-            "The listing names more than one role. An instance has at most one, so it is not EC2's IMDS that answers, "
-            "or it answers wrongly. rolewatch went by the first, as the SDKs for Go and Ruby do."
+            "The listing names more than one role. An instance has at most one, so something else answers instead of "
+            "IMDS, or IMDS answers wrongly. rolewatch uses the first, as the SDKs for Go and Ruby do."
         ),
-        hint="Find what answers in IMDS's place.",
+        hint="Find what answers instead of IMDS.",
         fix=(
             Step(
-                "See what is listed.",
+                "Show the list.",
                 "TOKEN=$(curl -sS -m 2 -X PUT http://169.254.169.254/latest/api/token \\\n"
                 "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60')\n"
                 'curl -sS -m 2 -H "X-aws-ec2-metadata-token: $TOKEN" \\\n'
@@ -344,10 +348,10 @@ UNUSABLE: Mapping[str, Remedy] = {
 
 UNUSABLE_REMEDY = Remedy(
     cause=(
-        "The answer could not be read: cut off, too large, not JSON, or a page of HTML. Either something else answers "
-        "in IMDS's place, or IMDS has trouble of its own."
+        "The answer could not be read: cut off, too large, not JSON, or a page of HTML. Either something else answers"
+        " instead of IMDS, or IMDS has an internal error."
     ),
-    hint="Find what answers in IMDS's place, or wait where it is IMDS itself.",
+    hint="Find what answers instead of IMDS, or wait if it is IMDS itself.",
     fix=(
         ERROR_DOCUMENT,
         RESPONDER,

@@ -9,16 +9,16 @@ from rolewatch.vocabulary import Who
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a fix: what to do, and the command for it where there is one.
+    """One step of a fix: what to do, and the command for it, if there is one.
 
-    Both may hold placeholders of `PLACEHOLDERS`, filled in with what is known of the instance. A command may have
-    several lines of shell; a placeholder never stands between quotes there, so that what is filled in can be quoted.
+    Both may have placeholders of `PLACEHOLDERS`, which `explain` fills in. A command may have several lines of shell.
+    No placeholder is between quotes there, because the value brings its own.
     """
 
     text: str
-    """What to do: a sentence or some. ``{needs}`` stands where `permissions` are named."""
+    """What to do, in one or more sentences. ``{needs}`` is replaced by `permissions`."""
     command: str = ""
-    """Lines of shell to paste; empty where there is nothing to run."""
+    """Lines of shell to paste; empty if there is nothing to run."""
     id: str = ""
     """What it does, in words with hyphens. No two steps of a remedy have the same."""
     permissions: tuple[str, ...] = ()

@@ -21,11 +21,11 @@ PAGE_OPTIONS = _EC2 + "configuring-IMDS-existing-instances.html"
 PAGE_HOP_LIMIT = _EC2 + "configuring-IMDS-existing-instances.html#modify-PUT-response-hop-limit"
 PAGE_TIME = _EC2 + "configure-ec2-ntp.html"
 
-KEEP = "Running applications keep the credentials they hold until they refresh them or are restarted."
+KEEP = "Running applications keep their current credentials until they refresh them or are restarted."
 
 AFTER_REFRESH = (
-    "IMDS serves it after EC2's next refresh, which takes up to an hour; within about a minute after disassociate and "
-    f"associate, or after stop and start. A reboot does not help. {KEEP}"
+    "IMDS shows the change after EC2's next refresh, which takes up to an hour; within about a minute after "
+    "disassociate and associate, or after stop and start. A reboot does not help. " + KEEP
 )
 """Up to an hour: IAM guide on instance profiles, 2026. To force it: "Troubleshoot IAM and Amazon EC2"."""
 
@@ -42,7 +42,7 @@ AFTER_OPTIONS = (
 NOT_FROM_HERE = "Run the aws commands with credentials that do not come from this instance."
 
 LOOK_AT_ASSOCIATION = Step(
-    "See what EC2 has attached, and note the AssociationId {needs}. " + NOT_FROM_HERE,
+    "Show what EC2 has attached, and note the AssociationId {needs}. " + NOT_FROM_HERE,
     "aws ec2 describe-iam-instance-profile-associations --region={region} \\\n"
     "  --filters Name=instance-id,Values={instance_id} \\\n"
     "  --query 'IamInstanceProfileAssociations[].[AssociationId,State,IamInstanceProfile.[Arn,Id]]' \\\n"
@@ -52,7 +52,7 @@ LOOK_AT_ASSOCIATION = Step(
 )
 
 LOOK_AT_PROFILE = Step(
-    "See what IAM has under that name: the profile's id, its role, and whom the role trusts {needs}.",
+    "Show the instance profile of that name in IAM: its id, its role, and the role's trust policy {needs}.",
     "aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
     "  --query 'InstanceProfile.[InstanceProfileId,Roles[].[RoleName,AssumeRolePolicyDocument]]' \\\n"
     "  --output json",
@@ -61,7 +61,7 @@ LOOK_AT_PROFILE = Step(
 )
 
 ASSOCIATE = Step(
-    "Where EC2 has none attached, attach one {needs}.",
+    "If EC2 has none attached, attach one {needs}.",
     "aws ec2 associate-iam-instance-profile --region={region} --instance-id={instance_id} \\\n"
     "  --iam-instance-profile Name={expected_instance_profile}",
     id="associate",
@@ -94,8 +94,8 @@ def _refresh(association: str) -> str:
 
 
 REPLACE = Step(
-    "Where EC2 has one attached, associating fails with IncorrectState: replace the association instead, "
-    "while the instance runs {needs}.",
+    "If EC2 has one attached, associate fails with IncorrectState: replace the association instead, while the "
+    "instance runs {needs}.",
     _FIND_ASSOCIATION + _replace('"$ASSOCIATION"'),
     id="replace-association",
     permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
@@ -103,23 +103,23 @@ REPLACE = Step(
 
 TRUST_STEPS = (
     Step(
-        "Save the role's trust policy to a file {needs}. NoSuchEntity: the role was deleted; create "
-        "it anew and put it into the instance profile. " + NOT_FROM_HERE,
+        "Save the role's trust policy to a file {needs}. NoSuchEntity: the role was deleted; create it again and add "
+        "it to the instance profile. " + NOT_FROM_HERE,
         "aws iam get-role --role-name={role} --query Role.AssumeRolePolicyDocument \\\n"
         "  --output json > trust-policy.json",
         id="save-trust-policy",
         permissions=("iam:GetRole",),
     ),
     Step(
-        "In the file, see to it that one statement allows sts:AssumeRole for the service ec2.amazonaws.com, without a "
-        "condition, and that none denies it. In China ec2.amazonaws.com.cn is right, too. Then put it back: it "
-        "replaces the whole policy {needs}.",
+        "Edit the file so that one statement allows sts:AssumeRole for the service ec2.amazonaws.com, without a "
+        "condition, and that none denies it. In China, ec2.amazonaws.com.cn works, too. Then replace the whole policy"
+        " by the file {needs}.",
         "aws iam update-assume-role-policy --role-name={role} --policy-document file://trust-policy.json",
         id="put-trust-policy",
         permissions=("iam:UpdateAssumeRolePolicy",),
     ),
     Step(
-        "Where nobody but EC2 is to assume the role, this is the whole policy {needs}.",
+        "If only EC2 may assume the role, set this policy instead {needs}.",
         "aws iam update-assume-role-policy --role-name={role} --policy-document \\\n"
         '  \'{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",\n'
         '    "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}\'',
@@ -129,10 +129,10 @@ TRUST_STEPS = (
 )
 
 FORCE = Step(
-    "To have it at once instead of at the next refresh, disassociate and associate the instance profile "
-    "{needs}. Be sure of all three, or the instance is left without one. Where the second answers "
-    "IncorrectState, repeat it after some seconds. Stop and start does the same, and costs the instance store "
-    "and a public address that is no Elastic IP.",
+    "To refresh at once, disassociate and associate the instance profile {needs}. Check first that you have all three"
+    " permissions, or the instance is left without one. If the second command answers IncorrectState, repeat it after"
+    " some seconds. Stop and start does the same, but loses the instance store and a public address that is not an "
+    "Elastic IP.",
     _FIND_ASSOCIATION + _refresh('"$ASSOCIATION"'),
     id="refresh-now",
     permissions=("ec2:DisassociateIamInstanceProfile", "ec2:AssociateIamInstanceProfile", "iam:PassRole"),
@@ -167,7 +167,7 @@ DISASSOCIATE = Step(
 )
 
 WAIT_FOR_ASSOCIATION = Step(
-    "The association is being changed just now: wait until EC2 says associated, or none.", id="wait-for-association"
+    "The association is changing: wait until EC2 shows it as associated, or shows none.", id="wait-for-association"
 )
 
 RESTART_APPLICATIONS = Step(
@@ -175,7 +175,7 @@ RESTART_APPLICATIONS = Step(
 )
 
 ERROR_DOCUMENT = Step(
-    "Read the Code and the Message that IMDS gives, without the secrets beside them.",
+    "Read the Code and the Message from IMDS, without the secrets.",
     "TOKEN=$(curl -sS -m 2 -X PUT http://169.254.169.254/latest/api/token \\\n"
     "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60')\n"
     "for document in info security-credentials/{role}; do\n"
@@ -187,54 +187,54 @@ ERROR_DOCUMENT = Step(
 )
 
 PROBE = Step(
-    "Ask for a token as the user that cannot reach IMDS: 200 is a good answer, 000 is none. The token is not shown.",
+    "Request a token as the user that cannot reach IMDS: 200 is success, 000 is no answer. The token is not shown.",
     "sudo -u rolewatch curl -sS -m 2 -o /dev/null -w '%{http_code}\\n' -X PUT \\\n"
     "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token",
     id="request-token",
 )
 
 ROUTE = Step(
-    "See which route the kernel takes; the rules may differ from user to user.",
+    "Show the route that the kernel uses; rules may differ between users.",
     "ip route get 169.254.169.254\nip rule show\nip route show table all | grep -F 169.254.169.254",
     id="see-route",
 )
 
 FIREWALL = Step(
-    "Look for a rule that names 169.254.169.254, or the user (--uid-owner, skuid).",
+    "Find rules for 169.254.169.254, or for the user (--uid-owner, skuid).",
     "sudo iptables -S | grep -E '169\\.254|uid-owner'\nsudo nft list ruleset | grep -E '169\\.254|skuid'",
     id="see-firewall",
 )
 
 BUDGET = Step(
-    "See whether packets to link-local addresses are dropped: IMDS, DNS and NTP share 1024 packets a second "
-    "on a network interface. A figure that grows says yes.",
+    "Check whether packets to link-local addresses are dropped: IMDS, DNS and NTP share 1024 packets a second on a "
+    "network interface. If so, this counter grows.",
     "ethtool -S \"$(ip -o route get 169.254.169.254 | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')\" |\n"
     "  grep linklocal_allowance_exceeded",
     id="see-dropped-packets",
 )
 
 REDIRECT = Step(
-    "Look for something that redirects IMDS to itself (kube2iam, kiam, a transparent proxy).",
+    "Find what redirects requests for IMDS to itself (kube2iam, kiam, a transparent proxy).",
     "sudo iptables -t nat -S | grep -F 169.254.169.254\nsudo nft list ruleset | grep -B3 -A3 -F 169.254.169.254",
     id="see-redirect",
 )
 
 RESPONDER = Step(
-    "See who answers: IMDS itself says Server: EC2ws, though others have been seen to say so, too.",
+    "Show what answers: IMDS itself says Server: EC2ws, but some others do, too.",
     "curl -sS -m 2 -o /dev/null -D - http://169.254.169.254/latest/meta-data/ |\n  grep -iE '^(HTTP|Server|Location)'",
     id="see-responder",
 )
 
 CLIENTS = Step(
-    "See who connects to IMDS.",
+    "Show which processes connect to IMDS.",
     "sudo timeout 30 sh -c 'while sleep 0.1; do ss -Htnp dst 169.254.169.254; done' |\n"
     "  grep -o 'users:.*' | sort | uniq -c | sort -rn | head",
     id="see-clients",
 )
 
 STOP_AND_START = Step(
-    "Where it lasts, stop and start the instance: it comes up on another host {needs}. A reboot does "
-    "not do that. It costs the instance store and a public address that is no Elastic IP.",
+    "If it lasts, stop and start the instance, which moves it to another host {needs}. A reboot does not move it. Stop "
+    "and start loses the instance store and a public address that is not an Elastic IP.",
     "aws ec2 stop-instances --region={region} --instance-ids={instance_id}\n"
     "aws ec2 wait instance-stopped --region={region} --instance-ids={instance_id}\n"
     "aws ec2 start-instances --region={region} --instance-ids={instance_id}",
@@ -243,13 +243,13 @@ STOP_AND_START = Step(
 )
 
 WATCH_NOTHING = Step(
-    "Where this host is not meant to use IMDS, there is nothing to watch.",
+    "If this host does not use IMDS, disable rolewatch.",
     "sudo systemctl disable --now rolewatch.service rolewatch.socket",
     id="stop-rolewatch",
 )
 
 METADATA_OPTIONS = Step(
-    "See the instance's metadata options {needs}. " + NOT_FROM_HERE,
+    "Show the instance's metadata options {needs}. " + NOT_FROM_HERE,
     "aws ec2 describe-instances --region={region} --instance-ids={instance_id} \\\n"
     "  --query 'Reservations[].Instances[].MetadataOptions'",
     id="see-metadata-options",
@@ -257,21 +257,21 @@ METADATA_OPTIONS = Step(
 )
 
 SUPPORT = Step(
-    "Where all that is right, EC2 itself fails to refresh: see the AWS Health Dashboard, and open a case "
-    "with AWS Support. Give the instance id {instance_id}, and LastUpdated and Expiration as told above.",
+    "If all that is right, EC2 itself fails to refresh: check the AWS Health Dashboard, and open a case with AWS "
+    "Support. Give the instance id {instance_id}, LastUpdated and Expiration.",
     id="open-support-case",
 )
 
 
 def who_did_it(event: str, *, of_iam: bool) -> Step:
-    """Return the step that looks up in CloudTrail who called *event* last; IAM's events are kept in one Region only."""
+    """Return the step that finds the last callers of *event* in CloudTrail; IAM's events are in one Region only."""
     where = (
         "IAM's events are in us-east-1, those of China in cn-north-1, those of GovCloud in us-gov-west-1"
         if of_iam
         else "EC2's events are in the instance's Region"
     )
     return Step(
-        f"See who did it, so that it does not happen again: CloudTrail keeps 90 days {{needs}}. {where}.",
+        f"Find who did it, to prevent a repetition: CloudTrail keeps 90 days {{needs}}. {where}.",
         f"aws cloudtrail lookup-events --region={'{iam_region}' if of_iam else '{region}'} --max-results 10 \\\n"
         f"  --lookup-attributes AttributeKey=EventName,AttributeValue={event} \\\n"
         "  --query 'Events[].[EventTime,Username,Resources[].ResourceName]' --output json",

@@ -121,8 +121,8 @@ class Entry:
 
 
 _OUTLIVE = (
-    "Credentials that applications already hold keep working until they expire, up to about six hours, and then every "
-    'AWS call fails with "Unable to locate credentials".'
+    "Credentials in the memory of applications work until they expire, up to about six hours. Then every AWS call "
+    'fails with "Unable to locate credentials".'
 )
 
 ENTRIES: tuple[Entry, ...] = (
@@ -131,12 +131,13 @@ ENTRIES: tuple[Entry, ...] = (
         title="IMDS cannot be reached",
         meaning=(
             "rolewatch cannot connect to the instance metadata service, so the state of the credentials is unknown. "
-            "Applications under the same conditions get no new credentials, and fail when those they hold expire. "
-            "Firewall and routing rules may be for single users: what rolewatch sees need not be what they see."
+            "Applications under the same conditions get no new credentials, and fail when their current ones expire. "
+            "Firewall and routing rules may apply to single users: applications may be able to connect although "
+            "rolewatch is not."
         ),
         remedy=Remedy(
-            cause="The connection failed in an unusual way; the errno in the evidence says in which.",
-            hint="Look at the route and at the firewall rules for the IMDS address.",
+            cause="The connection failed in an unusual way; the errno in the evidence names it.",
+            hint="Check the route and the firewall rules for the IMDS address.",
             fix=(PROBE, ROUTE, FIREWALL, BUDGET),
             takes_effect=AT_ONCE,
             who=Who.HOST,
@@ -161,22 +162,22 @@ ENTRIES: tuple[Entry, ...] = (
         remedy=Remedy(
             cause=(
                 "Mostly the hop limit: the answer to the token request may travel HttpPutResponseHopLimit hops, 1 by "
-                "default, and a container with its own network is one further. On the host itself: link-local packets "
-                "are dropped, or a firewall lets the connection through and nothing else."
+                "default, and a container with its own network is one hop further. On the host itself: link-local "
+                "packets are dropped, or a firewall allows only the connection."
             ),
-            hint="Raise the hop limit to 2 where rolewatch or the application runs in a container.",
+            hint="Raise the hop limit to 2 if rolewatch or the application runs in a container.",
             fix=(
                 METADATA_OPTIONS,
                 Step(
-                    "Where it runs in a container, allow one hop more {needs}. Every container of the host can get "
-                    "the role's credentials then: where that is not wanted, run rolewatch on the host instead.",
+                    "If it runs in a container, allow one more hop {needs}. Then every container of the host can get "
+                    "the role's credentials. If you do not want that, run rolewatch on the host instead.",
                     "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
                     "  --http-put-response-hop-limit 2 --http-endpoint enabled",
                     id="raise-hop-limit",
                     permissions=("ec2:ModifyInstanceMetadataOptions",),
                 ),
                 Step(
-                    "Change the launch template, too, or the next instance has the same trouble.",
+                    "Change the launch template, too, or the next instance has the same fault.",
                     id="change-launch-template",
                 ),
                 BUDGET,
@@ -199,12 +200,12 @@ ENTRIES: tuple[Entry, ...] = (
         title="IMDS is disabled for this instance",
         meaning=(
             "IMDS answers 403 to the request for a session token. No application on this instance gets credentials "
-            "from the role; those held in memory work until they expire."
+            "from the role; credentials in memory work until they expire."
         ),
         remedy=Remedy(
             cause=(
-                "HttpEndpoint is disabled in the instance's metadata options: by hand, by the launch template, or by a "
-                "default of the account. More rarely a proxy adds X-Forwarded-For, which IMDS refuses likewise."
+                "HttpEndpoint is disabled in the instance's metadata options: by hand, by the launch template, or by "
+                "a default of the account. More rarely, a proxy adds X-Forwarded-For, which IMDS also refuses."
             ),
             hint="Enable the metadata endpoint of the instance.",
             fix=(
@@ -236,8 +237,8 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.IMDS_ERROR,
         title="IMDS answers, but not usably",
         meaning=(
-            "IMDS can be reached, and what it answers cannot be used, poll after poll. SDKs repeat their requests and "
-            'then say "Unable to locate credentials"; credentials held in memory work until they expire.'
+            "IMDS can be reached, but its answers cannot be used, poll after poll. SDKs repeat their requests and "
+            'then say "Unable to locate credentials"; credentials in memory work until they expire.'
         ),
         remedy=UNUSABLE_REMEDY,
         severity=Level.ERROR,
@@ -256,8 +257,8 @@ ENTRIES: tuple[Entry, ...] = (
         meaning=f"IMDS has no iam subtree: EC2 has no instance profile for this instance. {_OUTLIVE}",
         remedy=Remedy(
             cause=(
-                "The association was removed, or the instance was launched without an instance profile. Just after a "
-                "launch it is merely not there yet, which rolewatch waits for before it says so."
+                "The association was removed, or the instance was launched without an instance profile. Shortly after"
+                " a launch it is normal that it is missing: rolewatch waits before it raises the fault."
             ),
             hint="Attach an instance profile.",
             fix=(
@@ -265,7 +266,7 @@ ENTRIES: tuple[Entry, ...] = (
                 ASSOCIATE,
                 who_did_it("DisassociateIamInstanceProfile", of_iam=False),
                 Step(
-                    "Look into the launch template or the Auto Scaling group, or the next instance has none either.",
+                    "Check the launch template or the Auto Scaling group, or the next instance has none either.",
                     id="change-launch-template",
                 ),
             ),
@@ -286,28 +287,28 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.INSTANCE_PROFILE_NOT_FOUND,
         title="the instance profile was deleted",
         meaning=(
-            "EC2 can give no credentials to this instance any more, though it still shows the instance profile as "
+            "EC2 can no longer give credentials to this instance, though it still shows the instance profile as "
             f"associated. {_OUTLIVE}"
         ),
         remedy=Remedy(
             cause=(
-                "The instance profile was deleted in IAM. Where one of the same name exists, it was created anew: it "
-                "has another id ({instance_profile_id} is the one attached), and EC2 goes by the id."
+                "The instance profile was deleted in IAM. If one of the same name exists, it was created later: it "
+                "has another id ({instance_profile_id} is attached), and EC2 uses the id."
             ),
             hint="Attach a valid instance profile.",
             fix=(
                 LOOK_AT_ASSOCIATION,
                 Step(
-                    "See whether IAM has one of that name, and with which id {needs}. NoSuchEntity: create it first, "
-                    "or attach another.",
+                    "Check whether IAM has one of that name, and its id {needs}. NoSuchEntity: create it first, or "
+                    "attach another.",
                     "aws iam get-instance-profile --instance-profile-name={expected_instance_profile} \\\n"
                     "  --query 'InstanceProfile.[InstanceProfileId,Roles[].RoleName]' --output json",
                     id="see-profile-of-that-name",
                     permissions=("iam:GetInstanceProfile",),
                 ),
                 Step(
-                    "Where there is none, create it and put the role in {needs}. EC2 may need some minutes until it "
-                    "knows a new one.",
+                    "If there is none, create it and add the role {needs}. EC2 may need some minutes to find a new "
+                    "one.",
                     "aws iam create-instance-profile --instance-profile-name={expected_instance_profile}\n"
                     "aws iam add-role-to-instance-profile --instance-profile-name={expected_instance_profile} \\\n"
                     "  --role-name={expected_role}",
@@ -341,15 +342,15 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         remedy=Remedy(
             cause=(
-                "The role was removed from the instance profile in IAM, and none was put in: by hand, by a tool that "
-                "replaces roles, or because the role was deleted."
+                "The role was removed from the instance profile in IAM, and no other was added: by hand, by a tool "
+                "that replaces roles, or because the role was deleted."
             ),
             hint="Add the role to the instance profile.",
             fix=(
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Put the role in {needs}.",
+                    "Add the role to the instance profile {needs}.",
                     "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={expected_role}",
                     id="add-role",
@@ -376,18 +377,18 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.CREDENTIALS_MISSING,
         title="there is an instance profile, but there are no credentials",
         meaning=(
-            "IMDS knows the instance profile and serves no credentials document for its role. Applications that hold "
-            "none get none; those that hold some work until they expire."
+            "IMDS knows the instance profile, but serves no credentials document for its role. Applications get no "
+            "new credentials; credentials in memory work until they expire."
         ),
         remedy=Remedy(
             cause=(
-                "The association is so fresh that the credentials are not there yet, or EC2 failed to get them without "
-                "saying why."
+                "The association is so new that the credentials are not there yet, or EC2 failed to get them and gave"
+                " no reason."
             ),
-            hint="Wait some minutes after a new association; else disassociate and associate.",
+            hint="Wait some minutes after a new association; otherwise disassociate and associate.",
             fix=(
                 LOOK_AT_ASSOCIATION,
-                Step("Where its State is associating, or it is younger than some minutes, wait.", id="wait"),
+                Step("If its State is associating, or it is only some minutes old, wait.", id="wait"),
                 LOOK_AT_PROFILE,
                 ERROR_DOCUMENT,
                 FORCE,
@@ -409,14 +410,14 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.ASSUME_ROLE_UNAUTHORIZED,
         title="EC2 is not allowed to assume the role",
         meaning=(
-            "EC2 asked for credentials of the role and was refused, so IMDS serves an error document in their place "
-            '(AssumeRoleUnauthorizedAccess), although iam/info says Success. SDKs hide that and say "Unable to locate '
-            'credentials".'
+            "EC2 requested credentials of the role and was refused, so IMDS serves an error document instead "
+            '(AssumeRoleUnauthorizedAccess), although iam/info says Success. SDKs hide that and say "Unable to locate'
+            ' credentials".'
         ),
         remedy=Remedy(
             cause=(
                 "The role's trust policy does not let ec2.amazonaws.com assume it: it was edited, it has a condition "
-                "that EC2 cannot meet (MFA, for example), or the role was deleted and perhaps created anew."
+                "that EC2 cannot meet (such as MFA), or the role was deleted and perhaps created again."
             ),
             hint="Let ec2.amazonaws.com assume the role in its trust policy.",
             fix=(*TRUST_STEPS, FORCE, who_did_it("UpdateAssumeRolePolicy", of_iam=True)),
@@ -437,13 +438,13 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.CREDENTIALS_ERROR,
         title="IMDS serves no usable credentials document",
         meaning=(
-            "The document has a Code that rolewatch does not know, or lacks fields that SDKs need. Applications cannot "
-            "use it; those that hold credentials work until they expire."
+            "The document has a Code that rolewatch does not know, or lacks fields that SDKs need. Applications "
+            "cannot use it; credentials in memory work until they expire."
         ),
         remedy=Remedy(
             cause=(
-                "EC2 could not get credentials for the role, for a reason that AWS does not document; the Code in the "
-                "evidence is AWS's. Or something else answers in IMDS's place and leaves fields out."
+                "EC2 could not get credentials for the role, for a reason that AWS does not document; the Code in the"
+                " evidence is AWS's. Or something else answers instead of IMDS and omits fields."
             ),
             hint="Read the Code; check the instance profile, the role and its trust policy.",
             fix=(ERROR_DOCUMENT, LOOK_AT_ASSOCIATION, LOOK_AT_PROFILE, FORCE, STOP_AND_START, SUPPORT),
@@ -463,9 +464,9 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.CREDENTIALS_EXPIRED,
         title="the credentials that IMDS serves have expired",
         meaning=(
-            "AWS calls fail with ExpiredToken, or may fail at any moment: SDKs go on with expired credentials for some "
+            "AWS calls fail with ExpiredToken, or may fail at any moment: SDKs use expired credentials for some more "
             'minutes ("credential expiration extension" in their logs), and a service may accept them for a while. '
-            "This is told by IMDS's own clock, so a wrong clock on the host is not the reason."
+            "IMDS's own clock shows it, so a wrong clock on the host is not the reason."
         ),
         remedy=Remedy(
             cause=(
@@ -477,7 +478,7 @@ ENTRIES: tuple[Entry, ...] = (
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Mend what you find there: the ids must be the same, there must be a role, and it must trust "
+                    "Correct what differs: the ids must be the same, there must be a role, and it must trust "
                     "ec2.amazonaws.com.",
                     id="correct-chain",
                 ),
@@ -503,8 +504,8 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.ROTATION_OVERDUE,
         title="new credentials are overdue",
         meaning=(
-            "The credentials work, and EC2 has not replaced them when it should have. It normally does so about every "
-            "hour, though each set lives six hours: there is time to act before anything fails."
+            "The credentials work, and EC2 has not replaced them when it should have. It normally does so about every"
+            " hour, and each set is valid for six hours: there is time to act before anything fails."
         ),
         remedy=Remedy(
             cause=(
@@ -517,8 +518,8 @@ ENTRIES: tuple[Entry, ...] = (
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Mend what you find there first: the ids must be the same, there must be a role, and it must "
-                    "trust ec2.amazonaws.com. Disassociating while that is wrong takes away the credentials that "
+                    "First correct what differs: the ids must be the same, there must be a role, and it must trust "
+                    "ec2.amazonaws.com. If you disassociate before that, the instance loses the credentials that "
                     "still work.",
                     id="correct-chain",
                 ),
@@ -547,34 +548,33 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.ROLE_MISMATCH,
         title="the role or the instance profile is not the expected one",
         meaning=(
-            "Applications get working credentials of another role than was meant for this instance. Expect "
-            "AccessDenied where that role may less, and a leak of rights where it may more."
+            "Applications get working credentials of a role that is not meant for this instance. They are denied what"
+            " that role lacks, and may do what only that role may."
         ),
         remedy=Remedy(
             cause=(
-                "The role in the instance profile was replaced, or another instance profile was attached: often by an "
-                "automation that attaches its own. After a planned change it takes up to an hour until IMDS serves the "
-                "new role. Or what rolewatch expects is out of date."
+                "The role in the instance profile was replaced, or another instance profile was attached: often by an"
+                " automation that attaches its own. After a planned change, IMDS serves the new role within an hour. "
+                "Or the expectation of rolewatch is out of date."
             ),
-            hint="Attach the expected instance profile, or wait where the change is under way.",
+            hint="Attach the expected instance profile, or wait if the change was planned.",
             fix=(
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Where IAM already has the expected role in the instance profile, the change is under way: wait "
-                    "up to an hour.",
+                    "If IAM already has the expected role in the instance profile, wait up to an hour.",
                     id="wait",
                 ),
                 Step(
-                    "Where EC2 has another instance profile attached than the expected one, replace it, while the "
-                    "instance runs {needs}.",
+                    "If EC2 has another instance profile attached, replace it by the expected one, while the instance"
+                    " runs {needs}.",
                     REPLACE.command,
                     id="replace-association",
                     permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
                 ),
                 Step(
-                    "Where the instance profile is right and holds the wrong role, change the role in it {needs}. "
-                    "This changes every instance that has this instance profile.",
+                    "If the instance profile is right and has the wrong role, change the role in it {needs}. This "
+                    "changes every instance that has this instance profile.",
                     "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={role}\n"
                     "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
@@ -584,8 +584,8 @@ ENTRIES: tuple[Entry, ...] = (
                 ),
                 FORCE,
                 Step(
-                    "Where the role served is the right one, correct the expectation: [expect] in "
-                    "/etc/rolewatch/rolewatch.toml, or the instance's tag.",
+                    "If the served role is right, correct the expectation: [expect] in /etc/rolewatch/rolewatch.toml,"
+                    " or the instance's tag.",
                     "sudo systemctl reload rolewatch.service",
                     id="correct-expectation",
                 ),
@@ -620,20 +620,20 @@ ENTRIES: tuple[Entry, ...] = (
             hint="Start the time service and step the clock.",
             fix=(
                 Step(
-                    "See whether the time service runs, and from where it has the time.",
+                    "Check whether the time service runs, and its source.",
                     "chronyc tracking\nchronyc sources",
                     id="see-time-service",
                 ),
                 Step("Step the clock now.", "sudo chronyc makestep", id="step-clock"),
                 Step(
-                    "Where there is no source, use Amazon's: it needs no route out of the VPC. On Debian and Ubuntu "
-                    "the file is /etc/chrony/chrony.conf, and the service is called chrony.",
+                    "If there is no source, use Amazon's: it needs no route out of the VPC. On Debian and Ubuntu the "
+                    "file is /etc/chrony/chrony.conf, and the service is called chrony.",
                     "echo 'server 169.254.169.123 prefer iburst minpoll 4 maxpoll 4' | sudo tee -a /etc/chrony.conf\n"
                     "sudo systemctl restart chronyd",
                     id="use-amazon-time",
                 ),
                 Step(
-                    "Where systemd-timesyncd keeps the time instead, restart it.",
+                    "If systemd-timesyncd keeps the time instead, restart it.",
                     "timedatectl status\nsudo systemctl restart systemd-timesyncd",
                     id="restart-timesyncd",
                 ),
@@ -656,26 +656,27 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.CREDENTIALS_REJECTED,
         title="AWS refuses the credentials that IMDS serves",
         meaning=(
-            "The credentials look right, and AWS STS refuses them, so every AWS call of the applications fails now. "
-            "IMDS shows nothing of it."
+            "The credentials look right, but AWS STS refuses them, so every AWS call of the applications fails now. "
+            "IMDS does not show it."
         ),
         remedy=Remedy(
             cause=(
-                "The role was deleted, and perhaps created anew under the same name: sessions belong to the role's id, "
-                "not to its name. (A revoked session is not this: STS still answers it, and other calls are denied.)"
+                "The role was deleted, and perhaps created again under the same name: sessions belong to the role's "
+                "id, not to its name. (A revoked session is a different case: STS still answers it, and other calls "
+                "are denied.)"
             ),
-            hint="Check whether the role was deleted or created anew, then disassociate and associate.",
+            hint="Check whether the role was deleted or created again, then disassociate and associate.",
             fix=(
                 Step(
-                    "See whether the role exists, and since when {needs}. Created after "
-                    "LastUpdated: it is a new one. " + NOT_FROM_HERE,
+                    "Check whether the role exists, and its CreateDate {needs}. If that is after LastUpdated, the "
+                    "role was created again. " + NOT_FROM_HERE,
                     "aws iam get-role --role-name={role} --query 'Role.[RoleId,CreateDate]' --output text",
                     id="see-role",
                     permissions=("iam:GetRole",),
                 ),
                 LOOK_AT_PROFILE,
                 Step(
-                    "Where the instance profile lost the role with it, put the role in {needs}.",
+                    "If the instance profile has no role, add the role {needs}.",
                     "aws iam add-role-to-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={role}",
                     id="add-role",
@@ -700,20 +701,20 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.INSTANCE_PROFILE_REPLACED,
         title="the instance profile was deleted and created anew under the same name",
         meaning=(
-            "IAM has an instance profile of that name, with another id than the one attached. The credentials work "
-            "until they expire; then there will be none."
+            "IAM has an instance profile of that name, but with another id than the attached one. The credentials "
+            "work until they expire; then there will be none."
         ),
         remedy=Remedy(
             cause=(
-                "The instance profile was deleted and created anew, as tools do that replace instead of change. EC2 "
-                "goes by the id ({instance_profile_id} is attached), and that one is gone."
+                "The instance profile was deleted and created again, as tools do that replace resources. EC2 uses the"
+                " id ({instance_profile_id} is attached), and that instance profile is gone."
             ),
             hint="Attach the instance profile again.",
             fix=(
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
                 Step(
-                    "Attach the one that exists now, by the same name, while the instance runs {needs}.",
+                    "Attach the current one, which has the same name, while the instance runs {needs}.",
                     REPLACE.command,
                     id="replace-association",
                     permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
@@ -736,19 +737,20 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.ROLE_SWAP_PENDING,
         title="the role in the instance profile was replaced, and IMDS still serves the old one",
         meaning=(
-            "IAM's instance profile holds another role than IMDS serves. Applications work with the old role, and "
-            "change to the new one at the next refresh, without being asked."
+            "IAM's instance profile has another role than IMDS serves. Applications use the old role, and change to "
+            "the new one at the next refresh without notice."
         ),
         remedy=Remedy(
-            cause="The role was replaced in IAM within the last hour or so. EC2 has not refreshed yet: normal.",
+            cause="The role was replaced in IAM within about the last hour, and EC2 has not refreshed yet. That is "
+            "normal.",
             hint="Wait up to an hour, or disassociate and associate.",
             fix=(
                 LOOK_AT_ASSOCIATION,
                 LOOK_AT_PROFILE,
-                Step("Where the new role is the right one, wait for the next refresh.", id="wait"),
+                Step("If the new role is right, wait for the next refresh.", id="wait"),
                 FORCE,
                 Step(
-                    "Where it is the wrong one, put the old one back before the refresh {needs}.",
+                    "If it is wrong, restore the old one before the refresh {needs}.",
                     "NEW=$(aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --query 'InstanceProfile.Roles[0].RoleName' --output text)\n"
                     "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
@@ -782,13 +784,13 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         remedy=Remedy(
             cause=(
-                "The trust policy was edited: ec2.amazonaws.com is not among its principals, is denied, or has to meet "
-                "a condition that it cannot meet."
+                "The trust policy was edited: ec2.amazonaws.com is not among its principals, is denied, or cannot "
+                "meet a condition."
             ),
             hint="Let ec2.amazonaws.com assume the role in its trust policy, before the credentials expire.",
             fix=(*TRUST_STEPS, who_did_it("UpdateAssumeRolePolicy", of_iam=True)),
             takes_effect=(
-                "IAM needs some seconds. Done before EC2's next refresh, nobody notices; after it, see "
+                "IAM needs some seconds. Before EC2's next refresh, applications do not notice; after it, see "
                 "assume_role_unauthorized."
             ),
             who=Who.IAM,
