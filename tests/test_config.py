@@ -20,25 +20,25 @@ NOTHING: Mapping[str, str] = {}
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
-    """Return a directory that stands for ``/etc/rolewatch``, with an empty ``conf.d``."""
+    """Return a directory in the place of ``/etc/rolewatch``, with an empty ``conf.d``."""
     (tmp_path / "conf.d").mkdir()
     return tmp_path
 
 
 def load(etc: Path, environ: Mapping[str, str] = NOTHING, flags: Mapping[str, object] = NOTHING) -> config.Loaded:
-    """Load what *etc* holds, as if it were ``/etc/rolewatch``."""
+    """Load the settings in *etc* as if it were ``/etc/rolewatch``."""
     return config.load(None, environ=environ, flags=flags, default=etc / "rolewatch.toml")
 
 
 def problems(etc: Path, environ: Mapping[str, str] = NOTHING) -> tuple[str, ...]:
-    """Return the problems with what *etc* holds, without the directory."""
+    """Return the problems with the settings in *etc*, without the directory."""
     with pytest.raises(ConfigError) as caught:
         load(etc, environ)
     return tuple(problem.replace(f"{etc}/", "") for problem in caught.value.problems)
 
 
-def test_nothing_at_all_gives_the_defaults(etc: Path) -> None:
-    """No file, no variable, no flag: the settings work, and every one says that it is a default."""
+def test_without_any_source_all_settings_are_defaults(etc: Path) -> None:
+    """No file, no variable, no flag: every origin is ``default``."""
     loaded = load(etc)
 
     assert loaded == config.Loaded(Settings(), dict.fromkeys(KEYS, "default"), (), ())
@@ -57,7 +57,7 @@ SOURCES: dict[str, tuple[str, float]] = {
 
 @pytest.mark.parametrize("strongest", range(len(SOURCES)), ids=list(SOURCES))
 def test_the_stronger_source_wins(etc: Path, strongest: int) -> None:
-    """SDK variable, file, conf.d in the order of names, our variable, flag; and the origin says which it was."""
+    """SDK variable, file, conf.d in the order of names, our variable, flag. The origin names the source."""
     given_by = dict(list(SOURCES.items())[: strongest + 1])
     environ, flags = {}, {}
     for source, (_, value) in given_by.items():
@@ -75,8 +75,8 @@ def test_the_stronger_source_wins(etc: Path, strongest: int) -> None:
     assert loaded.origins["imds.timeout"].replace(f"{etc}/", "") == origin
 
 
-def test_files_add_up_and_lists_are_replaced(etc: Path) -> None:
-    """What a later file does not say stays as it was; a list that it says is the whole list."""
+def test_a_later_file_overrides_single_settings_and_replaces_lists(etc: Path) -> None:
+    """A setting that a later file does not contain keeps its value."""
     (etc / "rolewatch.toml").write_text('[expect]\nrole = ["a", "b"]\nrole_tag = "Role"\n')
     (etc / "conf.d/50-site.toml").write_text('[expect]\nrole = "c"\n')
 
@@ -86,8 +86,8 @@ def test_files_add_up_and_lists_are_replaced(etc: Path) -> None:
     assert loaded.files == (str(etc / "rolewatch.toml"), str(etc / "conf.d/50-site.toml"))
 
 
-def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
-    """In all sources, with file and line: unknown keys and tables, wrong types, wrong values, wrong relations."""
+def test_every_problem_of_every_source_is_reported_at_once(etc: Path) -> None:
+    """With file and line: unknown keys and tables, wrong types, wrong values, wrong combinations."""
     (etc / "rolewatch.toml").write_text(
         'verbose = true\n\n[poll]\nintervall = 30\ninterval = "3m"\nmax_interval = 60\n\n[expct]\nrole = "app"\n\n'
         '[expect]\nrole = [\n  "app-*",\n  "team/app",\n]\n\n[imds]\nattempts = "3"\nendpoint = "http://10.0.0.1"\n'
@@ -182,7 +182,7 @@ def test_everything_that_is_wrong_is_told_at_once(etc: Path) -> None:
     ],
 )
 def test_a_problem_has_its_line_and_says_what_to_write(etc: Path, text: str, problem: str) -> None:
-    """For tables, dotted keys, inline tables and items of lists, and with the nearest name that is known."""
+    """In tables, dotted keys, inline tables and items of lists, with the most similar name."""
     (etc / "rolewatch.toml").write_text(text)
 
     assert problems(etc) == (f"rolewatch.toml:{problem}",)
@@ -215,8 +215,8 @@ def test_a_problem_has_its_line_and_says_what_to_write(etc: Path, text: str, pro
         "date",
     ],
 )
-def test_what_is_no_toml_is_told_with_line_and_column(etc: Path, text: str, start: str) -> None:
-    """The parser's own words, behind the file."""
+def test_invalid_toml_is_reported_with_line_and_column(etc: Path, text: str, start: str) -> None:
+    """In the words of the parser, after the name of the file."""
     (etc / "rolewatch.toml").write_text(text)
 
     (problem,) = problems(etc)
@@ -225,46 +225,46 @@ def test_what_is_no_toml_is_told_with_line_and_column(etc: Path, text: str, star
 
 
 def test_dots_in_texts_and_comments_are_no_depth(etc: Path) -> None:
-    """A list of many names on one line, and a line drawn with dots."""
+    """A list of many names on one line, and a comment of dots."""
     names = ", ".join(f"\"app.{number}\", 'it.{number}'" for number in range(150))
     (etc / "rolewatch.toml").write_text(f"# {'.' * 300}\n[expect]\nrole = [{names}]  # don't. \"{'.' * 300}\n")
 
     assert len(load(etc).settings.expect.role) == 300
 
 
-def test_a_key_that_is_written_with_escapes_is_told_without_a_line(etc: Path) -> None:
-    """Nobody writes them; the file alone is told then."""
+def test_a_key_with_escapes_is_reported_without_a_line(etc: Path) -> None:
+    """Such a key is valid TOML, and `locate` does not decode it."""
     (etc / "rolewatch.toml").write_text('"p\\u006fll".interval = 1\n')
 
     assert problems(etc) == ("rolewatch.toml: poll.interval is 1s; it must be 5s to 4m.",)
 
 
 def test_a_password_in_a_url_is_shown_nowhere(etc: Path) -> None:
-    """Whatever setting it was written for, by mistake or not."""
+    """Whichever setting it was written for."""
     url = "http://user:hunter2@127.0.0.1:80"
     (etc / "rolewatch.toml").write_text(
         "".join(f'{key.name} = "{url}"\n' for key in KEYS.values()) + f'poll.x = "{url}"\n"{url}" = 1\n'
     )
 
-    told = problems(etc, {key.variable: url for key in KEYS.values()})
+    found = problems(etc, {key.variable: url for key in KEYS.values()})
 
-    assert len(told) == 2 * len(KEYS) + 2
-    assert "hunter2" not in "".join(told)
+    assert len(found) == 2 * len(KEYS) + 2
+    assert "hunter2" not in "".join(found)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(max_size=5), st.text(max_size=8), max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_environment_is_loaded_or_refused(etc: Path, given_by: dict[str, str]) -> None:
-    """`ConfigError` and nothing else, with problems on one line each."""
+    """`ConfigError` is the only exception, and each problem is on one line."""
     environ = {KEYS[name].variable if name in KEYS else f"ROLEWATCH_{name}": text for name, text in given_by.items()}
     try:
         loaded = load(etc, environ)
     except ConfigError as error:
-        told = error.problems
+        messages = error.problems
     else:
-        told = loaded.warnings
+        messages = loaded.warnings
 
-    assert all(problem.isprintable() for problem in told)
+    assert all(problem.isprintable() for problem in messages)
 
 
 NAME = st.sampled_from([*KEYS, "poll", "imds", "expect", "x", "poll.x", '"é\\n"'])
@@ -292,22 +292,22 @@ LINE = st.builds("{} = {}".format, NAME, VALUE) | st.sampled_from(["[poll]", "[i
 @given(st.lists(LINE, max_size=6).map("\n".join) | st.text())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_document_is_loaded_or_refused(etc: Path, text: str) -> None:
-    """Any text: valid settings of the right types, or problems on one line each, and no other exception."""
+    """Any text gives settings of the right types, or problems on one line each."""
     (etc / "rolewatch.toml").write_bytes(text.encode())
     try:
         loaded = load(etc)
     except ConfigError as error:
-        said = [
+        checks = [
             (problem.startswith(str(etc)), problem[-1] in ".?", problem.isprintable()) for problem in error.problems
         ]
     else:
-        said = [(True, True, type(key.value_in(loaded.settings)) is type(key.default)) for key in KEYS.values()]
+        checks = [(True, True, type(key.value_in(loaded.settings)) is type(key.default)) for key in KEYS.values()]
 
-    assert set(said) == {(True, True, True)}
+    assert set(checks) == {(True, True, True)}
 
 
-def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
-    """In a file and in the environment, with the same outcome."""
+def test_every_setting_can_be_set_in_a_file_and_in_the_environment(etc: Path) -> None:
+    """With the same outcome."""
     other = {
         "imds.endpoint": ("http://127.0.0.1:1338",) * 2,
         "imds.timeout": ("1.5s", "1500ms"),
@@ -365,7 +365,7 @@ def test_every_setting_can_be_set_in_every_way(etc: Path) -> None:
 
 
 def test_flags_are_named_as_they_are_typed(etc: Path) -> None:
-    """None is a flag that was not used; a list is one flag for each item, and is not split."""
+    """None is a flag that was not used. A list is one flag for each item, and is not split."""
     loaded = load(etc, flags={"imds.endpoint": None, "expect.role": ("a,b",), "metrics.listen": ("*:1", "*:2")})
 
     assert (loaded.settings.expect.role, loaded.settings.metrics.listen) == (("a,b",), ("*:1", "*:2"))
@@ -386,12 +386,12 @@ def test_flags_are_named_as_they_are_typed(etc: Path) -> None:
     ],
 )
 def test_the_endpoint_in_force_follows_from_endpoint_and_mode(imds: ImdsSettings, url: str) -> None:
-    """The endpoint stands before the mode."""
+    """The endpoint overrides the mode."""
     assert config.resolve_endpoint(imds) == url
 
 
-def test_loaded_settings_are_those_of_every_table(etc: Path) -> None:
-    """Every table is of its own class, so that mistakes of the assembly show."""
+def test_every_table_has_its_own_class_when_loaded(etc: Path) -> None:
+    """A mistake in the assembly of the tables shows here."""
     assert dataclasses.asdict(load(etc).settings) == dataclasses.asdict(Settings())
 
 
@@ -433,7 +433,7 @@ DISABLED = "AWS_EC2_METADATA_DISABLED"
     ],
 )
 def test_a_variable_of_the_sdks_is_a_default(environ: dict[str, str], name: str, value: object) -> None:
-    """In the forms that SDKs accept; the origin is the variable."""
+    """In the forms that SDKs accept. The origin is the variable."""
     loaded = load_environment(environ)
 
     key = KEYS[name]
@@ -476,15 +476,15 @@ OURS = {
 
 @pytest.mark.parametrize(("variable", "text", "name", "complaint"), INVALID)
 def test_an_invalid_variable_of_the_sdks_is_a_problem(variable: str, text: str, name: str, complaint: str) -> None:
-    """It is never silently ignored: what the SDKs see would not be what we see."""
+    """To ignore it would mean that the SDKs and rolewatch use different values."""
     assert problems_of({variable: text}) == (f"{variable}: {name} {complaint}.",)
 
 
 @pytest.mark.parametrize(("variable", "text", "name", "complaint"), INVALID)
-def test_an_invalid_variable_behind_our_own_setting_is_a_warning(
+def test_an_invalid_variable_of_the_sdks_that_is_overridden_is_a_warning(
     variable: str, text: str, name: str, complaint: str
 ) -> None:
-    """It changes nothing then, and it may be meant for others; but it is told."""
+    """It has no effect, and it may be for other programs."""
     ours = KEYS[name].variable
 
     loaded = load_environment({variable: text, ours: OURS[name]})
@@ -501,10 +501,10 @@ def test_an_invalid_variable_behind_our_own_setting_is_a_warning(
         (TIMEOUT, "30", (1, 10.0), "imds.timeout is at most imds.deadline here; 10s is used."),
     ],
 )
-def test_what_sdks_accept_and_we_do_not_is_cut_with_a_warning(
+def test_a_number_beyond_our_bounds_that_sdks_accept_is_cut_with_a_warning(
     variable: str, text: str, used: tuple[int, float], warning: str
 ) -> None:
-    """A machine on which the SDKs are told to be patient must not be one on which rolewatch does not start."""
+    """A large time-out for the SDKs must not keep rolewatch from starting."""
     loaded = load_environment({variable: text})
 
     assert (loaded.settings.imds.attempts, loaded.settings.imds.timeout) == used
@@ -512,7 +512,7 @@ def test_what_sdks_accept_and_we_do_not_is_cut_with_a_warning(
 
 
 def test_an_endpoint_of_the_sdks_must_be_trusted_as_well() -> None:
-    """What is read there is the same secret."""
+    """Rolewatch would read the same secret there."""
     (problem,) = problems_of({ENDPOINT: "http://10.0.0.1"})
 
     assert problem.startswith(f"{ENDPOINT}: imds.endpoint is http://10.0.0.1, which is neither link-local nor loopback")
@@ -521,14 +521,14 @@ def test_an_endpoint_of_the_sdks_must_be_trusted_as_well() -> None:
 
 
 def test_a_mistyped_setting_of_a_table_in_a_table_is_refused() -> None:
-    """The variable's name does not tell where the tables end; the nearest is found all the same."""
+    """The name of the variable does not show where the table ends; the most similar setting is found."""
     assert problems_of({"ROLEWATCH_METRICS_TLS_CERTFILE": "x"}) == (
         "ROLEWATCH_METRICS_TLS_CERTFILE: there is no such setting; did you mean ROLEWATCH_METRICS_TLS_CERT_FILE?",
     )
 
 
 def test_a_mistyped_setting_in_the_environment_is_refused() -> None:
-    """It begins with the name of a table, so it was meant for us."""
+    """A variable that begins with the name of a table is meant for rolewatch."""
     assert problems_of({"ROLEWATCH_EXPECT_ROL": "app"}) == (
         "ROLEWATCH_EXPECT_ROL: there is no such setting; did you mean ROLEWATCH_EXPECT_ROLE?",
     )
@@ -542,15 +542,15 @@ def test_a_mistyped_setting_in_the_environment_is_refused() -> None:
         ("ROLEWATCH_", "."),
     ],
 )
-def test_another_unknown_variable_is_warned_of(variable: str, hint: str) -> None:
-    """A container engine sets such ones for a linked service; they must not stop the daemon."""
+def test_another_unknown_variable_is_a_warning(variable: str, hint: str) -> None:
+    """A container engine sets such variables for a linked service; they must not stop the daemon."""
     assert load_environment({variable: "x"}).warnings == (
         f"{variable}: there is no such setting, and it is ignored{hint}",
     )
 
 
-def test_no_message_is_longer_than_what_it_is_about() -> None:
-    """A variable of 70 kB is named by its beginning."""
+def test_no_message_repeats_a_long_name_or_value() -> None:
+    """A variable of 70 kB is named by its first characters."""
     long = "X" * 70_000
     (unknown,) = load_environment({f"ROLEWATCH_{long}": "x"}).warnings
     (misnamed,) = problems_of({f"ROLEWATCH_POLL_{long}": "x"})
@@ -562,7 +562,7 @@ def test_no_message_is_longer_than_what_it_is_about() -> None:
 
 
 def test_an_empty_variable_of_ours_is_an_empty_text_or_list() -> None:
-    """So that what a file sets can be switched off; where nothing can be empty it is a problem."""
+    """It can switch off what a file sets. If the setting cannot be empty, it is a problem."""
     loaded = load_environment({"ROLEWATCH_METRICS_LISTEN": "", "ROLEWATCH_EXPECT_ROLE_TAG": ""})
 
     assert (loaded.settings.metrics.listen, loaded.settings.expect.role_tag) == ((), "")
@@ -571,8 +571,8 @@ def test_an_empty_variable_of_ours_is_an_empty_text_or_list() -> None:
     )
 
 
-def test_other_variables_are_nobody_s_business() -> None:
-    """Not even those that look alike."""
+def test_other_variables_are_ignored() -> None:
+    """Variables with similar names, too."""
     assert load_environment(
         {"PATH": "/bin", "rolewatch_poll_interval": "1", "AWS_PROFILE": "x", "NOT_ROLEWATCH_X": "y"}
     ) == load_environment({})
@@ -616,8 +616,8 @@ LOCAL = "http://127.0.0.1:1338"
         ),
     ],
 )
-def test_what_must_not_be_longer_is_refused(environ: dict[str, str], problem: str) -> None:
-    """The one that was set is blamed, and the other one named with its origin."""
+def test_a_duration_longer_than_its_limit_is_refused(environ: dict[str, str], problem: str) -> None:
+    """The problem is about the setting that was set, and names the other one with its origin."""
     assert problems_of(environ) == (problem,)
 
 
@@ -650,28 +650,28 @@ CERT, TLS_KEY, CA = (f"ROLEWATCH_METRICS_TLS_{name}_FILE" for name in ("CERT", "
         ),
     ],
 )
-def test_half_of_tls_is_refused(environ: dict[str, str], problem: str) -> None:
-    """Whoever asks for certificates and gets plain HTTP would not see it until somebody else reads the page."""
+def test_incomplete_tls_is_refused(environ: dict[str, str], problem: str) -> None:
+    """Otherwise the endpoint would serve plain HTTP, and nobody would notice."""
     assert problems_of(environ) == (problem,)
 
 
-def test_equal_is_long_enough() -> None:
-    """A poll may take as long as one wait, and the interval may be the longest there is."""
+def test_equal_durations_are_accepted() -> None:
+    """A time-out may equal the deadline, and the interval the longest interval."""
     environ = {"ROLEWATCH_IMDS_TIMEOUT": "10", "ROLEWATCH_POLL_INTERVAL": "2m"}
 
     assert load_environment(environ).warnings == ()
 
 
-def test_nothing_is_derived_from_a_value_that_cannot_be_used() -> None:
-    """One mistake is one problem."""
+def test_an_unusable_value_is_one_problem() -> None:
+    """The rules between settings do not report it again."""
     assert len(problems_of({"ROLEWATCH_POLL_INTERVAL": "3m", "ROLEWATCH_POLL_MAX_INTERVAL": "long"})) == 1
     assert (
         len(problems_of({"ROLEWATCH_IMDS_ENDPOINT": "http://10.0.0.1", "ROLEWATCH_IMDS_ALLOW_ANY_ENDPOINT": "ja"})) == 1
     )
 
 
-def test_a_useless_confirm_interval_is_warned_of() -> None:
-    """It does no harm, and was not meant; the default one is nobody's mistake."""
+def test_a_confirm_interval_longer_than_the_interval_is_a_warning() -> None:
+    """The default one is no warning: nobody set it."""
     warned = load_environment({"ROLEWATCH_POLL_INTERVAL": "5", "ROLEWATCH_POLL_CONFIRM_INTERVAL": "6"})
 
     assert warned.warnings == (
@@ -721,18 +721,18 @@ def test_a_useless_confirm_interval_is_warned_of() -> None:
         ),
     ],
 )
-def test_the_endpoint_stands_before_the_mode_unless_only_the_mode_is_ours(
+def test_the_endpoint_overrides_the_mode_unless_only_the_mode_is_ours(
     flags: dict[str, object], environ: dict[str, str], url: str, warnings: tuple[str, ...]
 ) -> None:
-    """Endpoint beats mode for SDKs, and our own settings stand before theirs; what has no effect is told."""
+    """A setting without effect is a warning."""
     loaded = load_environment(flags=flags, environ=environ)
 
     assert config.resolve_endpoint(loaded.settings.imds) == url
     assert list(loaded.warnings) == list(warnings)
 
 
-def test_an_endpoint_that_was_named_to_us_is_asked() -> None:
-    """An SDK's variable that switches IMDS off is weaker than an endpoint of our own settings, and that is told."""
+def test_an_endpoint_of_our_own_settings_is_polled_although_sdks_disable_imds() -> None:
+    """With a warning."""
     environ = {"AWS_EC2_METADATA_DISABLED": "true"}
 
     loaded = load_environment(flags={"imds.endpoint": LOCAL}, environ=environ)

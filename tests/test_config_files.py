@@ -37,7 +37,7 @@ NOBODY = 65534
 
 
 def test_a_path_that_no_file_can_have_is_cut() -> None:
-    """The whole path of every other file is in its message."""
+    """The message of every other file has its whole path."""
     sources = Sources()
     read_files(Path("/" + "x" * 70_000), sources)
 
@@ -48,7 +48,7 @@ def test_a_path_that_no_file_can_have_is_cut() -> None:
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
-    """Return a directory that stands for ``/etc/rolewatch``, with one file and an empty ``conf.d``."""
+    """Return a directory in the place of ``/etc/rolewatch``, with one file and an empty ``conf.d``."""
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "rolewatch.toml").write_text("[poll]\ninterval = 10\n")
     return tmp_path
@@ -68,7 +68,7 @@ def problem_of(etc: Path, path: object = None) -> str:
 
 
 def test_conf_d_is_read_after_the_file_in_the_order_of_names(etc: Path) -> None:
-    """The byte order, so that it is the same in every locale."""
+    """In byte order, which is the same in every locale."""
     for name in ("b.toml", "10-b.toml", "9-a.toml", "B.toml", "a.toml"):
         (etc / "conf.d" / name).write_text("")
 
@@ -78,7 +78,7 @@ def test_conf_d_is_read_after_the_file_in_the_order_of_names(etc: Path) -> None:
 
 
 def test_conf_d_is_read_without_the_file(etc: Path) -> None:
-    """Automation need not care whether the package's file is there."""
+    """Automation does not depend on the file of the package."""
     (etc / "rolewatch.toml").unlink()
     (etc / "conf.d/50-site.toml").write_text("[poll]\ninterval = 20\n")
 
@@ -88,7 +88,7 @@ def test_conf_d_is_read_without_the_file(etc: Path) -> None:
 
 
 def test_leftovers_in_conf_d_are_not_read(etc: Path) -> None:
-    """What package managers and editors leave behind is passed over; what somebody may believe in is warned of."""
+    """Files of package managers and editors are skipped. A file that looks like settings is a warning."""
     for name in ("a.toml~", "a.toml.rpmnew", "a.toml.dpkg-old", ".a.toml", ".#a.toml", "README", "b.TOML", "c.conf"):
         (etc / "conf.d" / name).write_text("broken")
 
@@ -101,8 +101,8 @@ def test_leftovers_in_conf_d_are_not_read(etc: Path) -> None:
     ]
 
 
-def test_a_file_that_was_asked_for_is_read_alone(etc: Path) -> None:
-    """Whoever names a file wants that one, and not what else is set on the machine."""
+def test_a_named_file_is_read_alone(etc: Path) -> None:
+    """The other settings of the machine do not count then."""
     (etc / "conf.d/50-site.toml").write_text("[poll]\ninterval = 20\n")
     other = etc / "other.toml"
     other.write_text("[poll]\ninterval = 30\n")
@@ -110,27 +110,27 @@ def test_a_file_that_was_asked_for_is_read_alone(etc: Path) -> None:
     assert [one.value for one in read(etc, other).candidates] == [30]
 
 
-def test_the_default_file_that_was_asked_for_is_read_with_conf_d(etc: Path) -> None:
-    """To name the default changes nothing but that it must exist."""
+def test_the_default_file_when_named_is_read_with_conf_d(etc: Path) -> None:
+    """The only difference is that it must exist."""
     (etc / "conf.d/50-site.toml").write_text("[poll]\ninterval = 20\n")
 
     assert [one.value for one in read(etc, etc / "rolewatch.toml").candidates] == [10, 20]
 
 
-def test_a_file_that_was_asked_for_must_exist(etc: Path) -> None:
-    """Otherwise a mistyped name would be taken for no settings."""
+def test_a_named_file_must_exist(etc: Path) -> None:
+    """A mistyped name must not mean "no settings"."""
     assert problem_of(etc, etc / "missing.toml") == "missing.toml: there is no such file."
 
 
 def test_a_dangling_link_in_conf_d_is_a_problem(etc: Path) -> None:
-    """Somebody meant something by it."""
+    """It was meant to be read."""
     (etc / "conf.d/a.toml").symlink_to("/nonexistent/a.toml")
 
     assert problem_of(etc) == "conf.d/a.toml: there is no such file."
 
 
 def test_a_link_to_a_file_is_followed(etc: Path) -> None:
-    """As configuration management likes them."""
+    """Configuration management creates such links."""
     (etc / "target").write_text("[poll]\ninterval = 20\n")
     (etc / "conf.d/a.toml").symlink_to(etc / "target")
 
@@ -138,7 +138,7 @@ def test_a_link_to_a_file_is_followed(etc: Path) -> None:
 
 
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(etc: Path) -> None:
-    """A pipe without a writer would hold the daemon for ever."""
+    """A FIFO without a writer would block the daemon."""
     os.mkfifo(etc / "pipe")
     (etc / "conf.d/a.toml").mkdir()
 
@@ -146,19 +146,19 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(etc: Path) -> Non
     assert problem_of(etc, etc / "pipe") == "pipe: is no regular file; name a file."
 
 
-def test_a_loop_of_links_is_told(etc: Path) -> None:
-    """As anything else that the kernel says."""
+def test_a_loop_of_links_is_a_problem(etc: Path) -> None:
+    """With the reason of the kernel."""
     (etc / "loop").symlink_to(etc / "loop")
 
     assert problem_of(etc, etc / "loop") == "loop: cannot be read: Too many levels of symbolic links."
 
 
-def test_an_impossible_name_is_told(etc: Path) -> None:
-    """And is no crash."""
+def test_an_impossible_name_is_a_problem(etc: Path) -> None:
+    """And no crash."""
     assert problem_of(etc, etc / "a\0b") == "a\\x00b: cannot be read: its name is impossible."
 
 
-def test_a_conf_d_that_is_a_file_is_told(etc: Path) -> None:
+def test_a_conf_d_that_is_a_file_is_a_problem(etc: Path) -> None:
     """It was meant to be read."""
     (etc / "conf.d").rmdir()
     (etc / "conf.d").write_text("")
@@ -169,8 +169,8 @@ def test_a_conf_d_that_is_a_file_is_told(etc: Path) -> None:
 @pytest.mark.parametrize(
     ("mode", "refused"), [(0o600, False), (0o640, False), (0o664, False), (0o666, True), (0o602, True)]
 )
-def test_a_file_that_everybody_may_write_is_refused(etc: Path, mode: int, refused: bool) -> None:  # noqa: FBT001 - a table
-    """Whoever writes the settings says which address is believed to be IMDS."""
+def test_a_world_writable_file_is_refused(etc: Path, mode: int, refused: bool) -> None:  # noqa: FBT001 - a table
+    """Any local user could point rolewatch to another IMDS."""
     file = etc / "rolewatch.toml"
     file.chmod(mode)
 
@@ -178,8 +178,8 @@ def test_a_file_that_everybody_may_write_is_refused(etc: Path, mode: int, refuse
     assert [problem.replace(f"{etc}/", "")[: len(expected[0])] for problem in read(etc).problems] == expected * refused
 
 
-def test_a_conf_d_that_everybody_may_write_is_refused(etc: Path) -> None:
-    """Anybody could put a file there; the sticky bit does not keep them from it."""
+def test_a_world_writable_conf_d_is_refused(etc: Path) -> None:
+    """Any local user could create a file there; the sticky bit does not prevent that."""
     (etc / "conf.d").chmod(0o1777)
     (etc / "conf.d/a.toml").write_text("[poll]\ninterval = 20\n")
 
@@ -192,12 +192,12 @@ def test_a_conf_d_that_everybody_may_write_is_refused(etc: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "refused"), [(0o1777, False), (0o777, True), (0o755, False)])
-def test_a_file_in_a_directory_that_everybody_may_write_is_refused(
+def test_a_file_in_a_world_writable_directory_is_refused(
     etc: Path,
     mode: int,
     refused: bool,  # noqa: FBT001 - a table
 ) -> None:
-    """It could be replaced by anybody, unless the directory is sticky, as /tmp is."""
+    """Any local user could replace it, unless the directory is sticky, as /tmp is."""
     etc.chmod(mode)
 
     assert bool(read(etc).problems) is refused
@@ -211,15 +211,15 @@ def test_a_file_in_a_directory_that_everybody_may_write_is_refused(
         (b"\0", "rolewatch.toml:1:1: is not valid TOML: Invalid statement."),
     ],
 )
-def test_what_is_no_text_is_refused(etc: Path, data: bytes, problem: str) -> None:
-    """With the line, where there is one."""
+def test_a_file_that_is_no_text_is_refused(etc: Path, data: bytes, problem: str) -> None:
+    """With the line, if there is one."""
     (etc / "rolewatch.toml").write_bytes(data)
 
     assert problem_of(etc) == problem
 
 
-def test_a_byte_order_mark_and_dos_line_ends_do_no_harm(etc: Path) -> None:
-    """Files come from all kinds of editors; the lines are still right."""
+def test_a_byte_order_mark_and_dos_line_ends_are_accepted(etc: Path) -> None:
+    """The lines in messages are still right."""
     (etc / "rolewatch.toml").write_bytes(b"\xef\xbb\xbf[poll]\r\n\r\ninterval = 20\r\n")
 
     (one,) = read(etc).candidates
@@ -227,8 +227,8 @@ def test_a_byte_order_mark_and_dos_line_ends_do_no_harm(etc: Path) -> None:
     assert (one.value, one.origin) == (20, f"{etc}/rolewatch.toml:3")
 
 
-def test_the_largest_file_is_read_in_no_time(etc: Path) -> None:
-    """Whatever it holds: the size is the bound."""
+def test_the_largest_file_is_read_in_bounded_time(etc: Path) -> None:
+    """Whatever it contains: the size is the bound."""
     begun = time.process_time()
     for text in (
         "a." * 30_000 + "a = 1",
@@ -247,7 +247,7 @@ def test_the_largest_file_is_read_in_no_time(etc: Path) -> None:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Be nobody for a while, where the test is root."""
+    """Run as the user nobody for a while, if the test runs as root."""
     if os.geteuid():
         yield
         return
@@ -263,8 +263,8 @@ def unprivileged() -> Iterator[None]:
         os.setgroups(groups)
 
 
-def test_a_file_that_this_user_may_not_read_is_told_with_what_to_do() -> None:
-    """The message names the command that shows the permissions of every directory on the way. ``conf.d`` likewise."""
+def test_a_file_without_permission_is_reported_with_a_remedy() -> None:
+    """``namei -l`` shows the permissions of every directory of the path. The same for ``conf.d``."""
     with tempfile.TemporaryDirectory() as name:
         etc = Path(name)
         (etc / "rolewatch.toml").write_text("[poll]\n")
@@ -279,13 +279,13 @@ def test_a_file_that_this_user_may_not_read_is_told_with_what_to_do() -> None:
     ]
 
 
-def test_a_disk_that_does_not_read_is_told(etc: Path) -> None:
+def test_a_read_error_is_a_problem(etc: Path) -> None:
     """The first page of a process's memory is a regular file that cannot be read."""
     assert problem_of(etc, Path("/proc/self/mem")) == "/proc/self/mem: cannot be read: Input/output error."
 
 
 def test_no_descriptor_is_left_open(etc: Path) -> None:
-    """A daemon reads its settings at every reload."""
+    """The daemon reads its settings at every reload."""
     os.mkfifo(etc / "pipe")
     (etc / "conf.d/a.toml").mkdir()
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -359,7 +359,7 @@ def test_the_line_of_a_key_is_found(path: KeyPath, line: int) -> None:
 
 
 def test_what_only_looks_like_a_key_has_no_line() -> None:
-    """Nothing in a comment or a text is taken for a key."""
+    """Text in a comment or a string is no key."""
     found = {key for path in locate(DOCUMENT) for key in path}
 
     assert not found & {"no table", "no", "fake", "y", "still"}
@@ -377,7 +377,7 @@ def test_what_only_looks_like_a_key_has_no_line() -> None:
     ],
 )
 def test_no_line_is_better_than_a_wrong_one(text: str) -> None:
-    """What is no key `poll` of the document is not taken for it, even if it is not TOML or somebody's joke."""
+    """Other keys that look like `poll`, also in invalid TOML, do not get the line of `poll`."""
     assert locate(f"{text}\n[poll]\n")[("poll",)] > text.count("\n") + 1
 
 
@@ -456,14 +456,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_documentation_has_every_key_and_variable() -> None:
-    """Whatever the layout of the tables."""
+    """In any layout of the tables."""
     tables = render_tables()
 
     assert all(f"`{key.field}`" in tables and f"`{key.variable}`" in tables for key in KEYS.values())
 
 
 def test_the_shipped_file_sets_nothing(tmp_path: Path) -> None:
-    """Everything in it is commented out: the defaults may change with an upgrade."""
+    """Every setting in it is a comment: the defaults may change with an upgrade."""
     file = tmp_path / "rolewatch.toml"
     file.write_text(render_file())
 
@@ -473,7 +473,7 @@ def test_the_shipped_file_sets_nothing(tmp_path: Path) -> None:
 
 
 def test_the_shipped_file_uncommented_gives_the_defaults(tmp_path: Path) -> None:
-    """Every key is there, in its table, at its default."""
+    """Every key is in its table, with its default."""
     file = tmp_path / "rolewatch.toml"
     file.write_text(re.sub(r"^#(?=\w+ = )", "", render_file(), flags=re.MULTILINE))
 
@@ -483,8 +483,8 @@ def test_the_shipped_file_uncommented_gives_the_defaults(tmp_path: Path) -> None
     assert all(origin.startswith(f"{file}:") for origin in loaded.origins.values())
 
 
-def test_the_shipped_file_is_not_for_everybody_to_write() -> None:
-    """Otherwise rolewatch would refuse it."""
+def test_the_shipped_file_is_not_world_writable() -> None:
+    """Rolewatch would refuse it."""
     assert not (ROOT / SHIPPED_FILE).stat().st_mode & stat.S_IWOTH
 
 
@@ -493,16 +493,16 @@ def test_no_line_of_the_shipped_file_is_long() -> None:
     assert max(map(len, render_file().splitlines())) <= 100
 
 
-def test_every_setting_and_table_says_what_it_means() -> None:
+def test_every_setting_and_table_is_documented() -> None:
     """A setting without a docstring would be an empty line in the manual."""
-    said = meanings()
+    documented = meanings()
 
-    assert set(said) == {*KEYS, *TABLES}
-    assert all(said.values())
+    assert set(documented) == {*KEYS, *TABLES}
+    assert all(documented.values())
 
 
-def test_renewing_keeps_what_people_wrote() -> None:
-    """Only what stands between the two marks is generated."""
+def test_generating_keeps_the_text_around_the_tables() -> None:
+    """Only the text between the two marks is generated."""
     assert renew(f"before\n{BEGIN}\nold\n{END}\nafter\n") == f"before\n{BEGIN}\n\n{render_tables()}\n{END}\nafter\n"
 
 
@@ -519,7 +519,7 @@ def test_renewing_keeps_what_people_wrote() -> None:
     ],
 )
 def test_settings_written_as_toml_are_read_back(settings: Settings, tmp_path: Path) -> None:
-    """`config show --toml` is a file that can be put in place."""
+    """`config show --toml` prints a valid settings file."""
     text = "".join(f"{name} = {key.to_toml(key.value_in(settings))}\n" for name, key in KEYS.items())
     file = tmp_path / "rolewatch.toml"
     file.write_text(text)

@@ -56,8 +56,8 @@ SEVERAL = Several(TEXT)
         (SEVERAL, [], ()),
     ],
 )
-def test_what_is_right_becomes_the_value(reader: ValueType, given_value: object, value: object) -> None:
-    """A reader returns the value in the type that the settings have."""
+def test_an_accepted_value_has_the_type_of_the_setting(reader: ValueType, given_value: object, value: object) -> None:
+    """A duration is a float, a list is a tuple."""
     read = reader(given_value)
 
     assert (read, type(read)) == (value, type(value))
@@ -96,16 +96,16 @@ def test_what_is_right_becomes_the_value(reader: ValueType, given_value: object,
         (SEVERAL, ["one", 5], "is 5; write a text in quotes"),
     ],
 )
-def test_what_is_wrong_is_complained_of(reader: ValueType, given_value: object, complaint: str) -> None:
-    """A complaint says what was found, and what to write instead."""
+def test_a_refused_value_is_shown_with_what_to_write(reader: ValueType, given_value: object, complaint: str) -> None:
+    """The message contains the value and an example of a right one."""
     with pytest.raises(UnusableError) as caught:
         reader(given_value)
 
     assert str(caught.value) == complaint
 
 
-def test_a_complaint_about_an_item_says_which() -> None:
-    """So that its line can be told, and not only that of the list."""
+def test_an_error_about_an_item_has_its_index() -> None:
+    """The message then has the line of the item."""
     with pytest.raises(UnusableError) as caught:
         SEVERAL(["one", "two", 3])
 
@@ -134,8 +134,8 @@ def test_a_complaint_about_an_item_says_which() -> None:
         (SEVERAL, "", []),
     ],
 )
-def test_text_of_the_environment_is_taken_for_what_it_means(reader: ValueType, text: str, meant: object) -> None:
-    """An environment has no types: numbers, switches and lists are read from text there, and only there."""
+def test_text_of_the_environment_is_converted(reader: ValueType, text: str, meant: object) -> None:
+    """The environment has no types. Numbers, switches and lists are read from text only there."""
     assert reader.from_text(text) == meant
 
 
@@ -152,13 +152,13 @@ def test_text_of_the_environment_is_taken_for_what_it_means(reader: ValueType, t
     ],
 )
 def test_a_value_is_shown_on_one_line_and_without_a_password(given_value: object, text: str) -> None:
-    """What is wrong with the settings goes to the journal: no line breaks, no escapes, no secrets."""
+    """Messages go to the journal: no line breaks, no control characters, no secrets."""
     assert shown(given_value) == text
 
 
 @given(st.text())
 def test_printable_text_is_on_one_line_and_can_be_encoded(text: str) -> None:
-    """No character of a file's name breaks a line or a terminal."""
+    """No character in the name of a file breaks a line or a terminal."""
     made = printable(text)
 
     assert made.isprintable()
@@ -187,26 +187,26 @@ def assert_read_or_complained_of(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("name", list(KEYS))
 @given(value=JSON)
-def test_a_reader_gives_a_value_of_its_type_or_complains(name: str, value: object) -> None:
-    """Whatever stands in a file, a reader returns what the settings may hold, or raises `UnusableError`."""
+def test_any_value_is_accepted_in_the_right_type_or_refused(name: str, value: object) -> None:
+    """`UnusableError` is the only exception."""
     assert_read_or_complained_of(name, value)
 
 
 @pytest.mark.parametrize("name", list(KEYS))
 @given(text=st.text())
-def test_any_text_of_the_environment_is_read_or_complained_of(name: str, text: str) -> None:
+def test_any_text_of_the_environment_is_accepted_or_refused(name: str, text: str) -> None:
     """The same for the environment."""
     assert_read_or_complained_of(name, KEYS[name].read.from_text(text))
 
 
 @pytest.mark.parametrize("name", list(KEYS))
-def test_a_default_is_accepted_by_its_reader(name: str) -> None:
-    """Otherwise nobody could write it down."""
+def test_every_default_is_a_valid_value(name: str) -> None:
+    """The shipped file contains the defaults."""
     assert KEYS[name].read(KEYS[name].default) == KEYS[name].default
 
 
-def test_every_reader_belongs_to_a_setting() -> None:
-    """A setting that is gone takes its reader with it; one without a reader fails at import."""
+def test_every_value_type_belongs_to_a_setting() -> None:
+    """A setting without a value type fails at import."""
     assert list(VALUE_TYPES) == list(KEYS)
 
 
@@ -233,8 +233,8 @@ def test_every_reader_belongs_to_a_setting() -> None:
         ("1d 2h30m", 95400.0),
     ],
 )
-def test_a_duration_is_read_in_the_units_that_people_write(text: str, seconds: float) -> None:
-    """Hours, minutes, seconds and milliseconds, the larger unit first, with or without spaces between."""
+def test_a_duration_is_read_in_common_units(text: str, seconds: float) -> None:
+    """Days to milliseconds, the larger unit first, with or without spaces between."""
     assert parse_duration(text) == pytest.approx(seconds)
 
 
@@ -263,8 +263,8 @@ def test_a_duration_is_read_in_the_units_that_people_write(text: str, seconds: f
         "9" * 60 + "s",
     ],
 )
-def test_what_is_no_duration_is_none(text: str) -> None:
-    """Nothing is guessed: no sign, no bare number, no unit out of order, no other digits than ASCII's."""
+def test_other_text_is_no_duration(text: str) -> None:
+    """No sign, no bare number, no unit out of order, only ASCII digits."""
     assert parse_duration(text) is None
 
 
@@ -284,20 +284,20 @@ def test_what_is_no_duration_is_none(text: str) -> None:
         (3661.1, "1h1m1.1s"),
     ],
 )
-def test_seconds_are_written_in_the_units_that_people_read(seconds: float, text: str) -> None:
-    """No unit that is zero is written, and no digits that floating point invents."""
+def test_seconds_are_written_in_common_units(seconds: float, text: str) -> None:
+    """Without units that are zero, and without digits that floating point adds."""
     assert format_duration(seconds) == text
 
 
 @given(st.floats(min_value=0, max_value=1e6, allow_nan=False).map(lambda seconds: round(seconds, 3)))
-def test_what_is_written_is_read_back(seconds: float) -> None:
-    """`parse_duration` undoes `format_duration`."""
+def test_a_formatted_duration_is_read_back(seconds: float) -> None:
+    """`parse_duration` is the inverse of `format_duration`."""
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=1e-6)
 
 
 @given(st.text() | st.from_regex(r"[0-9.]*h?[0-9.]*m?[0-9. ]*(ms|s)?", fullmatch=True))
 def test_any_text_is_a_duration_or_none(text: str) -> None:
-    """No text raises anything, and none is a negative or an infinite duration."""
+    """No text raises an exception or gives a negative or infinite duration."""
     seconds: float | None = parse_duration(text)
 
     assert seconds is None or 0 <= seconds < float("inf")
@@ -321,7 +321,7 @@ def test_any_text_is_a_duration_or_none(text: str) -> None:
     ],
 )
 def test_an_endpoint_is_scheme_host_and_port(text: str, url: str) -> None:
-    """In one form, whatever the case and the slash at the end."""
+    """In lower case and without a slash at the end."""
     assert endpoint(text) == url
 
 
@@ -356,8 +356,8 @@ def test_an_endpoint_is_scheme_host_and_port(text: str, url: str) -> None:
         ("http://127.0.0.1:http", "write http://HOST"),
     ],
 )
-def test_what_is_no_endpoint_is_refused(text: str, why: str) -> None:
-    """With what to write instead; and nothing is shown that could be a password."""
+def test_other_text_is_no_endpoint(text: str, why: str) -> None:
+    """The message has an example, and does not show what could be a password."""
     with pytest.raises(UnusableError, match=re.escape(why)) as caught:
         endpoint(text)
 
@@ -385,7 +385,7 @@ def test_what_is_no_endpoint_is_refused(text: str, why: str) -> None:
     ],
 )
 def test_only_link_local_and_loopback_are_trusted(url: str, trusted: bool) -> None:  # noqa: FBT001 - a table's column
-    """What is read at an endpoint is a secret, so it must not leave the host."""
+    """Rolewatch reads a secret there, which must not leave the host."""
     assert is_trusted(endpoint(url)) is trusted
 
 
@@ -404,7 +404,7 @@ def test_only_link_local_and_loopback_are_trusted(url: str, trusted: bool) -> No
     ],
 )
 def test_an_address_to_listen_on_is_host_and_port(text: str, address: str) -> None:
-    """An IP address, localhost or everything; ``:10169`` is how Prometheus's exporters say everything."""
+    """An IP address, localhost, or all addresses; Prometheus's exporters write ``:10169`` for all."""
     assert listen(text) == address
 
 
@@ -426,15 +426,15 @@ def test_an_address_to_listen_on_is_host_and_port(text: str, address: str) -> No
         ("/run/rolewatch.sock", "write HOST:PORT"),
     ],
 )
-def test_what_is_no_address_to_listen_on_is_refused(text: str, why: str) -> None:
-    """With what to write instead."""
+def test_other_text_is_no_address_to_listen_on(text: str, why: str) -> None:
+    """The message has an example."""
     with pytest.raises(UnusableError, match=re.escape(why)):
         listen(text)
 
 
 @given(st.text(alphabet="htp:/[]@%?#.0123456789abfe*LOC \n\0é", max_size=40).map(lambda text: "http://" + text))
 def test_any_text_is_an_endpoint_or_refused(text: str) -> None:
-    """No text raises another exception, and an accepted one is accepted again, as it is."""
+    """No text raises another exception, and the canonical form is accepted unchanged."""
     try:
         url = endpoint(text)
     except UnusableError:
@@ -483,7 +483,7 @@ TEXTFILE = KEYS["textfile.path"].read
     ],
 )
 def test_a_pattern_of_role_names_is_accepted(text: str, pattern: str) -> None:
-    """What IAM allows in a name, wildcards, and an ARN, which is cut down to the name."""
+    """The characters that IAM allows, wildcards, and an ARN, which is cut to its name."""
     assert ROLE([text]) == (pattern,)
 
 
@@ -513,22 +513,22 @@ def test_a_pattern_of_role_names_is_accepted(text: str, pattern: str) -> None:
         ("x" * 65, "at most 64 characters"),
     ],
 )
-def test_what_no_role_can_be_called_is_refused(text: str, why: str) -> None:
-    """A pattern that can match nothing would raise `role_mismatch` on the whole fleet."""
+def test_a_pattern_that_matches_no_role_name_is_refused(text: str, why: str) -> None:
+    """It would raise `role_mismatch` on the whole fleet."""
     with pytest.raises(UnusableError, match=re.escape(why)):
         ROLE([text])
 
 
 def test_the_name_of_an_instance_profile_may_be_longer() -> None:
-    """128 characters, where a role has 64 (IAM quotas)."""
+    """128 characters; the name of a role has 64 (IAM quotas)."""
     assert PROFILE(["x" * 128, "arn:aws:iam::123456789012:instance-profile/p"]) == ("x" * 128, "p")
     with pytest.raises(UnusableError, match="at most 128 characters"):
         PROFILE(["x" * 129])
 
 
 @given(st.text(alphabet="aZ9_-!^[]*?=,.@+&|~", max_size=12))
-def test_an_accepted_pattern_never_stops_the_classifier(text: str) -> None:
-    """On older Pythons `fnmatch` raises `re.error` for an empty range; the classifier lowers the case before."""
+def test_an_accepted_pattern_never_raises_in_the_classifier(text: str) -> None:
+    """`fnmatch` before Python 3.9.13 raises `re.error` for an empty range. The classifier compares in lower case."""
     try:
         patterns = ROLE([text])
     except UnusableError:
@@ -540,19 +540,19 @@ def test_an_accepted_pattern_never_stops_the_classifier(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["Role", "team:role", "a+-=.,_:@9", "x" * 128, ""])
 def test_a_tag_key_that_imds_can_serve_is_accepted(text: str) -> None:
-    """And the empty one, which means that no tag is looked at."""
+    """The empty key means that no tag is read."""
     assert TAG(text) == text
 
 
 @pytest.mark.parametrize("text", ["my role", "team/role", ".", "..", "_index", "x" * 129, "rôle", "a\n"])
 def test_a_tag_key_that_imds_cannot_serve_is_refused(text: str) -> None:
-    """It would be a 404 for ever, and the role would never be compared."""
+    """IMDS would always answer 404, and the role would never be compared."""
     with pytest.raises(UnusableError, match="IMDS cannot serve"):
         TAG(text)
 
 
-def test_one_word_of_a_few_is_taken_in_any_case() -> None:
-    """`INFO` is what some people write."""
+def test_a_choice_is_accepted_in_any_case() -> None:
+    """Some people write `INFO`."""
     assert choice("info", "debug")("INFO") == "info"
     with pytest.raises(UnusableError, match='is "loud"; write info or debug'):
         choice("info", "debug")("loud")
@@ -569,8 +569,8 @@ def test_one_word_of_a_few_is_taken_in_any_case() -> None:
         ("*.internal", "*.internal"),
     ],
 )
-def test_a_host_is_a_name_or_a_domain(text: str, name: str) -> None:
-    """In the form in which the Host of a request is compared."""
+def test_an_allowed_host_is_a_name_or_a_domain(text: str, name: str) -> None:
+    """In the form that is compared with the Host of a request."""
     assert HOSTS([text, text]) == (name,)
 
 
@@ -596,14 +596,14 @@ def test_a_host_is_a_name_or_a_domain(text: str, name: str) -> None:
         ("a" * 64, "is no host name"),
     ],
 )
-def test_what_is_no_host_name_is_refused(text: str, why: str) -> None:
-    """It would match nothing, and nobody would know why the page answers 421."""
+def test_other_text_is_no_allowed_host(text: str, why: str) -> None:
+    """It would match no request, and the page would answer 421."""
     with pytest.raises(UnusableError, match=why):
         HOSTS([text])
 
 
 def test_a_directory_is_an_absolute_path() -> None:
-    """A relative one would hang on where the daemon was started."""
+    """A relative path would depend on the working directory of the daemon."""
     assert (DIRECTORY("/var/lib/rolewatch"), DIRECTORY("")) == ("/var/lib/rolewatch", "")
     for text in ("lib", "./lib", "~/lib", "/a\nb", "/a\0b"):
         with pytest.raises(UnusableError, match="write an absolute path"):
@@ -611,7 +611,7 @@ def test_a_directory_is_an_absolute_path() -> None:
 
 
 def test_a_text_file_is_one_that_node_exporter_reads() -> None:
-    """It takes what ends in `.prom`, and passes over all else without a word."""
+    """node_exporter ignores other files without a message."""
     assert (TEXTFILE("/var/lib/node/rolewatch.prom"), TEXTFILE("")) == ("/var/lib/node/rolewatch.prom", "")
     for text in ("/var/lib/node", "/var/lib/node/", "/var/lib/rolewatch.prom.txt", "/var/lib/rolewatch.PROM"):
         with pytest.raises(UnusableError, match=r"files that end in \.prom only"):

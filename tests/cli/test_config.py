@@ -24,15 +24,15 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_check_says_ok_and_how_much_was_read(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line for a person, 0 for a script."""
+def test_check_prints_ok_and_the_counts(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for a person, exit status 0 for a script."""
     assert main(["config", "check", "--config", str(file)]) == 0
 
     assert capsys.readouterr() == ("ok: 1 file, 2 settings given, 30 at their defaults\n", "")
 
 
-def test_check_says_every_problem_and_ends_with_78(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """EX_CONFIG, as systemd knows it from `run`."""
+def test_check_prints_every_problem_and_ends_with_78(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """EX_CONFIG, as for `run`."""
     file.write_text("[poll]\ninterval = 1\nmax = 2\n")
 
     assert main(["config", "check", "--config", str(file)]) == 78
@@ -46,10 +46,8 @@ def test_check_says_every_problem_and_ends_with_78(file: Path, capsys: pytest.Ca
     )
 
 
-def test_check_says_what_is_probably_not_meant(
-    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A warning is told, and stops nothing."""
+def test_check_prints_warnings(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit status stays 0."""
     monkeypatch.setenv("ROLEWATCH_PRT", "1")
 
     assert main(["config", "check", "--config", str(file)]) == 0
@@ -60,7 +58,7 @@ def test_check_says_what_is_probably_not_meant(
 
 
 def test_a_missing_file_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It was asked for."""
+    """It was named on the command line."""
     missing = tmp_path / "missing.toml"
 
     assert main(["config", "show", "--config", str(missing)]) == 78
@@ -71,7 +69,7 @@ def test_a_missing_file_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_show_is_an_aligned_table_of_every_setting(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its value as the file would have it, and where it comes from."""
+    """With the value in TOML, and its origin."""
     monkeypatch.setenv("ROLEWATCH_LOG_LEVEL", "debug")
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1338")
 
@@ -90,7 +88,7 @@ def test_show_is_an_aligned_table_of_every_setting(
 
 
 def test_show_json_is_for_scripts(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Values in their types, durations in seconds, under a schema with a number."""
+    """Typed values, durations in seconds, and the number of the schema."""
     assert main(["config", "show", "--json", "--config", str(file)]) == 0
 
     shown = json.loads(capsys.readouterr().out)
@@ -102,7 +100,7 @@ def test_show_json_is_for_scripts(file: Path, capsys: pytest.CaptureFixture[str]
     assert [f"{table}.{key}" for table in shown["settings"] for key in shown["settings"][table]] == list(KEYS)
 
 
-def test_show_toml_is_a_file_that_gives_the_same(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_toml_is_a_file_with_the_same_settings(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the origin of each in a comment."""
     assert main(["config", "show", "--toml", "--config", str(file)]) == 0
 
@@ -114,7 +112,7 @@ def test_show_toml_is_a_file_that_gives_the_same(file: Path, capsys: pytest.Capt
 
 
 def test_an_action_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """Wrong usage ends with 64, as everywhere in this command line."""
+    """Wrong usage ends with 64, as for every command."""
     with pytest.raises(SystemExit) as caught:
         main(["config"])
 
@@ -123,7 +121,7 @@ def test_an_action_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_settings_load_nothing_heavy(file: Path) -> None:
-    """The daemon loads them, too: what only complaints or the manual need stays away."""
+    """The daemon loads them, too. What only error messages or the manual need is not imported."""
     code = (
         "import sys, pathlib, dataclasses, typing, importlib; before = set(sys.modules); from rolewatch import config\n"
         f"config.load(pathlib.Path({str(file)!r}), environ={{}}, flags={{}})\n"

@@ -76,7 +76,7 @@ def journal_file(path: Path, *entries: bytes) -> Path:
 
 
 def story() -> Iterator[bytes]:
-    """Yield what a journal holds of two days: a fault that came and went, one that stands, and what is not ours."""
+    """Yield the journal entries of two days: a fault that was cleared, an active one, and entries of other programs."""
     yield exported(NOON - 25 * HOUR, "started", "rolewatch 1.2.3 watches.", PRIORITY="5", version="1.2.3")
     yield exported(
         NOON - 24 * HOUR,
@@ -127,16 +127,16 @@ def history(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[
     return status, out.splitlines(), err
 
 
-def test_it_is_a_time_line_with_the_faults_below(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every event on a line of its own, oldest first; each fault from when to when, and what stands."""
+def test_it_prints_a_timeline_and_a_table_of_faults(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each event, the oldest first; then the beginning and end of each fault."""
     status, lines, err = history(capsys, "--file", str(journal))
 
     assert (status, err) == (0, "")
     assert lines == GOLDEN.read_text(encoding="utf-8").splitlines()
 
 
-def test_json_has_the_daemons_own_keys(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One object on a line, as the daemon writes them where there is no journal; numbers are numbers."""
+def test_json_has_the_keys_of_the_daemons_json_lines(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One object on a line; numbers are numbers."""
     _, lines, _ = history(capsys, "--json", "--file", str(journal))
     documents = [json.loads(line) for line in lines]
 
@@ -157,7 +157,7 @@ def test_json_has_the_daemons_own_keys(journal: Path, capsys: pytest.CaptureFixt
 def test_a_directory_and_several_files_are_read_as_one(
     journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A support case comes as whatever was sent."""
+    """A support case may have journals in several files."""
     other = journal_file(tmp_path / "other.journal", exported(NOON + HOUR, "stopping", "It stops."))
     _, of_files, _ = history(capsys, "--file", str(journal), "--file", str(other), "--json")
     _, of_directory, _ = history(capsys, "--directory", str(tmp_path), "--json")
@@ -166,19 +166,19 @@ def test_a_directory_and_several_files_are_read_as_one(
     assert of_directory == of_files
 
 
-def test_since_leaves_out_what_is_older(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By the clock of now, and the rest stays."""
+def test_since_leaves_out_older_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compared with the current time."""
     now = datetime.now(timezone.utc)
     ages = {"old": 8 * 24 * HOUR, "middle": 5 * HOUR, "new": HOUR}
     path = journal_file(tmp_path / "x.journal", *(exported(now - age, "started", name) for name, age in ages.items()))
 
-    def told(*words: str) -> list[str]:
+    def messages(*words: str) -> list[str]:
         return [json.loads(line)["message"] for line in history(capsys, "--json", "--file", str(path), *words)[1]]
 
-    assert told() == ["old", "middle", "new"]
-    assert told("--since", "7d") == ["middle", "new"]
-    assert told("--since", "2h30m") == ["new"]
-    assert told("--since", "1m") == []
+    assert messages() == ["old", "middle", "new"]
+    assert messages("--since", "7d") == ["middle", "new"]
+    assert messages("--since", "2h30m") == ["new"]
+    assert messages("--since", "1m") == []
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_since_leaves_out_what_is_older(tmp_path: Path, capsys: pytest.CaptureFi
     ],
     ids=["user unit", "root's shell", "longer name", "no unit", "unit by its own word", "stdout", "syslog", "no way"],
 )
-def test_a_forged_entry_is_left_out_and_said(
+def test_a_forged_entry_is_left_out_and_counted(
     forger: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Any local user can write all our fields, and none of those that journald adds."""
+    """Any local user can write all fields of rolewatch, and none of those that journald adds."""
     ours = exported(NOON, "started", "rolewatch 1.2.3 watches.")
     forged = exported(NOON + HOUR, "fault_raised", FORGED, fault=NOT_FOUND, MESSAGE_ID="9572a952" * 4, **forger)
     path = journal_file(tmp_path / "x.journal", ours, forged)
@@ -212,7 +212,7 @@ def test_a_forged_entry_is_left_out_and_said(
 
 
 def test_unverified_entries_are_shown_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Who asks for them gets them, and is told what they are worth."""
+    """--unverified shows them."""
     path = journal_file(tmp_path / "x.journal", exported(NOON, "started", FORGED, _SYSTEMD_UNIT="", _UID="1000"))
     status, lines, err = history(capsys, "--file", str(path), "--unverified")
 
@@ -223,7 +223,7 @@ def test_unverified_entries_are_shown_with_a_warning(tmp_path: Path, capsys: pyt
 
 
 def test_a_flood_of_forged_entries_is_counted_to_a_bound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Who floods the journal does not make the command read all of it."""
+    """A flood does not make the command read all of it."""
     flood = [exported(NOON, "started", f"{FORGED} {number}", _UID="1000", _SYSTEMD_UNIT="") for number in range(150)]
     path = journal_file(tmp_path / "x.journal", *flood, exported(NOON, "started", "ours"))
     _, lines, err = history(capsys, "--file", str(path))
@@ -233,7 +233,7 @@ def test_a_flood_of_forged_entries_is_counted_to_a_bound(tmp_path: Path, capsys:
 
 
 def test_a_huge_forged_entry_takes_no_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Any local user may write one, and root reads it: only the fields that say whose it is are read."""
+    """Any local user can write one, and root reads it: only the fields that identify the writer are read."""
     large = {f"LARGE_{number}": "x" * 4_000_000 for number in range(10)}
     forged = exported(NOON, "started", FORGED, _UID="1000", _SYSTEMD_UNIT="", **large)
     path = journal_file(tmp_path / "x.journal", exported(NOON, "started", "ours"), forged)
@@ -278,7 +278,7 @@ def test_another_writer_can_be_named(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--uid", "no-such-user"], "'no-such-user' is no user of this machine"),
         (["--uid", "²"], "is no user of this machine"),
@@ -289,7 +289,7 @@ def test_another_writer_can_be_named(
         (["--unverified", "--uid", "0"], "leave out --unit and --uid"),
     ],
 )
-def test_a_writer_that_cannot_be_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_impossible_writer_is_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With what to write instead."""
     try:
         status = main(["history", *words])
@@ -297,7 +297,7 @@ def test_a_writer_that_cannot_be_is_refused(words: list[str], said: str, capsys:
         status = int(str(ended.code))
 
     assert status == EX_USAGE
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def refuse(word: str) -> float:
@@ -332,7 +332,7 @@ def refuse(word: str) -> float:
 def test_a_number_is_finite_or_left_out(
     written: str, read: float | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither form fails, and the JSON form is JSON."""
+    """Both forms succeed, and the JSON is valid."""
     fields = dict.fromkeys(("duration_seconds", "age_seconds", "clock_offset_seconds", "errno", "failures"), written)
     entry = exported(NOON, "fault_cleared", "It is over.", fault=NOT_FOUND, **fields)
     path = journal_file(tmp_path / "x.journal", entry)
@@ -350,10 +350,10 @@ def test_a_number_is_finite_or_left_out(
 @pytest.mark.parametrize(
     "value", ["9" * 19, "9" * 40, "-1", "x", "\u0662", "9999-12-31T23:59:59Z", "0000-00-00T00:00:00Z"]
 )
-def test_a_field_out_of_range_breaks_nothing(
+def test_a_field_out_of_range_is_accepted(
     name: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also not in fields that rolewatch never writes, and the library converts."""
+    """Also in fields that rolewatch never writes and systemd-python converts."""
     entry = exported(NOON, "fault_raised", "x", fault=NOT_FOUND, **{name: value})
     path = journal_file(tmp_path / "x.journal", entry)
 
@@ -382,8 +382,8 @@ FIELD = st.one_of(
         )
     )
 )
-def test_whatever_the_fields_hold_it_can_be_shown(entries: list[tuple[int, dict[str, object]]]) -> None:
-    """A date beyond the year 9999 is refused; all else becomes JSON and lines that are safe to print."""
+def test_entries_with_any_fields_can_be_shown(entries: list[tuple[int, dict[str, object]]]) -> None:
+    """A date after the year 9999 is refused. Everything else becomes JSON and lines that are safe to print."""
     events = []
     for moment, fields in entries:
         try:
@@ -399,8 +399,8 @@ def test_whatever_the_fields_hold_it_can_be_shown(entries: list[tuple[int, dict[
     assert all(is_printable(line) for line in lines)
 
 
-def test_the_table_of_faults_takes_time_in_proportion_to_their_number(measured: Measured) -> None:
-    """Who asks for unverified entries asks for what a stranger wrote, and as many of them."""
+def test_the_table_of_faults_takes_linear_time(measured: Measured) -> None:
+    """With --unverified any local user may have written the entries."""
 
     def seconds(count: int) -> float:
         events = [
@@ -417,7 +417,7 @@ def test_the_table_of_faults_takes_time_in_proportion_to_their_number(measured: 
 
 
 def test_a_long_value_does_not_widen_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every row is as wide as its longest cell; the JSON form has the whole value."""
+    """A cell is cut; the JSON form has the whole value."""
     long = "x" * 1000
     path = journal_file(tmp_path / "x.journal", exported(NOON, long, "m", fault=long, role=long))
     _, (_, row), _ = history(capsys, "--file", str(path))
@@ -425,8 +425,8 @@ def test_a_long_value_does_not_widen_the_table(tmp_path: Path, capsys: pytest.Ca
     assert len(row) < 250
 
 
-def test_what_a_terminal_would_obey_is_shown_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Anybody on the host may write to the journal, and under our name, too."""
+def test_control_characters_are_shown_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Any local user may write to the journal with rolewatch's identifier."""
     hostile = "\x1b]0;owned\x07\nforged\x9b2J\u202e\u200b"
     path = journal_file(tmp_path / "x.journal", exported(NOON, "started", hostile, role=hostile, fault=hostile))
     _, lines, _ = history(capsys, "--file", str(path))
@@ -435,8 +435,8 @@ def test_what_a_terminal_would_obey_is_shown_as_text(tmp_path: Path, capsys: pyt
     assert "\\x1b]0;owned\\x07\\nforged\\x9b2J\\u202e\\u200b" in lines[1]
 
 
-def test_a_field_may_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The journal keeps both, in an order of its own; one is told. Bytes that are no text cannot hide."""
+def test_a_field_may_occur_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The journal keeps both values in any order; one is shown. Invalid UTF-8 is replaced."""
     twice = exported(NOON, "started", "first").rstrip(b"\n") + b"\nMESSAGE=second\nROLEWATCH_ROLE=\xff\n\n"
     path = journal_file(tmp_path / "x.journal", twice)
     (line,) = history(capsys, "--json", "--file", str(path))[1]
@@ -445,8 +445,8 @@ def test_a_field_may_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert json.loads(line)["role"] == "\N{REPLACEMENT CHARACTER}"
 
 
-def test_where_nothing_was_told_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """That is an answer: status 0, and nothing where a program reads."""
+def test_without_entries_it_prints_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 0, and nothing on standard output."""
     path = journal_file(tmp_path / "x.journal", exported(NOON, "started", "x", SYSLOG_IDENTIFIER="other"))
     status, lines, err = history(capsys, "--json", "--file", str(path))
 
@@ -455,10 +455,8 @@ def test_where_nothing_was_told_it_says_so(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("kind", ["--file", "--directory"])
-def test_what_is_not_there_is_a_mistake_of_the_caller(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the path in the sentence."""
+def test_a_missing_file_is_wrong_usage(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message has the path."""
     pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
     status, _, err = history(capsys, kind, str(tmp_path / "nowhere"))
 
@@ -467,8 +465,10 @@ def test_what_is_not_there_is_a_mistake_of_the_caller(
 
 
 @pytest.mark.parametrize("content", [b"", b"no journal at all"], ids=["empty", "text"])
-def test_what_is_no_journal_is_said(content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No traceback, whatever somebody sends as a journal."""
+def test_a_file_that_is_no_journal_is_reported(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a traceback."""
     pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
     path = tmp_path / "x.journal"
     path.write_bytes(content)
@@ -478,8 +478,8 @@ def test_what_is_no_journal_is_said(content: bytes, tmp_path: Path, capsys: pyte
     assert f"{path} cannot be read as a journal" in err
 
 
-def test_a_damaged_entry_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What else can be read is told, above all what came after."""
+def test_a_damaged_entry_is_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The entries after it are shown."""
     entries = [exported(NOON + each * HOUR, "started", f"event {each}", file=f"unique {each}") for each in range(5)]
     path = journal_file(tmp_path / "x.journal", *entries)
     whole = path.read_bytes()
@@ -492,8 +492,8 @@ def test_a_damaged_entry_is_left_out_and_said(tmp_path: Path, capsys: pytest.Cap
     assert err == "rolewatch: the journal is damaged; entries that are left out: 1\n"
 
 
-def test_a_journal_that_is_all_damage_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The reader does not go on for ever."""
+def test_a_journal_with_only_damaged_entries_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reader stops after a bound."""
     path = journal_file(tmp_path / "x.journal", *(exported(NOON, "started", "x") for _ in range(1500)))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"ROLEWATCH_EVENT=", b"\xff" * 15 + b"="))
@@ -506,7 +506,7 @@ def test_a_journal_that_is_all_damage_ends(tmp_path: Path, capsys: pytest.Captur
 def test_without_the_module_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And how to do without."""
+    """And the command that works without it."""
     monkeypatch.setitem(sys.modules, "systemd", None)
     monkeypatch.setitem(sys.modules, "systemd.journal", None)
     status, _, err = history(capsys)
@@ -517,7 +517,7 @@ def test_without_the_module_it_says_what_to_install(
 
 
 @pytest.mark.parametrize("text", ["", "d", "7", "1w", "-1d", "7d ago", "1h2d", "yesterday", "9" * 100 + "d"])
-def test_what_is_no_duration_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_text_is_no_duration(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With what to write instead."""
     with pytest.raises(SystemExit) as ended:
         main(["history", f"--since={text}"])
@@ -526,8 +526,8 @@ def test_what_is_no_duration_is_refused(text: str, capsys: pytest.CaptureFixture
     assert "write 90s, 5m, 1h30m or 7d" in capsys.readouterr().err
 
 
-def test_a_long_way_back_is_the_beginning(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before the epoch there was no journal."""
+def test_a_time_before_the_epoch_means_all_entries(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The journal has no older entries."""
     assert len(history(capsys, "--json", "--file", str(journal), "--since", "9999999d")[1]) == 6
 
 
@@ -611,8 +611,8 @@ def test_each_fault_has_a_row_from_its_beginning_to_its_end(events: list[PastEve
 
 
 @pytest.mark.parametrize("width", [40, 120])
-def test_on_a_terminal_the_sentence_is_wrapped_below(width: int) -> None:
-    """The row stays a row, and the words can be read."""
+def test_on_a_terminal_the_message_is_wrapped_below(width: int) -> None:
+    """The row stays on one line."""
     message = "words and more of them " * 10
     head, row, *below = event_table([past(0, "started", message=message)], width)
 
@@ -626,7 +626,7 @@ def test_on_a_terminal_the_sentence_is_wrapped_below(width: int) -> None:
 def test_every_field_of_an_event_is_read_back(
     name: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And nothing that is none, though the entry may have it."""
+    """And no other field of the entry."""
     fields: dict[str, str] = {"SOMEBODYS_FIELD": "x", "token": "x", **({name: "7"} if name else {})}
     path = journal_file(tmp_path / "x.journal", exported(NOON, "started", "x", **fields))
     (line,) = history(capsys, "--json", "--file", str(path))[1]
