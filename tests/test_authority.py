@@ -1,4 +1,4 @@
-"""Which host an authority names."""
+"""Hosts and ports in authorities and addresses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewatch.authority import host_of, is_ip, is_loopback, is_same_ip
+from rolewatch.authority import host_of, is_ip, is_loopback, is_same_ip, join_address, split_address
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from rolewatch.authority import host_of, is_ip, is_loopback, is_same_ip
         ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1"),
     ],
 )
-def test_a_host_is_named_in_one_form(authority: str, host: str) -> None:
+def test_a_host_has_one_form(authority: str, host: str) -> None:
     """Lower case; no port, brackets, zone or trailing dot."""
     assert host_of(authority) == host
 
@@ -68,8 +68,8 @@ def test_a_host_is_named_in_one_form(authority: str, host: str) -> None:
         "a." * 127 + "com",
     ],
 )
-def test_what_names_no_host_is_malformed(authority: str) -> None:
-    """None, whatever host a lenient reader could see in it."""
+def test_a_malformed_authority_has_no_host(authority: str) -> None:
+    """A lenient parser could find a host in some of them."""
     assert host_of(authority) is None
 
 
@@ -95,8 +95,8 @@ def test_what_names_no_host_is_malformed(authority: str) -> None:
         ("\u0661", False, False),
     ],
 )
-def test_an_ip_address_is_told_from_a_name(host: str, ip: bool, loopback: bool) -> None:  # noqa: FBT001 - parameters of the test
-    """Only the usual form counts: browsers write every other form of an address so."""
+def test_an_ip_address_differs_from_a_name(host: str, ip: bool, loopback: bool) -> None:  # noqa: FBT001 - parameters of the test
+    """Only the usual notation counts: browsers convert every other one to it."""
     assert (is_ip(host), is_loopback(host)) == (ip, loopback)
 
 
@@ -117,13 +117,37 @@ def test_an_ip_address_is_told_from_a_name(host: str, ip: bool, loopback: bool) 
     ],
 )
 def test_one_address_has_many_forms(one: str, other: str, same: bool) -> None:  # noqa: FBT001 - parameters of the test
-    """Whichever way it is written; a zone says how to get there, and is nothing of the address."""
+    """The notation and the zone are ignored."""
     assert (is_same_ip(one, other), is_same_ip(other, one)) == (same, same)
 
 
 @given(st.text(alphabet="aA.-_1:[]%@, \0é", max_size=20))
-def test_no_text_raises_and_a_host_names_itself(text: str) -> None:
-    """What comes out, read again, is the same host."""
+def test_any_text_has_a_host_or_none_and_a_host_is_its_own_host(text: str) -> None:
+    """Parsing the result again returns the same host."""
     host: str | None = host_of(text)
     if host is not None:
         assert host_of(f"[{host}]" if ":" in host else host) == host
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("127.0.0.1:10169", "127.0.0.1", 10169),
+        ("*:0", "*", 0),
+        ("[::1]:65535", "::1", 65535),
+        ("[fe80::1%eth0]:80", "fe80::1%eth0", 80),
+    ],
+)
+def test_an_address_is_host_and_port_and_back(text: str, host: str, port: int) -> None:
+    """Only an IPv6 address is in brackets."""
+    assert split_address(text) == (host, port)
+    assert join_address(host, port) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":80", "host", "host:", "host:65536", "host:-1", "host: 1", "host:٣", "::1:80", "[::1]", "[host]:80", "[]:1"],
+)
+def test_a_malformed_address_is_none(text: str) -> None:
+    """No part of it is returned."""
+    assert split_address(text) is None

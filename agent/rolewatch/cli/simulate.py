@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewatch import files
+from rolewatch.authority import split_address
 from rolewatch.cli import output
 from rolewatch.errors import UsageError
 from rolewatch.simulator import Exchange, Simulator
@@ -23,8 +24,6 @@ LISTEN = "127.0.0.1:1338"
 CONTROL = "127.0.0.1:1339"
 STOPS = (signal.SIGINT, signal.SIGTERM)
 IMDS_IPV6 = ipaddress.IPv6Address("fd00:ec2::254")
-MAX_PORT = 65535
-_MAX_DIGITS = 5
 MAX_USER_DATA = 16384
 """Bytes of user-data, before it is base64-encoded (EC2 user guide, "Run commands when you launch", 2026-11)."""
 _LONGEST_PATH = 200
@@ -138,19 +137,14 @@ def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
 
     Raise `UsageError` if it is neither, or if it is not loopback or link-local and *anywhere* is False.
     """
-    host, colon, port = text.rpartition(":")
-    host = "127.0.0.1" if host == "localhost" else host
-    bracketed = host.startswith("[") and host.endswith("]")
+    host, port = split_address(text) or ("", 0)
     try:
-        ip = ipaddress.ip_address(host[1:-1] if bracketed else host)
+        ip = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        ip = None
-    fits = port.isascii() and port.isdigit() and len(port) <= _MAX_DIGITS and int(port) <= MAX_PORT
-    if not colon or not fits or ip is None or bracketed != (ip.version == 6):  # noqa: PLR2004 - the IP version
         message = (
             f"{option} {text!r} is not an address: write HOST:PORT with an IP address, such as {LISTEN} or [::1]:1338."
         )
-        raise UsageError(message)
+        raise UsageError(message) from None
     if isinstance(ip, ipaddress.IPv6Address) and ip.is_link_local and not ip.scope_id:
         message = f"{option} {text} names no interface. Add one to the link-local address, as in [{ip}%eth0]:{port}."
         raise UsageError(message)
@@ -160,7 +154,7 @@ def address(text: str, option: str, *, anywhere: bool) -> tuple[str, int]:
             "--allow-non-loopback: the credentials are made up, but clients may use them."
         )
         raise UsageError(message)
-    return str(ip), int(port)
+    return str(ip), port
 
 
 def greeting(simulator: Simulator) -> Iterator[str]:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Callable, Optional, final
 from urllib.parse import unquote, urlsplit
 
-from rolewatch.authority import host_of, is_loopback, is_same_ip
+from rolewatch.authority import host_of, is_loopback, is_same_ip, join_address
 from rolewatch.errors import UsageError
 from rolewatch.simulator.scenarios import catalog
 
@@ -182,7 +182,7 @@ class ReservedAddress:
     @property
     def url(self) -> str:
         """The URL of an HTTP server at this address."""
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        return f"http://{join_address(self.host, self.port)}"
 
     def listen(self) -> socket.socket:
         """Return a new socket that listens here."""
