@@ -1,6 +1,6 @@
-"""Scrapers gone mad against a whole daemon in a process of its own: the watching goes on, and so does the scraping.
+"""Hostile scrapers against a daemon in a process of its own: polls and scrapes of others go on.
 
-IMDS tells of the polls: each begins with a PUT, and none may be late, whatever comes in at the other door.
+The simulated IMDS records the polls: each begins with a PUT, and none may be late.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 
 from certificates import Authority
 from chaos import quota
+from chaos.floods import MANY, OTHER, OWN
 from chaos.hasty import PAUSE
-from chaos.mad import MANY, OTHER, OWN
 from daemon_process import DaemonProcess, config, daemon
 from forms import Form
 from harness import utc_now
@@ -182,43 +182,49 @@ DURING = "no poll and no page is late by a second, memory is bounded, no thread 
 QUOTA = "no poll and no page is late by more than a second and the pause that the quota makes; memory is bounded"
 
 
-def mad(kind: str, name: str, what: str, source: str = OTHER, held: str = DURING) -> ParameterSet:
-    """Return the parameters of the deed *name*, with its promise; *kind* is what the daemon speaks."""
-    deed = name if source == OTHER else f"{name}-{source}"
-    return pytest.param(kind, name, source, marks=promise(Area.SCRAPERS, what, held), id=f"{kind}-{deed}")
+def flood_of(kind: str, name: str, what: str, source: str = OTHER, held: str = DURING) -> ParameterSet:
+    """Return the parameters of the flood *name*, with its promise; *kind* is what the daemon speaks."""
+    flood = name if source == OTHER else f"{name}-{source}"
+    return pytest.param(kind, name, source, marks=promise(Area.SCRAPERS, what, held), id=f"{kind}-{flood}")
 
 
 PLAIN = (
-    mad("plain", "slow_loris", "256 requests that drip for ever (slow loris)"),
-    mad("plain", "idle", "a thousand idle connections, opened anew as they are closed"),
-    mad("plain", "connection_flood", "connections opened and reset as fast as two threads can"),
-    mad("plain", "connection_flood", "connections opened and reset from the address of the scraper that behaves", OWN),
-    mad("plain", "connection_flood", "connections opened and reset from ten thousand addresses", MANY),
-    mad("plain", "request_flood", "requests for metrics and page as fast as two threads can"),
-    mad("plain", "ask_and_go", "requests whose answers nobody waits for, as fast as two threads can"),
-    mad(
+    flood_of("plain", "slow_loris", "256 requests that drip for ever (slow loris)"),
+    flood_of("plain", "idle", "a thousand idle connections, opened anew as they are closed"),
+    flood_of("plain", "connection_flood", "connections opened and reset as fast as two threads can"),
+    flood_of(
+        "plain", "connection_flood", "connections opened and reset from the address of the scraper that behaves", OWN
+    ),
+    flood_of("plain", "connection_flood", "connections opened and reset from ten thousand addresses", MANY),
+    flood_of("plain", "request_flood", "requests for metrics and page as fast as two threads can"),
+    flood_of("plain", "ask_and_go", "requests whose answers nobody waits for, as fast as two threads can"),
+    flood_of(
         "plain",
         "ask_and_go",
         "requests whose answers nobody waits for, from the address of the scraper that behaves",
         OWN,
     ),
-    mad("plain", "giant_headers", "requests with a head of 100 kB"),
-    mad("plain", "pipelining", "500 requests in a row on each connection"),
-    mad("plain", "malformed", "malformed requests and handshakes"),
-    mad("plain", "never_reading", "a thousand connections that never take their answer"),
+    flood_of("plain", "giant_headers", "requests with a head of 100 kB"),
+    flood_of("plain", "pipelining", "500 requests in a row on each connection"),
+    flood_of("plain", "malformed", "malformed requests and handshakes"),
+    flood_of("plain", "never_reading", "a thousand connections that never take their answer"),
 )
 OF_TLS = (
-    mad("TLS", "half_open", "TLS: a thousand handshakes that are begun and not finished"),
-    mad("TLS", "cut_off", "TLS: a thousand handshakes whose first message does not end"),
-    mad("TLS", "handshake_flood", "TLS: handshakes as fast as two threads can"),
-    mad("TLS", "request_flood", "TLS: requests as fast as two threads can"),
-    mad("TLS", "malformed", "TLS: malformed handshakes"),
+    flood_of("TLS", "half_open", "TLS: a thousand handshakes that are begun and not finished"),
+    flood_of("TLS", "cut_off", "TLS: a thousand handshakes whose first message does not end"),
+    flood_of("TLS", "handshake_flood", "TLS: handshakes as fast as two threads can"),
+    flood_of("TLS", "request_flood", "TLS: requests as fast as two threads can"),
+    flood_of("TLS", "malformed", "TLS: malformed handshakes"),
 )
 """A handshake costs the server more than the client, and OpenSSL works beside the interpreter's lock."""
 HELD_UP_MOST = (
-    mad("plain", "ask_and_go", "with the unit's CPUQuota=: requests whose answers nobody waits for", OWN, QUOTA),
-    mad("plain", "never_reading", "with the unit's CPUQuota=: connections that never take their answer", held=QUOTA),
-    mad("TLS", "half_open", "with the unit's CPUQuota=: TLS handshakes that are begun and not finished", held=QUOTA),
+    flood_of("plain", "ask_and_go", "with the unit's CPUQuota=: requests whose answers nobody waits for", OWN, QUOTA),
+    flood_of(
+        "plain", "never_reading", "with the unit's CPUQuota=: connections that never take their answer", held=QUOTA
+    ),
+    flood_of(
+        "TLS", "half_open", "with the unit's CPUQuota=: TLS handshakes that are begun and not finished", held=QUOTA
+    ),
 )
 """Of each kind the one under which a scraper waits longest: those that ask, that hold on, and that speak TLS."""
 
@@ -231,26 +237,26 @@ def one_flood_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 
 @dataclass(frozen=True)
-class Deed:
-    """One madness."""
+class Flood:
+    """One flood."""
 
     name: str
     source: str
     seconds: float
 
 
-@pytest.fixture(name="deed")
-def a_deed(name: str, source: str, *, form: Form) -> Deed:
+@pytest.fixture(name="flood")
+def a_flood(name: str, source: str, *, form: Form) -> Flood:
     """Return what the test's parameters say."""
-    return Deed(name, source, form.pick(QUICK, SHORT, LONG))
+    return Flood(name, source, form.pick(QUICK, SHORT, LONG))
 
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(("watched", "name", "source"), [*PLAIN, *OF_TLS], indirect=["watched"])
-def test_watching_and_scraping_go_on_under(watched: Watched, deed: Deed, measured: Measured) -> None:
-    """Whatever one host does that is mad, or many that reset."""
+def test_watching_and_scraping_go_on_under(watched: Watched, flood: Flood, measured: Measured) -> None:
+    """One host floods, or many reset their connections."""
     threads, files, lines = watched.threads(), watched.files(), watched.lines()
-    suffer(watched, deed, measured, LATE)
+    measure_during(watched, flood, measured, LATE)
 
     measured("p99 of ten scrapers afterwards", best(watched), "ms", bound=max(P99[watched.kind], 3 * watched.calm))
     end = time.monotonic() + PATIENCE
@@ -263,33 +269,33 @@ def test_watching_and_scraping_go_on_under(watched: Watched, deed: Deed, measure
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(("watched", "name", "source"), HELD_UP_MOST, indirect=["watched"])
 def test_watching_and_scraping_go_on_with_the_quota_of_the_unit(
-    watched: Watched, deed: Deed, measured: Measured
+    watched: Watched, flood: Flood, measured: Measured
 ) -> None:
     """A flood uses it up, and then the daemon has to wait, in each second for most of it."""
     with quota.as_the_unit_has_it(watched.process.pid):
-        suffer(watched, deed, measured, LATE + quota.HELD_UP)
+        measure_during(watched, flood, measured, LATE + quota.HELD_UP)
 
 
-def suffer(watched: Watched, deed: Deed, measured: Measured, late_at_most: float) -> None:
-    """Let *deed* be done, and hold *watched* meanwhile to what is promised."""
+def measure_during(watched: Watched, flood: Flood, measured: Measured, late_at_most: float) -> None:
+    """Run *flood*, and measure *watched* meanwhile against the bounds."""
     memory, threads = watched.memory(), watched.threads()
-    words = [str(HERE / "mad.py"), deed.name, deed.source, watched.address, str(deed.seconds), watched.ca]
+    words = [str(HERE / "floods.py"), flood.name, flood.source, watched.address, str(flood.seconds), watched.ca]
     waits: list[float] = []
     most = memory
     begun = time.monotonic()
     first = watched.next_poll()
-    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as flood:
-        while flood.poll() is None:
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as child:
+        while child.poll() is None:
             waits.append(asyncio.run(_scrape(watched)) / 1000)
             most = max(most, watched.memory())
             assert watched.threads() == threads
             with contextlib.suppress(subprocess.TimeoutExpired):
-                flood.wait(0.05)
-        done, _ = flood.communicate()
+                child.wait(0.05)
+        done, _ = child.communicate()
     late = watched.latest(first)
 
-    assert flood.returncode == 0
-    assert int(done) > 10 * deed.seconds, "it was not mad enough"
+    assert child.returncode == 0
+    assert int(done) > 10 * flood.seconds, "the flood was too slow"
     stalled = min(longest_stall(begun), STALL)
     measured("a poll late, but for the machine's own stalls, by", max(0.0, late - stalled), "s", bound=late_at_most)
     measured("a page meanwhile, but for them, in", max(0.0, max(waits) - stalled), "s", bound=late_at_most)

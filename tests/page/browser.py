@@ -1,4 +1,4 @@
-"""A real browser, headless: Chromium, spoken to in its DevTools protocol over a pipe.
+"""Headless Chromium, driven with its DevTools protocol over a pipe.
 
 No driver and no port: the browser reads commands from descriptor 3 and answers on 4, JSON with a NUL after each message
 (`--remote-debugging-pipe`; chromedevtools.github.io/devtools-protocol, 2026).
@@ -52,7 +52,7 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 
 class BrowserError(Exception):
-    """The browser did not do what it was asked to."""
+    """A command of the browser failed."""
 
 
 @dataclass
@@ -63,12 +63,12 @@ class Browser:
     answers: int
     session: str | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
-    """What the page was seen to do since `open`: requests, messages of the console, violations of the policy."""
+    """Events of the page since `open`: requests, messages of the console, violations of the policy."""
     _number: int = 0
     _buffer: bytes = b""
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Return the result of *method*. Raise `BrowserError` where it fails."""
+        """Return the result of *method*. Raise `BrowserError` if it fails."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self.session:
@@ -84,7 +84,7 @@ class Browser:
             self.events.append(answer)
 
     def attach(self) -> None:
-        """Make a page, and listen to all that it does."""
+        """Open a page and record its events."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log", "Audits", "DOM", "Accessibility"):
@@ -105,7 +105,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, url: str) -> None:
-        """Go to *url* and wait until it is there, and shown: that it was loaded, and two frames drawn."""
+        """Load *url*, and wait until two frames are drawn."""
         self.events.clear()
         result = self.call("Page.navigate", url=url)
         if result.get("errorText"):
@@ -138,7 +138,7 @@ class Browser:
         return result["result"].get("value")
 
     def press(self, key: str, code: int) -> None:
-        """Press a key and let it go."""
+        """Press and release a key."""
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 

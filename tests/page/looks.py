@@ -1,4 +1,4 @@
-"""Every state that the page shows, as views: made up, so that each comes out the same every time."""
+"""Invented views of every state of the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AGE = 12.0
 
 
 def looked_at(snapshot: Snapshot, recent: RecentEvents) -> View:
-    """Return the page's view of *snapshot*, some seconds after its poll."""
+    """Return the view of *snapshot*, some seconds after its poll."""
     return View(
         snapshot,
         age=AGE,
@@ -31,12 +31,12 @@ def looked_at(snapshot: Snapshot, recent: RecentEvents) -> View:
 
 
 def told(snapshot: Snapshot, hours: float, *events: Event) -> Report:
-    """Return the report of so many *hours* before noon, in which *events* were told."""
+    """Return the report with *events*, *hours* before noon."""
     return Report(replace(snapshot, moment=Moment(NOON - timedelta(hours=hours), 0.0)), events)
 
 
 def recent(*reports: Report) -> RecentEvents:
-    """Return what the page keeps of *reports*."""
+    """Return the events of *reports* that the page keeps."""
     kept = RecentEvents()
     for report in reports:
         kept = kept.after(report)
@@ -50,7 +50,7 @@ def started() -> Event:
 
 
 def rotated(hours: float) -> Event:
-    """Return the event of a rotation, so many *hours* before noon."""
+    """Return the event of a rotation, *hours* before noon."""
     expiration = NOON - timedelta(hours=hours) + timedelta(hours=6, minutes=10)
     return Event(EventKind.CREDENTIALS_ROTATED, Level.NOTICE, messages.rotated("web-role", expiration, 3600.0))
 
@@ -61,7 +61,7 @@ def changed(old: State, new: State, *faults: Fault) -> Event:
 
 
 def raised(each: ActiveFault, snapshot: Snapshot) -> Event:
-    """Return the event of the raising of *each*."""
+    """Return the event in which the fault *each* is raised."""
     message = messages.raised(each.fault, each.evidence, facts_of(snapshot))
     return Event(EventKind.FAULT_RAISED, FAULTS[each.fault].severity, message, each.fault)
 
@@ -156,4 +156,4 @@ LOOKS: dict[str, View] = {
         QUIET,
     ),
 }
-"""By the name of the picture."""
+"""Views by the name of their picture."""

@@ -1,4 +1,4 @@
-"""Pictures of the page in every state, to be looked at: light and dark, on a desk and on a telephone.
+"""Pictures of the page in every state, for people: light and dark, in two widths.
 
 ``PYTHONPATH=agent:tests python tests/page/pictures.py DIRECTORY``; ``--docs`` writes those of the documentation.
 """
@@ -15,7 +15,7 @@ from rolewatch.http.page import render_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PICTURED = {"ok": (1000, 820, False), "failed": (1000, 1130, True)}
-"""What the documentation shows: width, height, and whether dark."""
+"""Pictures of the documentation: width, height, and whether dark."""
 
 
 def main() -> None:

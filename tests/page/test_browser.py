@@ -16,13 +16,13 @@ from rolewatch.settings import ExpectSettings
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 WIDTHS = (1000, 360, 320)
-"""CSS pixels: a desk, a telephone, and the narrowest to which WCAG 2.2 (1.4.10) wants a page to reflow."""
+"""CSS pixels: a desktop, a telephone, and the narrowest width at which WCAG 2.2 (1.4.10) requires reflow."""
 
 TAB = 9
 
 
 class Scene(NamedTuple):
-    """One state of the page, and how it comes about."""
+    """One state of the page, and its cause."""
 
     state: str
     scenario: str
@@ -42,14 +42,14 @@ BY_STATE = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.s
 
 
 def visit(directory: Path, scene: Scene, look: Callable[[str], None]) -> None:
-    """Run a daemon until it must have made up its mind, and *look* at the address of its page."""
+    """Run a daemon until its state is decided, and call *look* with the address of its page."""
     addresses: list[str] = []
     with house(directory, scene.scenario, expect=scene.expect) as daemon:
         daemon.run((POLLS - 1, lambda: look(f"http://{addresses[0]}/")), polls=POLLS, ready=addresses.append)
 
 
 def complaints(browser: Browser) -> list[dict[str, Any]]:
-    """Return what the browser has to say against the page: errors, warnings, violations of its policy."""
+    """Return the browser's errors, warnings and policy violations."""
     return [
         *browser.seen("Log.entryAdded"),
         *browser.seen("Runtime.consoleAPICalled"),
@@ -59,7 +59,7 @@ def complaints(browser: Browser) -> list[dict[str, Any]]:
 
 
 def axe(browser: Browser) -> list[str]:
-    """Return the rules of axe-core that the page breaks, and where. Skip where axe-core is not installed."""
+    """Return the rules of axe-core that the page violates, and where. Skip if axe-core is not installed."""
     if importlib.util.find_spec("axe_core_python") is None:
         pytest.skip("axe-core-python is not installed: it needs Python 3.10")
     source = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
@@ -69,10 +69,8 @@ def axe(browser: Browser) -> list[str]:
 
 
 @BY_STATE
-def test_the_page_asks_for_nothing_and_breaks_no_rule_of_its_policy(
-    chromium: Browser, tmp_path: Path, scene: Scene
-) -> None:
-    """The browser has fetched the page, and nothing else; it applied the style, and has nothing to complain about."""
+def test_the_page_loads_nothing_and_obeys_its_policy(chromium: Browser, tmp_path: Path, scene: Scene) -> None:
+    """The browser fetches only the page, applies its style, and reports no problem."""
     seen: dict[str, Any] = {}
 
     def look(url: str) -> None:
@@ -93,8 +91,8 @@ def test_the_page_asks_for_nothing_and_breaks_no_rule_of_its_policy(
 
 
 @BY_STATE
-def test_the_page_reads_well_on_every_screen(chromium: Browser, tmp_path: Path, scene: Scene) -> None:
-    """Nothing sticks out to the side at any width, and nothing that is written lies outside of the window."""
+def test_the_page_fits_every_screen(chromium: Browser, tmp_path: Path, scene: Scene) -> None:
+    """At every width all text is within the window."""
     overflow: dict[int, list[str]] = {}
 
     def look(url: str) -> None:
@@ -115,8 +113,8 @@ def test_the_page_reads_well_on_every_screen(chromium: Browser, tmp_path: Path, 
 
 @BY_STATE
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing_to_object_to(chromium: Browser, tmp_path: Path, scene: Scene, dark: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Contrast, names, landmarks, headings: axe-core, with all its rules, at both widths."""
+def test_axe_finds_no_violation(chromium: Browser, tmp_path: Path, scene: Scene, dark: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """All rules of axe-core, such as contrast, names, landmarks and headings, at both widths."""
     found: list[str] = []
 
     def look(url: str) -> None:
@@ -131,7 +129,7 @@ def test_axe_finds_nothing_to_object_to(chromium: Browser, tmp_path: Path, scene
 
 
 def test_the_reader_gets_light_or_dark_as_preferred(chromium: Browser, tmp_path: Path) -> None:
-    """And the banner's colour is that of the state in both."""
+    """The banner has the colour of the state in both."""
     colours: dict[bool, list[str]] = {}
 
     def look(url: str) -> None:
@@ -150,8 +148,8 @@ def test_the_reader_gets_light_or_dark_as_preferred(chromium: Browser, tmp_path:
     }
 
 
-def test_every_link_is_reached_by_keyboard_in_the_order_of_reading(chromium: Browser, tmp_path: Path) -> None:
-    """With the tabulator, and one sees where one is."""
+def test_the_keyboard_reaches_every_link_in_order(chromium: Browser, tmp_path: Path) -> None:
+    """With the tab key. The focus is visible."""
     seen: dict[str, Any] = {}
 
     def look(url: str) -> None:
@@ -171,8 +169,8 @@ def test_every_link_is_reached_by_keyboard_in_the_order_of_reading(chromium: Bro
     assert seen["outlines"] == {"solid"}
 
 
-def test_a_screen_reader_finds_its_way(chromium: Browser, tmp_path: Path) -> None:
-    """Landmarks with names, headings, and the bar as a picture that says what it shows."""
+def test_a_screen_reader_gets_names_and_landmarks(chromium: Browser, tmp_path: Path) -> None:
+    """Landmarks with names, headings, and the bar as an image with a description."""
     roles: dict[str, list[str]] = {}
 
     def look(url: str) -> None:
@@ -196,8 +194,8 @@ def test_a_screen_reader_finds_its_way(chromium: Browser, tmp_path: Path) -> Non
     assert any(name.endswith(" per cent of the life of the credentials has passed.") for name in roles["image"])
 
 
-def test_the_page_comes_to_life_by_itself(chromium: Browser, tmp_path: Path) -> None:
-    """Opened before the first poll has ended, it shows the verdict two seconds later, without a script or a click."""
+def test_the_page_refreshes_without_a_script(chromium: Browser, tmp_path: Path) -> None:
+    """Opened before the first poll has ended, it shows the state two seconds later."""
     states: list[str] = []
 
     def first(address: str) -> None:
@@ -220,7 +218,7 @@ def test_the_page_comes_to_life_by_itself(chromium: Browser, tmp_path: Path) -> 
 
 
 def test_a_command_is_selected_as_a_whole(chromium: Browser, tmp_path: Path) -> None:
-    """By a click, line breaks and all, ready to be copied into a shell."""
+    """A click selects it with its line breaks, to copy it into a shell."""
     seen: dict[str, str] = {}
 
     def look(url: str) -> None:

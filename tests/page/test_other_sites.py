@@ -1,4 +1,4 @@
-"""What a page of another site can do from a real browser on this host: nothing, neither to daemon nor to simulator.
+"""A page of another site, in a real browser on this host, can reach neither the daemon nor the simulator.
 
 Two attacks. *Cross-site*: the page sends requests to the port by its address. *DNS rebinding*: the page's own name
 resolves to the port's address, so that the browser takes page and port for the same site.
@@ -72,14 +72,14 @@ def simulator() -> Iterator[Simulator]:
 
 
 def fetch(browser: Browser, url: str, **options: str) -> list[Any]:
-    """Return status, type and text of what the page in *browser* gets for *url*; 0 where it gets nothing."""
+    """Return status, type and text of the response that the page in *browser* gets for *url*; status 0 if none."""
     script = FETCH.format(url=json.dumps(url), options=json.dumps(options))
     found: list[Any] = browser.evaluate(script)
     return found
 
 
 def rebound(url: str) -> str:
-    """Return *url* by the name of the other site."""
+    """Return *url* with the name of the other site."""
     return url.replace("127.0.0.1", ATTACKER)
 
 
@@ -97,8 +97,8 @@ def run_daemon(directory: Path, attack: Callable[[str], None]) -> None:
         daemon.run((POLLS - 1, lambda: attack(f"http://{addresses[0]}")), polls=POLLS, ready=addresses.append)
 
 
-def test_the_own_page_reads_the_status(chromium: Browser, tmp_path: Path) -> None:
-    """The control of the tests below: the same script gets the status where the host is one of this machine's."""
+def test_the_page_itself_reads_the_status(chromium: Browser, tmp_path: Path) -> None:
+    """The control for the tests below: the same script gets the status under a name of this host."""
     got: dict[str, Any] = {}
 
     def attack(url: str) -> None:
@@ -112,7 +112,7 @@ def test_the_own_page_reads_the_status(chromium: Browser, tmp_path: Path) -> Non
 
 
 def test_a_rebound_name_reads_neither_page_nor_status(chromium: Browser, tmp_path: Path) -> None:
-    """The browser takes the daemon for the other site's server; the daemon answers 421 and shows nothing."""
+    """To the browser the daemon is the other site's server. The daemon responds with 421 and no data."""
     got: dict[str, Any] = {}
 
     def attack(url: str) -> None:
@@ -130,7 +130,7 @@ def test_a_rebound_name_reads_neither_page_nor_status(chromium: Browser, tmp_pat
 
 
 def test_another_site_reads_neither_page_nor_status(chromium: Browser, other_site: str, tmp_path: Path) -> None:
-    """By the daemon's address: the browser keeps the answer from the page, for the daemon allows no other origin."""
+    """It uses the daemon's address: the browser withholds the response, because the daemon allows no other origin."""
     got: list[list[Any]] = []
 
     def attack(url: str) -> None:
@@ -158,7 +158,7 @@ def test_another_site_cannot_drive_the_simulator(chromium: Browser, other_site: 
 
 
 def test_a_rebound_name_cannot_drive_the_simulator(chromium: Browser, simulator: Simulator) -> None:
-    """The browser takes the control port for the other site's server, and sends what it likes."""
+    """To the browser the control port is the other site's server, and it sends any request."""
     before = credentials(simulator)
     chromium.open(f"{rebound(str(simulator.control))}/")
     answers = [

@@ -1,4 +1,4 @@
-"""What Prometheus and Alertmanager are told: read by their own tools, and held to the alerts."""
+"""The configurations of Prometheus and Alertmanager, checked with their own tools and against the alerts."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ NEEDS_AMTOOL = pytest.mark.skipif(
 
 
 def said(*words: object) -> subprocess.CompletedProcess[str]:
-    """Run a tool and return what it said."""
+    """Run a tool and return its output."""
     return subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
 
 
 def alertmanager() -> Any:  # noqa: ANN401 - YAML
-    """Return what is in the shipped configuration of Alertmanager."""
+    """Return the shipped configuration of Alertmanager."""
     yaml = pytest.importorskip("yaml")
     return yaml.safe_load((SHIPPED / "alertmanager.yml").read_text(encoding="utf-8"))
 
 
 @NEEDS_PROMTOOL
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("prometheus-*.yml")), ids=lambda path: path.stem)
-def test_prometheus_takes_the_scrape_configuration(file: Path) -> None:
-    """The rules that it names lie beside it; in Agent mode it may name none."""
+def test_prometheus_accepts_the_scrape_configuration(file: Path) -> None:
+    """The rule files that it names are beside it. In Agent mode it may name none."""
     agent = ["--agent"] if file.stem == "prometheus-agent" else []
     checked = said("promtool", "check", "config", *agent, file)
     text = file.read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_prometheus_takes_the_scrape_configuration(file: Path) -> None:
 
 
 def test_a_whole_scrape_is_within_the_limit() -> None:
-    """No instance exports as much as the scrape configuration admits: however many faults are active."""
+    """No instance exports more than the scrape configuration allows, with any number of faults."""
     limits = {
         re.findall(r"sample_limit: (\d+)", file.read_text("utf-8"))[0] for file in SHIPPED.glob("prometheus-*.yml")
     }
@@ -55,8 +55,8 @@ def test_a_whole_scrape_is_within_the_limit() -> None:
 
 
 @NEEDS_AMTOOL
-def test_alertmanager_takes_its_configuration() -> None:
-    """As it is shipped."""
+def test_alertmanager_accepts_its_configuration() -> None:
+    """The shipped one."""
     checked = said("amtool", "check-config", SHIPPED / "alertmanager.yml")
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -65,8 +65,8 @@ def test_alertmanager_takes_its_configuration() -> None:
 
 @NEEDS_AMTOOL
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.severity}")
-def test_what_is_critical_pages_and_the_rest_is_a_ticket(alert: Alert) -> None:
-    """By the routes as Alertmanager itself follows them."""
+def test_critical_alerts_page_and_others_are_tickets(alert: Alert) -> None:
+    """According to Alertmanager's own routing."""
     routed = said(
         "amtool", "config", "routes", "test", f"--config.file={SHIPPED / 'alertmanager.yml'}",
         f"alertname={alert.name}", f"severity={alert.severity}", "instance=i-0a", "job=rolewatch",
@@ -98,8 +98,8 @@ def matched(matchers: list[str]) -> set[str]:
     return found
 
 
-def test_what_holds_back_and_what_is_held_back_exists() -> None:
-    """A rule that names an alert which was renamed would hold nothing back, in silence."""
+def test_every_alert_of_an_inhibition_exists() -> None:
+    """An inhibition with the old name of an alert would do nothing, without an error."""
     for rule in alertmanager()["inhibit_rules"]:
         for matchers in (rule["source_matchers"], rule["target_matchers"]):
             (name,) = (each for each in matchers if each.startswith("alertname"))
@@ -118,8 +118,8 @@ def test_what_holds_back_and_what_is_held_back_exists() -> None:
         ("RolewatchImdsHopLimit", {"RolewatchPollErrors", "RolewatchRotationOverdue"}),
     ],
 )
-def test_the_nearest_cause_holds_back_what_follows_from_it(source: str, held_back: set[str]) -> None:
-    """And nothing else."""
+def test_a_cause_inhibits_its_consequences(source: str, held_back: set[str]) -> None:
+    """It inhibits no other alert."""
     rules = alertmanager()["inhibit_rules"]
     other = [rule for rule in rules if "fault" not in rule["equal"]]
 
@@ -131,8 +131,8 @@ def test_the_nearest_cause_holds_back_what_follows_from_it(source: str, held_bac
     } == held_back
 
 
-def test_an_alert_asks_for_metrics_that_there_are() -> None:
-    """Every name in an expression is one that rolewatch exports, Prometheus makes, or a recording rule records."""
+def test_alerts_use_existing_metrics_only() -> None:
+    """Every name in an expression is one of rolewatch, of Prometheus, or of a recording rule."""
     ours = {family.name for family in FAMILIES} | {"process_start_time_seconds", "up"}
     recorded = {rule.name for group in groups(Options()) for rule in group.rules if not isinstance(rule, Alert)}
     asked = {

@@ -1,4 +1,4 @@
-"""The rules as promtool, Prometheus's own tool, sees them: minute by minute, and word for word."""
+"""The rules in promtool, Prometheus's own tool: when they fire, minute by minute, and their texts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OVERDUE, EXPIRED, DETACHED = Fault.ROTATION_OVERDUE, Fault.CREDENTIALS_EXPIRED, 
 
 
 def promtool(*words: object) -> str:
-    """Run promtool; return what it said. Fails the test where it finds something wrong."""
+    """Run promtool and return its output. Fail the test if promtool finds an error."""
     ran = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
@@ -37,7 +37,7 @@ def play(
     *,
     options: Options | None = None,
 ) -> None:
-    """Let promtool play *instances*; at each minute of *expected* these alerts fire, and no others."""
+    """Run promtool on *instances*. At each minute of *expected* exactly these alerts fire."""
     rules = directory / "rules.yml"
     rules.write_text(SHIPPED.read_text(encoding="utf-8") if options is None else rule_file(options), encoding="utf-8")
     test = {
@@ -81,7 +81,7 @@ def counted(firing: Sequence[str]) -> dict[str, int]:
 
 
 def test_the_default_set_is_pinned() -> None:
-    """Names, severities and waits are what people route, silence and rely on. A new fault changes no other alert."""
+    """Sites route and silence by names, severities and waits. A new fault changes no other alert."""
     listed = [f"{alert.name} {alert.severity} {alert.wait} {alert.hold or '-'}" for alert in alerts(Options())]
 
     pinned = [
@@ -120,7 +120,7 @@ def test_the_default_set_is_pinned() -> None:
 
 @pytest.mark.parametrize("fault", Fault)
 def test_every_fault_reaches_exactly_one_alert(fault: Fault) -> None:
-    """Of the alerts about one instance; that of the fleet is about many."""
+    """The alert for the fleet is about many instances."""
     telling = {
         alert.name
         for alert in alerts(Options())
@@ -132,13 +132,13 @@ def test_every_fault_reaches_exactly_one_alert(fault: Fault) -> None:
 
 
 def telling_part(alert: Alert) -> str:
-    """Return what *alert* tells of, without what it leaves to others."""
+    """Return the condition of *alert*, without its exceptions."""
     return alert.expr.partition("unless")[0]
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_an_alert_says_cause_and_fix_in_the_words_of_the_table(fault: Fault) -> None:
-    """What a person needs at night: what, where, why, what to do, when it takes effect, who can, and the commands."""
+def test_an_alert_has_cause_and_fix_from_the_table(fault: Fault) -> None:
+    """What is wrong, where, why, what to do, when it takes effect, who can do it, and the commands."""
     told = explain(fault, {}, {"instance_id": "{{ $labels.instance }}"})
     for alert in (each for each in alerts(Options()) if each.name == alert_name(fault)):
         words = (fault.value, told.title, told.meaning, told.cause, told.hint, told.takes_effect, told.who)
@@ -161,8 +161,8 @@ def test_an_alert_says_cause_and_fix_in_the_words_of_the_table(fault: Fault) -> 
         pytest.param(Options(keep_firing_for=False), id="old-prometheus"),
     ],
 )
-def test_promtool_takes_the_file(options: Options, tmp_path: Path) -> None:
-    """As shipped, and as any option makes it; every rule is in it, and every option is."""
+def test_promtool_accepts_the_file(options: Options, tmp_path: Path) -> None:
+    """The shipped one, and one for each option. It has every rule and every option."""
     file = tmp_path / "rules.yml"
     file.write_text(rule_file(options), encoding="utf-8")
     text = file.read_text(encoding="utf-8")
@@ -174,7 +174,7 @@ def test_promtool_takes_the_file(options: Options, tmp_path: Path) -> None:
 
 
 def test_the_command_prints_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without options; and an option changes what it says it does."""
+    """Without options. Each option changes its value."""
     assert main(["rules"]) == 0
     assert capsys.readouterr().out == SHIPPED.read_text(encoding="utf-8")
     assert main(["rules", "--selector", '{job="node"}', "--expiring", "5m", "--runbooks", "https://wiki.example/"]) == 0
@@ -193,10 +193,8 @@ def test_the_command_prints_what_is_shipped(capsys: pytest.CaptureFixture[str]) 
         (["--fleet-hosts", "0"], "is not a number of instances"),
     ],
 )
-def test_an_option_that_makes_no_rule_is_refused(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With what to write instead; nothing is printed that somebody might load."""
+def test_an_invalid_option_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message has a valid value, and no rules are printed."""
     with pytest.raises(SystemExit) as ended:
         main(["rules", *words])
     printed = capsys.readouterr()
@@ -221,8 +219,8 @@ def filled_in(alert: Alert, instance: str) -> dict[str, str]:
 
 @NEEDS_PROMTOOL
 @pytest.mark.parametrize("fault", Fault)
-def test_a_fault_that_lasts_fires_word_for_word_and_one_that_is_short_does_not(fault: Fault, tmp_path: Path) -> None:
-    """Not a minute before its time; then with every annotation; over after its hold."""
+def test_a_long_fault_fires_with_its_text_and_a_short_one_does_not(fault: Fault, tmp_path: Path) -> None:
+    """It fires after its wait, with all annotations, and ends after its hold."""
     (alert, *_) = (each for each in alerts(Options()) if each.name == alert_name(fault))
     wait = int(alert.wait.rstrip("m"))
     ill = Instance("i-0a", faults={fault: between(10, 50)}, usable=between(10, 50, other=1, value=0))
@@ -254,8 +252,8 @@ def test_a_fault_that_lasts_fires_word_for_word_and_one_that_is_short_does_not(f
 
 @NEEDS_PROMTOOL
 @pytest.mark.parametrize("fault", [fault for fault in Fault if FAULTS[fault].warns_while_usable])
-def test_what_will_break_is_a_warning_until_it_has_broken(fault: Fault, tmp_path: Path) -> None:
-    """Hours ahead a ticket; when the last credentials are gone a page, without a gap between."""
+def test_a_fault_is_a_warning_until_the_credentials_are_unusable(fault: Fault, tmp_path: Path) -> None:
+    """A ticket hours before, a page when the last credentials expire, and no gap between them."""
     ill = Instance("i-0a", faults={fault: between(10, 90)}, usable=between(10, 50))
     name = alert_name(fault)
 
@@ -281,7 +279,7 @@ UNREACHABLE = "RolewatchImdsUnreachable warning"
 
 
 def fleet(size: int) -> list[Instance]:
-    """Return so many instances that are well."""
+    """Return *number* instances without a fault."""
     return [Instance(f"i-{number:04x}") for number in range(size)]
 
 
@@ -297,15 +295,15 @@ def fleet(size: int) -> list[Instance]:
         pytest.param(50, 60, id="1-hour-credentials"),
     ],
 )
-def test_a_fleet_that_is_well_is_quiet_for_a_day(every: int, life: int, tmp_path: Path) -> None:
-    """However its credentials rotate: at no minute of a day does anything fire."""
+def test_a_fleet_without_faults_has_no_alert_for_a_day(every: int, life: int, tmp_path: Path) -> None:
+    """At any rotation interval, no alert fires at any minute."""
     well = Instance("i-0a", credentials=rotated(every, life))
 
     play(tmp_path, [well], dict.fromkeys(range(0, 1440, 7), NOTHING))
 
 
 @NEEDS_PROMTOOL
-def test_blips_are_not_told(tmp_path: Path) -> None:
+def test_short_problems_do_not_alert(tmp_path: Path) -> None:
     """Five failed scrapes, four minutes of a fault, nine of a mismatch, one restart, one instance that is scaled in."""
     instances = [
         Instance("i-scrapes", up=between(20, 25, other=1, value=0)),
@@ -319,7 +317,7 @@ def test_blips_are_not_told(tmp_path: Path) -> None:
 
 
 @NEEDS_PROMTOOL
-def test_a_stuck_rotation_is_told_hours_ahead_and_without_a_gap_to_the_end(tmp_path: Path) -> None:
+def test_a_stuck_rotation_alerts_hours_before_the_end_without_a_gap(tmp_path: Path) -> None:
     """Overdue two hours after the last one, expiring a quarter of an hour before the end, expired at the end."""
     stuck = Instance(
         "i-0a",
@@ -337,8 +335,8 @@ def test_a_stuck_rotation_is_told_hours_ahead_and_without_a_gap_to_the_end(tmp_p
 
 
 @NEEDS_PROMTOOL
-def test_credentials_that_expire_under_a_hung_agent_are_told(tmp_path: Path) -> None:
-    """It says nothing any more, and its last words are enough."""
+def test_credentials_that_expire_while_the_agent_hangs_alert(tmp_path: Path) -> None:
+    """Its last metrics are enough."""
     hung = Instance(
         "i-0a", credentials=(steady(0), steady(360 * MINUTE)), last_poll=lambda minute: min(minute, 100) * 60.0
     )
@@ -347,7 +345,7 @@ def test_credentials_that_expire_under_a_hung_agent_are_told(tmp_path: Path) -> 
 
 
 @NEEDS_PROMTOOL
-def test_a_platform_that_rotates_at_the_last_moment_is_told_unless_the_threshold_says_so(tmp_path: Path) -> None:
+def test_a_late_rotation_alerts_unless_the_threshold_allows_it(tmp_path: Path) -> None:
     """Five minutes before the end is what AWS promises: by default that is too late, with --expiring 5m it is not."""
     late = [Instance("i-0a", credentials=rotated(every=355, life=360))]
 
@@ -356,7 +354,7 @@ def test_a_platform_that_rotates_at_the_last_moment_is_told_unless_the_threshold
 
 
 @NEEDS_PROMTOOL
-def test_a_loop_that_hangs_is_told_while_the_page_answers(tmp_path: Path) -> None:
+def test_a_loop_that_hangs_alerts_while_the_page_answers(tmp_path: Path) -> None:
     """Five intervals and at least five minutes, and five more."""
     hung = Instance("i-0a", last_poll=lambda minute: min(minute, 20) * 60.0)
 
@@ -364,8 +362,8 @@ def test_a_loop_that_hangs_is_told_while_the_page_answers(tmp_path: Path) -> Non
 
 
 @NEEDS_PROMTOOL
-def test_agents_that_are_gone_are_told_one_by_one_and_as_a_fleet(tmp_path: Path) -> None:
-    """One is one; three of ten are the fleet; in a small fleet it stays with the single ones."""
+def test_agents_that_are_down_alert_singly_and_as_a_fleet(tmp_path: Path) -> None:
+    """Three of ten alert as a fleet. A small fleet has single alerts only."""
     gone = between(11, 999, other=1, value=0)
     for number, size, expected in ((1, 10, [DOWN]), (3, 10, [f"3 x {DOWN}", FLEET_DOWN]), (3, 9, [f"3 x {DOWN}"])):
         instances = fleet(size)
@@ -376,8 +374,8 @@ def test_agents_that_are_gone_are_told_one_by_one_and_as_a_fleet(tmp_path: Path)
 
 
 @NEEDS_PROMTOOL
-def test_a_job_that_is_gone_is_told(tmp_path: Path) -> None:
-    """No target at all: nothing would say anything ever again."""
+def test_a_missing_job_alerts(tmp_path: Path) -> None:
+    """It has no target, and so no other series."""
     never = Instance("i-0a", up=lambda minute: 1 if minute < 10 else None)
 
     play(tmp_path, [never], {24: NOTHING, 25: [FLEET_DOWN], 90: [FLEET_DOWN]})
@@ -385,7 +383,7 @@ def test_a_job_that_is_gone_is_told(tmp_path: Path) -> None:
 
 @NEEDS_PROMTOOL
 def test_a_fault_that_flickers_is_one_alert_or_none(tmp_path: Path) -> None:
-    """Seven minutes on and two off: once, unbroken. Four on and two off never lasts long enough."""
+    """Seven minutes on and two off: one alert. Four on and two off: none."""
     long = Instance("i-0a", faults={Fault.IMDS_UNREACHABLE: on_and_off(7, 2)})
     brief = Instance("i-0b", faults={Fault.IMDS_UNREACHABLE: on_and_off(4, 2)})
 
@@ -394,16 +392,16 @@ def test_a_fault_that_flickers_is_one_alert_or_none(tmp_path: Path) -> None:
 
 
 @NEEDS_PROMTOOL
-def test_polls_that_fail_now_and_then_are_told_as_a_share(tmp_path: Path) -> None:
-    """Half of them throttled for an hour: what no fault tells."""
+def test_polls_that_fail_sometimes_alert_as_a_share(tmp_path: Path) -> None:
+    """Half of the polls are throttled for an hour, which raises no fault."""
     throttled = Instance("i-0a", failures=lambda minute: float(min(max(minute - 31, 0), 60)))
 
     play(tmp_path, [throttled], {31: NOTHING, 50: NOTHING, 60: [ERRORS], 100: [ERRORS], 120: NOTHING})
 
 
 @NEEDS_PROMTOOL
-def test_an_outage_of_imds_that_is_over_is_not_told_once_more(tmp_path: Path) -> None:
-    """All polls failed for twenty minutes, which was told as a fault; the share of half an hour stays high after it."""
+def test_an_outage_of_imds_does_not_alert_again_after_it(tmp_path: Path) -> None:
+    """All polls failed for twenty minutes, which is a fault. The share of half an hour stays high after it."""
     mended = Instance(
         "i-0a",
         faults={Fault.IMDS_UNREACHABLE: between(10, 30)},
@@ -415,16 +413,16 @@ def test_an_outage_of_imds_that_is_over_is_not_told_once_more(tmp_path: Path) ->
 
 
 @NEEDS_PROMTOOL
-def test_an_agent_that_keeps_restarting_is_told_and_one_upgrade_is_not(tmp_path: Path) -> None:
-    """Five starts in five minutes; held until nobody can miss it."""
+def test_an_agent_that_keeps_restarting_alerts_and_one_upgrade_does_not(tmp_path: Path) -> None:
+    """Five starts in five minutes. The alert keeps firing for a while."""
     restarting = Instance("i-0a", started=lambda minute: 60.0 * min(max(minute - 20, 0), 5))
 
     play(tmp_path, [restarting], {23: NOTHING, 24: [CRASHING], 80: [CRASHING], 109: [CRASHING], 116: NOTHING})
 
 
 @NEEDS_PROMTOOL
-def test_settings_that_were_refused_are_told(tmp_path: Path) -> None:
-    """And over as soon as they are read."""
+def test_settings_that_were_rejected_alert(tmp_path: Path) -> None:
+    """The alert ends when the settings are loaded."""
     refused = Instance("i-0a", config_ok=between(10, 40, other=1, value=0))
 
     play(tmp_path, [refused], {19: NOTHING, 20: ["RolewatchConfigReloadFailed warning"], 40: NOTHING})
@@ -432,7 +430,7 @@ def test_settings_that_were_refused_are_told(tmp_path: Path) -> None:
 
 @NEEDS_PROMTOOL
 def test_credentials_that_were_withdrawn_never_expire(tmp_path: Path) -> None:
-    """After a detachment nothing counts down a set that IMDS does not serve."""
+    """After a detachment no alert counts down credentials that IMDS does not serve."""
     withdrawn = Instance(
         "i-0a",
         credentials=(lambda minute: 0.0 if minute < 10 else None, lambda minute: 21600.0 if minute < 10 else None),
@@ -446,7 +444,7 @@ def test_credentials_that_were_withdrawn_never_expire(tmp_path: Path) -> None:
 @pytest.mark.slow
 @NEEDS_PROMTOOL
 @pytest.mark.parametrize("fault", [Fault.ASSUME_ROLE_UNAUTHORIZED, Fault.CLOCK_SKEW])
-def test_a_change_that_breaks_many_is_the_fleet_s(fault: Fault, tmp_path: Path) -> None:
+def test_a_fault_of_many_instances_alerts_as_a_fleet(fault: Fault, tmp_path: Path) -> None:
     """Ten of eighty are; nine are not, nor ten where a fifth of the fleet must be.
 
     It is as loud as the single alerts, and before them, so that they are held back when they come.
@@ -464,7 +462,7 @@ def test_a_change_that_breaks_many_is_the_fleet_s(fault: Fault, tmp_path: Path) 
 
 
 def test_the_severity_follows_from_the_table() -> None:
-    """Warnings of the table and an IMDS that is not seen are tickets; all else is broken now."""
+    """Warnings of the table and failures of IMDS are tickets. All other faults page."""
     assert {fault for fault in Fault if severity_of(fault) == "warning"} == {
         fault for fault, entry in FAULTS.items() if entry.severity.name == "WARNING" or fault.value.startswith("imds_")
     }

@@ -1,4 +1,4 @@
-"""Time series as promtool takes them, a value for each minute: a fleet that is well, and what befalls it."""
+"""Time series for promtool, one value per minute: a fleet without faults, and what a test changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MINUTE = 60
 
 
 def steady(value: float) -> Course:
-    """Return the course of what does not change."""
+    """Return a course that does not change."""
     return lambda _: value
 
 
@@ -42,7 +42,7 @@ def rotated(every: int, life: int) -> tuple[Course, Course]:
 
 @dataclass
 class Instance:
-    """What one instance exports: all is well, but for what a test changes."""
+    """The series of one instance: without faults, except for what a test changes."""
 
     name: str
     up: Course = field(default_factory=lambda: steady(1))
@@ -55,7 +55,7 @@ class Instance:
     config_ok: Course = field(default_factory=lambda: steady(1))
 
     def series(self) -> dict[str, Course]:
-        """Return every series that an alert may look at."""
+        """Return every series that an alert uses."""
         labels = f'job="rolewatch", instance="{self.name}"'
         exported: dict[str, Course] = {
             f"rolewatch_credentials_usable{{{labels}}}": self.usable,
@@ -93,7 +93,7 @@ def input_series(instances: Sequence[Instance], minutes: int) -> list[dict[str, 
 
 
 def _written(values: Sequence[Value]) -> Iterator[str]:
-    """Yield *values* as promtool reads them. Prometheus marks a series stale with the first scrape without it."""
+    """Yield *values* in promtool's notation. Prometheus marks a series stale with the first scrape without it."""
     there = False
     for value in values:
         yield f"{value:.0f}" if value is not None else "stale" if there else "_"

@@ -1,4 +1,4 @@
-"""HTTP by hand: what is sent is what a test wrote, and what comes back is looked at byte by byte."""
+"""HTTP over plain sockets: tests send and check exact bytes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 PATIENCE = 10.0
 """Seconds after which a test has failed. Nothing here takes that long."""
 OTHER_HOST = "127.0.0.2"
-"""Loopback is many hosts, to who looks at addresses."""
+"""Another address of loopback, which the server counts as another host."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, taken apart."""
+    """One parsed response."""
 
     status: int
     headers: dict[str, str]
@@ -31,13 +31,13 @@ def endpoint(address: str) -> tuple[str, int]:
 
 
 def dial(address: str, host: str = "127.0.0.1") -> socket.socket:
-    """Return a connection to *address*; from the loopback address *host*, where they speak IPv4."""
+    """Return a connection to *address*; over IPv4, from the loopback address *host*."""
     source = (host, 0) if "[" not in address else None
     return socket.create_connection(endpoint(address), timeout=PATIENCE, source_address=source)
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Return what comes until the other side closes."""
+    """Return the bytes until the other side closes."""
     data = b""
     while True:
         chunk = connection.recv(1 << 16)
@@ -47,7 +47,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def exchange(address: str, *portions: bytes) -> bytes:
-    """Send *portions*, one by one, and return what comes back until the other side closes."""
+    """Send *portions* one by one, and return the bytes until the other side closes."""
     with dial(address) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for each in portions:
@@ -56,7 +56,7 @@ def exchange(address: str, *portions: bytes) -> bytes:
 
 
 def answer(data: bytes) -> Answer:
-    """Take one answer apart."""
+    """Parse one response."""
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     version, status, _ = first.split(" ", 2)
@@ -73,7 +73,7 @@ def ask(address: str, path: str = "/", method: str = "GET", **headers: str) -> A
 
 @contextlib.contextmanager
 def idle(address: str, number: int) -> Iterator[list[socket.socket]]:
-    """Hold *number* connections that say nothing."""
+    """Open *number* connections that send nothing."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(dial(address)) for _ in range(number)]
 
@@ -89,7 +89,7 @@ def reset(connections: Iterable[socket.socket]) -> int:
 
 
 def _polled(connections: Iterable[socket.socket], events: int, least: int) -> int:
-    """Return how many of *connections* had one of *events*. Each is told of once: it stays as it is."""
+    """Return how many of *connections* had one of *events*. Each is counted once."""
     poll = select.poll()
     for each in connections:
         poll.register(each, events)

@@ -1,4 +1,4 @@
-"""A server on loopback for the tests that ask it something."""
+"""A server on loopback for tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOOPBACK = ("127.0.0.1:0",)
 
 
 def echo(request: Request) -> Response:
-    """Answer with what was asked."""
+    """Respond with the request."""
     return Response(200, repr((request.method, request.path, request.query)).encode())
 
 

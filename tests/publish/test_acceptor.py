@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 import pytest
 
-from chaos.mad import FORGET
+from chaos.floods import RESET
 from promises import Area, promise
 from publish.raw import OTHER_HOST, PATIENCE, answer, dial, hung_up, read_all
 from publish.serving import serving
@@ -125,7 +125,7 @@ def test_clients_that_have_gone_delay_no_other(busy: Busy, leave: str) -> None:
     """A scraper at the same address has a turn of its own."""
     for each in busy.flood(900, HOST):
         if leave == "resets":
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGET)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             each.close()
         else:
             each.shutdown(socket.SHUT_WR)

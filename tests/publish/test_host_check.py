@@ -1,4 +1,4 @@
-"""Which hosts the page and the status answer for, over real sockets, and which names are this host's own."""
+"""Host names that the page and the status are served for, over real sockets, and this host's own names."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_name_of_this_host_is_answered(running: Endpoint, path: str, host: str
 @pytest.mark.parametrize("path", [*GUARDED, "/?refresh=off"])
 @pytest.mark.parametrize("host", UNKNOWN)
 def test_another_name_is_misdirected(running: Endpoint, method: str, path: str, host: str) -> None:
-    """421 with one sentence that names the setting, and nothing that IMDS said."""
+    """421 with one sentence that names the setting, and without data of IMDS."""
     told = send(running, f"{method} {path} HTTP/1.1", f"Host: {host}")
 
     assert told.status == 421
@@ -131,7 +131,7 @@ def test_another_name_is_misdirected(running: Endpoint, method: str, path: str, 
 @pytest.mark.parametrize("path", GUARDED)
 @pytest.mark.parametrize("host", MALFORMED)
 def test_a_malformed_host_is_a_bad_request(running: Endpoint, path: str, host: str) -> None:
-    """400, as RFC 9112 (3.2) says; no part of it is taken for the host."""
+    """400 (RFC 9112, 3.2). No part of it is used as the host."""
     told = send(running, f"GET {path} HTTP/1.1", f"Host: {host}")
 
     assert (told.status, told.body) == (
@@ -183,13 +183,13 @@ def test_scrapers_and_probes_may_use_any_name(running: Endpoint, path: str, host
     ],
 )
 def test_the_host_of_a_url_comes_before_the_header(running: Endpoint, target: str, host: str, status: int) -> None:
-    """A target that is a whole URL, as proxies send it, says which host is meant (RFC 9112, 3.2.2)."""
+    """A target that is a whole URL, as proxies send it, has the host (RFC 9112, 3.2.2)."""
     assert send(running, f"GET {target} HTTP/1.1", f"Host: {host}").status == status
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-Host", "Forwarded", "X-Host", "X-Original-Host"])
-def test_what_a_proxy_says_is_not_looked_at(running: Endpoint, name: str) -> None:
-    """Any client may say it: neither lets it in nor shuts it out."""
+def test_forwarding_headers_are_ignored(running: Endpoint, name: str) -> None:
+    """Any client can send them."""
     said = "host=localhost" if name == "Forwarded" else "localhost"
 
     assert send(running, "GET / HTTP/1.1", "Host: evil.example", f"{name}: {said}").status == 421
@@ -197,7 +197,7 @@ def test_what_a_proxy_says_is_not_looked_at(running: Endpoint, name: str) -> Non
 
 
 def test_without_the_setting_a_name_of_the_host_is_enough() -> None:
-    """The default allows nothing more."""
+    """The default allows no other names."""
     hosts = ("app-1.example.com", "i-0abc.fleet.example")
     with endpoint(()) as made:
         statuses = [send(made, "GET / HTTP/1.1", f"Host: {host}").status for host in ("localhost", *hosts)]
@@ -206,7 +206,7 @@ def test_without_the_setting_a_name_of_the_host_is_enough() -> None:
 
 
 def test_the_allowed_names_can_be_replaced_while_it_runs() -> None:
-    """As a reload does."""
+    """A reload does that."""
     with endpoint(("old.example",)) as made:
         before = [send(made, "GET / HTTP/1.1", f"Host: {each}.example").status for each in ("old", "new")]
         made.allow(("new.example",))
@@ -220,7 +220,7 @@ LARGE = b"127.0.0.1 x\n" * MAX_HOSTS + f"127.0.1.1 late.example {HOSTNAME}\n".en
 
 
 def test_the_hosts_file_adds_the_fully_qualified_name(tmp_path: Path) -> None:
-    """What stands on a line with the host name is the same host; case, tabs, comments and other lines do not count."""
+    """Names on a line with the host name are of this host. Case, tabs, comments and other lines are ignored."""
     hosts = tmp_path / "hosts"
     hosts.write_text(
         "127.0.0.1\tlocalhost blocked.example\n"
@@ -235,7 +235,7 @@ def test_the_hosts_file_adds_the_fully_qualified_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\0", LARGE])
-def test_a_hosts_file_that_is_of_no_use_adds_nothing(tmp_path: Path, content: object) -> None:
+def test_an_unusable_hosts_file_adds_no_name(tmp_path: Path, content: object) -> None:
     """Missing, empty, not text, or larger than what is read."""
     hosts = tmp_path / "hosts"
     if isinstance(content, bytes):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.mad import FORGET
+from chaos.floods import RESET
 from promises import Area, promise
 from publish.raw import OTHER_HOST, PATIENCE, answer, ask, dial, endpoint, exchange, hung_up, idle, read_all, reset
 from publish.serving import echo, serving
@@ -288,7 +288,7 @@ def test_a_peer_that_resets_does_no_harm(address: str) -> None:
     for sent in (b"", b"GET", GET):
         with dial(address) as connection:
             connection.sendall(sent)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGET)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     assert ask(address).status == 200
 

@@ -1,7 +1,7 @@
-"""Scrapers gone mad, each a function: ``python mad.py NAME FROM HOST:PORT SECONDS CA`` does it, and says how often.
+"""Hostile scrapers, each a function: ``python floods.py NAME FROM HOST:PORT SECONDS CA`` runs one and prints a count.
 
-A process of its own, so that it does not share an interpreter with who measures. Everything is on loopback, and
-bounded in time.
+It is a process of its own, so that it does not share an interpreter with the test that measures. Everything is on
+loopback, and bounded in time.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Callable
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 OWN, OTHER, MANY = "own", "other", "many"
-"""From the address of the scraper who behaves, from another, or from ten thousand others."""
-FORGET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-"""SO_LINGER, on, for no time: a flood is not to use up this machine's ports."""
+"""From the address of the well-behaved scraper, from another, or from ten thousand others."""
+RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+"""SO_LINGER with a time of 0: close() resets the connection, so that a flood does not use up this machine's ports."""
 
 
 class Target:
-    """The endpoint, and how long it is to suffer."""
+    """The endpoint, and how long the flood lasts."""
 
     def __init__(self, source: str, address: str, seconds: float, ca: str) -> None:
-        """Aim at *address*, from *source*; *ca* is who vouches for it, where it speaks TLS."""
+        """Flood *address* from *source*. *ca* is the file with its CA if it speaks TLS, or else empty."""
         self._source = source
         host, _, port = address.rpartition(":")
         self.peer = (host, int(port))
@@ -44,37 +44,37 @@ class Target:
         return time.monotonic() < self._until
 
     def done(self) -> None:
-        """Count one more deed."""
+        """Count one more connection or request."""
         with self._lock:
             self.count += 1
 
     def dial(self) -> socket.socket:
         """Return a connection that is reset when it is closed."""
         connection = socket.create_connection(self.peer, timeout=5, source_address=(self._host(), 0))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGET)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as Go and curl
         return connection
 
     def _host(self) -> str:
         if self._source == MANY:
-            return f"127.1.{random.randrange(100)}.{random.randrange(1, 101)}"  # noqa: S311 - nobody has to guess it
+            return f"127.1.{random.randrange(100)}.{random.randrange(1, 101)}"  # noqa: S311 - not a secret
         return {OWN: "127.0.0.1", OTHER: "127.0.0.2"}[self._source]
 
     def hello(self) -> bytes:
-        """Return the first message of a client of TLS."""
+        """Return the first message of a TLS client."""
         outgoing = ssl.MemoryBIO()
         context = self.context or ssl.create_default_context()
         with contextlib.suppress(ssl.SSLWantReadError):
             context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
         return outgoing.read()
 
-    def twice(self, deed: Callable[[], None]) -> None:
-        """Do *deed* again and again, in two threads, until the time is up."""
+    def repeat(self, action: Callable[[], None]) -> None:
+        """Repeat *action* in two threads until the time is over."""
 
         def work() -> None:
             while self.goes_on():
                 with contextlib.suppress(OSError):
-                    deed()
+                    action()
                     self.done()
 
         threads = [threading.Thread(target=work) for _ in range(2)]
@@ -85,7 +85,7 @@ class Target:
 
 
 def _held(target: Target, number: int, first: bytes) -> dict[socket.socket, int]:
-    """Open *number* connections that begin with *first*, without waiting for any."""
+    """Open *number* connections that send *first*, without waiting for a response."""
     held = {}
     for _ in range(number):
         with contextlib.suppress(OSError):
@@ -97,7 +97,7 @@ def _held(target: Target, number: int, first: bytes) -> dict[socket.socket, int]
 
 
 def _refilled(target: Target, number: int, first: bytes) -> None:
-    """Hold *number* connections that begin with *first*, until the time is up; for each that is closed, open one."""
+    """Keep *number* connections open that send *first*. Replace each that the server closes."""
     with selectors.DefaultSelector() as selector:
 
         def open_one() -> None:
@@ -123,22 +123,22 @@ def _refilled(target: Target, number: int, first: bytes) -> None:
 
 
 def idle(target: Target) -> None:
-    """Hold a thousand connections that say nothing, and that are opened anew when they are closed."""
+    """Keep a thousand connections open that send nothing."""
     _refilled(target, 1000, b"")
 
 
 def half_open(target: Target) -> None:
-    """Hold a thousand handshakes that are begun and not finished."""
+    """Keep a thousand handshakes open that are begun and not finished."""
     _refilled(target, 1000, target.hello())
 
 
 def cut_off(target: Target) -> None:
-    """Hold a thousand handshakes whose first message does not end."""
+    """Keep a thousand handshakes open whose first message does not end."""
     _refilled(target, 1000, target.hello()[:200])
 
 
 def slow_loris(target: Target) -> None:
-    """Drip 256 requests, a byte of each every tenth of a second, and are begun anew where they are cut off."""
+    """Send 256 requests, one byte of each every tenth of a second. Replace each that the server closes."""
     said = b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 4000
     held = _held(target, 256, b"G")
     while target.goes_on():
@@ -155,11 +155,11 @@ def slow_loris(target: Target) -> None:
 
 def connection_flood(target: Target) -> None:
     """Open connections and reset them, as fast as two threads can."""
-    target.twice(lambda: target.dial().close())
+    target.repeat(lambda: target.dial().close())
 
 
 def request_flood(target: Target) -> None:
-    """Ask for the metrics and the page for people as fast as two threads can."""
+    """Request the metrics and the page as fast as two threads can."""
     asked = iter(range(1 << 60))
 
     def ask() -> None:
@@ -168,17 +168,17 @@ def request_flood(target: Target) -> None:
             while connection.recv(1 << 16):
                 pass
 
-    target.twice(ask)
+    target.repeat(ask)
 
 
 def handshake_flood(target: Target) -> None:
-    """Make whole handshakes, and no request after them, as fast as two threads can."""
+    """Complete handshakes without a request, as fast as two threads can."""
 
     def shake() -> None:
         with target.dial() as plain, _secured(target, plain):
             pass
 
-    target.twice(shake)
+    target.repeat(shake)
 
 
 @contextlib.contextmanager
@@ -191,14 +191,14 @@ def _secured(target: Target, plain: socket.socket) -> Iterator[socket.socket]:
 
 
 def ask_and_go(target: Target) -> None:
-    """Ask for the metrics and close, without a look at the answer and without a reset."""
+    """Request the metrics and close at once, without a reset."""
 
     def ask() -> None:
         with target.dial() as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes(len(FORGET)))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes(len(RESET)))
             connection.sendall(GET)
 
-    target.twice(ask)
+    target.repeat(ask)
 
 
 def giant_headers(target: Target) -> None:
@@ -208,21 +208,21 @@ def giant_headers(target: Target) -> None:
         with target.dial() as plain, _secured(target, plain) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
 
-    target.twice(ask)
+    target.repeat(ask)
 
 
 def pipelining(target: Target) -> None:
-    """Send five hundred requests in a row on each connection, whose answers are not waited for."""
+    """Send five hundred requests on each connection, without waiting for a response."""
 
     def ask() -> None:
         with target.dial() as plain, _secured(target, plain) as connection:
             connection.sendall(GET * 500)
 
-    target.twice(ask)
+    target.repeat(ask)
 
 
 def never_reading(target: Target) -> None:
-    """Hold a thousand connections that ask, and never take the answer."""
+    """Keep a thousand connections open that send a request and never read the response."""
     held: list[socket.socket] = []
     while target.goes_on():
         with contextlib.suppress(OSError):
@@ -238,8 +238,8 @@ def never_reading(target: Target) -> None:
 
 
 def malformed(target: Target) -> None:
-    """Send requests and handshakes with bytes changed, taken out, put in, repeated; and bytes that never were any."""
-    chance = random.Random(20261125)  # noqa: S311 - to be had again, not to be secret
+    """Send requests and handshakes with bytes changed, removed, inserted and repeated; and random bytes."""
+    chance = random.Random(20261125)  # noqa: S311 - reproducible, not secret
     hello = target.hello()
 
     def spoil(data: bytes) -> bytes:
@@ -264,12 +264,12 @@ def malformed(target: Target) -> None:
             connection.settimeout(0.02)
             connection.recv(1 << 16)
 
-    target.twice(send)
+    target.repeat(send)
 
 
-DEEDS: Mapping[str, Callable[[Target], None]] = {
-    deed.__name__: deed
-    for deed in (
+FLOODS: Mapping[str, Callable[[Target], None]] = {
+    flood.__name__: flood
+    for flood in (
         slow_loris,
         idle,
         connection_flood,
@@ -288,13 +288,13 @@ DEEDS: Mapping[str, Callable[[Target], None]] = {
 
 
 def main() -> None:
-    """Do what the arguments say, and print how often it was done."""
+    """Run the flood that the arguments name, and print how many connections or requests it had."""
     name, source, address, seconds, ca = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most) if most > 0 else 4096, most))
-    sys.setswitchinterval(0.0005)  # two threads that hold each other up are no flood
+    sys.setswitchinterval(0.0005)  # else the two threads wait for each other
     target = Target(source, address, float(seconds), ca)
-    DEEDS[name](target)
+    FLOODS[name](target)
     sys.stdout.write(f"{target.count}\n")
 
 
