@@ -42,6 +42,8 @@ def _runbooks(home: Path) -> Mapping[Path, str]:
     pages = {home / "README.md": _filled(home / "README.md", "index", runbooks.index())}
     for name in runbooks.subjects():
         page = home / f"{name}.md"
+        if not page.exists():
+            raise ValueError(f'{page} is missing: write it (docs/developing.md, "To add a fault", step 4)')
         text = page.read_text(encoding="utf-8")
         for what, lines in runbooks.blocks(name).items():
             text = fill(text, what, lines, name=page.name)

@@ -28,11 +28,13 @@ from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
 from rolewatch.vocabulary import Document
 from runbooks import text
+from test_faults import RELEASED_IDS
 
 SHOWN_BY_IMDS = [fault for fault in Fault if fault not in CONFIRMED_FAULTS]
 """The faults that a poll of IMDS shows. The others rest on the AWS API: tests/test_confirmation.py, tests/aws."""
 EACH = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value)
 EACH_SHOWN_BY_IMDS = pytest.mark.parametrize("fault", SHOWN_BY_IMDS, ids=lambda fault: fault.value)
+ROOT = Path(__file__).parents[2]
 STEP = 'docs/developing.md, "To add a fault", step'
 
 
@@ -123,6 +125,14 @@ def test_the_fault_has_an_alert_a_catalog_entry_and_a_runbook(fault: Fault) -> N
     assert f"Alert: `{alert_name(fault)}`" in page, "make generate"
     assert f"MESSAGE_ID={entry.message_id}`" in page, "make generate"
     assert f'rolewatch_fault_active{{fault="{fault.value}"}} 1.0\n{fault.value}: {entry.title}' in page
+
+
+def test_a_fault_that_is_not_released_is_in_the_changelog() -> None:
+    """Operators read there what is new."""
+    unreleased = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## Unreleased")[2].partition("\n## ")[0]
+    new = [fault.value for fault in Fault if fault.value not in RELEASED_IDS]
+
+    assert [fault for fault in new if f"`{fault}`" not in unreleased] == [], f"CHANGELOG.md ({STEP} 5)"
 
 
 def test_every_fault_has_a_rank_among_root_causes() -> None:
