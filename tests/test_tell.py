@@ -166,8 +166,8 @@ def test_a_lost_role_is_none() -> None:
 @pytest.mark.parametrize(
     ("consecutive", "told"),
     [
-        (1, "IMDS gave no usable answer (token, no_answer). A fault is raised where it lasts."),
-        (10, "IMDS gave no usable answer (token, no_answer), 10 times now. A fault is raised where it lasts."),
+        (1, "IMDS gave no usable answer (token, no_answer). A fault is raised if it lasts."),
+        (10, "IMDS gave no usable answer (token, no_answer), 10 times now. A fault is raised if it lasts."),
     ],
 )
 def test_a_failed_poll_is_told_with_its_reason(consecutive: int, told: str) -> None:

@@ -1,13 +1,13 @@
-"""Read a regular file, replace a file: so that nothing that lies at a path can block or mislead us.
+"""Read a regular file, or replace a file, so that nothing at the path can block or mislead the caller.
 
 A local user may be able to put a FIFO, a symbolic link, a socket or an endless file where rolewatch expects a file of
-its own. To open a FIFO waits for its other end, for ever; what a link names is another file. So every file that the
-daemon reads or writes is opened here.
+its own. Opening a FIFO blocks until its other end is opened; a link names another file. So every file that the daemon
+reads or writes is opened here.
 
 Symbolic links, by `read`'s *follow_links*: followed in the files of the administrator (settings, certificates, keys),
-because configuration management, certbot and Kubernetes put links there, and whoever can write to those directories
+because configuration management, certbot and Kubernetes put links there, and a user who can write to those directories
 can write the file itself. Not followed in files that a process writes (state, evidence of a confirmation): their
-writers rename a file into place, so that a link there is none of theirs.
+writers rename a file into place, so a link there is not theirs.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _KINDS = {
 
 
 class NotRegularError(OSError):
-    """There is something else than a regular file at the path; `strerror` says what."""
+    """The path is not a regular file; `strerror` is what it is."""
 
     def __init__(self, path: Path, mode: int) -> None:
-        """Say that *path* is what *mode* says."""
+        """Name *path*, and its kind by *mode*."""
         self.is_directory = stat.S_ISDIR(mode)
         kind = _KINDS.get(stat.S_IFMT(mode), "an object of the kernel")  # such as an epoll instance, in /proc
         super().__init__(EINVAL, f"it is {kind}, not a regular file", str(path))
@@ -54,23 +54,23 @@ class TooLargeError(OSError):
     """The file is larger than any that rolewatch reads there."""
 
     def __init__(self, path: Path, limit: int) -> None:
-        """Say that *path* has more than *limit* bytes."""
+        """Name *path*, which has more than *limit* bytes."""
         super().__init__(EFBIG, f"it is larger than {limit // 1024} KiB", str(path))
 
 
 class Content(NamedTuple):
-    """What a file holds, and the status of that very file."""
+    """The content of a file, and the status of that same file."""
 
     data: bytes
     status: os.stat_result
 
 
 def read(path: Path, *, limit: int, follow_links: bool) -> Content:
-    """Return what the regular file *path* holds, *limit* bytes at most. Never wait for a FIFO or a device.
+    """Return the content of the regular file *path*, *limit* bytes at most. Never block on a FIFO or a device.
 
     Raise `NotRegularError`, `TooLargeError` or another `OSError`.
     """
-    # Asked before it is opened: to open a device may do something. Asked again after: it may have been replaced.
+    # Checked before opening, because opening a device may have effects; and after, because it may have been replaced.
     _refuse_unless_regular(path, path.stat() if follow_links else path.lstat())
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
     descriptor = os.open(path, flags)
@@ -87,14 +87,14 @@ def read(path: Path, *, limit: int, follow_links: bool) -> Content:
 
 
 def replace(path: Path, data: bytes, *, mode: int, sync: bool = False) -> None:
-    """Put *data* into the file *path*, with *mode*, so that a reader sees the old file or the new one, and never half.
+    """Replace the file *path* with *data* and *mode* atomically: a reader sees the old file or the new one.
 
-    The new file has a name that nobody can foresee, beside *path*, until it takes the place of *path*: of whatever is
-    there, a link or a FIFO too, but of no directory and no device. With *sync*, the data is on the disk before that;
-    without, an empty file may be there after a power cut, and a hung disk does not hold the caller up as long.
+    The new file is written beside *path* under a random name, and then renamed. It replaces a link or a FIFO, but no
+    directory and no device. With *sync* the data is on the disk before the rename. Without, the file may be empty after
+    a power cut, and a hung disk blocks the caller for less time.
 
-    Temporaries that earlier processes of this user left behind when they were killed are removed, as far as they are
-    among the first thousand entries of the directory: those beyond stay. Raise `OSError`.
+    Temporary files that killed processes of this user left are removed, if they are among the first thousand entries of
+    the directory. Raise `OSError`.
     """
     _refuse_device(path)
     temporary = path.with_name(f"{_temporary_prefix(path)}{os.urandom(8).hex()}.new")
@@ -115,9 +115,9 @@ def replace(path: Path, data: bytes, *, mode: int, sync: bool = False) -> None:
 
 
 def refuse_unless_replaceable(path: Path) -> None:
-    """Raise `NotRegularError` where *path* is there, and is no regular file.
+    """Raise `NotRegularError` if *path* exists and is not a regular file.
 
-    For a path that a person typed: to replace ``/dev/stdout`` or ``/dev/null`` would break the host.
+    For a path that a person typed: replacing ``/dev/null`` would break the host.
     """
     with contextlib.suppress(FileNotFoundError):
         _refuse_unless_regular(path, path.lstat())
@@ -138,15 +138,15 @@ def _refuse_device(path: Path) -> None:
 def _temporary_prefix(path: Path) -> str:
     """Return what the names of the temporaries of *path* begin with, cut so that they are no longer than NAME_MAX."""
     name = os.fsencode(path.name)[:_LONGEST_PREFIX]
-    # A character that was cut in two would not be removed by its name where the file system takes only whole ones.
+    # Half a character at the cut would make an invalid name on some file systems.
     return f".{name.decode(errors='ignore') if len(name) == _LONGEST_PREFIX else path.name}."
 
 
 def _remove_leftovers(path: Path, new: os.stat_result) -> None:
     """Remove the temporaries of *path* that are regular files of the owner of *new*, and older by `LEFTOVER_AGE`.
 
-    Both times are of the file system's clock. What cannot be listed or removed stays, and what comes
-    after `_MOST_ENTRIES` others.
+    Both times are of the file system's clock. Files that cannot be listed or removed stay, and those after the first
+    `_MOST_ENTRIES`.
     """
     begin = _temporary_prefix(path)
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:

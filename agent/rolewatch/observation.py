@@ -14,7 +14,7 @@ from rolewatch.vocabulary import Evidence, Phase, Reason
 
 @dataclass(frozen=True)
 class Moment:
-    """What the clocks said at one look. The only form in which time travels."""
+    """Both clocks at one moment. Functions get the time only in this form."""
 
     utc: datetime
     """Local wall clock, aware, UTC. May be wrong."""
@@ -29,7 +29,7 @@ class Failure:
     phase: Phase
     reason: Reason
     document: str = ""
-    """The path below ``/latest/`` that was asked for, without the role's name."""
+    """The path below ``/latest/`` of the request, without the role's name."""
     errno: int | None = None
     status: int | None = None
 
@@ -48,17 +48,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Absent:
-    """IMDS said 404: there is none, and that is an answer."""
+    """IMDS answered 404: the document does not exist."""
 
 
 @dataclass(frozen=True)
 class ProfileInfo:
-    """``iam/info``: what EC2 says of the instance profile."""
+    """``iam/info``: the instance profile, as EC2 reports it."""
 
     code: str | None
-    """``Success``, ``InstanceProfileNotFound``, another word of AWS's; None where the document has none."""
+    """``Success``, ``InstanceProfileNotFound``, another code of AWS; None if the document has none."""
     without_role: bool
-    """The Message says that the profile does not contain a role. The Code is ``Success`` then!"""
+    """The Message is that the profile does not contain a role. The Code is ``Success`` in this case."""
     name: str | None
     """The profile's name: the last segment of its ARN."""
     arn: str | None
@@ -74,7 +74,7 @@ class RoleListing:
     role: str
     """The first line, as the Go and Ruby SDKs read it."""
     roles: int = 1
-    """How many lines there were. More than one is not normal."""
+    """Number of lines. More than one is not normal."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ class Credentials:
 
     role: str
     code: str | None
-    """As served; None where the document has none, which botocore accepts."""
+    """As served; None if the document has none, which botocore accepts."""
     last_updated: datetime | None
     expiration: datetime | None
     fingerprint: str | None
-    """8 hex digits of SHA-256 of the access key id: tells two sets apart and identifies none."""
+    """8 hex digits of SHA-256 of the access key id: enough to distinguish two sets, too few to identify one."""
     missing: tuple[str, ...]
     """The names of the fields that SDKs need and that are absent, empty or unreadable."""
 
@@ -103,7 +103,7 @@ class RoleBinding:
 
 @dataclass(frozen=True)
 class Identity:
-    """What the instance identity document says of the instance."""
+    """The instance, by its identity document."""
 
     instance_id: str
     region: str | None = None
@@ -114,7 +114,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Tags:
-    """What the instance's tags expect. None where there is no such tag, or IMDS serves no tags."""
+    """The role and instance profile that the tags expect; None without such a tag, or if IMDS serves none."""
 
     role: str | None = None
     instance_profile: str | None = None
@@ -122,11 +122,11 @@ class Tags:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """One poll that got no session token: nothing about the role could be asked."""
+    """One poll that got no session token, and so could send no other request."""
 
     failure: Failure
     date: datetime | None = None
-    """IMDS's clock (`Date`), where an answer carried one."""
+    """IMDS's clock (`Date`), if an answer had one."""
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,14 @@ class Answered:
     info: ProfileInfo | Absent | Failure
     listing: RoleListing | Absent | Failure
     credentials: Credentials | Absent | Failure | None
-    """None where the listing named no role to ask for."""
+    """None if the listing named no role."""
     identity: Identity | None = None
-    """Only in polls that asked for it."""
+    """Only in polls that requested it."""
     tags: Tags | None = None
-    """Only in polls that asked for them and were answered."""
+    """Only in polls that requested them and got an answer."""
     date: datetime | None = None
     """IMDS's clock (`Date` of the last answer), one-second resolution."""
 
 
 Observation = Union[Answered, Unanswered]
-"""What one poll saw."""
+"""What one poll observed."""

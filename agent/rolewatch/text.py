@@ -59,7 +59,7 @@ LAST_MOMENT = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def shift(moment: datetime, seconds: float) -> datetime:
-    """Return the time *seconds* after *moment*, or the end of the calendar where that is beyond it. Never raises."""
+    """Return the time *seconds* after *moment*, or the end of the calendar if that is beyond it. Never raises."""
     try:
         return moment + timedelta(seconds=seconds)
     except OverflowError:
@@ -70,7 +70,7 @@ _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:
 
 
 def timestamp(text: str | None) -> datetime | None:
-    """Read an ISO 8601 time with its zone; None where it is not one. `datetime.fromisoformat` of 3.9 knows no ``Z``."""
+    """Return the ISO 8601 time *text* with its zone, or None. `datetime.fromisoformat` of 3.9 does not read ``Z``."""
     match = _TIME.fullmatch(text) if text else None
     if match is None:
         return None

@@ -58,7 +58,7 @@ EVIDENCE_KEYS = (
 
 
 class State(str, Enum):
-    """The overall verdict on the instance-role credentials; exactly one holds."""
+    """The overall verdict on the instance-role credentials: exactly one at a time."""
 
     @property
     def exit_code(self) -> int:
@@ -78,7 +78,7 @@ class State(str, Enum):
 
 
 class Phase(str, Enum):
-    """How far a request to IMDS came."""
+    """How far a request to IMDS got."""
 
     CONNECT = "connect"
     TOKEN = "token"  # noqa: S105 - the name of a phase
@@ -125,14 +125,14 @@ class Reason(str, Enum):
     CONNECT_ERROR = ("connect_error", FailureLabel.CONNECT)
     """Any other errno while connecting."""
     SWITCHED_OFF = ("switched_off", FailureLabel.CONNECT)
-    """AWS_EC2_METADATA_DISABLED is set: nothing was asked."""
+    """AWS_EC2_METADATA_DISABLED is set: no request was sent."""
     CONNECT_TIMEOUT = ("connect_timeout", FailureLabel.TIMEOUT)
     """No answer to the SYN: a firewall DROP, or the link-local packet budget is used up."""
 
     NO_ANSWER = ("no_answer", FailureLabel.TIMEOUT)
     """Connected, and not one byte of an answer came in time. On the token: the hop limit, most often."""
     SLOW = ("slow", FailureLabel.TIMEOUT)
-    """An answer began, and was not complete in time; or the poll's time was used up before it was asked for."""
+    """An answer began, and was not complete in time; or the poll's time was used up before the request."""
     RESET = ("reset", FailureLabel.HTTP_ERROR)
     """The connection was closed or reset before the answer was complete."""
     FORBIDDEN = ("forbidden", FailureLabel.FORBIDDEN)
@@ -144,7 +144,7 @@ class Reason(str, Enum):
     SERVER_ERROR = ("server_error", FailureLabel.HTTP_ERROR)
     """Any other 5xx."""
     UNEXPECTED_STATUS = ("unexpected_status", FailureLabel.HTTP_ERROR)
-    """A status that IMDS does not give here; redirects are among them and are not followed."""
+    """A status that IMDS does not use here. Redirects are among them; they are not followed."""
     EMPTY = ("empty", FailureLabel.MALFORMED)
     """A 200 without a body; seen when IMDS is throttled."""
     TRUNCATED = ("truncated", FailureLabel.MALFORMED)
@@ -169,7 +169,7 @@ class CredentialStatus(str, Enum):
 
 
 class EventKind(str, Enum):
-    """The kinds of event that are told. Past tense; each has a journal MESSAGE_ID."""
+    """The kinds of event. Past tense; each has a journal MESSAGE_ID."""
 
     STARTED = "started"
     STOPPING = "stopping"

@@ -54,7 +54,7 @@ complete -c rolewatch -f
 
 complete -c rolewatch -n _shtab_rolewatch_using -s h -l help -d 'show this help message and exit'
 complete -c rolewatch -n _shtab_rolewatch_using -l version -d 'print the version and exit'
-complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a run -d 'watch, as a daemon'
+complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a run -d 'run the daemon'
 complete -c rolewatch -n '_shtab_rolewatch_using run' -s h -l help -d 'show this help message and exit'
 complete -c rolewatch -n '_shtab_rolewatch_using run' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file (default: /etc/rolewatch/rolewatch.toml)'
 complete -c rolewatch -n '_shtab_rolewatch_using run' -l endpoint -x -d 'IMDS to poll (default: the well-known address)'

@@ -45,7 +45,7 @@ def recent(*reports: Report) -> RecentEvents:
 
 def started() -> Event:
     """Return the event of the start."""
-    message = "rolewatch 1.2.3 watches http://169.254.169.254 every 30 s; metrics on http://127.0.0.1:10169."
+    message = "rolewatch 1.2.3 polls http://169.254.169.254 every 30 s; metrics on http://127.0.0.1:10169."
     return Event(EventKind.STARTED, Level.NOTICE, message)
 
 

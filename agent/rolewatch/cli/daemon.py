@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Load = Callable[[], tuple[Settings, Sequence[str]]]
-"""Read the settings, and what deserves a warning in them. Raises `ConfigError` where they cannot be used, and
-`UnusableFileError` where a file that they name cannot."""
+"""Return the settings, and the warnings about them. Raises `ConfigError` if they cannot be used, and
+`UnusableFileError` if a file that they name cannot be used."""
 AT_START = ("metrics", "textfile", "log", "state")
 """The tables that are read when the daemon starts, and not again; except `[metrics.tls]`, which a renewed certificate
 needs, and `allowed_hosts` in `[metrics]`."""
@@ -46,7 +46,7 @@ def _nothing(endpoint: Endpoint) -> None:
 
 @dataclass
 class Health:
-    """What the daemon knows of itself, as the metrics export it."""
+    """The status of the daemon itself, for the metrics."""
 
     journal: Journal
     loaded: datetime
@@ -54,7 +54,7 @@ class Health:
     publisher_failures: dict[str, int] = field(default_factory=dict)
 
     def __call__(self) -> AgentStatus:
-        """Return the figures of this moment."""
+        """Return the current figures."""
         return AgentStatus(
             config_ok=self.config_ok,
             config_loaded=self.loaded,
@@ -79,7 +79,7 @@ class Daemon:
     """About `settings`. `run` publishes each as an event, and never waits for standard error."""
 
     def run(self, pause: Pause, *, ready: Callable[[Endpoint], None] = _nothing) -> None:
-        """Watch until *pause* says to stop. *ready* is called when the endpoint answers, before the first poll.
+        """Run until *pause* returns `Wake.STOP`. *ready* is called when the endpoint answers, before the first poll.
 
         Raise `RolewatchError` where the daemon cannot start: an address that cannot be bound, a certificate that
         cannot be used, no systemd module.
@@ -92,7 +92,7 @@ class Daemon:
             now=lambda: self.clock().utc,
             socket_path=self.journal_socket,
         )
-        for warning in self.warnings:  # before anything below can fail: a warning may say why
+        for warning in self.warnings:  # first, because a warning may explain a failure below
             journal.log(_warning(warning))
         systemd = Systemd(self.environ)
         health = Health(journal, loaded=self.clock().utc)
@@ -140,7 +140,12 @@ class Daemon:
             loop.run(pause, self._reload(health, systemd, endpoint))
             systemd.stopping()
             loop.queue(
-                Event(EventKind.STOPPING, Level.NOTICE, "rolewatch stops: it was told to.", fields={"version": version})
+                Event(
+                    EventKind.STOPPING,
+                    Level.NOTICE,
+                    "rolewatch stops on request (SIGTERM or SIGINT).",
+                    fields={"version": version},
+                )
             )
         finally:
             for event in loop.drain_events():
@@ -163,14 +168,14 @@ class Daemon:
         return Event(
             EventKind.STARTED,
             Level.NOTICE,
-            f"rolewatch {version} watches {imds} every {self.settings.poll.interval:g} s; metrics on {metrics}.",
+            f"rolewatch {version} polls {imds} every {self.settings.poll.interval:g} s; metrics on {metrics}.",
             fields={"version": version, "listen": listen, "endpoint": imds},
         )
 
     def _reload(self, health: Health, systemd: Systemd, endpoint: Endpoint) -> Reload:
-        """Return what to do at SIGHUP: settings that cannot be used keep the old ones, are told and counted.
+        """Return the function that SIGHUP calls.
 
-        So does a certificate that cannot be used: all or nothing.
+        If the settings or the certificate cannot be used, the old ones all stay, and the failure is logged and counted.
         """
 
         def reload() -> tuple[Setup | None, Event]:
@@ -199,18 +204,18 @@ def _rejected(error: RolewatchError) -> Event:
     return Event(
         EventKind.CONFIG_REJECTED,
         Level.ERROR,
-        f"The new settings cannot be used, the old ones stay in force: {problems[0]}",
+        f"The new settings cannot be used. The old ones stay in force. {problems[0]}",
         fields={"problem": "; ".join(problems)},
     )
 
 
 def _reloaded(old: Settings, new: Settings, warnings: Sequence[str]) -> Event:
-    """Tell that *new* settings are in force, and which of them are not: those that the daemon read when it started."""
+    """Return the event of a reload. Settings in `AT_START` that have changed need a restart."""
     before, after = _at_start(old), _at_start(new)
     later = [f"[{table}]" for table in AT_START if getattr(before, table) != getattr(after, table)]
     problems = [*warnings, *(f"{table} needs a restart" for table in later)]
     but = f", but for {' and '.join(later)}: that needs a restart" if later else ""
-    warned = f" {len(warnings)} of them deserve a look: {warnings[0]}" if warnings else ""
+    warned = f" {len(warnings)}: {warnings[0]}" if warnings else ""
     return Event(
         EventKind.CONFIG_RELOADED,
         Level.WARNING if problems else Level.INFO,
@@ -230,7 +235,7 @@ def _remembered(state_file: StateFile | None, events: list[Event]) -> Memory:
     try:
         return state_file.load(boot_id=boot_id)
     except StateFileError as error:
-        message = f"The state file is ignored, and written anew: {error}."
+        message = f"The state file is ignored and will be replaced: {error}."
         events.append(
             Event(
                 EventKind.STATE_FILE_IGNORED,

@@ -26,10 +26,10 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``run``."""
     parser = commands.add_parser(
         "run",
-        help="watch, as a daemon",
-        description="Watch IMDS, and tell Prometheus and the journal. SIGHUP reads the settings again, SIGUSR1 polls "
-        "at once, SIGTERM ends. Exit status: 0 when told to stop, 64 wrong usage, 69 an address cannot be bound or a "
-        "certificate not be used, 78 wrong settings.",
+        help="run the daemon",
+        description="Poll IMDS, and report to Prometheus and the journal. SIGHUP reloads the settings, SIGUSR1 polls "
+        "at once, SIGTERM stops the daemon. Exit status: 0 stopped by a signal, 64 wrong usage, 69 an address cannot "
+        "be bound or a certificate cannot be used, 78 wrong settings.",
     )
     options.add_options(parser)
     parser.add_argument(
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(arguments: RunOptions) -> int:
-    """Watch until told to stop."""
+    """Run until a signal stops it."""
     signals.block()
     _no_core_dumps()
     # rich is for people at a terminal. structlog would load it for tracebacks that the daemon never renders: 6 MiB.
@@ -60,15 +60,15 @@ def run(arguments: RunOptions) -> int:
 
 
 def _no_core_dumps() -> None:
-    """Keep what is in memory out of core dumps, and let SIGABRT (the watchdog's) print where every thread stood.
+    """Keep the memory out of core dumps, and let SIGABRT (the watchdog's) print the stack of every thread.
 
-    The stacks that `faulthandler` writes hold no values of variables.
+    `faulthandler` prints no values of variables.
     """
     import faulthandler  # noqa: PLC0415 - only the daemon needs them
     import resource  # noqa: PLC0415 - likewise
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The limit holds for files. A program that core dumps are piped to gets one all the same, and so does `gcore`.
+    # The limit applies to files only. A program that core dumps are piped to still gets one, and so does `gcore`.
     with contextlib.suppress(OSError):
         Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
     faulthandler.enable()

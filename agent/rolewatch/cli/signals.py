@@ -1,12 +1,12 @@
 """Signals: the wait for the next poll is the wait for a signal. No handler, no flag, no lock.
 
-A signal that comes during a poll is taken at its end, so the poll's deadline bounds how long a stop takes.
+A signal that arrives during a poll is handled at its end, so the poll's deadline bounds the time to a stop.
 
 The time-out of the wait is a signal too, SIGALRM from the process's real-time timer. `signal.sigtimedwait` has a
-time-out of its own, which is of no use here: when a stop (SIGSTOP), a debugger or the freezer of control groups
-interrupts the call after its time-out, CPython (3.9 to 3.13 were tried) returns a siginfo that nobody has filled in,
-and the signal in it is whatever lay in that memory. `signal.sigwaitinfo` is called again after an interruption. With a
-time-out of 0, `sigtimedwait` does not sleep, and cannot be interrupted.
+time-out of its own, which is unsafe here: when a stop (SIGSTOP), a debugger or the freezer of control groups interrupts
+the call after its time-out, CPython (tested: 3.9 to 3.13) returns an uninitialised siginfo with a random signal number.
+`signal.sigwaitinfo` is called again after an interruption. With a time-out of 0, `sigtimedwait` does not sleep, and
+cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEANING = {
     signal.SIGHUP: Wake.RELOAD,
     signal.SIGUSR1: Wake.POLL,
 }
-"""What each signal of an operator asks for."""
+"""What each signal from an operator means."""
 
 STOPS = [number for number, wake in MEANING.items() if wake is Wake.STOP]
 
@@ -39,7 +39,7 @@ def block() -> None:
 def pause(seconds: float) -> Wake:
     """Wait for *seconds* or for a signal; return what ended the wait. Call `block` first.
 
-    A stop goes before any other signal that is pending: the kernel takes the lowest number.
+    A stop comes before any other pending signal: the kernel would deliver the lowest number first.
     """
     received = _wait(seconds) if seconds > 0 else _pending()
     return Wake.STOP if signal.sigtimedwait(STOPS, 0) else MEANING.get(received, Wake.TIMER)
@@ -55,6 +55,6 @@ def _wait(seconds: float) -> signal.Signals:
 
 
 def _pending() -> signal.Signals:
-    """Return a signal that has come already, or `ALARM`."""
+    """Return a pending signal, or `ALARM`."""
     received = signal.sigtimedwait(MEANING, 0)
     return ALARM if received is None else signal.Signals(received.si_signo)

@@ -24,7 +24,7 @@ TOKEN_PATH = "api/token"  # noqa: S105 - a path
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
 TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 TTL_SECONDS = "60"
-"""Life of the session token: longer than any poll. IMDS takes 1 to 21600 (EC2 user guide, 2026)."""
+"""Life of the session token: longer than any poll. IMDS accepts 1 to 21600 (EC2 user guide, 2026)."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""From IMDS's bytes to values. The only place that sees a secret, and none leaves it.
+"""Parse IMDS's bytes into values. The only module that sees a secret, and no secret leaves it.
 
-Every function is total over arbitrary bytes: it returns a value of `observation` or raises `ImdsError`. Its failure has
-the document's path and the reason, and nothing of what the document held.
+Every function is total over arbitrary bytes: it returns a value of `observation` or raises `ImdsError`. The failure has
+the document's path and the reason, and nothing of the document.
 
-What may leave is decided by shape: names, ids and codes that look like AWS's pass, anything else is dropped, so that a
-secret in the wrong field stays here too. JSON keys are compared without regard to case (the Rust SDK does; seen from
-emulators). Content-Type is never asked: IMDS serves JSON as ``text/plain`` (recordings of 2021, AWS Rust SDK).
+Names, ids and codes pass only if they look like AWS's. Anything else is dropped, so that a secret in the wrong field
+does not get out either. JSON keys are compared without regard to case (the Rust SDK does; seen from
+emulators). Content-Type is ignored: IMDS serves JSON as ``text/plain`` (recordings of 2021, AWS Rust SDK).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SECRET = re.compile(
     rb"""(?i)"(?:(?P<key_id>AccessKeyId)|SecretAccessKey|Token)"[ \t\r\n]*:[ \t\r\n]*"""
     rb""""(?P<value>[^"\\]{8,})(?:"|\Z)"""
 )
-"""A secret as IMDS writes it: no quote and no escape in it. It may be cut off, or spoilt by any other byte."""
+"""A secret as IMDS writes it: no quote and no escape in it. It may be cut off, or hold any other byte."""
 _VISIBLE = re.compile(rb"[!-~]+")
 _LONGEST_PATTERN = 128
 _MOST_DIGITS = 20
@@ -52,7 +52,7 @@ _NEEDED = ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
 
 
 def profile_info(body: Body) -> ProfileInfo:
-    """Read ``iam/info``. Raise `ImdsError` where it is empty, not JSON, or says nothing of a profile."""
+    """Read ``iam/info``. Raise `ImdsError` if it is empty, not JSON, or names no profile."""
     fields = _json_object(body, "meta-data/iam/info")
     message = fields.get("message") or ""
     arn = parse_arn(fields.get("instanceprofilearn"))
@@ -72,7 +72,7 @@ def profile_info(body: Body) -> ProfileInfo:
 
 
 def role_listing(body: Body) -> RoleListing:
-    """Read ``iam/security-credentials/``. Raise `ImdsError` where it is empty or its first line is no role's name."""
+    """Read ``iam/security-credentials/``. Raise `ImdsError` if it is empty or its first line is not a role name."""
     document = "meta-data/iam/security-credentials/"
     lines = [line.rstrip("\r") for line in _text(body, document).split("\n")]
     first = name(lines[0])
@@ -82,10 +82,10 @@ def role_listing(body: Body) -> RoleListing:
 
 
 def credentials(role: str, body: Body) -> Credentials:
-    """Read *role*'s credentials document and forget its secrets.
+    """Read *role*'s credentials document without its secrets, which are overwritten in a `bytearray`.
 
-    A document that is no credentials document at all raises `ImdsError`; one with an error Code, or without some of its
-    fields, is a value that says so.
+    A document with an error Code, or without some of its fields, is a value. Raise `ImdsError` if it is no credentials
+    document at all.
     """
     fingerprints = _blank(body) if isinstance(body, bytearray) else {}
     fields = _json_object(body, "meta-data/iam/security-credentials/<role>")
@@ -111,12 +111,12 @@ def credentials(role: str, body: Body) -> Credentials:
 
 
 def _blank(body: bytearray) -> dict[str, str]:
-    """Overwrite the secrets in *body*; return the fingerprint of each access key id, by what stands there instead.
+    """Overwrite the secrets in *body*; return the fingerprint of each access key id, by the text that replaces it.
 
-    `json` would make a `str` of each secret, and nobody can overwrite those: once freed they stay in memory until it is
-    needed again. So would the error of a decoder, with a copy of the whole document. To both it is the same document
-    afterwards: what is overwritten is printable ASCII in a string, with other such. A secret that is written in another
-    way (with an escape, as nobody has seen it) is read as any other field.
+    `json` would create a `str` of each secret, which cannot be overwritten and stays in memory after it is freed; the
+    error of a decoder would hold a copy of the whole document. The document stays valid, because printable ASCII in a
+    string is replaced with printable ASCII. A secret with an escape in it, which was never seen, is read like any other
+    field.
     """
     fingerprints = {}
     with memoryview(body) as view:
@@ -137,7 +137,7 @@ def _digest(key_id: bytes | memoryview) -> str:
 
 
 def identity(body: Body) -> Identity:
-    """Read the instance identity document. Raise `ImdsError` where it names no instance."""
+    """Read the instance identity document. Raise `ImdsError` if it names no instance."""
     document = "dynamic/instance-identity/document"
     fields = _json_object(body, document)
     instance_id = matching(INSTANCE_ID, fields.get("instanceid"))
@@ -152,7 +152,7 @@ def identity(body: Body) -> Identity:
 
 
 def name_pattern(body: Body) -> str | None:
-    """Read the value of an instance tag that names a role or an instance profile; None where it cannot be one.
+    """Read the value of an instance tag that names a role or an instance profile; None if it cannot be one.
 
     Wildcards are allowed. An ARN is cut to its name.
     """
@@ -166,9 +166,9 @@ def name_pattern(body: Body) -> str | None:
 
 
 def whole_number(digits: str) -> int:
-    """Return the number that *digits* are in JSON. Raise `ValueError` where it is longer than any that is written here.
+    """Return the JSON number *digits*. Raise `ValueError` if it has more than 20 digits.
 
-    Python before 3.9.14 reads ten thousand digits in the square of that.
+    The time in which Python before 3.9.14 reads a number grows with the square of its length.
     """
     if len(digits) > _MOST_DIGITS:
         raise ValueError
@@ -176,7 +176,7 @@ def whole_number(digits: str) -> int:
 
 
 def _json_object(body: Body, document: str) -> dict[str, str]:
-    """Return the JSON object's fields that are strings, keys in lower case. Numbers are never converted: they are long.
+    """Return the JSON object's fields that are strings, keys in lower case. Numbers stay text: they may be long.
 
     Here and in `_text` the error is raised outside of the handlers: `JSONDecodeError.doc` and
     `UnicodeDecodeError.object` hold the whole document, and ``from None`` would leave them in ``__context__``.

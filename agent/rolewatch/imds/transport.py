@@ -48,7 +48,7 @@ MAX_LINES = 8 * 1024
 """Bytes of all lines of one answer: the lines of 1xx answers, chunk sizes and trailers count too. IMDS sends some 300.
 
 The bound protects the CPU: `email.parser` takes quadratic time for some headers, folded ones too (65 kB of ``;`` in a
-quoted parameter of Content-Type: 1.4 s), and `http.client` takes some 6 µs for each chunk, be it of one byte."""
+quoted parameter of Content-Type: 1.4 s), and `http.client` takes some 6 µs for each chunk, even of one byte."""
 MAX_ANSWER = MAX_BODY + 32 * 1024
 """Bytes of one whole answer, status line and headers included."""
 
@@ -239,7 +239,7 @@ class BoundedSocket(socket.socket):
     wire: Wire
     patience: float
 
-    def makefile(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - five types, by the mode; `http.client` asks for one
+    def makefile(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - five types, by the mode; `http.client` uses one
         """Return the reader of the answer."""
         del args, kwargs
         return AnswerReader(super().makefile("rb", buffering=0), self.wire)
@@ -332,7 +332,7 @@ class _Adapter(HTTPAdapter):
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ANN401 - requests has no types of its own
         """Create the response as requests does, without cookies: requests parses them even if no jar accepts one."""
-        original = resp._original_response  # noqa: SLF001 - where requests looks for them, if there is one (2.25.1, 2.34)
+        original = resp._original_response  # noqa: SLF001 - where requests finds them, if there is one (2.25.1, 2.34)
         for name in ("Set-Cookie", "Set-Cookie2"):
             if original and name in original.msg:
                 del original.msg[name]

@@ -250,7 +250,7 @@ def _denies_role(info: ProfileInfo | Absent | Failure) -> bool:
 
 
 def _unread(listing: RoleListing | Absent | Failure) -> bool:
-    """Return whether *listing* failed in a way that leaves open what it says. An empty one names no role."""
+    """Return whether *listing* failed so that its content is unknown. An empty listing names no role."""
     return isinstance(listing, Failure) and listing.reason is not Reason.EMPTY
 
 
@@ -354,7 +354,7 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 def _match(name: str, pattern: str) -> bool:
     try:
         return fnmatchcase(name, pattern)
-    except re.error:  # "[z-a]" is none to Python before 3.9.13 (Debian 11 has 3.9.2), and anybody may set a tag
+    except re.error:  # Python before 3.9.13 rejects "[z-a]" (Debian 11 has 3.9.2), and users set the tags
         return False
 
 

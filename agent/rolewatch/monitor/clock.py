@@ -4,7 +4,7 @@ Neither clock is trusted blindly. The local one may be wrong (1970 at boot, hour
 forged. What is remembered and saved (`since` of a fault, the newest set, intervals) is dated by `ImdsClock.time`, and
 only a believed `Date` moves that. Expiries and ages are judged by it, too: see `judging_time`. A `Date` is believed if
 
-1. it agrees with the local clock, or with the last believed `Date` and the uptime since: two clocks say the same; or
+1. it agrees with the local clock, or with the last believed `Date` and the uptime since: two clocks agree; or
 2. no `Date` was believed since this process began, and it is plausible: not before a time that is known to have passed,
    and not far ahead of the local clock, unless that clock itself is before that time; or
 3. it is the third in a row that contradicts the last believed one and agrees with its predecessors. Then the local
@@ -55,7 +55,7 @@ def keep_time(memory: Memory, observation: Observation, now: Moment) -> Memory:
 def judging_time(memory: Memory, observation: Observation, now: Moment) -> datetime:
     """Return the time by which ages and expiries in *observation* are judged. `keep_time` comes first.
 
-    That is the believed time, whatever this one `Date` says. If no `Date` was believed yet: the `Date` of
+    That is the believed time, whatever this `Date` is. If no `Date` was believed yet: the `Date` of
     *observation*, unless it is before a time that is known to have passed. An unconfirmed belief counts only beside a
     `Date`.
     """

@@ -73,8 +73,8 @@ class ConfirmationFile:
         if self._last is not None and not self._believed and not self._refused:
             self._refused = True
             message = (
-                f"{self.path} is dated {rfc3339(self._last.at)}, and the local clock says {rfc3339(now)}: evidence of "
-                "the future is refused. Check the clock of this host, then confirm again: rolewatch diagnose"
+                f"{self.path} is dated {rfc3339(self._last.at)}, which is after the local time {rfc3339(now)}. It is "
+                "ignored. Check the clock of this host, then confirm again: rolewatch diagnose"
             )
             raise ConfirmationError(message)
         return self._last if self._believed else None
@@ -84,7 +84,7 @@ class ConfirmationFile:
         try:
             return files.read(self.path, limit=MAX_SIZE, follow_links=False).data.decode("utf-8")
         except (files.NotRegularError, files.TooLargeError) as error:
-            message = f"{self.path} is no evidence of a confirmation: too large, or no file ({error.strerror})"
+            message = f"{self.path} is not a result of rolewatch diagnose ({error.strerror})"
             raise ConfirmationError(message) from None
         except (OSError, UnicodeDecodeError) as error:
             message = f"{self.path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
@@ -99,13 +99,13 @@ def decode(text: str) -> Confirmation:
         decided, findings = set(_decided(document)), tuple(_findings(document))
         polled, instance_id = document.get("polled"), document.get("instance_id")
     except (ValueError, RecursionError):
-        message = f"the file is no diagnosis of schema {SCHEMA}"
+        message = f"the file is not a diagnosis of schema {SCHEMA}"
         raise ConfirmationError(message) from None
     at = timestamp(polled) if isinstance(polled, str) else None
     if schema != SCHEMA or at is None:
         # Only a number is shown: anything else may hold a secret.
         shown = f"{schema!r:.20}" if isinstance(schema, int) else "none"
-        message = f"the file is of schema {shown}, or does not say when it was made; {SCHEMA} is needed"
+        message = f"the file is of schema {shown}, or has no time in `polled`; schema {SCHEMA} is needed"
         raise ConfirmationError(message)
     held = {finding.fault for finding in findings}
     undetermined = tuple(fault for fault in CONFIRMED_FAULTS if fault not in decided and fault not in held)

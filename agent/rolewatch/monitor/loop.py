@@ -249,7 +249,8 @@ class Loop:
                 ours = str(error) if isinstance(error, RolewatchError) else None
                 problem = ours or getattr(error, "strerror", None) or type(error).__name__
                 subject = _SUBJECTS.get(name, f"Publisher {name}")
-                message = f"{subject} failed ({count} times so far): {problem}. Polling goes on."
+                times = f", {count} times so far" if count > 1 else ""
+                message = f"{subject} failed{times}: {problem}. Polling goes on."
                 fields = {"publisher": name, "problem": problem, "failures": count}
                 self.queue(Event(EventKind.PUBLISHER_FAILED, Level.ERROR, message, fields=fields))
             return None

@@ -71,7 +71,7 @@ class StateFile:
         return memory
 
     def save(self, memory: Memory, now: Moment) -> None:
-        """Write *memory* if it differs from what the file holds. Raise `OSError` if that fails."""
+        """Write *memory* if it differs from what the file contains. Raise `OSError` if that fails."""
         without_set = replace(memory, credentials=replace(memory.credentials, last=None))
         stable = json.dumps(_encode(without_set), sort_keys=True)
         if stable == self._written and now.uptime - self._written_at < KEEP_FRESH:
@@ -157,7 +157,7 @@ Range = tuple[Number, Number]
 """The lowest and the highest value that are accepted."""
 
 _ALL_TIME = 10_000 * 366 * 86_400
-"""Seconds between any two times that a `datetime` can hold, at most."""
+"""The most seconds between two values of `datetime`."""
 EVIDENCE_RANGES: Mapping[str, Range] = {
     "errno": (-4095, 4095),
     "http_status": (0, 999),

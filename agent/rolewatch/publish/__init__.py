@@ -1,6 +1,6 @@
 """What a publisher gets (`Report`) and what it is (`Publisher`).
 
-A publisher decides nothing. One that fails is counted, and the loop goes on.
+A publisher decides nothing. The loop counts one that fails, and continues.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from rolewatch.vocabulary import EventKind, Evidence, FailureLabel, Level, Scala
 
 @dataclass(frozen=True)
 class ActiveFault:
-    """A fault that stands, after debouncing."""
+    """An active fault, after debouncing."""
 
     fault: Fault
     since: datetime
-    """When it was first seen, by IMDS's clock where that is known. Survives a restart of the daemon."""
+    """When it was first seen, by IMDS's clock if that is known. Survives a restart of the daemon."""
     evidence: Evidence
 
 
@@ -90,7 +90,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, once, to be told by the journal."""
+    """Something that happened once, for the journal."""
 
     kind: EventKind
     level: Level
@@ -103,7 +103,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Report:
-    """What one turn of the loop hands to every publisher."""
+    """What every publisher gets after one poll."""
 
     snapshot: Snapshot
     events: tuple[Event, ...] = ()
@@ -111,14 +111,14 @@ class Report:
 
 @dataclass(frozen=True)
 class AgentStatus:
-    """How the agent itself fares: the figures about rolewatch that rolewatch exports."""
+    """The figures about rolewatch itself, for the metrics."""
 
     config_ok: bool
     """Whether the last configuration load or reload was successful."""
     config_loaded: datetime
     """When the settings in force were loaded."""
     log_messages: Mapping[Level, int] = field(default_factory=dict)
-    """Events told, by level."""
+    """Logged events, by level."""
     log_dropped: int = 0
     """Events that could not be written anywhere."""
     publisher_failures: Mapping[str, int] = field(default_factory=dict)
@@ -126,20 +126,20 @@ class AgentStatus:
 
 
 class Publisher(Protocol):
-    """Something that tells the outside what one turn of the loop found."""
+    """Publishes the result of each poll."""
 
     name: str
     """A word for metrics and logs."""
 
     def publish(self, report: Report) -> None:
-        """Tell *report*. May raise anything; must not block for longer than a moment."""
+        """Publish *report*. May raise anything; must not block."""
 
 
 def facts_of(snapshot: Snapshot, *, uid: int | None = None) -> dict[str, str]:
-    """Return what *snapshot* knows to fill a remedy in with, by the names of `PLACEHOLDERS`.
+    """Return the values in *snapshot* for the `PLACEHOLDERS` of a remedy, by their names.
 
-    An expectation is known only where it is one plain name: a pattern cannot be pasted. Besides the placeholders there
-    is ``expiration`` (RFC 3339) where usable credentials were told last. *uid* is the user that asked IMDS.
+    An expectation counts only if it is one plain name: a pattern cannot be pasted. Besides the placeholders there is
+    ``expiration`` (RFC 3339) if the last credentials are usable. *uid* is that of the process that polled IMDS.
     """
     identity = snapshot.identity
     region = identity.region if identity else None

@@ -42,7 +42,7 @@ MESSAGE_IDS: Mapping[EventKind, str] = {
 
 
 def message_id(event: Event) -> str | None:
-    """Return the MESSAGE_ID of *event*; None for a raised or persisting fault that does not say which it is."""
+    """Return the MESSAGE_ID of *event*; None for a fault event without its fault."""
     own = MESSAGE_IDS.get(event.kind)
     if own is None and event.fault is not None:
         return FAULTS[event.fault].message_id
@@ -360,7 +360,7 @@ def form_of(settings: LogSettings, environ: Mapping[str, str], stderr: int = 2) 
 def names_journal(environ: Mapping[str, str], stderr: int) -> bool:
     """Return whether *stderr* is the very stream to the journal that ``$JOURNAL_STREAM`` names.
 
-    The variable alone says nothing: children inherit it after their stderr was redirected (systemd.exec(5)).
+    The variable alone proves nothing: children inherit it after their stderr was redirected (systemd.exec(5)).
     """
     try:
         status = os.fstat(stderr)

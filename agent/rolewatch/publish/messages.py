@@ -1,6 +1,6 @@
 """The sentences of the journal: one line for a person. Stable wording, not to be parsed. Pure.
 
-A sentence holds names and times, never a secret, and stays on one line whatever IMDS sent.
+A sentence contains names and times, never a secret, and stays on one line whatever IMDS sent.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def raised(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
-    """Say that *fault* was raised, on what evidence, and what to do."""
+    """Return the sentence for a raised *fault*: what, on what evidence, and what to do."""
     return f"{_what(fault, evidence)}. {_then(fault, evidence, facts)}"
 
 
 def persists(fault: Fault, evidence: Evidence, facts: Mapping[str, str], lasted: float) -> str:
-    """Say that *fault* still stands, after *lasted* seconds, and what to do."""
+    """Return the sentence for a *fault* that is active for *lasted* seconds."""
     return f"{_what(fault, evidence)}, for {duration(lasted)} now. {_then(fault, evidence, facts)}"
 
 
 def cleared(fault: Fault, since: datetime, lasted: float) -> str:
-    """Say that *fault* is over, which stood *since* then for *lasted* seconds."""
+    """Return the sentence for a cleared *fault*, which was active since *since*, for *lasted* seconds."""
     return f"{fault.value} is over; it lasted {duration(lasted)}, since {_date(since)}."
 
 
 def state_changed(old: State, new: State, faults: Sequence[Fault]) -> str:
-    """Say that the state changed, and which *faults* stand."""
+    """Return the sentence for a changed state, with the active *faults*."""
     because = f" ({', '.join(fault.value for fault in faults)})" if faults else ""
     return f"The state changed from {old.value} to {new.value}{because}: {STATES[new]}."
 
@@ -50,14 +50,14 @@ STATES: Mapping[State, str] = {
 
 
 def rotated(role: str, expiration: datetime | None, rotation_interval: float | None) -> str:
-    """Say that IMDS serves a new set of credentials; *rotation_interval* is the learned cadence in seconds."""
+    """Return the sentence for a rotation; *rotation_interval* is the learned interval in seconds."""
     until = f", good until {clock(expiration)}" if expiration else ""
     usual = f"; that happens about every {duration(rotation_interval)} here" if rotation_interval else ""
     return f"IMDS serves new credentials of role {_value(role)}{until}{usual}."
 
 
 def role_changed(old_role: str | None, new_role: str | None, old_profile: str | None, new_profile: str | None) -> str:
-    """Say that the instance got another role or instance profile."""
+    """Return the sentence for a changed role or instance profile."""
     changes = []
     if old_role != new_role:
         changes.append(f"role {_value(old_role)} to {_value(new_role)}")
@@ -70,9 +70,9 @@ def role_changed(old_role: str | None, new_role: str | None, old_profile: str | 
 
 
 def poll_failed(failure: Evidence, consecutive: int) -> str:
-    """Say that IMDS gave no usable answer, *consecutive* times so far."""
+    """Return the sentence for a failed poll, the *consecutive*-th so far."""
     times = "" if consecutive == 1 else f", {consecutive} times now"
-    return f"IMDS gave no usable answer ({_evidence(failure)}){times}. A fault is raised where it lasts."
+    return f"IMDS gave no usable answer ({_evidence(failure)}){times}. A fault is raised if it lasts."
 
 
 def is_power_of_ten(count: int) -> bool:
@@ -81,7 +81,7 @@ def is_power_of_ten(count: int) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Return *seconds* as a person says it, in at most two units: ``2 h 5 min``. Negative ones count as none."""
+    """Return *seconds* in at most two units: ``2 h 5 min``. Negative ones count as 0."""
     left = max(0, round(seconds))
     if left < _MINUTE:
         return f"{left} s"
@@ -93,12 +93,12 @@ def duration(seconds: float) -> str:
 
 
 def clock(moment: datetime) -> str:
-    """Return *moment* as a time of day: ``17:31 UTC``. For what is hours away: a set of credentials lives for six."""
+    """Return *moment* as a time of day: ``17:31 UTC``. For times within hours: a set of credentials lives for six."""
     return f"{moment.astimezone(timezone.utc):%H:%M} UTC"
 
 
 def _date(moment: datetime) -> str:
-    """Return *moment* as a date and a time, for what may be days ago."""
+    """Return *moment* as a date and a time, for times that may be days ago."""
     return f"{moment.astimezone(timezone.utc):%Y-%m-%d} {clock(moment)}"
 
 
@@ -125,7 +125,7 @@ def _then(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
     return f"{hint[:-1]}{outlived}. See: rolewatch explain {fault.value}"
 
 
-_TOLD = (
+_PHRASES = (
     ("phase", "{}"),
     ("reason", "{}"),
     ("http_status", "status {}"),
@@ -146,10 +146,10 @@ _DURATIONS = (
 
 
 def _evidence(evidence: Evidence) -> str:
-    """Return *evidence* in a few words, in a fixed order; what says nothing beyond the title is left out."""
+    """Return *evidence* in a few words, in a fixed order, without what the title says already."""
     words = [
         phrase.format(_value(evidence[key]))
-        for key, phrase in _TOLD
+        for key, phrase in _PHRASES
         if evidence.get(key) and not (key == "code" and str(evidence[key]).lower() == "success")
     ]
     number = evidence.get("errno")

@@ -1,6 +1,6 @@
 """The one table of our metrics. Names, types and labels are the contract: never rename one.
 
-HELP says what a series means, in a full sentence; `absent` says when it is not there. docs/metrics.md shows this table.
+HELP is a full sentence on what a series means; `absent` is when it does not exist. docs/metrics.md shows this table.
 The conventions are Prometheus's (docs/practices/naming, 2025): base units, moments instead of ages, every label value
 from the first scrape on, no ids and no ARNs in labels.
 """
@@ -49,21 +49,21 @@ FAMILIES = (
     Family(
         "rolewatch_fault_active",
         "gauge",
-        "Whether a fault stands (1) or not (0), after debouncing; several may stand at once.",
+        "Whether a fault is active (1) or not (0), after debouncing; several may be active at once.",
         ("fault",),
     ),
     Family(
         "rolewatch_fault_active_since_timestamp_seconds",
         "gauge",
-        "Unix time at which a fault that stands was first seen; a fault that does not stand has no such series.",
+        "Unix time at which an active fault was first seen; other faults have no such series.",
         ("fault",),
         "For a fault that is not active.",
     ),
     Family(
         "rolewatch_credentials_usable",
         "gauge",
-        "Whether the credentials last told are well-formed and have not expired.",
-        absent="Until IMDS has told for the first time.",
+        "Whether the last credentials of IMDS are well-formed and have not expired.",
+        absent="Until IMDS has answered for the first time.",
     ),
     Family(
         "rolewatch_credentials_expiration_timestamp_seconds",
@@ -91,7 +91,7 @@ FAMILIES = (
     Family(
         "rolewatch_role_info",
         "info",
-        "Role and instance profile that IMDS told last, or (other) for both after ten pairs since rolewatch started.",
+        "Role and instance profile as last seen, or (other) for both after ten pairs since rolewatch started.",
         ("role", "instance_profile"),
         "While neither is known, and with `role_info = false` in `[metrics]`.",
     ),
@@ -126,7 +126,7 @@ FAMILIES = (
         "rolewatch_clock_offset_seconds",
         "gauge",
         "Local clock minus the clock of IMDS (Date), as last seen; positive where the local clock is ahead.",
-        absent="Until IMDS has told a time that is believed: its third, where that is far ahead of the local clock.",
+        absent="Until IMDS has sent a `Date` that is believed: the third, if it is far ahead of the local clock.",
     ),
     Family(
         "rolewatch_config_last_reload_successful",
@@ -141,7 +141,7 @@ FAMILIES = (
     Family(
         "rolewatch_log_messages_total",
         "counter",
-        "Warnings and errors told in the journal or log since rolewatch started, by level.",
+        "Warnings and errors logged since rolewatch started, by level.",
         ("level",),
     ),
     Family(
@@ -152,7 +152,7 @@ FAMILIES = (
     Family(
         "rolewatch_publisher_failures_total",
         "counter",
-        "How often one of the ways in which rolewatch tells has failed since it started.",
+        "How often a publisher has failed since rolewatch started.",
         ("publisher",),
     ),
 )
@@ -165,4 +165,4 @@ PROCESS_FAMILIES = (
     "process_open_fds",
     "process_max_fds",
 )
-"""What is exported of prometheus-client's process collector. Virtual memory says nothing about a Python process."""
+"""The exported families of prometheus-client's process collector; virtual memory of a Python process means nothing."""

@@ -146,7 +146,7 @@ def _of_role(pair: Names | None, known: Sequence[Names]) -> Samples:
 
 
 def _label(name: str | None) -> str:
-    """Return *name* as a label's value: cut, and without half a surrogate pair, which JSON can say and UTF-8 cannot."""
+    """Return *name* as a label's value: cut, and without half a surrogate pair, which UTF-8 cannot encode."""
     return (name or "")[:MAX_LABEL].encode("utf-8", "replace").decode("utf-8")
 
 
@@ -182,7 +182,7 @@ def _of_last_poll(snapshot: Snapshot) -> Samples:
 
 
 def _of_status(status: AgentStatus) -> Samples:
-    told = status.log_messages
+    counts = status.log_messages
     return {
         **_known(
             config_last_reload_successful=status.config_ok,
@@ -190,7 +190,7 @@ def _of_status(status: AgentStatus) -> Samples:
             log_messages_dropped_total=status.log_dropped,
         ),
         "rolewatch_log_messages_total": [
-            ({"level": label}, float(sum(told.get(level, 0) for level in levels)))
+            ({"level": label}, float(sum(counts.get(level, 0) for level in levels)))
             for label, levels in _LOG_LEVELS.items()
         ],
         "rolewatch_publisher_failures_total": [
@@ -203,7 +203,7 @@ _END = b"# EOF\n"
 """The end of a page in OpenMetrics; the text format has none."""
 
 _Encoder = Callable[[Any], bytes]
-"""What `choose_encoder` chooses: it takes whatever has a method `collect`."""
+"""What `choose_encoder` returns: it accepts anything with a method `collect`."""
 
 
 class Metrics:
@@ -331,7 +331,7 @@ def _sample_names(family: Family) -> tuple[str, ...]:
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:
-    """Return whether the header asks for gzip. ``gzip;q=0`` forbids it, which prometheus-client does not see."""
+    """Return whether the header asks for gzip. ``gzip;q=0`` forbids it, which prometheus-client ignores."""
     for coding in accept_encoding.lower().split(","):
         name, _, weight = coding.replace(" ", "").partition(";")
         if name == "gzip":

@@ -18,12 +18,12 @@ from rolewatch.vocabulary import State
 def status_line(snapshot: Snapshot) -> str:
     """Return *snapshot* in one line: ``ok: role app-prod, credentials until 17:31 UTC``. Times are of day, in UTC."""
     if snapshot.faults:
-        said = "; ".join(_fault(active, snapshot) for active in snapshot.faults)
+        words = "; ".join(_fault(active, snapshot) for active in snapshot.faults)
     elif snapshot.binding.role and snapshot.state in (State.OK, State.DEGRADED):
-        said = f"role {snapshot.binding.role}"
+        words = f"role {snapshot.binding.role}"
     else:
-        said = messages.STATES[snapshot.state]
-    return bounded(f"{snapshot.state.value}: {said}{_expiration(snapshot)}")
+        words = messages.STATES[snapshot.state]
+    return bounded(f"{snapshot.state.value}: {words}{_expiration(snapshot)}")
 
 
 def _fault(active: ActiveFault, snapshot: Snapshot) -> str:
@@ -45,76 +45,75 @@ _LISTENING = (_LISTEN, "LISTEN_PID", "LISTEN_FDNAMES")
 
 
 class Systemd:
-    """The service manager's view of the daemon.
+    """Reports the daemon to the service manager.
 
-    Nothing here ever waits for it. What it does not take now is said again with the next sign of life: that the daemon
-    is ready, for systemd would end who does not say it, and the status. Only `publish` raises, where a status is not
-    taken from one poll to the next, or nobody is there: a publisher that fails is counted and told.
+    Nothing blocks. READY and STATUS that the manager did not accept are sent again with the next watchdog ping. Only
+    `publish` raises: if a status was not accepted from one poll to the next, or if there is no manager.
     """
 
     name = "systemd"
 
     def __init__(self, environ: Mapping[str, str], *, pid: int | None = None) -> None:
-        """Look in *environ* for what systemd set there. *pid* is our process id."""
+        """Read the variables that systemd sets from *environ*. *pid* is our process id."""
         self._environ = environ
         self._pid = os.getpid() if pid is None else pid
         address = environ.get(_NOTIFY, "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._beats = self.watchdog_interval() is not None
         self._is_ready = True
-        """Whether systemd was told so, where it has to be."""
+        """Whether systemd has accepted READY=1, if it has to be sent."""
         self._status, self._news = "", ""
-        """As told last, and what is still to be told."""
+        """The status that systemd accepted last, and one that is still to be sent."""
 
     def publish(self, report: Report) -> None:
-        """Tell systemd the STATUS that follows from *report*, where that is news. Raise `OSError` if that fails."""
+        """Send the STATUS of *report* if it has changed. Raise `OSError` if that fails."""
         status = status_line(report.snapshot)
         stuck, self._news = self._news, "" if status == self._status else status
         try:
-            self._tell_status()
+            self._send_status()
         except BlockingIOError:
             if stuck:
                 raise
 
     def ready(self) -> None:
-        """Say that start-up, or a reload, is done."""
+        """Report that start-up, or a reload, is done."""
         self._is_ready = self._try("READY=1")
 
     def alive(self) -> None:
-        """Say that the loop turns, where systemd watches for that. For the loop itself to call, never for a thread."""
+        """Send the watchdog ping, if systemd expects it. Only the loop itself calls this, never another thread."""
         if not self._is_ready:
             self.ready()
         with contextlib.suppress(OSError):
-            self._tell_status()
+            self._send_status()
         if self._beats:
             self._try("WATCHDOG=1")
 
     def reloading(self, monotonic: float) -> None:
-        """Say that a reload begins, at *monotonic* seconds of CLOCK_MONOTONIC. `ready` ends it.
+        """Report that a reload begins, at *monotonic* seconds of CLOCK_MONOTONIC. `ready` ends it.
 
-        Both lines have to be in one datagram: sd_notify(3), of which systemd 253 and later make use.
+        Both lines have to be in one datagram: sd_notify(3), for systemd 253 and later.
         """
         self._try(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic * 1_000_000)}")
 
     def stopping(self) -> None:
-        """Say that the daemon ends as it was told to."""
+        """Report that the daemon stops as requested."""
         self._try("STOPPING=1")
 
     def watchdog_interval(self) -> float | None:
-        """Return the seconds between two `alive`: half of what systemd allows. None where it does not watch."""
+        """Return the seconds between two `alive`: half of what systemd allows. None if it expects no ping."""
         return watchdog_interval(self._environ, self._pid)
 
     def sockets(self) -> list[socket.socket]:
-        """Return the listening sockets that systemd hands in. To be called once: they belong to the caller then."""
+        """Return the listening sockets that systemd passes. Call it once: the caller closes them."""
         return sockets(self._environ, self._pid)
 
-    def _tell_status(self) -> None:
+    def _send_status(self) -> None:
         if self._news:
             self._notify(f"STATUS={self._news}")
             self._status, self._news = self._news, ""
 
     def _try(self, state: str) -> bool:
-        """Say *state*; return whether it was taken."""
+        """Send *state*; return whether it was accepted."""
         with contextlib.suppress(OSError):
             self._notify(state)
             return True
@@ -127,7 +126,7 @@ class Systemd:
 
 
 def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
-    """Return half of WATCHDOG_USEC in seconds, as sd_watchdog_enabled(3) advises; None where it is not for us."""
+    """Return half of WATCHDOG_USEC in seconds, as sd_watchdog_enabled(3) advises; None if it is not for us."""
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     text = environ.get("WATCHDOG_USEC", "")
@@ -136,10 +135,10 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
 
 
 def sockets(environ: Mapping[str, str], pid: int) -> list[socket.socket]:
-    """Return the sockets of LISTEN_FDS, if they are for us, and take the variables out of the process's environment.
+    """Return the sockets of LISTEN_FDS, if they are for us, and remove the variables from the process's environment.
 
-    Raise `UsageError` where python3-systemd is not installed, where LISTEN_FDS is not the number of descriptors, or
-    where one is not a listening stream socket: another address would be bound otherwise than the socket unit says.
+    Raise `UsageError` if python3-systemd is not installed, if LISTEN_FDS is not the number of descriptors, or if one is
+    not a listening stream socket.
     """
     if not environ.get(_LISTEN) or environ.get("LISTEN_PID") != str(pid):
         return []
@@ -159,7 +158,7 @@ def sockets(environ: Mapping[str, str], pid: int) -> list[socket.socket]:
         ) from error
     finally:
         for variable in _LISTENING:
-            os.environ.pop(variable, None)  # Python's copy of what libsystemd has taken out
+            os.environ.pop(variable, None)  # Python's copy of what libsystemd has removed
     return [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
