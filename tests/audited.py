@@ -1,6 +1,6 @@
-"""The whole daemon but for its own sockets, audited at each poll. IMDS and the clock are the test's.
+"""The daemon without its sockets, with all its outputs checked after each poll. The test has IMDS and the clock.
 
-What IMDS says goes the daemon's own way, from the session token to every page, line and file.
+What IMDS sends goes the whole way, from the session token to every page, line and file.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ BOOT = "0d1c9d7c-0000-4000-8000-000000000000"
 
 @dataclass
 class Time:
-    """Clocks that stand still until the test sets them."""
+    """Clocks that the test sets."""
 
     uptime: float = UPTIME
     error: float = 0.0
-    """How far the wall clock is off, in seconds."""
+    """Seconds by which the wall clock is ahead of the true time."""
 
     def __call__(self) -> Moment:
-        """Return both clocks. The wall's stops at the ends of time, as no machine's does."""
+        """Return both clocks. The wall clock shows `START` if its time is out of range."""
         try:
             utc = START + timedelta(seconds=self.uptime - UPTIME + self.error)
         except OverflowError:
@@ -44,18 +44,18 @@ class Time:
         return Moment(utc, self.uptime)
 
 
-class Told:
-    """All that came out, in every form, as text."""
+class Outputs:
+    """Everything that the daemon published, in every form, as text."""
 
-    name = "told"
+    name = "outputs"
 
     def __init__(self, clock: Clock) -> None:
-        """Tell in every form of the log at once, at debug."""
+        """Log in every format at once, at debug."""
         self.parts: list[str] = []
         self._logger = event_logger(self, level="debug", version="0", now=lambda: clock().utc, strict=True)
 
     def publish(self, report: Report) -> None:
-        """Tell the events, and what `systemctl status` shows."""
+        """Log the events, and keep the line of `systemctl status`."""
         for event in report.events:
             self._logger.write(event.message, record=event)
         line = status_line(report.snapshot)
@@ -63,7 +63,7 @@ class Told:
         self.parts.append(line)
 
     def write(self, entry: Entry) -> None:
-        """Take one entry, in the three forms that it has."""
+        """Keep one log entry in its three formats."""
         line, shown = as_json(entry), for_terminal(entry, colour=False)
         assert "\n" not in line
         assert shown.isprintable()
@@ -71,8 +71,8 @@ class Told:
 
 
 @dataclass
-class AuditedHouse:
-    """A daemon whose every poll is audited, and whose state file is read back each time."""
+class AuditedDaemon:
+    """A daemon whose outputs are checked, and whose state file is read back, after each poll."""
 
     settings: Settings
     directory: Path
@@ -82,12 +82,12 @@ class AuditedHouse:
 
     def __post_init__(self) -> None:
         """Start it."""
-        self.auditor, self.told = Auditor(), Told(self.clock)
+        self.auditor, self.outputs = Auditor(), Outputs(self.clock)
         self._reports: list[Report] = []
         self.start(BOOT)
 
     def start(self, boot_id: str) -> None:
-        """Start, or start again: what is remembered is what the file has. Built as `Daemon` builds it."""
+        """Start, or start again with the memory of the state file. Built as `Daemon` builds it."""
         self._boot_id = boot_id
         self._file = StateFile(self.directory)
         self._metrics = Metrics(version="0", health=lambda: AgentStatus(config_ok=True, config_loaded=START))
@@ -95,38 +95,38 @@ class AuditedHouse:
         self.watch = Loop(
             setup=Setup(self.settings, self.client),
             memory=self._file.load(boot_id=boot_id),
-            publishers=(self._metrics, self._endpoint, self.told, self),
+            publishers=(self._metrics, self._endpoint, self.outputs, self),
             save=self._file.save,
             clock=self.clock,
         )
 
     def restart(self, boot_id: str = "") -> None:
-        """End the process and start another; with *boot_id*, after a boot."""
+        """Start again; with *boot_id*, after a boot."""
         self.auditor.restarted(same_boot=boot_id in ("", self._boot_id))
         self.start(boot_id or self._boot_id)
 
     def publish(self, report: Report) -> None:
-        """Keep what was reported."""
+        """Keep the report."""
         self._reports = [report]
 
     def poll(self) -> Report:
-        """Poll once, and hold what comes out against what is promised."""
+        """Poll once, and check the outputs against the promises."""
         self.watch.poll()
         (report,) = self._reports
         failures = {name: count for name, count in self.watch.publisher_failures.items() if count}
         assert not failures, (failures, [event.fields for event in self.watch.drain_events()])
         self.auditor.take(report.snapshot, report.events, self.watch.memory)
-        self.told.parts.append(self._metrics.text().decode())
+        self.outputs.parts.append(self._metrics.text().decode())
         for path in ("/", "/status.json"):
             response = self._endpoint.respond(Request("GET", path, headers={"host": "localhost"}))
             assert response.status == HTTPStatus.OK
-            self.told.parts.append(response.body.decode())
+            self.outputs.parts.append(response.body.decode())
         self._read_back()
         return report
 
     def _read_back(self) -> None:
-        """Read what was written: a restart can, and it is small."""
+        """Check that the state file is small and that a restart can read it."""
         text = self._file.path.read_text()
         assert len(text) <= MAX_SIZE
-        self.told.parts.append(text)
+        self.outputs.parts.append(text)
         StateFile(self.directory).load(boot_id=self._boot_id)

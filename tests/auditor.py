@@ -1,4 +1,4 @@
-"""Holds what is told against what is promised, report by report: for every history, whatever IMDS did in it."""
+"""Checks each report against the reports before it. Valid for every history of IMDS."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from rolewatch.vocabulary import EVENT_FIELDS, EventKind, State
 
 
 class Auditor:
-    """Remembers what was told, and finds where the next report contradicts it."""
+    """Remembers the events, and asserts that the next report does not contradict them."""
 
     def __init__(self, reminder: float = LimitSettings().reminder) -> None:
-        """Expect a lasting fault to be told anew every *reminder* seconds."""
+        """Expect a reminder of each active fault every *reminder* seconds."""
         self._reminder = reminder
         self.since: dict[Fault, str] = {}
-        """The faults that stand, as far as events told, and since when, to the second."""
-        self._told: dict[Fault, float] = {}
+        """The active faults according to the events, and since when, to the second."""
+        self._last_event: dict[Fault, float] = {}
         self._found: set[Fault] = set()
-        """Those that stood when the process began."""
+        """The faults that were active when the process started."""
         self.state = State.STARTING
 
     def restarted(self, *, same_boot: bool) -> None:
-        """Take note that a new process goes on: what stood still stands after a restart, and not after a boot."""
-        self.state, self._told = State.STARTING, {}
+        """Expect a new process: active faults stay active after a restart, and not after a boot."""
+        self.state, self._last_event = State.STARTING, {}
         if not same_boot:
             self.since = {}
         self._found = set(self.since)
 
     def take(self, snapshot: Snapshot, events: Sequence[Event], memory: Memory) -> None:
-        """Hold one report against those before it, and *memory* against its bounds."""
+        """Check one report against those before it, and *memory* against its bounds."""
         now = snapshot.moment.uptime
         before = self.state
         for event in events:
-            if event.kind is EventKind.STATE_FILE_IGNORED:  # another instance: nothing of the old one stands
+            if event.kind is EventKind.STATE_FILE_IGNORED:  # another instance: the faults of the old one are gone
                 self.since = {fault: since for fault, since in self.since.items() if fault not in self._found}
             assert set(event.fields) <= set(EVENT_FIELDS)
             assert event.message.isprintable()
@@ -50,29 +50,29 @@ class Auditor:
         assert self.state is snapshot.state, "a state changed without an event"
         assert set(self.since) == {active.fault for active in snapshot.faults}, "a fault changed without an event"
         for active in snapshot.faults:
-            assert rfc3339(active.since) == self.since[active.fault], f"{active.fault.value} began anew"
-            assert now - self._told[active.fault] < self._reminder, f"{active.fault.value} is not told any more"
-        _hold_state(snapshot, memory)
+            assert rfc3339(active.since) == self.since[active.fault], f"{active.fault.value} has another start"
+            assert now - self._last_event[active.fault] < self._reminder, f"{active.fault.value} has no reminder"
+        _check_state(snapshot, memory)
 
     def _take_fault(self, event: Event, fault: Fault, now: float) -> None:
-        """Expect raised, told again, cleared: in this order, and each as often as it is promised."""
+        """Expect raised, reminders, cleared, in this order, and the reminders at the promised interval."""
         since = str(event.fields["since"])
         if event.kind is EventKind.FAULT_CLEARED:
             assert self.since.pop(fault) == since
-            self._told.pop(fault, None)
+            self._last_event.pop(fault, None)
             self._found.discard(fault)
             return
         if event.kind is EventKind.FAULT_RAISED:
             assert fault not in self.since, f"{fault.value} was raised twice"
         else:
-            assert fault in self.since, f"{fault.value} was not raised before it was told again"
-            assert now - self._told.get(fault, -self._reminder) >= self._reminder
-        self._told[fault] = now
+            assert fault in self.since, f"{fault.value} has a reminder before it was raised"
+            assert now - self._last_event.get(fault, -self._reminder) >= self._reminder
+        self._last_event[fault] = now
         assert self.since.setdefault(fault, since) == since
 
 
-def _hold_state(snapshot: Snapshot, memory: Memory) -> None:
-    """Hold the state against the faults, and the memory to its bounds."""
+def _check_state(snapshot: Snapshot, memory: Memory) -> None:
+    """Check the state against the faults, and the memory against its bounds."""
     standing = [active.fault for active in snapshot.faults]
     if snapshot.state is State.OK:
         assert not standing

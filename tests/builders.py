@@ -1,4 +1,4 @@
-"""Observations as IMDS would give rise to them, and simulated time to see them in. No I/O, no clock."""
+"""Observations of a healthy or faulty IMDS, and a simulated tracker to feed with them. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from rolewatch.text import rfc3339
 from rolewatch.vocabulary import EventKind, Phase, Reason
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
-"""The true time at which every test begins."""
+"""The true time at the start of every test."""
 UPTIME = 3 * 86400.0
-"""The uptime at that moment: the boot grace is long over."""
+"""The uptime at that time, in seconds: the boot grace is over."""
 LIFE = timedelta(hours=6, minutes=2)
 ROLE = "web-server"
 PROFILE = "web-server-profile"
@@ -46,12 +46,12 @@ DAY = timedelta(days=1)
 
 
 def moment(elapsed: float = 0.0, *, clock_error: float = 0.0, uptime: float = UPTIME) -> Moment:
-    """Return what the clocks say *elapsed* seconds after `START`, by a wall clock that is off by *clock_error*."""
+    """Return both clocks *elapsed* seconds after `START`; the wall clock is *clock_error* seconds ahead."""
     return Moment(utc=START + timedelta(seconds=elapsed + clock_error), uptime=uptime + elapsed)
 
 
 def info(**changes: Any) -> ProfileInfo:
-    """Return ``iam/info`` with nothing wrong, but for *changes*."""
+    """Return a healthy ``iam/info`` with *changes*."""
     healthy = ProfileInfo(
         code="Success",
         without_role=False,
@@ -76,7 +76,7 @@ def not_found() -> ProfileInfo:
 def credentials(
     *, updated: datetime = START - timedelta(minutes=10), life: timedelta = LIFE, serial: int = 0, **changes: Any
 ) -> Credentials:
-    """Return a complete set of credentials, but for *changes*; *serial* tells it from others."""
+    """Return a complete set of credentials with *changes*; *serial* identifies it."""
     healthy = Credentials(
         role=ROLE,
         code="Success",
@@ -89,7 +89,7 @@ def credentials(
 
 
 def refused(**changes: Any) -> Credentials:
-    """Return the document that says that EC2 cannot assume the role. Its LastUpdated is fresh."""
+    """Return the error document of a role that EC2 cannot assume. Its LastUpdated is fresh."""
     document = Credentials(
         role=ROLE,
         code="AssumeRoleUnauthorizedAccess",
@@ -102,20 +102,20 @@ def refused(**changes: Any) -> Credentials:
 
 
 def answered(**changes: Any) -> Answered:
-    """Return a healthy look at `START`, but for *changes*."""
+    """Return a healthy observation at `START` with *changes*."""
     healthy = Answered(info=info(), listing=RoleListing(ROLE), credentials=credentials(), date=START)
     return replace(healthy, **changes)
 
 
 def detached(**changes: Any) -> Answered:
-    """Return a look at an instance without an instance profile."""
+    """Return an observation of an instance without an instance profile."""
     return answered(**{"info": Absent(), "listing": Absent(), "credentials": None, **changes})
 
 
 def unanswered(
     reason: Reason = Reason.CONNECT_TIMEOUT, phase: Phase = Phase.CONNECT, date: datetime | None = None
 ) -> Unanswered:
-    """Return a look that got no token."""
+    """Return an observation of a poll that got no token."""
     return Unanswered(Failure(phase, reason, "api/token"), date)
 
 

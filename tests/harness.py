@@ -1,7 +1,7 @@
-"""A whole daemon in the test's process, with every door to the outside a real socket that the test holds.
+"""A whole daemon in the process of the test. All its peers are real sockets of the test.
 
 IMDS is the simulator, journald and systemd are datagram sockets, Prometheus is `urllib`. The clock is the machine's;
-only the pause between two polls is the test's: it counts.
+the test replaces only the pause between two polls, and counts the polls there.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from rolewatch.simulator.conditions import Effect
 from rolewatch.simulator.scenarios import Scenario, scenario
 
 POLLS = 4
-"""Enough to raise or clear any fault: the longest debounce is three polls."""
+"""Polls that raise or clear any fault: the longest debounce takes three."""
 
 
 TEXTFILE = "rolewatch.prom"
-"""The file for node_exporter, in the test's directory."""
+"""Name of the text file, in the directory of the test."""
 
 QUICK = ImdsSettings(timeout=0.3, deadline=0.6)
-"""For an IMDS that lets time pass: it takes for ever."""
+"""For an IMDS that never completes a response."""
 PATIENT = ImdsSettings(timeout=5.0, deadline=10.0)
-"""For any other: no busy machine stalls for so long."""
+"""For any other IMDS: no busy machine delays a response for so long."""
 
 
-def patience(scenario: Scenario) -> ImdsSettings:
-    """Return how long to wait in *scenario*."""
+def timeouts_for(scenario: Scenario) -> ImdsSettings:
+    """Return the time-outs for a poll in *scenario*."""
     endless = any(fault.effect in (Effect.SILENCE, Effect.DRIP) for fault in scenario.conditions.network_faults)
     return QUICK if endless else PATIENT
 
@@ -65,7 +65,7 @@ def utc_now() -> datetime:
 
 @dataclass
 class DatagramSocket:
-    """A socket that stands where journald or systemd would listen."""
+    """The socket of journald or systemd."""
 
     path: Path
 
@@ -77,7 +77,7 @@ class DatagramSocket:
         self._socket.settimeout(0)
 
     def received(self) -> list[bytes]:
-        """Return what has come since the last call."""
+        """Return the datagrams that arrived since the last call."""
         datagrams = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -85,7 +85,7 @@ class DatagramSocket:
         return datagrams
 
     def close(self) -> None:
-        """Close it; the path stays."""
+        """Close it. The path remains."""
         self._socket.close()
 
 
@@ -105,8 +105,8 @@ def journal_fields(datagram: bytes) -> dict[str, str]:
 
 
 @dataclass
-class Seen:
-    """What came out of the daemon, at every door."""
+class Outputs:
+    """Everything that the daemon published."""
 
     metrics: str = ""
     openmetrics: str = ""
@@ -120,7 +120,7 @@ class Seen:
     state_file: str = ""
 
     def sample(self, name: str, **labels: str) -> float | None:
-        """Return the value of one series of the metrics page; None where it is not there."""
+        """Return the value of one series of the metrics page, or None."""
         return sample_of(self.metrics, name, labels)
 
     def events(self, kind: str) -> list[dict[str, str]]:
@@ -128,7 +128,7 @@ class Seen:
         return [entry for entry in self.entries if entry.get("ROLEWATCH_EVENT") == kind]
 
     def everything(self) -> str:
-        """Return all that came out, in one text."""
+        """Return all of it as one text."""
         return "\n".join(
             (
                 self.metrics,
@@ -144,25 +144,25 @@ class Seen:
 
 
 @dataclass
-class House:
-    """A daemon with its surroundings, to be run for some polls at a time."""
+class InProcessDaemon:
+    """A daemon and its peers, which runs for some polls at a time."""
 
     directory: Path
     endpoint: str
     simulator: Simulator | None = None
     expect: ExpectSettings = field(default_factory=ExpectSettings)
     log_format: str = "journal"
-    patience: ImdsSettings = PATIENT
+    timeouts: ImdsSettings = PATIENT
     clock: Clock = machine_clock
 
     def switch(self, scenario: str) -> Callable[[], None]:
-        """Return a step: IMDS goes to *scenario*."""
+        """Return a step in which IMDS enters *scenario*."""
         assert self.simulator is not None
         simulator = self.simulator
         return lambda: simulator.switch(scenario)
 
-    def look(self) -> Snapshot:
-        """Return what `check` sees."""
+    def check(self) -> Snapshot:
+        """Return the result of `rolewatch check`."""
         return check.poll(self.settings())
 
     def run(
@@ -170,15 +170,16 @@ class House:
         *steps: tuple[int, Callable[[], None]],
         polls: int = POLLS,
         ready: Callable[[str], object] = str,
-    ) -> Seen:
-        """Run the daemon for *polls* polls and return what came out.
+    ) -> Outputs:
+        """Run the daemon for *polls* polls and return its outputs.
 
-        A step is done after so many polls; *ready* is handed the address of the page before the first.
+        Each step is a number of polls and a function that runs after them; *ready* gets the address of the page before
+        the first poll.
         """
         journald = DatagramSocket(self.directory / "journal")
         systemd = DatagramSocket(self.directory / "notify")
         settings = self.settings()
-        seen = Seen()
+        seen = Outputs()
         addresses: list[str] = []
         journal: list[bytes] = []
         notified: list[bytes] = []
@@ -189,7 +190,7 @@ class House:
             nonlocal done
             assert 0 <= seconds <= settings.poll.max_interval
             done += 1
-            # The kernel queues ten datagrams; journald and systemd read on, and so does this.
+            # The kernel queues ten datagrams. journald and systemd read all the time.
             journal.extend(journald.received())
             notified.extend(systemd.received())
             if done in todo:
@@ -224,9 +225,9 @@ class House:
         return seen
 
     def settings(self) -> Settings:
-        """Return the settings of a test: everything on loopback, and the state in the test's directory."""
+        """Return the settings: everything on loopback, the state in the directory of the test."""
         return Settings(
-            imds=replace(self.patience, endpoint=self.endpoint),
+            imds=replace(self.timeouts, endpoint=self.endpoint),
             expect=self.expect,
             metrics=MetricsSettings(listen=("127.0.0.1:0",)),
             textfile=TextfileSettings(path=str(self.directory / TEXTFILE)),
@@ -234,7 +235,7 @@ class House:
             state=StateSettings(directory=str(self.directory)),
         )
 
-    def _scrape(self, address: str, seen: Seen) -> None:
+    def _scrape(self, address: str, seen: Outputs) -> None:
         _, seen.metrics = get(f"http://{address}/metrics")
         _, seen.openmetrics = get(f"http://{address}/metrics", Accept="application/openmetrics-text; version=1.0.0")
         textfile = self.directory / TEXTFILE
@@ -247,7 +248,7 @@ class House:
 
 
 def sample_of(page: str, name: str, labels: Mapping[str, str]) -> float | None:
-    """Return the value of one series of the metrics *page*; None where it is not there."""
+    """Return the value of one series of the metrics *page*, or None."""
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
             if sample.name == name and sample.labels == labels:
@@ -256,7 +257,7 @@ def sample_of(page: str, name: str, labels: Mapping[str, str]) -> float | None:
 
 
 def get(url: str, *, timeout: float = 5.0, **headers: str) -> tuple[int, str]:
-    """GET *url* on loopback; return the status and the body. Raise `OSError` where it says nothing for *timeout* s."""
+    """GET *url* on loopback; return status and body. Raise `OSError` after *timeout* seconds without a byte."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(urllib.request.Request(url, headers=headers), timeout=timeout) as response:  # noqa: S310 - http, ours
@@ -267,13 +268,13 @@ def get(url: str, *, timeout: float = 5.0, **headers: str) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def house(directory: Path, name: str, *, expect: ExpectSettings | None = None) -> Iterator[House]:
-    """Yield a house whose IMDS stands in the scenario *name*."""
+def in_process(directory: Path, name: str, *, expect: ExpectSettings | None = None) -> Iterator[InProcessDaemon]:
+    """Yield a daemon whose IMDS is in the scenario *name*."""
     with Simulator(now=utc_now, scenario_name=name) as simulator:
-        yield House(
+        yield InProcessDaemon(
             directory,
             simulator.endpoint,
             simulator=simulator,
             expect=expect or ExpectSettings(),
-            patience=patience(scenario(name)),
+            timeouts=timeouts_for(scenario(name)),
         )

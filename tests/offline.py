@@ -1,4 +1,4 @@
-"""An IMDS without a socket, whose answers are written down: fast enough to be fuzzed."""
+"""A client of IMDS without a socket, whose responses come from a list: fast enough to fuzz."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rolewatch.observation import Failure
 from rolewatch.settings import ImdsSettings
 
 _PATH = re.compile(r"(api/token|[a-z-]+(/[a-z-]+)*(/[A-Za-z0-9_.~%-]{0,400})?)")
-"""What may be asked: our own words, and one quoted segment behind them."""
+"""Valid paths of requests: fixed words, and one quoted segment at the end."""
 _TOKEN = re.compile(r"[!-~]{1,1024}")
 
 
@@ -22,16 +22,16 @@ Answers = Iterator[Union[Answer, Failure]]
 
 
 class Scripted(Client):
-    """A client whose requests are answered from a list, in order; when that ends, with 404."""
+    """A client that gets its responses from a list, in order, and 404 after its end."""
 
     def __init__(self) -> None:
-        """Have no answers yet."""
+        """Begin with an empty list."""
         super().__init__("http://127.0.0.1", ImdsSettings(), monotonic=lambda: 0.0)
         self.answers: Answers = iter(())
         self.asked: list[str] = []
 
     def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
-        """Give the next answer. Fail where the request says what only an answer can have put there."""
+        """Return the next response. Fail if the request contains what only a response can have put there."""
         assert _PATH.fullmatch(path), path
         assert not path.endswith(("/.", "/.."))
         assert _PATH.fullmatch(shown_path.replace("<role>", "")), shown_path

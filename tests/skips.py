@@ -1,4 +1,4 @@
-"""What cannot be tested on every machine."""
+"""Tests that need what not every machine has."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 
 def cannot(why: str) -> NoReturn:
-    """Skip the test for what cannot be had on this machine: *why*.
+    """Skip the test because this machine lacks something: *why*.
 
-    Fail where `CI` is set: all of it can be had there. A mistake in how it is made would be skipped for ever.
+    Fail if `CI` is set: CI has everything, and a mistake in the set-up would skip the test for ever.
     """
     __tracebackhide__ = True  # the report names the line that cannot
     if os.environ.get("CI"):

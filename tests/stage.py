@@ -1,4 +1,4 @@
-"""A loop against a simulated IMDS over real sockets. Time is the test's: it passes in the pauses only."""
+"""The loop in the process of the test, with a simulated IMDS over real sockets. Time passes only in the pauses."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from rolewatch.vocabulary import EventKind
 
 @dataclass
 class Time:
-    """The clocks of a test: they stand still but for `pass_`."""
+    """The clocks of a test: only `pass_` moves them."""
 
     elapsed: float = 0.0
     error: float = 0.0
-    """Seconds by which the local wall clock is ahead."""
+    """Seconds by which the local wall clock is ahead of the true time."""
 
     def utc(self) -> datetime:
-        """Return the true time, as IMDS knows it."""
+        """Return the true time, which IMDS has."""
         return START + timedelta(seconds=self.elapsed)
 
     def __call__(self) -> Moment:
@@ -40,13 +40,13 @@ class Time:
         return Moment(self.utc() + timedelta(seconds=self.error), UPTIME + self.elapsed)
 
     def pass_(self, seconds: float) -> None:
-        """Let *seconds* pass."""
+        """Move the clocks by *seconds*."""
         self.elapsed += seconds
 
 
 @dataclass
 class Recorder:
-    """A publisher that keeps what it was told."""
+    """A publisher that keeps the reports."""
 
     name: str = "recorder"
     reports: list[Report] = field(default_factory=list)
@@ -61,13 +61,13 @@ class Recorder:
 
     @property
     def times(self) -> list[float]:
-        """Return when the looks were, in seconds after the start."""
+        """Return when the polls were, in seconds after the start."""
         return [report.snapshot.moment.uptime - UPTIME for report in self.reports]
 
 
 @dataclass
 class Stage:
-    """A loop, its IMDS and its time."""
+    """A loop, its IMDS and its clocks."""
 
     imds: Simulator
     time: Time
@@ -93,7 +93,7 @@ class Stage:
         heartbeat_interval: float = 30.0,
         min_gap: float = 0.0,
     ) -> Loop:
-        """Return the loop; *others* are told before the recorder."""
+        """Return the loop; *others* get each report before the recorder."""
         return Loop(
             setup=self.setup(),
             memory=memory or Memory(boot_id="boot"),
@@ -106,7 +106,7 @@ class Stage:
         )
 
     def run(self, watch: Loop, until: float, *steps: tuple[float, Callable[[], None]]) -> None:
-        """Run *watch* until so many seconds have passed; each step is done when its time has come."""
+        """Run *watch* until *until* seconds after the start. Each step is a time in seconds and what happens then."""
         todo = sorted(steps, key=lambda step: step[0])
 
         def pause(seconds: float) -> Wake:
@@ -123,11 +123,11 @@ class Stage:
         wakes: Sequence[Wake],
         reload: Callable[[], tuple[Setup | None, Event]] | None = None,
     ) -> None:
-        """Run *watch* with a pause that ends for these reasons, one after the other, before any time has passed."""
+        """Run *watch* with pauses that end at once, for the reasons *wakes*."""
         script = iter(wakes)
         watch.run(lambda _: next(script), reload or no_reload)
 
 
 def no_reload() -> tuple[Setup | None, Event]:
-    """Fail the test: nobody asked for this."""
-    pytest.fail("nobody asked for a reload")
+    """Fail the test: it sends no SIGHUP."""
+    pytest.fail("the loop reloads the settings without a SIGHUP")

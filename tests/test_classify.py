@@ -34,7 +34,7 @@ from builders import (
     without_role,
 )
 from forms import examples
-from looks import observations
+from observations import observations
 from rolewatch.errors import ImdsError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.imds import documents

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from daemon_process import LIMIT, environment
-from oddities import ODDITIES, untouched
 from rolewatch import files
+from special_files import SPECIAL_FILES, link_target_unchanged
 
-KINDS = [kind for kind in ODDITIES if kind != "huge file"]
+KINDS = [kind for kind in SPECIAL_FILES if kind != "huge file"]
 NAME = "state.json"
 TEMPORARY = f".{NAME}.0123456789abcdef.new"
 HOUR = 3600
@@ -68,7 +68,7 @@ def test_a_regular_file_is_read_with_its_status(path: Path, follow_links: bool) 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_regular_file_is_not_read(path: Path, kind: str) -> None:
     """With an error that names it: opening a FIFO would wait for a writer."""
-    ODDITIES[kind](path)
+    SPECIAL_FILES[kind](path)
 
     with pytest.raises(files.NotRegularError, match=f"it is a {kind}, not a regular file"):
         files.read(path, limit=100, follow_links=False)
@@ -76,7 +76,7 @@ def test_what_is_no_regular_file_is_not_read(path: Path, kind: str) -> None:
 
 def test_a_huge_file_is_not_read_to_its_end(path: Path) -> None:
     """It would not fit."""
-    ODDITIES["huge file"](path)
+    SPECIAL_FILES["huge file"](path)
 
     with pytest.raises(files.TooLargeError, match="larger than 64 KiB"):
         files.read(path, limit=64 * 1024, follow_links=False)
@@ -157,21 +157,21 @@ def test_a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it(path: Pa
     assert temporaries(path) == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ODDITIES if kind not in {"directory", "device"}])
+@pytest.mark.parametrize("kind", [kind for kind in SPECIAL_FILES if kind not in {"directory", "device"}])
 def test_what_lies_at_the_path_is_replaced_and_not_opened(path: Path, kind: str) -> None:
     """A FIFO without a reader would hold the writer up, a link lead it elsewhere."""
-    ODDITIES[kind](path)
+    SPECIAL_FILES[kind](path)
     files.replace(path, b"ours", mode=0o600)
 
     assert stat.S_ISREG(path.lstat().st_mode)
     assert path.read_bytes() == b"ours"
-    assert untouched(path)
+    assert link_target_unchanged(path)
 
 
 @pytest.mark.parametrize(("kind", "message"), [("directory", "directory"), ("device", "it is a device")])
 def test_no_directory_and_no_device_is_replaced(path: Path, kind: str, message: str) -> None:
     """Root would break the host with a file in the place of /dev/null. The temporary does not stay."""
-    ODDITIES[kind](path)
+    SPECIAL_FILES[kind](path)
     before = path.lstat()
     with pytest.raises(OSError, match=message):
         files.replace(path, b"ours", mode=0o600)
@@ -180,16 +180,16 @@ def test_no_directory_and_no_device_is_replaced(path: Path, kind: str, message: 
     assert temporaries(path) == []
 
 
-@pytest.mark.parametrize("kind", ODDITIES)
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
 def test_nothing_at_the_name_of_a_temporary_is_in_the_way(path: Path, kind: str) -> None:
     """Each temporary has a name that nobody can foresee. What is no file of ours stays, however old."""
-    ODDITIES[kind](path.with_name(TEMPORARY))
+    SPECIAL_FILES[kind](path.with_name(TEMPORARY))
     aged(path.with_name(TEMPORARY), HOUR)
     files.replace(path, b"ours", mode=0o600)
 
     assert path.read_bytes() == b"ours"
     assert path.with_name(TEMPORARY).exists() is (kind != "huge file")  # a regular file: left by a crash
-    assert untouched(path.with_name(TEMPORARY))
+    assert link_target_unchanged(path.with_name(TEMPORARY))
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "x" * 199 + "é" * 20])
@@ -277,7 +277,7 @@ def test_an_error_is_the_systems(path: Path) -> None:
 def test_a_person_may_only_name_a_regular_file_to_be_replaced(path: Path, kind: str) -> None:
     """Or one that is not there yet. /dev/stdout is a link."""
     files.refuse_unless_replaceable(path)
-    ODDITIES[kind](path)
+    SPECIAL_FILES[kind](path)
 
     with pytest.raises(files.NotRegularError):
         files.refuse_unless_replaceable(path)

@@ -36,7 +36,7 @@ from builders import (
     unanswered,
 )
 from forms import examples
-from looks import observations
+from observations import observations
 from promises import Area, promise
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault

@@ -35,7 +35,7 @@ from builders import (
     without_role,
 )
 from forms import examples
-from looks import observations
+from observations import observations
 from rolewatch import monitor
 from rolewatch.faults import FAULTS, IMDS_FAULTS, Fault
 from rolewatch.monitor.classify import classify

@@ -1,7 +1,7 @@
-"""A scripted server for tests: what it sends, when, and how it hangs up, byte by byte.
+"""A scripted server: the test decides each byte that it sends, when, and how it closes the connection.
 
-An HTTP library cannot be made to misbehave well enough. Here each connection plays a script: a sequence of steps, which
-are bytes to send, an event to wait for, or one of `AT_ONCE`, `RESET`, `HOLD`, `Pause` and `Drip`. A script reads the
+An HTTP library cannot misbehave like this. Each connection plays a script: a sequence of steps, which are bytes to
+send, an event to wait for, or one of `AT_ONCE`, `RESET`, `HOLD`, `Pause` and `Drip`. A script reads the
 request first, unless it begins with `AT_ONCE`. A script that ends closes the connection (FIN).
 """
 
@@ -24,7 +24,7 @@ ROLES_PATH = "/latest/meta-data/iam/security-credentials/"
 
 
 class Act(Enum):
-    """A step that is no bytes."""
+    """A step that is not bytes."""
 
     AT_ONCE = "do not wait for the request"
     RESET = "send RST instead of FIN"
@@ -36,14 +36,14 @@ AT_ONCE, RESET, HOLD = Act.AT_ONCE, Act.RESET, Act.HOLD
 
 @dataclass(frozen=True)
 class Pause:
-    """Be silent for so many seconds."""
+    """Send nothing for *seconds*."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Drip:
-    """Send one byte at a time, so many seconds apart, for as long as the peer listens."""
+    """Send one byte every *every* seconds, until the peer closes the connection."""
 
     data: bytes
     every: float
@@ -55,7 +55,7 @@ Script = Sequence[Step]
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came in."""
+    """One request, as received."""
 
     method: str
     path: str
@@ -68,10 +68,10 @@ Play = Callable[[Request], Script]
 
 
 class Wire:
-    """A server on loopback. It takes a script for each connection (the last goes on), or functions of the request."""
+    """A server on loopback with a script, or a function from request to script, per connection; the last repeats."""
 
     def __init__(self, *scripts: Script | Play, host: str = "127.0.0.1") -> None:
-        """Listen on a free port of *host* at once."""
+        """Listen on a free port of *host*."""
         self._scripts = scripts
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -79,7 +79,7 @@ class Wire:
         self._open: dict[int, socket.socket] = {}
         self.connections = 0
         self.hung_up = threading.Event()
-        """Set once a connection was closed from this side."""
+        """Set when this side has closed a connection."""
         self.requests: list[Request] = []
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
@@ -89,12 +89,12 @@ class Wire:
         self.endpoint = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def __enter__(self) -> Wire:
-        """Start to accept."""
+        """Accept connections from now on."""
         self._start(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hang up on everybody, and wait until the threads are gone."""
+        """Close all connections, and wait for the threads."""
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -108,7 +108,7 @@ class Wire:
 
     @property
     def seen(self) -> list[tuple[str, str]]:
-        """Method and path of each request so far."""
+        """Method and path of each request."""
         return [(request.method, request.path) for request in self.requests]
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
@@ -132,7 +132,7 @@ class Wire:
         try:
             self._play(connection, script)
         except OSError:
-            pass  # The peer hung up first: that is what half of the tests are about.
+            pass  # The peer closed the connection first, as many tests expect.
         finally:
             with self._lock:
                 del self._open[number]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import PATIENT, QUICK, patience
+from harness import PATIENT, QUICK, timeouts_for
 from rolewatch.faults import ROOT_CAUSES
 from rolewatch.settings import ImdsSettings
 from rolewatch.simulator import Simulator
@@ -35,7 +35,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(directory: Path, scenario: Scenario) -> cloud.Told:
     """Diagnose an instance that is in *scenario*."""
     settings = directory / "rolewatch.toml"
-    bounds = IN_TURN if patience(scenario) is QUICK else PATIENT
+    bounds = IN_TURN if timeouts_for(scenario) is QUICK else PATIENT
     settings.write_text(f"[imds]\ndisabled = false\ntimeout = {bounds.timeout}\ndeadline = {bounds.deadline}\n")
     with Simulator(now=cloud.now, scenario_name=scenario.name) as simulator:
         expected: list[str] = []

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from harness import PATIENT, patience
+from harness import PATIENT, timeouts_for
 from rolewatch.aws.credentials import Keys, fetch
 from rolewatch.imds.client import Client
 from rolewatch.settings import ImdsSettings
@@ -51,6 +51,6 @@ def test_keys_show_nothing() -> None:
 def test_no_scenario_raises(scenario: Scenario) -> None:
     """Whatever IMDS answers: keys that can stand in a header, or None."""
     with Simulator(now=now, scenario_name=scenario.name) as simulator:
-        keys = asked(simulator, patience(scenario))
+        keys = asked(simulator, timeouts_for(scenario))
 
     assert keys is None or all(value.isprintable() and value for value in keys.for_boto3().values())

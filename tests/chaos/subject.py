@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from audited import AuditedHouse
+from audited import AuditedDaemon
 from rolewatch.imds.client import Client
 from rolewatch.monitor.loop import clock
 from rolewatch.monitor.memory import Memory
@@ -41,13 +41,13 @@ def held(before: Memory, after: Memory) -> dict[str, object]:
     }
 
 
-def poll(house: AuditedHouse) -> dict[str, object]:
+def poll(daemon: AuditedDaemon) -> dict[str, object]:
     """Poll once and say what it cost and what came of it."""
-    before = house.watch.memory
-    house.told.parts.clear()
+    before = daemon.watch.memory
+    daemon.outputs.parts.clear()
     begin_anew()
     resident, begun = memory("VmRSS"), time.monotonic()
-    report = house.poll()
+    report = daemon.poll()
     taken, peak = time.monotonic() - begun, memory("VmHWM")
     return {
         "seconds": taken,
@@ -55,12 +55,12 @@ def poll(house: AuditedHouse) -> dict[str, object]:
         "resident": memory("VmRSS"),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "threads": threading.active_count(),
-        "held": held(before, house.watch.memory),
+        "held": held(before, daemon.watch.memory),
         "state": report.snapshot.state.value,
         "usable": report.snapshot.credentials.usable,
         "role": report.snapshot.binding.role,
         "events": [event.kind.value for event in report.events],
-        "told": "\n".join(house.told.parts),
+        "told": "\n".join(daemon.outputs.parts),
     }
 
 
@@ -68,13 +68,13 @@ def main(directory: str, endpoint: str, timeout: str, deadline: str) -> None:
     """Serve until standard input ends."""
     bounds = ImdsSettings(timeout=float(timeout), deadline=float(deadline))
     settings = Settings(imds=bounds, expect=ExpectSettings(role_tag="role"))
-    house = AuditedHouse(settings, Path(directory), Client(endpoint, bounds, monotonic=time.monotonic), clock)
+    daemon = AuditedDaemon(settings, Path(directory), Client(endpoint, bounds, monotonic=time.monotonic), clock)
     for line in sys.stdin:
         if line.strip() == "restart":
-            house.restart()
+            daemon.restart()
             print("{}", flush=True)  # noqa: T201 - this is how it answers
         else:
-            print(json.dumps(poll(house)), flush=True)  # noqa: T201 - likewise
+            print(json.dumps(poll(daemon)), flush=True)  # noqa: T201 - likewise
 
 
 if __name__ == "__main__":

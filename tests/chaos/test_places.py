@@ -11,9 +11,9 @@ import pytest
 
 from daemon_process import LIMIT, DaemonProcess, config, daemon
 from e2e.processes import until
-from oddities import HUGE, ODDITIES, untouched
 from promises import Area, Measured, promise
 from rolewatch.simulator import Simulator
+from special_files import HUGE, SPECIAL_FILES, link_target_unchanged
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def strew(directory: Path, kind: str) -> list[Path]:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-        ODDITIES[kind](path)
+        SPECIAL_FILES[kind](path)
     return paths
 
 
@@ -72,7 +72,7 @@ def end(process: DaemonProcess) -> int:
     "The watching goes on, a stop is taken, no link is followed but that of the settings; what is no directory and no "
     "device is replaced by the file, and each failure is counted",
 )
-@pytest.mark.parametrize("kind", ODDITIES)
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
 def test_whatever_lies_in_the_place_of_a_file_it_watches(
     kind: str, simulator: Simulator, tmp_path: Path, measured: Measured
 ) -> None:
@@ -92,13 +92,13 @@ def test_whatever_lies_in_the_place_of_a_file_it_watches(
         check(kind, paths, watching)
 
         settings.unlink()
-        ODDITIES[kind](settings)
+        SPECIAL_FILES[kind](settings)
         watching.signal(signal.SIGHUP)
         process.wait_for("config_rejected")
         measured("slowest poll", max(slowest, watching.poll()), "s", bound=5.0)
         assert end(process) == 0, process.other
 
-    assert untouched(settings)
+    assert link_target_unchanged(settings)
 
 
 def check(kind: str, paths: list[Path], watching: DaemonProcess) -> None:
@@ -108,7 +108,7 @@ def check(kind: str, paths: list[Path], watching: DaemonProcess) -> None:
     else:
         for path in paths[: len(WRITTEN)]:
             until(lambda path=path: is_written(path), f"{path} to be written", patience=LIMIT)  # type: ignore[misc]
-    assert all(untouched(path) for path in paths)
+    assert all(link_target_unchanged(path) for path in paths)
 
 
 def is_written(path: Path) -> bool:

@@ -24,7 +24,7 @@ from chaos.process_memory import BEGINNINGS, found_in, readable_daemon
 from daemon_process import config, daemon, environment
 from e2e.processes import until
 from forms import Form
-from harness import get, house, utc_now
+from harness import get, in_process, utc_now
 from promises import Area, Measured, promise
 from rolewatch import imds, monitor
 from rolewatch.cli import check, main, poll_once
@@ -65,7 +65,7 @@ def test_a_library_at_debug_tells_no_secret(  # noqa: PLR0913 - what is listened
     found: dict[str, set[str]] = {}
     for name in names:
         caplog.clear()
-        with house(tmp_path, name) as rolewatch:
+        with in_process(tmp_path, name) as rolewatch:
             seen = rolewatch.run(polls=2)
             assert rolewatch.simulator is not None
             secrets = rolewatch.simulator.secrets

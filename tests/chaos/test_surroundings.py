@@ -14,7 +14,7 @@ from typing import Callable
 
 import pytest
 
-from harness import House, Seen, utc_now
+from harness import InProcessDaemon, Outputs, utc_now
 from promises import Area, Measured, promise
 from rolewatch.observation import Moment
 from rolewatch.settings import ConfirmSettings, Settings, StateSettings, TextfileSettings
@@ -51,7 +51,7 @@ class Skewed:
 
 
 @dataclass
-class Fragile(House):
+class Fragile(InProcessDaemon):
     """A house whose state, text file and evidence lie each in a directory of its own, which can go."""
 
     clocks: Skewed = field(default_factory=Skewed)
@@ -86,7 +86,7 @@ class Fragile(House):
             confirm=ConfirmSettings(file=str(self.evidence)),
         )
 
-    def failures(self, seen: Seen, publisher: str) -> float:
+    def failures(self, seen: Outputs, publisher: str) -> float:
         """Return how often *publisher* failed."""
         return seen.sample("rolewatch_publisher_failures_total", publisher=publisher) or 0.0
 

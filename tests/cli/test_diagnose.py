@@ -10,10 +10,10 @@ from typing import Callable
 
 import pytest
 
-from oddities import ODDITIES
 from rolewatch import cli
 from rolewatch.aws.checks import Outcome, Result, Status, failed, passed
 from rolewatch.cli import render
+from special_files import SPECIAL_FILES
 
 ROWS = (
     Result("a.b", "IMDS gives a session token", passed("IMDS gave a session token (IMDSv2).")),
@@ -46,13 +46,13 @@ def run(*words: str) -> int:
         return int(stop.code or 0)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ODDITIES if kind != "huge file"])
+@pytest.mark.parametrize("kind", [kind for kind in SPECIAL_FILES if kind != "huge file"])
 def test_output_that_is_no_file_is_refused_before_anybody_is_asked(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """/dev/stdout is a link, and /dev/null a device: a file in its place would break the host."""
     path = tmp_path / "evidence.json"
-    ODDITIES[kind](path)
+    SPECIAL_FILES[kind](path)
     before = path.lstat()
 
     assert run("--output", str(path), "--config", "/nonexistent/rolewatch.toml") == 64

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from builders import failure
-from harness import house, patience, utc_now
+from harness import in_process, timeouts_for, utc_now
 from pages import catalog
 from rolewatch.alerts import Options, alert_name, alerts
 from rolewatch.aws.diagnose import CHECKS
@@ -49,7 +49,7 @@ def scenario_of(fault: Fault) -> Scenario:
 def observation_of(scenario: Scenario) -> Observation:
     """Return what one poll observes in *scenario*."""
     with Simulator(now=utc_now, scenario_name=scenario.name) as imds:
-        client = Client(imds.endpoint, patience(scenario), monotonic=time.monotonic)
+        client = Client(imds.endpoint, timeouts_for(scenario), monotonic=time.monotonic)
         return observe(client, ExpectSettings(), Questions())
 
 
@@ -99,7 +99,7 @@ def without(document: Document, observation: Answered) -> Answered:
 def test_the_daemon_raises_the_fault_in_journal_and_metrics(fault: Fault, tmp_path: Path) -> None:
     """One journal entry with its MESSAGE_ID, priority and hint; its metric is 1, and every other is 0."""
     scenario, entry = scenario_of(fault), FAULTS[fault]
-    with house(tmp_path, scenario.name, expect=ExpectSettings(role=scenario.expect.expect_role)) as daemon:
+    with in_process(tmp_path, scenario.name, expect=ExpectSettings(role=scenario.expect.expect_role)) as daemon:
         seen = daemon.run()
 
     (raised,) = seen.events("fault_raised")

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Callable
 
-from audited import AuditedHouse, Time
+from audited import AuditedDaemon, Time
 from offline import Scripted
 from rolewatch import text
 from rolewatch.errors import ImdsError
@@ -88,13 +88,13 @@ def watch(data: bytes) -> None:
     directory = Path(tempfile.mkdtemp(prefix="rolewatch-fuzz-"))
     try:
         client, clock = Scripted(), Time()
-        house = AuditedHouse(SETTINGS[which % len(SETTINGS)], directory, client, clock)
+        daemon = AuditedDaemon(SETTINGS[which % len(SETTINGS)], directory, client, clock)
         for number, poll in enumerate(polls):
             first, *answers = poll.split(ANSWER)[: MOST_ANSWERS + 1]
-            _pass_time(house, clock, first, f"boot-{number}")
+            _pass_time(daemon, clock, first, f"boot-{number}")
             client.answers = iter([_answer(answer) for answer in answers])
-            house.poll()
-        hold_back("\n".join(house.told.parts))
+            daemon.poll()
+        hold_back("\n".join(daemon.outputs.parts))
     finally:
         shutil.rmtree(directory)
 
@@ -102,15 +102,15 @@ def watch(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {"parse": parse, "watch": watch}
 
 
-def _pass_time(house: AuditedHouse, clock: Time, record: bytes, boot_id: str) -> None:
+def _pass_time(daemon: AuditedDaemon, clock: Time, record: bytes, boot_id: str) -> None:
     words = record.split()
     clock.uptime += min(_number(words, 0), LONGEST_STEP)
     clock.error = max(-LONGEST_STEP, min(_number(words, 1), LONGEST_STEP))
     if b"r" in words:
-        house.restart()
+        daemon.restart()
     elif b"b" in words:
         clock.uptime = 0.0
-        house.restart(boot_id)
+        daemon.restart(boot_id)
 
 
 def _number(words: list[bytes], index: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forms import one_of_each
-from harness import POLLS, Seen, house, patience
+from harness import POLLS, Outputs, in_process, timeouts_for
 from rolewatch.cli import main
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.settings import ExpectSettings
@@ -24,9 +24,9 @@ def by_fault(scenarios: Iterable[Scenario]) -> pytest.MarkDecorator:
     )
 
 
-def run(directory: Path, scenario: Scenario) -> Seen:
+def run(directory: Path, scenario: Scenario) -> Outputs:
     """Run a daemon that was started in *scenario* until it must have made up its mind."""
-    with house(directory, scenario.name, expect=ExpectSettings(role=scenario.expect.expect_role)) as daemon:
+    with in_process(directory, scenario.name, expect=ExpectSettings(role=scenario.expect.expect_role)) as daemon:
         return daemon.run()
 
 
@@ -64,8 +64,8 @@ def test_a_daemon_tells_the_scenario_at_every_door(scenario: Scenario, tmp_path:
 def test_a_fault_that_comes_and_goes_is_raised_once_and_cleared_once(scenario: Scenario, tmp_path: Path) -> None:
     """From health into the scenario and back: each fault is raised once, cleared once, and the end is health."""
     expect = scenario.expect
-    with house(tmp_path, "healthy", expect=ExpectSettings(role=scenario.expect.expect_role)) as daemon:
-        daemon.patience = patience(scenario)
+    with in_process(tmp_path, "healthy", expect=ExpectSettings(role=scenario.expect.expect_role)) as daemon:
+        daemon.timeouts = timeouts_for(scenario)
         seen = daemon.run((2, daemon.switch(scenario.name)), (7, daemon.switch("healthy")), polls=12)
 
     for kind in ("fault_raised", "fault_cleared"):
@@ -86,12 +86,12 @@ def test_check_reports_the_scenario_in_each_format(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`check` prints state and faults, and its exit status is the state's."""
-    monkeypatch.setenv("ROLEWATCH_IMDS_TIMEOUT", str(patience(scenario).timeout))
-    monkeypatch.setenv("ROLEWATCH_IMDS_DEADLINE", str(patience(scenario).deadline))
+    monkeypatch.setenv("ROLEWATCH_IMDS_TIMEOUT", str(timeouts_for(scenario).timeout))
+    monkeypatch.setenv("ROLEWATCH_IMDS_DEADLINE", str(timeouts_for(scenario).deadline))
     words = ["check"]
     for pattern in scenario.expect.expect_role:
         words += ["--expect-role", pattern]
-    with house(tmp_path, scenario.name) as daemon:
+    with in_process(tmp_path, scenario.name) as daemon:
         printed = {}
         for name in ("json", "nagios", "text"):
             daemon.switch(scenario.name)()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forms import one_of_each
-from harness import House, house, patience
+from harness import InProcessDaemon, in_process, timeouts_for
 from promises import Area, promise
 from rolewatch.cli import main
 from rolewatch.imds.client import Client, Document
@@ -42,9 +42,9 @@ def test_no_served_secret_comes_out_of_the_daemon(
     scenario: Scenario, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Metrics, status, page, journal at debug, STATUS, state file, console and the environment hold none of them."""
-    monkeypatch.setenv("ROLEWATCH_IMDS_TIMEOUT", str(patience(scenario).timeout))
-    monkeypatch.setenv("ROLEWATCH_IMDS_DEADLINE", str(patience(scenario).deadline))
-    with house(tmp_path, scenario.name, expect=ExpectSettings(role=("nobody",))) as daemon:
+    monkeypatch.setenv("ROLEWATCH_IMDS_TIMEOUT", str(timeouts_for(scenario).timeout))
+    monkeypatch.setenv("ROLEWATCH_IMDS_DEADLINE", str(timeouts_for(scenario).deadline))
+    with in_process(tmp_path, scenario.name, expect=ExpectSettings(role=("nobody",))) as daemon:
         seen = daemon.run()
         main(["check", "--json", "--endpoint", daemon.endpoint])
         main(["check", "--endpoint", daemon.endpoint])
@@ -124,7 +124,7 @@ def test_no_planted_secret_comes_out_of_the_daemon(
     elif where == "cut off":
         bodies = {path: body[: len(body) - 3] if body.startswith(b"{") else body for path, body in bodies.items()}
     with planted(bodies) as endpoint:
-        daemon = House(tmp_path, endpoint, expect=ExpectSettings(role_tag="role"), log_format=form)
+        daemon = InProcessDaemon(tmp_path, endpoint, expect=ExpectSettings(role_tag="role"), log_format=form)
         seen = daemon.run()
         main(["check", "--endpoint", endpoint])
     captured = capfd.readouterr()

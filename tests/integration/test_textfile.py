@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon_process import LIMIT, DaemonProcess, config, daemon, free_port
-from harness import TEXTFILE, get, house, utc_now
+from harness import TEXTFILE, get, in_process, utc_now
 from rolewatch.cli import main
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
@@ -79,8 +79,8 @@ def through(url: str) -> dict[str, float]:
 @pytest.mark.parametrize("scenario", ["healthy", "assume_role_unauthorized", "imds_unreachable", "odd_role_name"])
 def test_node_exporter_tells_what_the_daemon_wrote(scenario: str, tmp_path: Path) -> None:
     """Every sample comes through as it stands in the file, and the collector has nothing to complain about."""
-    with house(tmp_path, scenario) as house_:
-        seen = house_.run()
+    with in_process(tmp_path, scenario) as daemon:
+        seen = daemon.run()
     directory = tmp_path / "collected"
     directory.mkdir()
     (directory / TEXTFILE).write_text(seen.textfile)
@@ -98,8 +98,8 @@ def test_node_exporter_tells_what_the_daemon_wrote(scenario: str, tmp_path: Path
 
 def test_the_file_tells_what_the_port_tells(tmp_path: Path) -> None:
     """The same report, at the same moment, but for what is of the process."""
-    with house(tmp_path, "instance_profile_detached") as house_:
-        seen = house_.run()
+    with in_process(tmp_path, "instance_profile_detached") as daemon:
+        seen = daemon.run()
     page = {name: value for name, value in samples(seen.metrics).items() if name.startswith("rolewatch_")}
 
     assert samples(seen.textfile) == page

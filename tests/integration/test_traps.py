@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import House, Seen, get, house, utc_now
+from harness import InProcessDaemon, Outputs, get, in_process, utc_now
 from rolewatch.faults import Fault
 from rolewatch.publish.metric_table import FAMILIES
 from rolewatch.settings import ImdsSettings, MetricsSettings
@@ -26,9 +26,9 @@ EXPOSURE = 1.2
 """Of 10, by systemd-analyze of 252: node_exporter of Debian has 9.2, the SSM agent 9.6 (measured in 2026)."""
 
 
-def run(directory: Path, scenario: str, polls: int = 4) -> Seen:
+def run(directory: Path, scenario: str, polls: int = 4) -> Outputs:
     """Run the daemon in *scenario*."""
-    with house(directory, scenario) as daemon:
+    with in_process(directory, scenario) as daemon:
         return daemon.run(polls=polls)
 
 
@@ -47,7 +47,7 @@ def test_trap_age_looks_fresh_on_an_error_document(tmp_path: Path) -> None:
 
 def test_trap_role_name_cached_for_ever(tmp_path: Path) -> None:
     """It asked for the old role's credentials until it was restarted."""
-    with house(tmp_path, "healthy") as daemon:
+    with in_process(tmp_path, "healthy") as daemon:
         seen = daemon.run((2, daemon.switch("role_mismatch")), polls=6)
 
     assert seen.sample("rolewatch_role_info", role="admin-break-glass", instance_profile="web-server") == 1.0
@@ -74,7 +74,7 @@ def test_trap_raw_body_logged_on_a_parse_error(
     scenario: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """An agent logged the whole body when it could not parse it, with the keys."""
-    with house(tmp_path, scenario) as daemon:
+    with in_process(tmp_path, scenario) as daemon:
         seen = daemon.run()
         assert daemon.simulator is not None
         secrets = daemon.simulator.secrets
@@ -87,7 +87,7 @@ def test_trap_raw_body_logged_on_a_parse_error(
 @pytest.mark.parametrize("scenario", ["imdsv1_answered", "imds_hop_limit", "imds_disabled"])
 def test_trap_fallback_to_imdsv1(scenario: str, tmp_path: Path) -> None:
     """Where no token came, they asked without one; that is counted against the account, and will be refused."""
-    with house(tmp_path, scenario) as daemon:
+    with in_process(tmp_path, scenario) as daemon:
         daemon.run()
         assert daemon.simulator is not None
         asked = daemon.simulator.requests
@@ -100,8 +100,8 @@ def test_trap_fallback_to_imdsv1(scenario: str, tmp_path: Path) -> None:
 
 def test_trap_fifty_milliseconds_for_a_token(tmp_path: Path) -> None:
     """A watchdog gave IMDS 50 ms, and called a slow token none. By our defaults half a second is well."""
-    with house(tmp_path, "slow") as daemon:
-        daemon.patience = ImdsSettings()
+    with in_process(tmp_path, "slow") as daemon:
+        daemon.timeouts = ImdsSettings()
         seen = daemon.run(polls=1)
 
     assert seen.status["state"] == "ok"
@@ -109,7 +109,7 @@ def test_trap_fifty_milliseconds_for_a_token(tmp_path: Path) -> None:
 
 def test_trap_panic_after_repeated_errors(tmp_path: Path) -> None:
     """Three equal errors in a row ended the process. A hundred polls of 503 are told, and the next one is good."""
-    with house(tmp_path, "imds_unavailable") as daemon:
+    with in_process(tmp_path, "imds_unavailable") as daemon:
         seen = daemon.run((100, daemon.switch("healthy")), polls=103)
 
     assert seen.sample("rolewatch_poll_failures_total", reason="throttled") == 100.0
@@ -119,7 +119,7 @@ def test_trap_panic_after_repeated_errors(tmp_path: Path) -> None:
 def test_trap_unbounded_labels(tmp_path: Path) -> None:
     """A label for each node and event grew until the process was killed. Thirty roles leave as many series as one."""
     with Simulator(now=utc_now) as imds:
-        daemon = House(tmp_path, imds.endpoint, simulator=imds)
+        daemon = InProcessDaemon(tmp_path, imds.endpoint, simulator=imds)
         steps = [(poll, lambda poll=poll: imds.enter(replace(HEALTHY, role=f"role-{poll}"))) for poll in range(1, 31)]
         many = daemon.run(*steps, polls=32)
     one = run(tmp_path, "healthy")
@@ -127,7 +127,7 @@ def test_trap_unbounded_labels(tmp_path: Path) -> None:
     assert series(many) <= series(one) + 1  # a fault that came with the swaps may say since when
 
 
-def series(seen: Seen) -> int:
+def series(seen: Outputs) -> int:
     """Return how many series are on the page."""
     return sum(not line.startswith("#") for line in seen.metrics.splitlines())
 
@@ -135,7 +135,7 @@ def series(seen: Seen) -> int:
 def test_trap_liveness_always_ok(tmp_path: Path) -> None:
     """`/healthz` said yes while the loop hung. Before the first poll has ended we are not ready, either."""
     answers = []
-    with house(tmp_path, "healthy") as daemon:
+    with in_process(tmp_path, "healthy") as daemon:
         settings = daemon.settings()
         assert settings.metrics.listen == ("127.0.0.1:0",)
         seen = daemon.run(polls=1, ready=lambda address: answers.append(get(f"http://{address}/-/ready")[0]))
@@ -190,7 +190,7 @@ def test_trap_root_without_a_sandbox(service: Path) -> None:
 def test_trap_mock_that_serves_expired_credentials() -> None:
     """A mock's credentials had expired before they were made. The simulator's live by the clock of the one who asks."""
     with Simulator(now=utc_now) as imds:
-        seen = House(Path("/nonexistent"), imds.endpoint).look()
+        seen = InProcessDaemon(Path("/nonexistent"), imds.endpoint).check()
 
     assert seen.credentials.expiration is not None
     assert seen.credentials.last_updated is not None
@@ -199,7 +199,7 @@ def test_trap_mock_that_serves_expired_credentials() -> None:
 
 def test_trap_stale_values_kept_on_the_page(tmp_path: Path) -> None:
     """An exporter went on counting down what was gone. Withdrawn credentials take their series along."""
-    with house(tmp_path, "healthy") as daemon:
+    with in_process(tmp_path, "healthy") as daemon:
         seen = daemon.run((2, daemon.switch("instance_profile_detached")), polls=6)
 
     assert seen.sample("rolewatch_credentials_expiration_timestamp_seconds") is None
@@ -222,7 +222,7 @@ def test_trap_container_and_host_management_roles_taken_for_the_instances(
 
 def test_trap_one_bad_answer_taken_for_an_outage(tmp_path: Path) -> None:
     """One 503 left a client without credentials for five minutes. One bad poll changes nothing but a counter."""
-    with house(tmp_path, "healthy") as daemon:
+    with in_process(tmp_path, "healthy") as daemon:
         assert daemon.simulator is not None
         once = replace(HEALTHY, network_faults=(NetworkFault(Effect.STATUS, Target.ANY, status=503, times=1),))
         imds = daemon.simulator

@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple
 
 import pytest
 
-from harness import POLLS, house
+from harness import POLLS, in_process
 from page.browser import Browser
 from rolewatch.settings import ExpectSettings
 
@@ -44,7 +44,7 @@ BY_STATE = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.s
 def visit(directory: Path, scene: Scene, look: Callable[[str], None]) -> None:
     """Run a daemon until its state is decided, and call *look* with the address of its page."""
     addresses: list[str] = []
-    with house(directory, scene.scenario, expect=scene.expect) as daemon:
+    with in_process(directory, scene.scenario, expect=scene.expect) as daemon:
         daemon.run((POLLS - 1, lambda: look(f"http://{addresses[0]}/")), polls=POLLS, ready=addresses.append)
 
 
@@ -211,7 +211,7 @@ def test_the_page_refreshes_without_a_script(chromium: Browser, tmp_path: Path) 
             if states[1:] != states[:1]:
                 break
 
-    with house(tmp_path, "healthy") as daemon:
+    with in_process(tmp_path, "healthy") as daemon:
         daemon.run((2, later), polls=3, ready=first)
 
     assert states == ["Starting", "OK"]

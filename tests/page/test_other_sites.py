@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 import pytest
 
-from harness import POLLS, house, utc_now
+from harness import POLLS, in_process, utc_now
 from page.browser import ATTACKER, Browser
 from rolewatch.simulator import Simulator
 from simulator.client import Client
@@ -93,7 +93,7 @@ def credentials(simulator: Simulator) -> bytes:
 def run_daemon(directory: Path, attack: Callable[[str], None]) -> None:
     """Run a daemon and start *attack* with the URL of its page when it has polled."""
     addresses: list[str] = []
-    with house(directory, "healthy") as daemon:
+    with in_process(directory, "healthy") as daemon:
         daemon.run((POLLS - 1, lambda: attack(f"http://{addresses[0]}")), polls=POLLS, ready=addresses.append)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audited import AuditedHouse, Time, Told
+from audited import AuditedDaemon, Outputs, Time
 from builders import INSTANCE_ID, PROFILE, ROLE, UPTIME
 from forms import examples
 from offline import Scripted
@@ -69,7 +69,7 @@ def write_everything(snapshot: Snapshot, age: float) -> list[str]:
     uptime = [0.0]
     metrics = Metrics(version="0", health=lambda: STATUS)
     endpoint = Endpoint(metrics, version="0", addresses=(), uptime=lambda: uptime[0])
-    told = Told(lambda: snapshot.moment)
+    told = Outputs(lambda: snapshot.moment)
     happened = tuple(Event(kind, Level.NOTICE, "It happened.") for kind in EventKind)
     for publisher in (metrics, endpoint, told):
         publisher.publish(Report(snapshot, happened))
@@ -124,15 +124,15 @@ def test_an_imds_at_the_end_of_time_is_watched(
     """A whole daemon, from the session token to every page; each poll as often as makes its `Date` believed."""
     client, clock = Scripted(), Time(error=error)
     with tempfile.TemporaryDirectory() as directory:
-        house = AuditedHouse(Settings(), Path(directory), client, clock)
+        daemon = AuditedDaemon(Settings(), Path(directory), client, clock)
         for poll in polls:
             for _ in range(again):
                 clock.uptime += 30
                 client.answers = iter(answers(*poll))
-                report = house.poll()
-        house.restart()
+                report = daemon.poll()
+        daemon.restart()
         client.answers = iter(answers(*polls[-1]))
-        house.poll()
+        daemon.poll()
         write_everything(report.snapshot, age)
 
 
@@ -140,12 +140,12 @@ def test_the_page_of_a_clock_in_9999_is_served() -> None:
     """A `Date` in the last second there is: a second later there is no such date, and there is a page."""
     client, clock = Scripted(), Time()
     with tempfile.TemporaryDirectory() as directory:
-        house = AuditedHouse(Settings(), Path(directory), client, clock)
+        daemon = AuditedDaemon(Settings(), Path(directory), client, clock)
         report: Report | None = None
         for _ in range(4):
             clock.uptime += 30
             client.answers = iter(answers(LAST, NOON, LAST, NOON))
-            report = house.poll()
+            report = daemon.poll()
     assert report is not None
     assert report.snapshot.clock_offset is not None
     assert abs(report.snapshot.clock_offset) > 7000 * 365 * 86400

@@ -1,4 +1,4 @@
-"""What may lie at a path where a regular file is expected."""
+"""Files that are not regular, at a path where rolewatch expects a regular file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Callable
 import pytest
 
 HUGE = 1 << 30
-"""Bytes, all of them a hole: more than anybody may read into memory."""
+"""Bytes of a sparse file: more than a process may read into memory."""
 
 
 def _socket(path: Path) -> None:
@@ -21,7 +21,7 @@ def _socket(path: Path) -> None:
 
 
 def _opened(directory: Path) -> int:
-    """Return a descriptor of *directory*: a path to a socket has at most 107 bytes. It stays open with the process."""
+    """Return a descriptor of *directory*, because a path to a socket has at most 107 bytes. It is never closed."""
     return os.open(directory, os.O_PATH)
 
 
@@ -41,7 +41,7 @@ def _link(path: Path) -> None:
     path.with_name(f"{path.name}.victim").write_text("a file of somebody else")
 
 
-ODDITIES: Mapping[str, Callable[[Path], None]] = {
+SPECIAL_FILES: Mapping[str, Callable[[Path], None]] = {
     "FIFO": os.mkfifo,
     "symbolic link": _link,
     "directory": Path.mkdir,
@@ -49,10 +49,10 @@ ODDITIES: Mapping[str, Callable[[Path], None]] = {
     "socket": _socket,
     "huge file": _huge,
 }
-"""Each makes one at a path. Beside a link lies the file that it names: see `untouched`."""
+"""Functions that create one at a path. A link gets a target beside it: see `link_target_unchanged`."""
 
 
-def untouched(path: Path) -> bool:
-    """Return whether the file that a link at *path* names, if there is one, is as it was."""
+def link_target_unchanged(path: Path) -> bool:
+    """Return whether the target of a link at *path* is unchanged, or there is none."""
     victim = path.with_name(f"{path.name}.victim")
     return not victim.exists() or victim.read_text() == "a file of somebody else"

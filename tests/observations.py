@@ -1,4 +1,4 @@
-"""Strategies for hypothesis: observations such as `observe` can make of what an IMDS says, well or not."""
+"""Strategies for Hypothesis: every observation that a poll can make, of a healthy or a faulty IMDS."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ IDENTITIES = st.builds(
 
 @st.composite
 def documents(draw: st.DrawFn, role: str) -> Credentials:
-    """Draw a credentials document: complete, or saying what is missing, as the parser does."""
+    """Draw a credentials document: complete, or with its missing fields named, as the parser does."""
     expiration = draw(st.one_of(st.none(), TIMES, TIMES))
     missing = draw(st.sampled_from([(), (), ("Token",), ("AccessKeyId", "SecretAccessKey", "Token")]))
     if expiration is None:
@@ -73,7 +73,7 @@ def documents(draw: st.DrawFn, role: str) -> Credentials:
 
 @st.composite
 def observations(draw: st.DrawFn, *, dated: bool = False) -> Observation:
-    """Draw one look; with *dated*, one that IMDS's clock is known of."""
+    """Draw one observation; with *dated*, one with a `Date`."""
     date = draw(NEAR if dated else st.one_of(st.none(), TIMES))
     if draw(st.integers(0, 3)) == 0:
         return Unanswered(draw(FAILURES.filter(lambda each: each.phase is not Phase.DOCUMENT)), date)

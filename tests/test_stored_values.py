@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audited import BOOT, AuditedHouse, Time
+from audited import BOOT, AuditedDaemon, Time
 from builders import HOUR, LIFE, ROLE, START, UPTIME, diagnosis, moment
 from forms import examples
 from offline import Scripted
@@ -51,13 +51,13 @@ def answers(updated: datetime) -> list[Answer | Failure]:
     return [Answer(200, date, bytearray(body, "utf-8")) for body in bodies]
 
 
-def poll(house: AuditedHouse, number: int, said: list[Answer | Failure]) -> None:
-    """Let *house* poll at the hour *number*, and IMDS answer what is *said*."""
-    assert isinstance(house.clock, Time)
-    assert isinstance(house.client, Scripted)
-    house.clock.uptime = UPTIME + 3600.0 * number + 60
-    house.client.answers = iter(said)
-    house.poll()
+def poll(daemon: AuditedDaemon, number: int, said: list[Answer | Failure]) -> None:
+    """Let *daemon* poll at the hour *number*, and IMDS answer what is *said*."""
+    assert isinstance(daemon.clock, Time)
+    assert isinstance(daemon.client, Scripted)
+    daemon.clock.uptime = UPTIME + 3600.0 * number + 60
+    daemon.client.answers = iter(said)
+    daemon.poll()
 
 
 def start_with(directory: Path, state: object) -> None:
@@ -66,12 +66,12 @@ def start_with(directory: Path, state: object) -> None:
     file.path.write_text(json.dumps(state))
     with contextlib.suppress(StateFileError):
         file.load(boot_id=BOOT)
-        house = AuditedHouse(Settings(), directory, Scripted(), Time())
-        house.auditor.since = {fault: rfc3339(each.since) for fault, each in house.watch.memory.faults.items()}
-        house.auditor.restarted(same_boot=True)
-        poll(house, 0, [Failure(Phase.CONNECT, Reason.REFUSED, "", errno=111)])
+        daemon = AuditedDaemon(Settings(), directory, Scripted(), Time())
+        daemon.auditor.since = {fault: rfc3339(each.since) for fault, each in daemon.watch.memory.faults.items()}
+        daemon.auditor.restarted(same_boot=True)
+        poll(daemon, 0, [Failure(Phase.CONNECT, Reason.REFUSED, "", errno=111)])
         for number in (0, 1, 2):
-            poll(house, number, answers(START + number * HOUR))
+            poll(daemon, number, answers(START + number * HOUR))
 
 
 def state(directory: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -119,8 +119,8 @@ def test_any_evidence_of_a_confirmation_can_be_told(key: str, value: object, tmp
     (tmp_path / "state.json").unlink(missing_ok=True)
     with contextlib.suppress(ConfirmationError):
         ConfirmationFile(path).read(START)
-        house = AuditedHouse(Settings(), tmp_path, Scripted(), Time())
-        house.watch.setup = replace(house.watch.setup, confirmation=ConfirmationFile(path))
+        daemon = AuditedDaemon(Settings(), tmp_path, Scripted(), Time())
+        daemon.watch.setup = replace(daemon.watch.setup, confirmation=ConfirmationFile(path))
         for number in (0, 1):
-            poll(house, number, answers(START + number * HOUR))
-        assert Fault.ROLE_SWAP_PENDING in house.watch.memory.faults
+            poll(daemon, number, answers(START + number * HOUR))
+        assert Fault.ROLE_SWAP_PENDING in daemon.watch.memory.faults
