@@ -392,36 +392,23 @@ AGREEMENT = 2.0
 
 
 def _article(view: View, active: ActiveFault, explained: Explained, now: datetime) -> Html:
-    before = {"Cause": explained.cause}
-    after = {
-        "Takes effect": explained.takes_effect,
-        "Who can do it": capitalized(explained.who),
-        "Evidence": codes(f"{key}={value}" for key, value in active.evidence.items()),
-        "More": _more(view, active.fault.value, explained),
-    }
+    fault = active.fault.value
     return part(
         "article",
-        fault=active.fault.value,
+        fault=fault,
         title=capitalized(explained.title),
         severity=explained.severity.name.lower(),
         since=clock(active.since, now),
         lasted=lasted(active.since, now),
         meaning=explained.meaning,
-        rows=join([rows(before), _fix(explained), rows(after)]),
+        cause=explained.cause,
+        steps=join(part("step", text=step.text, command=command(step.command)) for step in explained.fix),
+        takes_effect=explained.takes_effect,
+        who=capitalized(explained.who),
+        evidence=rows({"Evidence": codes(f"{key}={value}" for key, value in active.evidence.items())}),
+        runbook=part("runbook", url=view.runbooks, fault=fault) if view.runbooks else None,
+        page=explained.page,
     )
-
-
-def _fix(explained: Explained) -> Html:
-    items = [fill("<li>$text$command</li>", text=step.text, command=command(step.command)) for step in explained.fix]
-    return part("wide-row", label="Fix", value=part("steps", items=join(items))) if items else Html()
-
-
-def _more(view: View, fault: str, explained: Explained) -> Html:
-    links = [("AWS on this", explained.page)]
-    if view.runbooks:
-        links.insert(0, ("Runbook", f"{view.runbooks}/{quote(fault)}"))
-    listed = join((fill('<a href="$url">$name</a>', name=name, url=url) for name, url in links), ", ")
-    return fill("$links; on the host $explain", links=listed, explain=code(f"rolewatch explain {fault}"))
 
 
 def _instance(snapshot: Snapshot, now: datetime, *, with_expiry: bool) -> Mapping[str, object]:
