@@ -1,4 +1,4 @@
-"""The life of the deb, on a copy of this machine: what it brings, keeps and takes away."""
+"""The deb on a copy of this machine: installation, upgrade, downgrade, removal, purge."""
 
 from __future__ import annotations
 
@@ -30,37 +30,22 @@ def enabled(system: System) -> str:
 
 
 def test_an_installed_package_works_at_once(system: System) -> None:
-    """Its user is there, its units are enabled, its settings are valid, and its command works for everybody."""
+    """Its user exists, its units are enabled, its settings are valid, and every user can run its command.
+
+    Confirmation asks the AWS API: it is shipped, and the administrator enables it.
+    """
     system.do(INSTALL.format("today"))
+    confirmation = system.run("systemctl is-enabled rolewatch-confirm.timer rolewatch-confirm.path").out.split()
 
     assert enabled(system) == "enabled enabled"
+    assert confirmation == ["disabled", "disabled"]
     assert "/usr/sbin/nologin" in system.do("getent passwd rolewatch rolewatch-confirm")
     assert system.do("setpriv --reuid=nobody --clear-groups rolewatch config check").startswith("ok: 1 file")
     assert "clock_skew" in system.do("cd / && rolewatch explain clock_skew")
 
 
-def test_confirmation_is_shipped_and_left_off(system: System) -> None:
-    """It asks the AWS API: that is for the administrator to decide."""
-    system.do(INSTALL.format("today"))
-
-    assert system.run("systemctl is-enabled rolewatch-confirm.timer rolewatch-confirm.path").out.split() == [
-        "disabled",
-        "disabled",
-    ]
-
-
-def test_what_is_installed_is_compiled_and_goes_whole(system: System) -> None:
-    """The commands need not compile, and a removed package leaves no directory behind."""
-    system.do(INSTALL.format("today"))
-    compiled = system.do("ls /usr/lib/rolewatch/rolewatch/__pycache__")
-    system.do("dpkg --remove rolewatch")
-
-    assert "settings.cpython-" in compiled
-    assert "No such file" in system.run("ls /usr/lib/rolewatch").out
-
-
 def test_an_upgrade_brings_new_settings_where_nobody_changed_them(system: System) -> None:
-    """An untouched file is replaced without a question."""
+    """An unchanged file is replaced without a question."""
     system.do(INSTALL.format("older"))
     before = system.do(f"cat {SETTINGS}")
     system.do(INSTALL.format("today"))
@@ -70,11 +55,13 @@ def test_an_upgrade_brings_new_settings_where_nobody_changed_them(system: System
     assert f"rolewatch {OLDER}" not in system.do("rolewatch --version")
 
 
-def test_a_changed_setting_survives_an_upgrade(system: System) -> None:
-    """It stays in force, ours lies beside it, and conf.d is not looked at."""
+def test_an_upgrade_keeps_changed_settings_and_disabled_units(system: System) -> None:
+    """A changed setting stays in force and ours lies beside it; conf.d is not touched; units stay as they were set."""
     system.do(INSTALL.format("older"))
     system.do(CHANGE)
     system.do("printf '[expect]\\nrole = \"app\"\\n' >/etc/rolewatch/conf.d/50-site.toml")
+    system.do("systemctl disable rolewatch.service rolewatch.socket")
+    system.do("systemctl enable rolewatch-confirm.timer")
     system.do(INSTALL.format("today"))
 
     shown = system.do("rolewatch config show")
@@ -82,6 +69,8 @@ def test_a_changed_setting_survives_an_upgrade(system: System) -> None:
     assert re.search(r'imds.timeout +"3s"', shown)
     assert "50-site.toml" in shown
     assert "rolewatch.toml.dpkg-dist" in system.do("ls /etc/rolewatch")
+    assert enabled(system) == "disabled disabled"
+    assert system.do("systemctl is-enabled rolewatch-confirm.timer") == "enabled\n"
 
 
 def test_a_downgrade_works(system: System) -> None:
@@ -95,30 +84,22 @@ def test_a_downgrade_works(system: System) -> None:
     assert enabled(system) == "enabled enabled"
 
 
-def test_a_disabled_unit_stays_disabled(system: System) -> None:
-    """Who switched the daemon off does not find it on after an upgrade; who switched confirmation on keeps it."""
-    system.do(INSTALL.format("older"))
-    system.do("systemctl disable rolewatch.service rolewatch.socket")
-    system.do("systemctl enable rolewatch-confirm.timer")
+def test_a_removal_keeps_settings_and_state_and_nothing_else(system: System) -> None:
+    """Removed by mistake and installed again, it is as before. What the installation compiled is removed, too."""
     system.do(INSTALL.format("today"))
-
-    assert enabled(system) == "disabled disabled"
-    assert system.do("systemctl is-enabled rolewatch-confirm.timer") == "enabled\n"
-
-
-def test_what_is_removed_keeps_what_the_administrator_wrote_and_the_daemon_learned(system: System) -> None:
-    """Removed by mistake and installed again, it is as before."""
-    system.do(INSTALL.format("today"))
+    compiled = system.do("ls /usr/lib/rolewatch/rolewatch/__pycache__")
     system.do(f"echo '# mine' >>{SETTINGS} && mkdir /var/lib/rolewatch && touch /var/lib/rolewatch/state.json")
     system.do("dpkg --remove rolewatch")
 
+    assert "settings.cpython-" in compiled
     assert system.do(f"tail -n 1 {SETTINGS}") == "# mine\n"
     assert system.do("ls /var/lib/rolewatch") == "state.json\n"
+    assert "No such file" in system.run("ls /usr/lib/rolewatch").out
     assert "No such file" in system.run("ls /usr/bin/rolewatch").out
 
 
 def test_a_purge_takes_all_but_the_user(system: System) -> None:
-    """Settings, state and links go. A number that a firewall rule lets through must not go to somebody else."""
+    """Settings, state and links are removed. The user stays: a firewall rule may allow its number."""
     system.do(INSTALL.format("today"))
     system.do("mkdir /var/lib/rolewatch && touch /var/lib/rolewatch/state.json")
     system.do("dpkg --purge rolewatch")
@@ -129,7 +110,7 @@ def test_a_purge_takes_all_but_the_user(system: System) -> None:
 
 
 def test_a_purge_leaves_what_somebody_put_into_conf_d(system: System) -> None:
-    """It is not ours: automation wrote it, and will believe that it is there."""
+    """Automation wrote these files, and relies on them."""
     system.do(INSTALL.format("today"))
     system.do("touch /etc/rolewatch/conf.d/50-site.toml")
     system.do("dpkg --purge rolewatch")

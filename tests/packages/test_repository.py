@@ -253,7 +253,7 @@ def test_an_unknown_key_is_refused_with_what_to_do(builds: Builds, signer: Signe
 
     assert done.returncode == 1
     assert done.stderr == (
-        "make-repository: GnuPG has no secret key nobody@rolewatch.example. Those that it has: gpg --list-secret-keys\n"
+        "make-repository: GnuPG has no secret key nobody@rolewatch.example. To list its keys: gpg --list-secret-keys\n"
     )
     assert not (tmp_path / "repository").exists()
 
