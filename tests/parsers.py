@@ -197,7 +197,7 @@ def _environment(text: str, place: Place) -> None:
 
 def _pattern(text: str, _: Place) -> None:
     pattern = documents.name_pattern(text.encode("utf-8", "replace"))
-    classify.matches("a" * 64, (pattern or text[:128],))
+    classify.matches("a" * 64, (pattern,) if pattern else ())
 
 
 def _state(text: str, place: Place) -> None:

@@ -5,7 +5,6 @@ As time passes over the same observation the verdict never improves (a property 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -347,15 +346,11 @@ def _judge_expectations(verdict: _Judgement, observation: Answered, prior: Prior
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Return whether *name* is one of *patterns*, or there are none. Case does not count (IAM quotas, 2026)."""
-    return not patterns or any(_match(name.lower(), pattern.lower()) for pattern in patterns)
+    """Return whether *name* matches one of *patterns*, or there are none. Case does not count (IAM quotas, 2026).
 
-
-def _match(name: str, pattern: str) -> bool:
-    try:
-        return fnmatchcase(name, pattern)
-    except re.error:  # Python before 3.9.13 rejects "[z-a]" (Debian 11 has 3.9.2), and users set the tags
-        return False
+    The patterns are those that `aws_names.name_pattern` accepts: `fnmatch` never raises for them.
+    """
+    return not patterns or any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
 
 
 def _facts(**facts: str | datetime | None) -> dict[str, Scalar]:
