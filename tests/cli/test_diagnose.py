@@ -12,7 +12,7 @@ import pytest
 
 from rolewatch import cli
 from rolewatch.aws.checks import Outcome, Result, Status, failed, passed
-from rolewatch.cli import render
+from rolewatch.cli.results import show_results
 from special_files import SPECIAL_FILES
 
 ROWS = (
@@ -83,7 +83,7 @@ def test_a_callers_mistake_is_no_verdict(
 def test_a_pipe_gets_plain_aligned_rows() -> None:
     """No escape sequence; the notes stand in one column."""
     out = io.StringIO()
-    render.show(ROWS, out, {})
+    show_results(ROWS, out, {})
     printed = out.getvalue()
 
     assert "\x1b" not in printed
@@ -100,7 +100,7 @@ def test_a_pipe_gets_plain_aligned_rows() -> None:
 def test_a_terminal_gets_colour_and_the_same_words() -> None:
     """What AWS said is not read as markup."""
     out = Terminal()
-    render.show(ROWS, out, {})
+    show_results(ROWS, out, {})
     plain = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).split())
 
     assert "\x1b[" in out.getvalue()
@@ -113,7 +113,7 @@ def test_what_aws_said_cannot_command_the_terminal(out: Callable[[], io.StringIO
     """A note may quote an error message or a name from AWS: its control and invisible characters are escaped."""
     printed = out()
     hostile = "\x1b]0;owned\x07 \x9b2J \u202e"
-    render.show([replace(ROWS[0], outcome=replace(ROWS[0].outcome, note=hostile, who=hostile))], printed, {})
+    show_results([replace(ROWS[0], outcome=replace(ROWS[0].outcome, note=hostile, who=hostile))], printed, {})
     plain = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue()).split())
 
     assert plain.count("\\x1b]0;owned\\x07 \\x9b2J \\u202e") == 2
@@ -124,6 +124,6 @@ def test_what_aws_said_cannot_command_the_terminal(out: Callable[[], io.StringIO
 def test_no_colour_where_none_is_wanted(environ: dict[str, str]) -> None:
     """NO_COLOR is kept (no-color.org), and so is a dumb terminal."""
     out = Terminal()
-    render.show(ROWS, out, environ)
+    show_results(ROWS, out, environ)
 
     assert "\x1b" not in out.getvalue()

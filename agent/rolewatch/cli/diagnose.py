@@ -24,6 +24,7 @@ from rolewatch.aws.client import Api
 from rolewatch.aws.diagnose import Diagnosis, diagnose, document, host
 from rolewatch.aws.diagnose.findings import Context, LocalFindings, Pause, Subject, collect
 from rolewatch.cli import options, output, poll_once, render
+from rolewatch.cli.results import show_results
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
 from rolewatch.monitor.loop import clock
@@ -180,7 +181,7 @@ def _print(diagnosis: Diagnosis) -> None:
     meaning = "" if diagnosis.on_instance else _FROM_ELSEWHERE[diagnosis.state]
     where = f"{facts.get('instance_id', 'this instance')} in {facts.get('region', 'an unknown Region')}"
     print(f"{render.headline(diagnosis.state, meaning, styled=styled)} ({printable(where)})\n")
-    render.show(diagnosis.results, sys.stdout, os.environ)
+    show_results(diagnosis.results, sys.stdout, os.environ)
     print()
     print("\n".join(_conclusion(diagnosis, styled=styled, columns=columns)))
 

@@ -17,6 +17,7 @@ from rolewatch.aws.client import Api
 from rolewatch.aws.preflight import Outlook, deciding_result, document, outlook
 from rolewatch.aws.preflight.names import Principal, parse_principal, parse_profile, parse_role
 from rolewatch.cli import options, output, render
+from rolewatch.cli.results import show_results
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
 from rolewatch.text import printable
@@ -144,7 +145,7 @@ def _print(results: tuple[Result, ...]) -> None:
     headline = render.style(word, COLOUR[verdict], styled=styled)
     print(f"{headline}: {printable(reason.outcome.note) if reason else 'nothing stands in the way.'}")
     print()
-    render.show(results, sys.stdout, os.environ)
+    show_results(results, sys.stdout, os.environ)
     for result in results:
         if result.outcome.fix:
             print()

@@ -1,13 +1,12 @@
-"""Checks and faults for people: text for a terminal, and Markdown."""
+"""Faults and states for people: text for a terminal, and Markdown."""
 
 from __future__ import annotations
 
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
-from rolewatch.aws.checks import Result, Status
 from rolewatch.faults.explain import Explained, explain
 from rolewatch.faults.remedy import Step
 from rolewatch.faults.table import Entry
@@ -19,7 +18,6 @@ WIDTH = 96
 """Columns where standard output is no terminal."""
 _NARROW = 60
 _LABEL = 15
-_COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.SKIPPED: "cyan", Status.UNKNOWN: "yellow"}
 _STATE_COLOURS = {
     State.OK: "green",
     State.DEGRADED: "yellow",
@@ -77,66 +75,11 @@ def steps(fix: Sequence[Step], columns: int = WIDTH) -> Iterator[str]:
 
 def paragraph(label: str, body: str, columns: int = WIDTH) -> list[str]:
     """Return *body* wrapped beside *label*, nothing if it is empty. Commands and URLs are not broken."""
-    return _wrapped(body, f"  {label:<{_LABEL - 3}} ", columns) if body else []
+    return wrapped(body, f"  {label:<{_LABEL - 3}} ", columns) if body else []
 
 
-def show(results: Sequence[Result], out: TextIO, environ: Mapping[str, str]) -> None:
-    """Print a row for each of *results*, and below them who could make the checks that were not made."""
-    if is_styled(out, environ):
-        try:
-            _rich(results, out)
-        except ImportError:
-            _plain(results, out, styled=True)
-    else:
-        _plain(results, out, styled=False)
-    for who in dict.fromkeys(result.outcome.who for result in results if result.outcome.who):
-        lines = paragraph("who else", f"Skipped and unknown checks can be made by {who}", width(out))
-        out.write("\n".join(["", *lines, ""]))
-
-
-def _notes(results: Sequence[Result]) -> list[str]:
-    """Return the note of each result; a note that repeats the one before is shortened."""
-    notes = [_note(result) for result in results]
-    return ["As above." if number and note == notes[number - 1] else note for number, note in enumerate(notes)]
-
-
-def _note(result: Result) -> str:
-    missing = f" Missing permission: {result.outcome.permission}." if result.outcome.permission else ""
-    return result.outcome.note + missing
-
-
-def _plain(results: Sequence[Result], out: TextIO, *, styled: bool) -> None:
-    first = max((len(result.title) for result in results), default=0)
-    for result, note in zip(results, _notes(results)):
-        status = result.outcome.status
-        word = style(f"{_word(status):<7}", _COLOURS[status], styled=styled)
-        lines = _wrapped(note, " " * (first + 13), max(width(out), first + 13 + 40))
-        out.write(f"  {word}  {result.title:<{first}}  {lines[0].strip()}\n")
-        out.writelines(f"{line}\n" for line in lines[1:])
-
-
-def _rich(results: Sequence[Result], out: TextIO) -> None:
-    from rich.console import Console  # noqa: PLC0415 - 20 MiB, for a terminal with colour only
-    from rich.table import Table  # noqa: PLC0415 - likewise
-    from rich.text import Text  # noqa: PLC0415 - likewise
-
-    table: Any = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
-    table.add_column(no_wrap=True)
-    table.add_column(max_width=44)
-    table.add_column(ratio=1)
-    for result, note in zip(results, _notes(results)):  # as Text: what AWS said is not to be read as rich's markup
-        status = result.outcome.status
-        table.add_row(Text(_word(status), style=_COLOURS[status]), Text(printable(result.title)), Text(printable(note)))
-    Console(file=out, width=width(out), highlight=False).print(table)
-
-
-def _word(status: Status) -> str:
-    """Return *status* as a word; a failure in capitals, so that it is found without colour."""
-    word = str(status.value)
-    return word.upper() if status is Status.FAIL else word
-
-
-def _wrapped(body: str, first: str, columns: int) -> list[str]:
+def wrapped(body: str, first: str, columns: int) -> list[str]:
+    """Return *body* in lines of *columns*, indented like *first*, which begins the first line."""
     return textwrap.wrap(
         printable(body),
         columns,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rolewatch.faults.remedy import Step
 
-# Pages: the anchors are those of awsdocs/iam-user-guide (2023); the EC2 guide's were seen cited in 2025-2026.
+# Pages: the anchors are those of awsdocs/iam-user-guide (2023); the EC2 guide's were cited in 2025-2026.
 _IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
 _EC2 = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/"
 PAGE_INFO = _IAM + "troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc"

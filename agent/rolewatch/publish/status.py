@@ -19,7 +19,7 @@ SCHEMA = 1
 def status_document(snapshot: Snapshot, *, version: str, uid: int | None = None) -> dict[str, object]:
     """Return *snapshot* for JSON; *version* is that of rolewatch. Times are RFC 3339 in UTC, durations seconds.
 
-    *uid* is that of the process that asked IMDS: firewall rules may be for single users.
+    *uid* is that of the process that polled: firewall rules may be for single users.
     """
     facts = facts_of(snapshot, uid=uid)
     identity = snapshot.identity

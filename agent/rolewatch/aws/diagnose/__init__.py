@@ -44,7 +44,7 @@ CHECKS: tuple[Check[Context], ...] = (
     Check("imds.clock", "The local clock agrees with IMDS's", on_instance(local_checks.clock)),
     Check("imds.expected_role", "The served role is the expected one", with_token(local_checks.expected_role)),
     Check("sts.proof", "AWS accepts the served credentials", aws_checks.served_credentials),
-    Check("aws.caller", "AWS can be asked", aws_checks.caller),
+    Check("aws.caller", "AWS can be called", aws_checks.caller),
     Check("ec2.attached", "An instance profile is attached", aws_checks.attached, _EC2),
     Check("ec2.association", "The association is complete", aws_checks.association_state, _EC2),
     Check("ec2.metadata_options", "EC2 has IMDS enabled", aws_checks.metadata_options, _EC2),

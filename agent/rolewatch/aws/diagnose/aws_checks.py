@@ -249,7 +249,7 @@ def role_in_profile(context: Context) -> Outcome:
 def serves_role(context: Context) -> Outcome | None:
     """Need: IMDS serves a role."""
     if context.local is None:
-        return skipped("What IMDS serves can only be seen on the instance.", ON_INSTANCE)
+        return skipped("What IMDS serves is only visible on the instance.", ON_INSTANCE)
     return None if context.served_role else skipped("IMDS serves no role to compare.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 from rolewatch.aws import client, queries
@@ -165,26 +165,20 @@ def collect(
 
     *proof* is what STS said of the served credentials: a call that it answers already is not made.
     """
-    caller = _caller(api, method, proof)
-    instance = queries.instance(api, subject.instance_id) if subject.instance_id else None
-    association = queries.association(api, subject.instance_id) if subject.instance_id else None
-    arn, attached_id = _attached(instance, association)
-    name = queries.last_segment(arn) or subject.instance_profile
-    account = subject.account_id or queries.account_of(arn)
-    profile, twice = _profile(
-        api, name, (attached_id, subject.instance_profile_id), pause, _other_account(caller, account)
-    )
-    return AwsFindings(
-        caller=caller,
-        instance=instance,
-        association=association,
-        profile_name=name,
-        profile=profile,
-        profile_twice=twice,
-        role=_role(api, subject.served_role, profile),
+    found = AwsFindings(
+        caller=_caller(api, method, proof),
+        instance=queries.instance(api, subject.instance_id) if subject.instance_id else None,
+        association=queries.association(api, subject.instance_id) if subject.instance_id else None,
         method=method,
         proof=proof,
     )
+    arn = found.attached.profile_arn if found.attached else None
+    name = queries.last_segment(arn) or subject.instance_profile
+    refused = _other_account(found.caller, subject.account_id or queries.account_of(arn))
+    ids = (found.attached_id, subject.instance_profile_id)
+    profile, twice = _profile(api, name, ids, pause, refused)
+    role = _role(api, subject.served_role, profile)
+    return replace(found, profile_name=name, profile=profile, profile_twice=twice, role=role)
 
 
 def _caller(api: Api, method: str, proof: Caller | Refused | None) -> Caller | Refused:
@@ -194,18 +188,6 @@ def _caller(api: Api, method: str, proof: Caller | Refused | None) -> Caller | R
     if isinstance(proof, Refused) and proof.trouble is Trouble.UNREACHABLE and method:
         return proof
     return queries.caller(api)
-
-
-def _attached(
-    instance: Instance | Missing | Refused | None, association: Association | Missing | Refused | None
-) -> tuple[str | None, str | None]:
-    """Return ARN and id of what EC2 has attached, the association's before the instance's."""
-    told = [association.profile_arn] if isinstance(association, Association) else []
-    ids = [association.profile_id] if isinstance(association, Association) else []
-    if isinstance(instance, Instance):
-        told.append(instance.profile_arn)
-        ids.append(instance.profile_id)
-    return next(filter(None, told), None), next(filter(None, ids), None)
 
 
 def _other_account(caller: Caller | Refused, account: str | None) -> Refused | None:
@@ -238,5 +220,5 @@ def _role(api: Api, served: str | None, profile: Profile | Missing | Refused | N
     """Return the role that IMDS serves, if the instance profile does not have it: it may be deleted."""
     if served is None or profile is None or isinstance(profile, Refused):
         return None
-    held = profile.role.name if isinstance(profile, Profile) and profile.role else ""
-    return None if held.lower() == served.lower() else queries.role(api, served)
+    current = profile.role.name if isinstance(profile, Profile) and profile.role else ""
+    return None if current.lower() == served.lower() else queries.role(api, served)

@@ -72,7 +72,7 @@ class Host:
     instance_id: str | None = None
     """The instance id in the firmware (DMI, on Nitro), which does not need IMDS."""
     proxies: tuple[str, ...] = ()
-    """Names of the variables that would send a request for IMDS to a proxy. Their values may hold a password."""
+    """Names of the variables that would send a request for IMDS to a proxy. Their values may contain a password."""
 
 
 def inspect(endpoint: str, environ: Mapping[str, str], *, root: Path = Path("/"), run: Runner | None = None) -> Host:
@@ -138,7 +138,7 @@ class _Route:
 
 
 def _routes(root: Path, version: int) -> Iterator[_Route]:
-    """Yield the main table's routes. Other tables, and rules, are only seen with netlink."""
+    """Yield the main table's routes. Other tables, and rules, are visible only with netlink."""
     parse, name = (_route4, "route") if version == 4 else (_route6, "ipv6_route")  # noqa: PLR2004 - IPv4
     for line in _read(root / "proc/net" / name).splitlines():
         try:

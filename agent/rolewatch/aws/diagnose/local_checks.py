@@ -17,7 +17,7 @@ from rolewatch.text import rfc3339
 from rolewatch.vocabulary import Document, FailureLabel, Reason, State
 
 ON_INSTANCE = "anybody on the instance: rolewatch diagnose"
-NOT_HERE = skipped("It can only be seen on the instance itself.", ON_INSTANCE)
+NOT_HERE = skipped("This is only visible on the instance itself.", ON_INSTANCE)
 NO_TOKEN = unknown("IMDS gave no session token, so no document could be read.")
 
 
