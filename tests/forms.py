@@ -12,7 +12,7 @@ leaves out, and what it runs in a smaller form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Callable, TypeVar
 
@@ -58,6 +58,14 @@ def one_of_each(values: Iterable[T], kind: Callable[[T], object], name: Callable
         kinds.add(kind(value))
         parameters.append(pytest.param(value, id=name(value), marks=marks))
     return parameters
+
+
+def some(values: Mapping[str, object], *quick: str) -> list[ParameterSet]:
+    """Return *values* as parameters with their keys as ids. All but those named *quick* are thorough."""
+    return [
+        pytest.param(value, id=name, marks=() if name in quick else pytest.mark.thorough)
+        for name, value in values.items()
+    ]
 
 
 @pytest.fixture

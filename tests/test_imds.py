@@ -22,7 +22,7 @@ import responses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forms import examples
+from forms import Form
 from promises import Area, promise
 from rolewatch.errors import ImdsError
 from rolewatch.imds.client import Client, DatedImdsError, Document
@@ -1062,7 +1062,7 @@ _SPOILT = st.tuples(st.sampled_from([INFO_ANSWER, NOT_FOUND, GRANT]), st.integer
 
 
 @BOTH_PHASES
-def test_no_bytes_make_the_client_raise_or_hang(phase: Phase) -> None:
+def test_no_bytes_make_the_client_raise_or_hang(phase: Phase, form: Form) -> None:
     """Garbage and spoilt answers: a document, a 404 or a failure, in time; and the next good poll is good."""
     script: list[bytes] = [b""]
 
@@ -1073,7 +1073,7 @@ def test_no_bytes_make_the_client_raise_or_hang(phase: Phase) -> None:
     with Wire(spoil) as wire:
         asked = client(wire.endpoint)
 
-        @settings(max_examples=examples(150))
+        @settings(max_examples=form.pick(quick=30, short=150, long=150))
         @given(whole=_GARBAGE | _SPOILT)
         def total(whole: bytes) -> None:
             script[0] = whole
