@@ -46,6 +46,11 @@ class Options:
     keep_firing_for: bool = True
     """Whether alerts keep firing over short gaps. Prometheus before 2.42 rejects the whole file for that field."""
 
+    @property
+    def series(self) -> str:
+        """The selector in braces."""
+        return f"{{{self.selector}}}"
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -70,8 +75,8 @@ class Alert:
     """Name of the runbook's page."""
     wait: str = "5m"
     """``for``: how long the expression must be true. The agent has debounced faults already."""
-    hold: str = ""
-    """``keep_firing_for``: the gap over which the alert keeps firing. Empty: none."""
+    keep_firing_for: str = ""
+    """Gap over which the alert keeps firing. Empty: none."""
     fix: str = ""
     """Steps of the fix with their commands, one per line. Empty where the description is enough."""
     why: str = ""
@@ -91,22 +96,24 @@ class Group:
 
 def recording_rules(options: Options) -> tuple[Recording, ...]:
     """Return the series that the alerts for the fleet and the dashboards share."""
-    of = "{" + options.selector + "}"
     return (
-        Recording("job:rolewatch_up:avg", f"avg by (job) (up{of})"),
-        Recording("job:rolewatch_up:count", f"count by (job) (up{of})"),
-        Recording("job_fault:rolewatch_fault_active:sum", f"sum by (job, fault) (rolewatch_fault_active{of})"),
-        Recording("job:rolewatch_credentials_usable:avg", f"avg by (job) (rolewatch_credentials_usable{of})"),
+        Recording("job:rolewatch_up:avg", f"avg by (job) (up{options.series})"),
+        Recording("job:rolewatch_up:count", f"count by (job) (up{options.series})"),
+        Recording(
+            "job_fault:rolewatch_fault_active:sum", f"sum by (job, fault) (rolewatch_fault_active{options.series})"
+        ),
+        Recording(
+            "job:rolewatch_credentials_usable:avg", f"avg by (job) (rolewatch_credentials_usable{options.series})"
+        ),
     )
 
 
 def agent_alerts(options: Options) -> tuple[Alert, ...]:
     """Return the alerts about rolewatch itself: it is down, stale, restarting, or has old settings."""
-    of = "{" + options.selector + "}"
     return (
         Alert(
             "RolewatchDown",
-            f"up{of} == 0",
+            f"up{options.series} == 0",
             WARNING,
             f"rolewatch on {INSTANCE} cannot be scraped.",
             f"rolewatch on {INSTANCE} has not answered a scrape for 10 minutes, so its role's credentials are "
@@ -120,7 +127,7 @@ def agent_alerts(options: Options) -> tuple[Alert, ...]:
         Alert(
             "RolewatchFleetDown",
             f"(job:rolewatch_up:avg < {1 - options.down:g} and job:rolewatch_up:count >= {options.fleet_hosts})\n"
-            f"or\nabsent(up{of}) - 1",
+            f"or\nabsent(up{options.series}) - 1",
             CRITICAL,
             "Too many of the rolewatch agents cannot be scraped.",
             "Only {{ $value | humanizePercentage }} of the agents answer; the credentials of the others are not "
@@ -133,8 +140,8 @@ def agent_alerts(options: Options) -> tuple[Alert, ...]:
         ),
         Alert(
             "RolewatchPollStale",
-            f"time() - rolewatch_poll_last_timestamp_seconds{of}\n"
-            f"  > clamp_min(5 * rolewatch_poll_interval_seconds{of}, 300)",
+            f"time() - rolewatch_poll_last_timestamp_seconds{options.series}\n"
+            f"  > clamp_min(5 * rolewatch_poll_interval_seconds{options.series}, 300)",
             WARNING,
             f"rolewatch on {INSTANCE} has stopped polling.",
             f"The metrics of {INSTANCE} are {{{{ $value | humanizeDuration }}}} old. Cause: the loop hangs, or, with "
@@ -146,7 +153,7 @@ def agent_alerts(options: Options) -> tuple[Alert, ...]:
         ),
         Alert(
             "RolewatchCrashLooping",
-            f"changes(process_start_time_seconds{of}[1h]) > 3",
+            f"changes(process_start_time_seconds{options.series}[1h]) > 3",
             WARNING,
             f"rolewatch on {INSTANCE} keeps restarting.",
             f"rolewatch on {INSTANCE} has restarted {{{{ $value }}}} times within an hour. Cause: a crash, a memory "
@@ -154,12 +161,12 @@ def agent_alerts(options: Options) -> tuple[Alert, ...]:
             "the settings.",
             "RolewatchCrashLooping",
             wait="0m",
-            hold="30m",
+            keep_firing_for="30m",
             why="One upgrade or one reboot is one restart.",
         ),
         Alert(
             "RolewatchConfigReloadFailed",
-            f"rolewatch_config_last_reload_successful{of} == 0",
+            f"rolewatch_config_last_reload_successful{options.series} == 0",
             WARNING,
             f"rolewatch on {INSTANCE} runs on old settings.",
             f"The last reload on {INSTANCE} was rejected, and the old settings stay in use; the next restart will "
@@ -170,8 +177,8 @@ def agent_alerts(options: Options) -> tuple[Alert, ...]:
         ),
         Alert(
             "RolewatchPollErrors",
-            f"sum without (reason) (increase(rolewatch_poll_failures_total{of}[30m]))\n"
-            f"  / increase(rolewatch_polls_total{of}[30m])\n"
+            f"sum without (reason) (increase(rolewatch_poll_failures_total{options.series}[30m]))\n"
+            f"  / increase(rolewatch_polls_total{options.series}[30m])\n"
             f"  > {options.poll_failures:g}\n"
             f"unless on (job, instance)\n"
             f'max_over_time(rolewatch_fault_active{{{options.selector}, fault=~"imds_.+"}}[30m]) == 1',
@@ -189,7 +196,7 @@ def agent_alerts(options: Options) -> tuple[Alert, ...]:
     )
 
 
-HOLD = "5m"
+KEEP_FIRING_FOR = "5m"
 """Gap over which a fault's alert keeps firing: longer than the agent takes to clear and raise a fault again."""
 
 
@@ -245,7 +252,7 @@ def _fault_alert(fault: Fault, expr: str, severity: str, *, still: str = "", why
         ),
         runbook=fault.value,
         wait=FAULTS[fault].alert_after,
-        hold=HOLD,
+        keep_firing_for=KEEP_FIRING_FOR,
         fix=_steps(explained),
         why=why,
     )
@@ -260,11 +267,10 @@ def _steps(explained: Explained) -> str:
 
 
 def _expiring(options: Options) -> Alert:
-    of = "{" + options.selector + "}"
     return Alert(
         "RolewatchCredentialsExpiring",
-        f"(rolewatch_credentials_expiration_timestamp_seconds{of} - time() < {options.expiring:g})\n"
-        f"and\n(time() - rolewatch_credentials_last_updated_timestamp_seconds{of} > 7200)",
+        f"(rolewatch_credentials_expiration_timestamp_seconds{options.series} - time() < {options.expiring:g})\n"
+        f"and\n(time() - rolewatch_credentials_last_updated_timestamp_seconds{options.series} > 7200)",
         CRITICAL,
         f"{INSTANCE}: the credentials are about to expire and were not rotated.",
         f"The role's credentials on {INSTANCE} expire in {{{{ $value | humanizeDuration }}}} (a minus: they have "
@@ -274,7 +280,7 @@ def _expiring(options: Options) -> Alert:
         "brings new credentials within a minute.",
         Fault.ROTATION_OVERDUE.value,
         wait="2m",
-        hold=HOLD,
+        keep_firing_for=KEEP_FIRING_FOR,
         why="Uses timestamps only, so that it fires while the agent hangs, and after the expiration. The second "
         "condition excludes short-lived credentials.",
     )
@@ -296,7 +302,7 @@ def _fleet(options: Options) -> Iterable[Alert]:
             'has the steps. Which instances: rolewatch_fault_active{fault="{{ $labels.fault }}"} == 1.',
             "RolewatchFleetFault",
             wait="3m",
-            hold=HOLD,
+            keep_firing_for=KEEP_FIRING_FOR,
             why="One message instead of three hundred: it fires before the single alerts of the same fault, and "
             "inhibits them (alertmanager.yml)."
             if severity == CRITICAL
@@ -355,8 +361,8 @@ def _rule_lines(rule: Alert | Recording, options: Options) -> Iterator[str]:
     yield f"      - alert: {rule.name}"
     yield from _block("expr", rule.expr, 8)
     yield f"        for: {rule.wait}"
-    if rule.hold and options.keep_firing_for:
-        yield f"        keep_firing_for: {rule.hold}"
+    if rule.keep_firing_for and options.keep_firing_for:
+        yield f"        keep_firing_for: {rule.keep_firing_for}"
     yield f"        labels: {{severity: {rule.severity}}}"
     yield "        annotations:"
     yield f"          summary: {json.dumps(rule.summary)}"

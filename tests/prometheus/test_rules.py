@@ -82,7 +82,9 @@ def counted(firing: Sequence[str]) -> dict[str, int]:
 
 def test_the_default_set_is_pinned() -> None:
     """Sites route and silence by names, severities and waits. A new fault changes no other alert."""
-    listed = [f"{alert.name} {alert.severity} {alert.wait} {alert.hold or '-'}" for alert in alerts(Options())]
+    listed = [
+        f"{alert.name} {alert.severity} {alert.wait} {alert.keep_firing_for or '-'}" for alert in alerts(Options())
+    ]
 
     pinned = [
         "RolewatchDown warning 10m -",
