@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rolewatch.faults import IMDS_FAULTS, Fault
 from rolewatch.monitor.memory import Memory
-from rolewatch.monitor.rotation import KEPT
+from rolewatch.monitor.track import KEPT
 from rolewatch.publish import Event, Snapshot
 from rolewatch.settings import LimitSettings
 from rolewatch.text import rfc3339

@@ -29,7 +29,7 @@ from promises import Area, Measured, promise
 from rolewatch import imds, monitor
 from rolewatch.cli import check, main, poll_once
 from rolewatch.imds import client, documents, transport
-from rolewatch.monitor import classify, rotation
+from rolewatch.monitor import classify, track
 from rolewatch.publish import status
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.scenarios import SCENARIOS
@@ -88,7 +88,7 @@ def functions(*, long: bool) -> list[CodeType]:
     """Return the code of the functions that hold a secret in their hands; *long*: and of those up to what is told."""
     modules: list[ModuleType] = [transport, transport, client, documents, imds]
     if long:
-        modules += [classify, rotation, monitor, poll_once, poll_once, check, status]
+        modules += [classify, track, monitor, poll_once, poll_once, check, status]
     found = []
     for module in modules:
         owners: list[object] = [module, *(each for each in vars(module).values() if isinstance(each, type))]

@@ -6,14 +6,19 @@ from dataclasses import replace
 from datetime import datetime
 
 from rolewatch.faults import CONFIRMED_FAULTS, Fault
-from rolewatch.monitor import rotation
 from rolewatch.monitor.classify import Confirmed, Prior, Verdict, allowed_age
 from rolewatch.monitor.clock import judging_time
 from rolewatch.monitor.confirmation import AHEAD, Confirmation
-from rolewatch.monitor.debounce import update_faults, update_status
 from rolewatch.monitor.events import change_events, common_fields, fault_events, poll_events, state_events
 from rolewatch.monitor.memory import CredentialHistory, FaultState, Instance, Memory, PollHistory, Status
-from rolewatch.monitor.rotation import update_binding, update_credentials, update_polls
+from rolewatch.monitor.track import (
+    learned,
+    update_binding,
+    update_credentials,
+    update_faults,
+    update_polls,
+    update_status,
+)
 from rolewatch.observation import Answered, Identity, Moment, Observation
 from rolewatch.publish import ActiveFault, CredentialSummary, Event, Expected, PollSummary, Snapshot
 from rolewatch.settings import ConfirmSettings, ExpectSettings, Settings
@@ -36,11 +41,7 @@ def advance(  # noqa: PLR0913 - one poll, and what it was judged by
     """
     before = memory
     memory = replace(
-        memory,
-        binding=update_binding(memory.binding, observation),
-        polls=update_polls(memory, observation, verdict, now, calm=settings.limits.reminder),
-        credentials=update_credentials(memory, observation, verdict, now),
-        faults=update_faults(memory, verdict, now),
+        _with_observation(memory, observation, verdict, settings, now), faults=update_faults(memory, verdict, now)
     )
     memory = replace(memory, status=update_status(memory, verdict, now))
     snapshot = snapshot_of(memory, settings, now, duration=duration)
@@ -53,6 +54,17 @@ def advance(  # noqa: PLR0913 - one poll, and what it was judged by
     ]
     common = common_fields(memory)
     return memory, snapshot, tuple(replace(event, fields={**common, **event.fields}) for event in events)
+
+
+def _with_observation(
+    memory: Memory, observation: Observation, verdict: Verdict, settings: Settings, now: Moment
+) -> Memory:
+    return replace(
+        memory,
+        binding=update_binding(memory.binding, observation),
+        polls=update_polls(memory, observation, verdict, now, calm=settings.limits.reminder),
+        credentials=update_credentials(memory, observation, verdict, now),
+    )
 
 
 TAGS_INTERVAL = 600.0
@@ -126,7 +138,7 @@ def prior(
     return Prior(
         expected_role=expected.role,
         expected_instance_profile=expected.instance_profile,
-        rotation_interval=rotation.learned(memory.credentials.intervals),
+        rotation_interval=learned(memory.credentials.intervals),
         grace=not memory.credentials.usable_seen and _age(memory, time, now) < settings.limits.boot_grace,
         profile_name=binding.current.instance_profile or binding.confirmed.instance_profile,
         confirmed=_confirmed(memory, confirmation, settings.confirm, now),
@@ -229,7 +241,7 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
             usable=status.usable,
             expiration=shown.expiration if shown else None,
             last_updated=shown.last_updated if shown else None,
-            rotation_interval=rotation.learned(credentials.intervals),
+            rotation_interval=learned(credentials.intervals),
             overdue=_overdue(credentials),
             rotations=credentials.rotations,
         ),
@@ -244,7 +256,7 @@ def _overdue(credentials: CredentialHistory) -> datetime | None:
         return None
     life = shown.expiration - shown.last_updated
     try:
-        return shown.last_updated + allowed_age(life, rotation.learned(credentials.intervals))
+        return shown.last_updated + allowed_age(life, learned(credentials.intervals))
     except OverflowError:  # dates at the end of time
         return None
 
@@ -255,10 +267,7 @@ def single_poll(
     """Return the snapshot of a single poll, which cannot debounce: every finding is active at once."""
     time = judging_time(memory, observation, now)
     memory = replace(
-        memory,
-        binding=update_binding(memory.binding, observation),
-        polls=update_polls(memory, observation, verdict, now, calm=settings.limits.reminder),
-        credentials=update_credentials(memory, observation, verdict, now),
+        _with_observation(memory, observation, verdict, settings, now),
         faults={finding.fault: FaultState(time, finding.evidence, active=True) for finding in verdict.findings},
         clock=replace(memory.clock, offset=verdict.clock_offset),
         status=Status(_single_poll_state(verdict), usable=_USABLE.get(verdict.credentials)),

@@ -10,7 +10,7 @@ only a believed `Date` moves that. Expiries and ages are judged by it, too: see 
 3. it is the third in a row that contradicts the last believed one and agrees with its predecessors. Then the local
    clock is wrong, and `clock_skew` is raised by the same poll.
 
-A wrong belief ends: what is dated later than the believed time is dropped when it is next used (`rotation`).
+A wrong belief ends: what is dated later than the believed time is dropped when it is next used (`track`).
 """
 
 from __future__ import annotations

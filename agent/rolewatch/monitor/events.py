@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rolewatch.faults import FAULTS, Fault
-from rolewatch.monitor import rotation
+from rolewatch.monitor import track
 from rolewatch.monitor.classify import Verdict
 from rolewatch.monitor.memory import FaultState, Memory
 from rolewatch.observation import Moment
@@ -30,7 +30,7 @@ def change_events(before: Memory, after: Memory) -> list[Event]:
         events.append(Event(EventKind.ROLE_CHANGED, Level.WARNING, message, fields=_present(changed)))
     last = after.credentials.last
     if after.credentials.rotations > before.credentials.rotations and last is not None:
-        interval = rotation.learned(after.credentials.intervals)
+        interval = track.learned(after.credentials.intervals)
         message = messages.rotated(last.role, last.expiration, interval)
         learned = _present({"rotation_interval_seconds": None if interval is None else round(interval)})
         events.append(Event(EventKind.CREDENTIALS_ROTATED, Level.NOTICE, message, fields=learned))

@@ -20,7 +20,7 @@ from rolewatch import files
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
 from rolewatch.imds.documents import whole_number
-from rolewatch.monitor import rotation
+from rolewatch.monitor import track
 from rolewatch.monitor.memory import BindingHistory, CredentialHistory, CredentialSet, FaultState, Instance, Memory
 from rolewatch.observation import Moment, RoleBinding
 from rolewatch.text import is_printable, rfc3339, timestamp
@@ -33,7 +33,7 @@ MAX_SIZE = 64 * 1024
 MODE = 0o600
 KEEP_FRESH = 120.0
 """Seconds after which the file is written although nothing happened: `CredentialSet.seen` must stay younger than
-`rotation.UNWATCHED`, or an interval between two rotations is not counted after a restart."""
+`track.UNWATCHED`, or an interval between two rotations is not counted after a restart."""
 
 
 class StateFile:
@@ -141,7 +141,7 @@ def _decode(state: Fields) -> Memory:
                 seen=last.time("seen"),
             ),
             newest=state.optional_time("newest"),
-            intervals=state.numbers("intervals", rotation.INTERVALS, most=rotation.KEPT),
+            intervals=state.numbers("intervals", track.INTERVALS, most=track.KEPT),
             usable_seen=state.flag("credentials_seen"),
             served=state.flag("current") and last is not None,
         ),
