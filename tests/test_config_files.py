@@ -142,8 +142,8 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(etc: Path) -> Non
     os.mkfifo(etc / "pipe")
     (etc / "conf.d/a.toml").mkdir()
 
-    assert problem_of(etc) == "conf.d/a.toml: is a directory; name a file."
-    assert problem_of(etc, etc / "pipe") == "pipe: is no regular file; name a file."
+    assert problem_of(etc) == "conf.d/a.toml: cannot be read: it is a directory, not a regular file."
+    assert problem_of(etc, etc / "pipe") == "pipe: cannot be read: it is a FIFO, not a regular file."
 
 
 def test_a_loop_of_links_is_a_problem(etc: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_file_in_a_world_writable_directory_is_refused(
     ("data", "problem"),
     [
         (b"[poll]\n# caf\xe9\n", "rolewatch.toml:2: is not UTF-8; save the file as UTF-8."),
-        (b"#" * (64 * 1024 + 1), "rolewatch.toml: is larger than 64 KiB, which no settings file is; it is not read."),
+        (b"#" * (64 * 1024 + 1), "rolewatch.toml: cannot be read: it is larger than 64 KiB."),
         (b"\0", "rolewatch.toml:1:1: is not valid TOML: Invalid statement."),
     ],
 )

@@ -45,7 +45,6 @@ class NotRegularError(OSError):
 
     def __init__(self, path: Path, mode: int) -> None:
         """Name *path*, and its kind by *mode*."""
-        self.is_directory = stat.S_ISDIR(mode)
         kind = _KINDS.get(stat.S_IFMT(mode), "an object of the kernel")  # such as an epoll instance, in /proc
         super().__init__(EINVAL, f"it is {kind}, not a regular file", str(path))
 

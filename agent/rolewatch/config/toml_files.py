@@ -15,7 +15,7 @@ from typing import Any, Union
 from rolewatch.config.keys import KEYS, TABLES, nearest, nearest_setting
 from rolewatch.config.sources import Source, Sources
 from rolewatch.config.types import shown
-from rolewatch.files import NotRegularError, TooLargeError, read
+from rolewatch.files import read
 from rolewatch.text import shortened
 
 DEFAULT_FILE = Path("/etc/rolewatch/rolewatch.toml")
@@ -28,8 +28,8 @@ _LONGEST_PATH = 4096
 """Characters of a path, in a message: PATH_MAX of Linux, so that only a path that no file can have is cut."""
 
 
-class UnreadableError(Exception):
-    """A file or directory cannot be used; the text is a sentence with its path and the reason."""
+class _WorldWritableError(ValueError):
+    """Every user may write to a file or directory: they would choose the settings."""
 
 
 def read_files(path: Path | None, sources: Sources, *, default: Path = DEFAULT_FILE) -> None:
@@ -42,14 +42,14 @@ def read_files(path: Path | None, sources: Sources, *, default: Path = DEFAULT_F
     for file in chain([path or default], drop_ins):
         try:
             text = _read_text(file)
-        except UnreadableError as error:
-            sources.problems.append(str(error))
-            continue
-        if text is not None:
+        except FileNotFoundError:
+            if file != default or path is not None:
+                sources.problems.append(f"{file}: there is no such file.")
+        except (OSError, ValueError) as error:
+            sources.problems.append(_problem(file, error))
+        else:
             sources.files.append(str(file))
             _add_document(str(file), text, sources)
-        elif file != default or path is not None:
-            sources.problems.append(f"{file}: there is no such file.")
 
 
 def _drop_ins(directory: Path, sources: Sources) -> Iterator[Path]:
@@ -59,8 +59,8 @@ def _drop_ins(directory: Path, sources: Sources) -> Iterator[Path]:
         _refuse_world_writable(directory, directory.stat())
     except FileNotFoundError:
         return
-    except (OSError, UnreadableError) as error:
-        sources.problems.append(str(error if isinstance(error, UnreadableError) else _unreadable(directory, error)))
+    except (OSError, ValueError) as error:
+        sources.problems.append(_problem(directory, error))
         return
     for name in names:
         if name.endswith(".toml") and not name.startswith("."):
@@ -69,46 +69,35 @@ def _drop_ins(directory: Path, sources: Sources) -> Iterator[Path]:
             sources.warnings.append(f"{directory / name}: is not read; only names that end in .toml are.")
 
 
-def _read_text(file: Path) -> str | None:
-    """Return the text of *file*, or None if it does not exist. Raise `UnreadableError` if it cannot be used."""
-    try:
-        content = read(file, limit=_LARGEST, follow_links=True)
-        _refuse_world_writable(file, content.status)
-        _refuse_world_writable(file.parent, file.parent.stat(), unless_sticky=True)
-        return content.data.decode("utf-8-sig")  # editors on Windows put a byte order mark first
-    except FileNotFoundError:
-        return None
-    except NotRegularError as error:
-        kind = "a directory" if error.is_directory else "no regular file"
-        raise UnreadableError(f"{file}: is {kind}; name a file.") from None
-    except TooLargeError:
-        message = f"{file}: is larger than {_LARGEST // 1024} KiB, which no settings file is; it is not read."
-        raise UnreadableError(message) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UnreadableError(f"{file}:{line}: is not UTF-8; save the file as UTF-8.") from None
-    except (OSError, ValueError) as error:
-        raise _unreadable(file, error) from None
+def _read_text(file: Path) -> str:
+    """Return the text of *file*. Raise `OSError` or `ValueError` if it cannot be used."""
+    content = read(file, limit=_LARGEST, follow_links=True)
+    _refuse_world_writable(file, content.status)
+    _refuse_world_writable(file.parent, file.parent.stat(), unless_sticky=True)
+    return content.data.decode("utf-8-sig")  # editors on Windows put a byte order mark first
 
 
 def _refuse_world_writable(path: Path, status: os.stat_result, *, unless_sticky: bool = False) -> None:
-    """Raise `UnreadableError` if every user may write to *path*: they would choose the settings.
+    """Raise an error if every user may write to *path*.
 
     In a directory with the sticky bit, such as /tmp, nobody can replace the file of another user: *unless_sticky*.
     """
     if status.st_mode & stat.S_IWOTH and not (unless_sticky and status.st_mode & stat.S_ISVTX):
-        raise UnreadableError(
-            f"{path}: every user may write to it, and settings from there are refused; chmod o-w {path}."
-        )
+        message = f"{path}: every user may write to it, and settings from there are refused; chmod o-w {path}"
+        raise _WorldWritableError(message + ".")
 
 
-def _unreadable(path: Path, error: Exception) -> UnreadableError:
+def _problem(path: Path, error: Exception) -> str:
+    """Return the sentence that reports *error* about *path*."""
+    if isinstance(error, _WorldWritableError):
+        return str(error)
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f"{path}:{line}: is not UTF-8; save the file as UTF-8."
     if isinstance(error, PermissionError):
-        return UnreadableError(
-            f"{path}: this user may not read it; run rolewatch with sudo. Who may read it: namei -l {path}."
-        )
+        return f"{path}: this user may not read it; run rolewatch with sudo. Who may read it: namei -l {path}."
     reason = getattr(error, "strerror", None) or "its name is impossible"
-    return UnreadableError(f"{shortened(str(path), _LONGEST_PATH)}: cannot be read: {reason}.")
+    return f"{shortened(str(path), _LONGEST_PATH)}: cannot be read: {reason}."
 
 
 KeyPath = tuple[Union[str, int], ...]
