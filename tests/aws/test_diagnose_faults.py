@@ -163,14 +163,14 @@ def test_a_trust_policy_without_ec2_explains_what_imds_says(house: House) -> Non
     assert "rds.amazonaws.com" in told.root["because"]
 
 
-def test_a_mended_trust_policy_is_said_to_be_mended(house: House) -> None:
+def test_a_corrected_trust_policy_waits_for_the_next_refresh(house: House) -> None:
     """IMDS shows the old error until the next refresh; the trust policy is right by now."""
     house.environ.update(house.cloud.user(*READS))
     house.imds.switch("assume_role_unauthorized")
     told = house.diagnose()
 
     assert told.faults == ["assume_role_unauthorized"]
-    assert "mended" in told.check("iam.trust")["note"]
+    assert "EC2's next refresh" in told.check("iam.trust")["note"]
 
 
 def test_a_detached_profile_is_attached_again(house: House) -> None:

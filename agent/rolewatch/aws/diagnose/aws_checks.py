@@ -317,7 +317,7 @@ def trusts_ec2(context: Context) -> Outcome:
     note = f"Role {role.name}: {reading.why}"
     if reading.trust is Trust.ALLOWS:
         if context.local and context.local.finding(Fault.ASSUME_ROLE_UNAUTHORIZED):
-            note += " IMDS still shows the old state: it changes at EC2's next refresh."
+            note += " IMDS still shows the error; that ends at EC2's next refresh."
         return passed(note, role=role.name)
     if reading.trust is Trust.UNDECIDED:
         return unknown(f"{note} IMDS is the judge.", role=role.name)
