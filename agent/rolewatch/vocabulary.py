@@ -19,11 +19,11 @@ class Document(str, Enum):
 
 
 class Who(str, Enum):
-    """Who can mend it."""
+    """Who can fix it."""
 
-    HOST = "whoever administers this host (root)"
-    EC2 = "whoever may change the instance in EC2"
-    IAM = "whoever may change IAM in the account"
+    HOST = "an administrator of this host (root)"
+    EC2 = "someone who can change the instance in EC2"
+    IAM = "someone who can change IAM in the account"
 
 
 Scalar = Union[str, int, float]

@@ -39,11 +39,6 @@ HEARTBEAT = 5.0
 """Seconds between two heartbeats at most: how long an entry may wait for a journal that was stuck."""
 
 
-def _nothing(endpoint: Endpoint) -> None:
-    """Do nothing when the endpoint answers."""
-    del endpoint
-
-
 @dataclass
 class Health:
     """The status of the daemon itself, for the metrics."""
@@ -78,10 +73,10 @@ class Daemon:
     warnings: Sequence[str] = ()
     """About `settings`. `run` publishes each as an event, and never waits for standard error."""
 
-    def run(self, pause: Pause, *, ready: Callable[[Endpoint], None] = _nothing) -> None:
+    def run(self, pause: Pause, *, ready: Callable[[Endpoint], None] | None = None) -> None:
         """Run until *pause* returns `Wake.STOP`. *ready* is called when the endpoint answers, before the first poll.
 
-        Raise `RolewatchError` where the daemon cannot start: an address that cannot be bound, a certificate that
+        Raise `RolewatchError` if the daemon cannot start: an address that cannot be bound, a certificate that
         cannot be used, no systemd module.
         """
         settings, version = self.settings, rolewatch.__version__
@@ -110,11 +105,16 @@ class Daemon:
         )
         path = settings.textfile.path
         textfile = Textfile(Path(path), metrics.text) if path else None
-        first: list[Event] = []
+
+        def heartbeat() -> None:
+            journal.flush()
+            systemd.alive()
+
         state_file = poll_once.state_file(settings, self.environ)
+        memory, problems = _load_memory(state_file)
         loop = Loop(
             setup=self._setup(settings),
-            memory=_remembered(state_file, first),
+            memory=memory,
             publishers=(
                 metrics,
                 endpoint,
@@ -125,18 +125,18 @@ class Daemon:
             ),
             save=state_file.save if state_file else None,
             clock=self.clock,
-            heartbeat=_both(journal.flush, systemd.alive),
+            heartbeat=heartbeat,
             heartbeat_interval=min(HEARTBEAT, systemd.watchdog_interval() or HEARTBEAT),
             publisher_failures=health.publisher_failures,
             min_gap=self.min_gap,
         )
         try:
             endpoint.start()
-            first.insert(0, self._started(endpoint, version))
-            for event in first:
+            for event in (self._started(endpoint, version), *problems):
                 loop.queue(event)
             systemd.ready()
-            ready(endpoint)
+            if ready:
+                ready(endpoint)
             loop.run(pause, self._reload(health, systemd, endpoint))
             systemd.stopping()
             loop.queue(
@@ -228,28 +228,14 @@ def _at_start(settings: Settings) -> Settings:
     return replace(settings, metrics=replace(settings.metrics, tls=TlsSettings(), allowed_hosts=()))
 
 
-def _remembered(state_file: StateFile | None, events: list[Event]) -> Memory:
+def _load_memory(state_file: StateFile | None) -> tuple[Memory, Sequence[Event]]:
+    """Return the saved memory, or an empty one with the event of a state file that cannot be used."""
     boot_id = poll_once.boot_id()
     if state_file is None:
-        return Memory(boot_id=boot_id)
+        return Memory(boot_id=boot_id), ()
     try:
-        return state_file.load(boot_id=boot_id)
+        return state_file.load(boot_id=boot_id), ()
     except StateFileError as error:
         message = f"The state file is ignored and will be replaced: {error}."
-        events.append(
-            Event(
-                EventKind.STATE_FILE_IGNORED,
-                Level.WARNING,
-                message,
-                fields={"file": str(state_file.path), "problem": str(error)},
-            )
-        )
-        return Memory(boot_id=boot_id)
-
-
-def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
-    def call() -> None:
-        first()
-        second()
-
-    return call
+        fields = {"file": str(state_file.path), "problem": str(error)}
+        return Memory(boot_id=boot_id), [Event(EventKind.STATE_FILE_IGNORED, Level.WARNING, message, fields=fields)]
