@@ -105,8 +105,8 @@ def test_every_problem_of_every_source_is_reported_at_once(etc: Path) -> None:
         'rolewatch.toml:18: imds.attempts is "3"; write a whole number without quotes: 3.',
         'ROLEWATCH_LOG_LEVEL: log.level is "loud"; write error, warning, notice, info or debug.',
         (
-            "rolewatch.toml:19: imds.endpoint is http://10.0.0.1, which is neither link-local nor loopback, and what "
-            "is read there is a secret: the role's credentials; if it is meant, set "
+            "rolewatch.toml:19: imds.endpoint is http://10.0.0.1, which is neither link-local nor loopback; rolewatch "
+            "would read the role's credentials there, which are secret; to accept this endpoint, set "
             "allow_any_endpoint = true in [imds]."
         ),
         (

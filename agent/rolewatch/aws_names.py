@@ -47,7 +47,7 @@ class Arn(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The last segment of the path, which is the name to IAM's API. Empty where the path ends in a slash."""
+        """The last segment of the path, which is the name to IAM's API. Empty if the path ends in a slash."""
         return self.path.rpartition("/")[2]
 
 
@@ -68,7 +68,7 @@ def matching(pattern: re.Pattern[str], text: str | None) -> str | None:
 
 
 def name(text: str) -> str | None:
-    """Return *text* where it can be the name of a role or instance profile, else None."""
+    """Return *text* if it can be the name of a role or instance profile, else None."""
     return matching(NAME, text)
 
 

@@ -285,7 +285,7 @@ def test_history_says_that_it_may_not_read(source: str, tmp_path: Path) -> None:
         f'"$PYTHON" {path} {source} 2>&1 || echo "status $?"',
     )
 
-    assert "may not be read by this user" in told
+    assert "this user may not read the journal" in told
     assert "status 69" in told
 
 

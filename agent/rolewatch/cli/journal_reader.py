@@ -29,7 +29,7 @@ class PastEvent:
     event: str
     message: str
     fault: str
-    """Empty where the event is not about a fault."""
+    """Empty if the event is not about a fault."""
     facts: Mapping[str, Scalar]
 
     @property
@@ -297,9 +297,9 @@ def _is_readable(directory: Path) -> bool:
         return False
 
 
-def _forbidden(where: str) -> str:
+def _forbidden(place: str) -> str:
     return (
-        f"the journal in {where} may not be read by this user: run it with sudo, or as a member of the group "
+        f"this user may not read the journal in {place}: run rolewatch with sudo, or as a member of the group "
         "systemd-journal or adm."
     )
 

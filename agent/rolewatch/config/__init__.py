@@ -155,9 +155,9 @@ class _Merge:
             return
         if not {"imds.endpoint", "imds.allow_any_endpoint"} & self._broken:
             self._problems.append(
-                f"{self._origin('imds.endpoint')}: imds.endpoint is {url}, which is neither link-local nor loopback, "
-                "and what is read there is a secret: the role's credentials; if it is meant, set allow_any_endpoint = "
-                "true in [imds]."
+                f"{self._origin('imds.endpoint')}: imds.endpoint is {url}, which is neither link-local nor loopback; "
+                "rolewatch would read the role's credentials there, which are secret; to accept this endpoint, set "
+                "allow_any_endpoint = true in [imds]."
             )
 
     def _enable_a_named_endpoint(self) -> None:

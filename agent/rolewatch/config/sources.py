@@ -1,4 +1,4 @@
-"""The environment, the AWS SDKs' variables and the flags; and what every source collects its values in."""
+"""The environment, the AWS SDKs' variables and the flags; and `Sources`, which collects the values of all sources."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ def is_trusted(url: str) -> bool:
     host = host_of(url[len("http://") :]) or ""
     if host == "localhost" or not is_ip(host):
         return host == "localhost"
-    import ipaddress  # noqa: PLC0415 - only where an endpoint is set
+    import ipaddress  # noqa: PLC0415 - only if an endpoint is set
 
     return any(ipaddress.ip_address(host) in ipaddress.ip_network(network) for network in _TRUSTED)
 
