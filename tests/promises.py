@@ -27,7 +27,7 @@ minutes that CI runs, and writes the page anew; `make reliability FORM=--long` t
 of a day, a year of the tracker's instead of a month, resets at each byte instead of some, half a minute of each flood.
 A poll's deadline is 0.6 or 4 s in the first table, where it is 10 s as shipped; its bound is that and two seconds. The
 bound of p99 is 25 ms, 100 with TLS, or thrice what it was on the machine before, whichever is most. What rolewatch
-takes as packaged is in [performance.md](performance.md). What is not on the page, nobody has tried.
+takes as packaged is in [performance.md](performance.md). What is not on the page was not tested.
 """
 
 
@@ -82,7 +82,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What stands on the page of it, whatever was measured."""
+        """Its row on the page, without the figures."""
         file, _, function = self.test.partition("::")
         sentence = function.removeprefix("test_").replace("_", " ")
         what, holds = (text[:1].upper() + text[1:] for text in (self.what, self.holds))

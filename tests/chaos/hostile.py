@@ -1,4 +1,4 @@
-"""A daemon in a process of its own, and an IMDS that turns on it. A behaviour is what becomes of a good answer."""
+"""A daemon in a process of its own, and a hostile IMDS. A behaviour changes a good response."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENT = ImdsSettings(timeout=2.0, deadline=4.0)
 """For one that does anything else: no busy machine takes so long to answer."""
 OVERSHOOT = 2.0
 """Seconds beyond the deadline that a poll may take, publishing included: they are a busy machine's."""
-STALLS = 5
+ATTEMPTS = 5
 """Polls of which a hasty daemon must find one good: a busy machine stalls for more than its time-out, now and then."""
 MOST = 2.0
 """MiB by which one poll may make the process grow, whatever it is sent."""
@@ -54,7 +54,7 @@ EVERY_POLL = PHASES[:4]
 OPTIONAL = frozenset(PHASES[4:])
 
 _ROLE = pattern(ROLES_PATH + r"(?!\.{1,2}\Z)([A-Za-z0-9_.-]|%2B|%3D|%2C|%40){1,128}")
-"""The one path that may hold a name that IMDS told: of IAM's characters only (IAM API reference, 2026), quoted."""
+"""The only path that may contain a name from IMDS: of IAM's characters only (IAM API reference, 2026), quoted."""
 _HEADERS = frozenset({"host", "accept", "accept-encoding", "user-agent"})
 
 
@@ -78,37 +78,37 @@ def documents(now: datetime | None = None) -> dict[str, bytes]:
 
 
 def whole(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
-    """Return the answer with *body*, dated now."""
+    """Return the response with *body*, dated now."""
     return answer(body, status, headers={"Date": format_datetime(datetime.now(timezone.utc), usegmt=True), **headers})
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One way to turn on who asks."""
+    """One way to misbehave."""
 
     name: str
     play: Callable[[bytes], Script]
-    """What becomes of a whole good answer."""
+    """Makes the script from a whole good response."""
     right: frozenset[Fault] = frozenset({Fault.IMDS_ERROR})
-    """The faults that may be said to hold, in a phase that every poll has."""
+    """The faults that the poll may find, in a phase that every poll has."""
     harmless: bool = False
-    """Whether a client may as well read the good answer in it, and say that nothing is wrong."""
+    """Whether a client may also read the good response in it, and find no fault."""
     silent: bool = False
-    """Not a byte of an answer: on the token that is the hop limit, and nothing else."""
+    """Whether not a byte is sent: for the token that is the fault of the hop limit."""
 
     def __str__(self) -> str:
         """Return its name."""
         return self.name
 
     def faults(self, phase: str) -> frozenset[Fault]:
-        """Return the faults that may be said to hold where *phase* is played like this."""
-        if phase in OPTIONAL:  # nothing hangs on them: what they do not tell stays as it was
+        """Return the faults that the poll may find with this behaviour in *phase*."""
+        if phase in OPTIONAL:  # optional: without them the last values stay
             return self.right - {Fault.IMDS_ERROR, Fault.IMDS_HOP_LIMIT}
         return frozenset({Fault.IMDS_HOP_LIMIT}) if self.silent and phase == "token" else self.right
 
 
 Make = Callable[[bytes], bytes]
-"""What becomes of an answer, or of a body."""
+"""Changes a response, or a body."""
 
 
 def bytes_of(name: str, make: Make, *right: Fault, harmless: bool = False) -> Behaviour:
@@ -155,17 +155,17 @@ def cases(
 
 @dataclass(frozen=True)
 class Poll:
-    """One poll: what the daemon was asked for, what it said, and what that cost."""
+    """One poll: its requests, its outcome and its cost."""
 
     requests: Sequence[Request]
     seconds: float
     mebibytes: float
-    """By which the process grew at the most."""
+    """Peak growth of the process."""
     resident: float
     descriptors: int
     threads: int
     held: Mapping[Fault, Mapping[str, Any]]
-    """The faults that held, before any debouncing, with their evidence."""
+    """The faults that the poll found, before debouncing, with their evidence."""
     state: str
     usable: bool | None
     role: str | None
@@ -174,7 +174,7 @@ class Poll:
 
 @dataclass
 class Subject:
-    """A daemon that polls when told to, and its IMDS."""
+    """A daemon that polls on demand, and its IMDS."""
 
     directory: Path
     bounds: ImdsSettings = PATIENT
@@ -213,7 +213,7 @@ class Subject:
         for each in (*spoilt, b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (1 << 20)):
             for phase in EVERY_POLL:
                 self.poll({phase: [each]})
-        for _ in range(STALLS):
+        for _ in range(ATTEMPTS):
             self.first = self.poll()
         self.recover()
         return self
@@ -228,13 +228,13 @@ class Subject:
         self._wire.__exit__()
 
     def poll(self, playing: Mapping[str, Script] = {}) -> Poll:
-        """Let the daemon poll once, while *playing* is played in the place of the good answers."""
+        """Let the daemon poll once, with the scripts *playing* in place of the good responses."""
         self._playing = dict(playing)
         del self._wire.requests[:]
         said = self._say("poll")
-        told = said.pop("told")
-        assert CANARY not in told
-        assert KEY_ID not in told
+        outputs = said.pop("outputs")
+        assert CANARY not in outputs
+        assert KEY_ID not in outputs
         requests = list(self._wire.requests)
         for request in requests:
             polite(request)
@@ -245,23 +245,23 @@ class Subject:
         """End the daemon, and start another on its state file: it asks for everything anew."""
         self._say("restart")
 
-    def turn_on(self, behaviour: Behaviour, phase: str, measured: Measured) -> Poll:
-        """Let IMDS behave so in *phase* of one poll, and hold the daemon to all that is promised."""
+    def check_behaviour(self, behaviour: Behaviour, phase: str, measured: Measured) -> Poll:
+        """Let IMDS show *behaviour* in *phase* of one poll, and check all promises."""
         if phase in OPTIONAL:
             self.restart()
         bad = self.poll({phase: behaviour.play(whole(documents()[phase]))})
-        if phase in OPTIONAL:  # what was told there stays for ten minutes
+        if phase in OPTIONAL:  # the daemon keeps what it got for ten minutes
             self.restart()
         self.recover()
         assert any(request.path == PATHS[phase] for request in bad.requests)
         assert set(bad.held) <= behaviour.faults(phase), bad.held
-        assert bad.held or behaviour.harmless or phase in OPTIONAL, "nothing was noticed"
+        assert bad.held or behaviour.harmless or phase in OPTIONAL, "no fault was found"
         measured("longest poll", round(bad.seconds, 2), "s", bound=self.longest)
         measured("memory taken", round(bad.mebibytes, 2), "MiB", bound=MOST)
         return bad
 
     def recover(self) -> None:
-        """Hold that the next good poll is good: no fault holds, and two of them clear what stood at once."""
+        """Check that the next good poll finds no fault, and that two of them clear every fault."""
         good = self._good()
         assert good.held == {}
         assert (good.usable, good.role) == (True, ROLE)
@@ -275,7 +275,7 @@ class Subject:
     def _good(self) -> Poll:
         """Return the next poll of a good IMDS; of a hasty daemon, the next in which the machine does not stall."""
         poll = self.poll()
-        for _ in range(STALLS if self.bounds is HASTY else 0):
+        for _ in range(ATTEMPTS if self.bounds is HASTY else 0):
             if poll.held:
                 poll = self.poll()
         return poll
@@ -314,5 +314,5 @@ def polite(request: Request) -> None:
 
 
 def names(requests: Sequence[Request]) -> list[str]:
-    """Return the roles that were asked for."""
+    """Return the roles whose documents were requested."""
     return [each.path[len(ROLES_PATH) :] for each in requests if each.path.startswith(ROLES_PATH)]

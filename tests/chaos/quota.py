@@ -26,7 +26,7 @@ _BOUNDS = {"cpu.max": f"{_QUOTA} {_PERIOD}", "cpu.cfs_period_us": _PERIOD, "cpu.
 def as_the_unit_has_it(process: int) -> Iterator[None]:
     """Hold *process* to the unit's ``CPUQuota=`` until the block ends.
 
-    Skip the test where that cannot be done: in many a container nobody may make a control group.
+    Skip the test where that cannot be done: many containers may not make a control group.
     """
     root = _ROOT / "cpu" if (_ROOT / "cpu").is_dir() else _ROOT
     group = root / f"rolewatch-{os.getpid()}"

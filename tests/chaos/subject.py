@@ -1,4 +1,4 @@
-"""A daemon in a process of its own that polls when it is told to, and says what that cost. Started by `hostile`.
+"""A daemon in a process of its own that polls on demand, and prints the cost of each poll. Started by `hostile`.
 
 ``python subject.py DIRECTORY ENDPOINT TIMEOUT DEADLINE``: for each line on standard input one poll, or a restart of the
 daemon where the line says ``restart``, and one line of JSON on standard output.
@@ -27,12 +27,12 @@ def memory(what: str) -> float:
 
 
 def begin_anew() -> None:
-    """Let ``VmHWM`` begin anew: proc(5)."""
+    """Reset ``VmHWM``: proc(5)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def held(before: Memory, after: Memory) -> dict[str, object]:
-    """Return the faults that held in the poll between the two, with their evidence, before any debouncing."""
+    """Return the faults that the poll between the two found, with their evidence, before debouncing."""
     seen = {fault: watched.seen for fault, watched in before.faults.items()}
     return {
         fault.value: dict(watched.evidence)
@@ -42,7 +42,7 @@ def held(before: Memory, after: Memory) -> dict[str, object]:
 
 
 def poll(daemon: AuditedDaemon) -> dict[str, object]:
-    """Poll once and say what it cost and what came of it."""
+    """Poll once; return the outcome and the cost."""
     before = daemon.watch.memory
     daemon.outputs.parts.clear()
     begin_anew()
@@ -60,7 +60,7 @@ def poll(daemon: AuditedDaemon) -> dict[str, object]:
         "usable": report.snapshot.credentials.usable,
         "role": report.snapshot.binding.role,
         "events": [event.kind.value for event in report.events],
-        "told": "\n".join(daemon.outputs.parts),
+        "outputs": "\n".join(daemon.outputs.parts),
     }
 
 

@@ -87,7 +87,7 @@ def failures(daemon: DaemonProcess, publisher: str) -> float:
 @promise(
     Area.SURROUNDINGS,
     "The disk of the state file and of the text file is full, and there is room again",
-    "The watching goes on; what stood in the files stays whole; both are written at the next poll that has room",
+    "Polling continues; the old files stay whole; both are written at the next poll that has room",
 )
 def test_a_full_disk_leaves_the_old_files_whole(disk: Disk, simulator: Simulator, measured: Measured) -> None:
     """ENOSPC comes at the write, and then the new file is not put in the old one's place."""
@@ -113,7 +113,7 @@ def test_a_full_disk_leaves_the_old_files_whole(disk: Disk, simulator: Simulator
 @promise(
     Area.SURROUNDINGS,
     "The disk of the state file and of the text file becomes read-only, and writable again",
-    "The watching goes on; each failure is counted, the first is told; both are written at the next poll that may",
+    "Polling continues; each failure is counted, the first is logged; both are written at the next poll that may",
 )
 def test_a_read_only_disk_is_told_and_watched_on(disk: Disk, simulator: Simulator) -> None:
     """What ext4 does at an error of the disk (errors=remount-ro)."""

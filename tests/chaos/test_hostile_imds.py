@@ -106,13 +106,13 @@ SLOW = [
 @cases(SLOW, EVERY_POLL)
 def test_silence_and_drips(behaviour: Behaviour, phase: str, hasty: Subject, measured: Measured) -> None:
     """One time-out after the other, or bytes that keep each of them from passing."""
-    hasty.turn_on(behaviour, phase, measured)
+    hasty.check_behaviour(behaviour, phase, measured)
 
 
 @cases(SLOW[:2], PHASES[4:])
 def test_silence_in_what_is_seldom_asked(behaviour: Behaviour, phase: str, hasty: Subject, measured: Measured) -> None:
     """Identity and tags: nothing hangs on them."""
-    hasty.turn_on(behaviour, phase, measured)
+    hasty.check_behaviour(behaviour, phase, measured)
 
 
 @promise(Area.IMDS, "Each answer of a poll comes a little within its time-out, and together they do not", HOLDS)
@@ -121,7 +121,7 @@ def test_answers_that_are_late_together(hasty: Subject, measured: Measured) -> N
     late: dict[str, Script] = {
         phase: [Pause(0.25), whole(body)]
         for phase, body in documents().items()
-        if phase != "token"  # one that is not there in time is told as another fault
+        if phase != "token"  # a late token is another fault
     }
     bad = hasty.poll(late)
     hasty.recover()
@@ -144,7 +144,7 @@ def test_cut_off_at_any_byte(phase: str, end: Script, subject: Subject, measured
     some = sorted(directed | {*range(0, len(good), 97)})
     for length in form.pick(quick=sorted(directed), short=some, long=list(range(len(good)))):
         behaviour = Behaviour(f"{length} bytes", lambda good, length=length: [good[:length], *end])  # type: ignore[misc]
-        subject.turn_on(behaviour, phase, measured)
+        subject.check_behaviour(behaviour, phase, measured)
 
 
 # Lengths and chunks
@@ -190,7 +190,7 @@ LENGTHS = [
 @cases(LENGTHS, MOST_PHASES)
 def test_wrong_lengths(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Too short, too long, negative, doubled; and chunks."""
-    subject.turn_on(behaviour, phase, measured)
+    subject.check_behaviour(behaviour, phase, measured)
 
 
 # Floods and bombs
@@ -231,7 +231,7 @@ FLOODS = [
 @cases(FLOODS, MOST_PHASES)
 def test_floods_and_bombs(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Nothing is unpacked, and the client hangs up early."""
-    subject.turn_on(behaviour, phase, measured)
+    subject.check_behaviour(behaviour, phase, measured)
 
 
 # Headers and chunks that cost a parser much more than they have bytes
@@ -280,7 +280,7 @@ def test_what_costs_a_parser_much(behaviour: Behaviour, hasty: Subject, measured
         hasty.recover()
 
     assert set(bad.held) <= behaviour.right
-    assert bad.held or behaviour.harmless, "nothing was noticed"
+    assert bad.held or behaviour.harmless, "no fault was found"
     measured("longest poll", round(bad.seconds, 2), "s", bound=hasty.longest)
     measured("memory taken", round(bad.mebibytes, 2), "MiB", bound=MOST)
 
@@ -291,7 +291,7 @@ def test_what_costs_a_parser_much(behaviour: Behaviour, hasty: Subject, measured
 @promise(
     Area.IMDS,
     "IMDS redirects to somebody else's metadata",
-    "Nobody else is asked, whatever the status and the Location; the poll says imds_error, and the next is good",
+    "The client follows no redirect, for any status and Location; the poll says imds_error, and the next is good",
 )
 @cases(["300", "302 Found", "305 Use Proxy", "307 No", "308 No"], MOST_PHASES, name="status")
 def test_redirects(status: str, phase: str, subject: Subject, measured: Measured) -> None:
@@ -308,7 +308,7 @@ def test_redirects(status: str, phase: str, subject: Subject, measured: Measured
             "",
         ):
             moved = bytes_of("", lambda good, to=location: whole(parts(good)[1], status, Location=to))  # type: ignore[misc]
-            subject.turn_on(moved, phase, measured)
+            subject.check_behaviour(moved, phase, measured)
 
     assert victim.connections == 0
 
@@ -344,7 +344,7 @@ NOT_HTTP = [
 @cases(NOT_HTTP, MOST_PHASES)
 def test_what_is_hardly_http(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Other servers, other versions, other statuses."""
-    subject.turn_on(behaviour, phase, measured)
+    subject.check_behaviour(behaviour, phase, measured)
 
 
 # Documents
@@ -397,7 +397,7 @@ BODIES = [
 @cases(BODIES, ["info", "credentials", "identity"])
 def test_documents_that_are_none(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Whatever JSON allows and a machine cannot, and what JSON does not allow."""
-    subject.turn_on(behaviour, phase, measured)
+    subject.check_behaviour(behaviour, phase, measured)
 
 
 DATES = {
@@ -424,7 +424,7 @@ AGE = (Fault.CREDENTIALS_ERROR, Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDU
 def test_dates_of_credentials(name: str, date: str, subject: Subject, measured: Measured) -> None:
     """A set whose end cannot be read is not usable; one that ended in the year 1 has expired."""
     changes = dict.fromkeys(["Expiration", "LastUpdated"] if name == "both" else [name], date)
-    bad = subject.turn_on(body_of("", fields(**changes), *AGE, harmless=True), "credentials", measured)
+    bad = subject.check_behaviour(body_of("", fields(**changes), *AGE, harmless=True), "credentials", measured)
 
     if name != "LastUpdated":
         usable = date.startswith("9999-12-31") and date.endswith("Z")
@@ -450,7 +450,7 @@ def test_dates_of_answers(date: str, phase: str, subject: Subject, measured: Mea
         *right,
         harmless=True,
     )
-    subject.turn_on(behaviour, phase, measured)
+    subject.check_behaviour(behaviour, phase, measured)
 
 
 # Names and tokens that would go elsewhere
@@ -476,7 +476,7 @@ INJECTIONS = {
 def test_names_that_would_go_elsewhere(name: bytes, subject: Subject, measured: Measured) -> None:
     """What is no name of IAM's is never asked for."""
     right = (Fault.IMDS_ERROR, Fault.CREDENTIALS_MISSING, Fault.ROLE_MISMATCH)
-    bad = subject.turn_on(body_of("", name, *right), "listing", measured)
+    bad = subject.check_behaviour(body_of("", name, *right), "listing", measured)
 
     assert Fault.IMDS_ERROR in bad.held
     # The first line is a name of IAM's, and it is asked for; what is on the second is not.
@@ -487,7 +487,7 @@ def test_names_that_would_go_elsewhere(name: bytes, subject: Subject, measured: 
 def test_odd_names_are_quoted(name: str, subject: Subject, measured: Measured) -> None:
     """IAM allows them: they are asked for as one segment, and there is no such document."""
     right = (Fault.CREDENTIALS_MISSING, Fault.ROLE_MISMATCH)
-    bad = subject.turn_on(body_of("", name.encode(), *right), "listing", measured)
+    bad = subject.check_behaviour(body_of("", name.encode(), *right), "listing", measured)
 
     assert len(bad.requests) == len(EVERY_POLL)
 
@@ -503,7 +503,7 @@ SPLITTING = ("CR LF", "CR", "NUL", "10 kB", "10 MB", "a blank", "escape", "no UT
 @pytest.mark.parametrize("token", SPLITTING)
 def test_tokens_that_would_split_a_header(token: str, subject: Subject, measured: Measured) -> None:
     """Without a token nothing else is asked."""
-    bad = subject.turn_on(body_of("", INJECTIONS[token]), "token", measured)
+    bad = subject.check_behaviour(body_of("", INJECTIONS[token]), "token", measured)
 
     assert len(bad.requests) == 1
 
@@ -514,7 +514,7 @@ def test_tokens_that_would_split_a_header(token: str, subject: Subject, measured
 @promise(
     Area.IMDS,
     "Two answers alternate from poll to poll: two roles, two profiles, two sets, a role and none",
-    "No fault is raised, no change and no rotation is told",
+    "No fault is raised, no change and no rotation is reported",
 )
 @pytest.mark.parametrize("phase", ["info", "listing", "credentials"])
 def test_answers_that_alternate(phase: str, subject: Subject, measured: Measured) -> None:
@@ -528,8 +528,8 @@ def test_answers_that_alternate(phase: str, subject: Subject, measured: Measured
     subject.poll({phase: [whole(good[phase])]})
     for other in others[phase]:
         polls = [subject.poll({phase: [whole(body)]}) for _ in range(10) for body in (other, good[phase])]
-        told = {event for poll in polls for event in poll.events}
-        assert not told & {"fault_raised", "role_changed", "credentials_rotated", "state_changed"}
+        events = {event for poll in polls for event in poll.events}
+        assert not events & {"fault_raised", "role_changed", "credentials_rotated", "state_changed"}
         assert {poll.state for poll in polls} == {"ok"}
         measured("longest poll", round(max(poll.seconds for poll in polls), 2), "s", bound=subject.longest)
     absent = [subject.poll({phase: [whole(b"", "404 Not Found")]} if turn % 2 else {}) for turn in range(20)]
@@ -544,7 +544,7 @@ def test_answers_that_alternate(phase: str, subject: Subject, measured: Measured
 @promise(Area.IMDS, "Good answers are cut, doubled, swapped, flipped and written over at random", HOLDS)
 @pytest.mark.slow
 def test_anything(subject: Subject, measured: Measured, *, form: Form) -> None:
-    """Random behaviour, in any phase; what is right nobody can say, all else is held."""
+    """Random behaviour in any phase: any fault is right, all other promises are checked."""
     scripts = st.sampled_from(PHASES).flatmap(
         lambda phase: st.tuples(st.just(phase), mutated([whole(documents()[phase])]))
     )
@@ -553,18 +553,18 @@ def test_anything(subject: Subject, measured: Measured, *, form: Form) -> None:
     @given(drawn=scripts)
     def hold(drawn: Sequence[object]) -> None:
         phase, data = drawn
-        subject.turn_on(Behaviour("", lambda _: [data], ANY, harmless=True), str(phase), measured)  # type: ignore[list-item]
+        subject.check_behaviour(Behaviour("", lambda _: [data], ANY, harmless=True), str(phase), measured)  # type: ignore[list-item]
 
     hold()
 
 
-def test_a_verdict_that_is_wrong_is_noticed(subject: Subject) -> None:
-    """What all of this hangs on can fail: the verdict, and that nothing was noticed."""
+def test_a_wrong_verdict_fails_the_check(subject: Subject) -> None:
+    """The checks above can fail: on a wrong verdict, and if no fault was found."""
     behaviour = body_of("", fields(Code="Failed"))
     with pytest.raises(AssertionError, match="credentials_error"):
-        subject.turn_on(behaviour, "credentials", lambda *_, **__: None)
-    with pytest.raises(AssertionError, match="nothing was noticed"):
-        subject.turn_on(bytes_of("", lambda good: good), "info", lambda *_, **__: None)
+        subject.check_behaviour(behaviour, "credentials", lambda *_, **__: None)
+    with pytest.raises(AssertionError, match="no fault was found"):
+        subject.check_behaviour(bytes_of("", lambda good: good), "info", lambda *_, **__: None)
 
 
 def test_memory_that_was_taken_and_given_back_is_seen() -> None:

@@ -50,7 +50,7 @@ def limit(pid: int, what: int, soft: int) -> int:
 @promise(
     Area.SURROUNDINGS,
     "No file descriptor is left",
-    "Each poll fails with its errno and is told, the watching goes on, and the next poll that gets one is as ever",
+    "Each poll fails with its errno and is reported, polling continues, and the next poll that gets one succeeds",
 )
 def test_without_descriptors_the_polls_fail_and_recover(watching: DaemonProcess) -> None:
     """EMFILE: for the poll it is an IMDS that cannot be reached, and the evidence says why."""
@@ -252,7 +252,7 @@ def test_polls_asked_for_during_a_stop_are_one_poll(watching: DaemonProcess, mea
     """The kernel keeps one of a signal."""
     before = watching.polls()
     watching.signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, watching.pid, os.WSTOPPED | os.WNOWAIT)  # until it stands, it takes signals one by one
+    os.waitid(os.P_PID, watching.pid, os.WSTOPPED | os.WNOWAIT)  # until it has stopped, it gets the signals one by one
     for _ in range(2):
         watching.signal(signal.SIGUSR1)
     time.sleep(1.5)
@@ -271,7 +271,7 @@ def test_polls_asked_for_during_a_stop_are_one_poll(watching: DaemonProcess, mea
     "It watches on",
 )
 def test_sigpipe_is_nothing(watching: DaemonProcess) -> None:
-    """Whoever reads a pipe of ours may go."""
+    """The reader of a pipe may exit."""
     watching.signal(signal.SIGPIPE)
     watching.poll()
 
@@ -281,7 +281,7 @@ def test_sigpipe_is_nothing(watching: DaemonProcess) -> None:
 @promise(
     Area.SURROUNDINGS,
     "The settings are gone, or cannot be read, at a reload",
-    "The old ones stay in force; it is told and shown in the metrics",
+    "The old ones stay in force; log and metrics report it",
 )
 def test_settings_that_are_gone_change_nothing(watching: DaemonProcess, tmp_path: Path) -> None:
     """A directory that is not mounted, an editor that renames."""
@@ -311,7 +311,7 @@ def test_without_standard_streams_it_watches(simulator: Simulator, tmp_path: Pat
 
 @promise(
     Area.SURROUNDINGS,
-    "Nobody reads standard error, and its pipe is full",
+    "The pipe at standard error is full, and no process reads it",
     "The watching does not wait; the entries do, and come when somebody reads",
 )
 def test_a_full_pipe_at_stderr_is_not_waited_for(simulator: Simulator, tmp_path: Path, measured: Measured) -> None:
@@ -349,7 +349,7 @@ ANOTHER = b"STATUS=of another service"
 
 
 def another_says(systemd: DatagramSocket) -> None:
-    """Tell *systemd* something. From a socket of its own: what one has sent, and nobody has read, is bounded, too."""
+    """Send *systemd* a datagram, from a socket of its own: unread datagrams per sender are bounded, too."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as another:
         another.settimeout(0)
         another.sendto(ANOTHER, str(systemd.path))
@@ -361,7 +361,7 @@ def another_says(systemd: DatagramSocket) -> None:
     "It starts, polls and answers; when systemd reads again it hears within 5 s that rolewatch is ready",
 )
 def test_with_a_frozen_systemd_it_starts_and_watches(simulator: Simulator, tmp_path: Path, measured: Measured) -> None:
-    """The whole daemon; what is told and when is in the tests of the publisher."""
+    """The whole daemon; tests/publish has the order of the messages."""
     systemd = DatagramSocket(tmp_path / "notify")
     others_said = 0
     with contextlib.suppress(BlockingIOError):

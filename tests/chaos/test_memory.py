@@ -115,7 +115,7 @@ def test_no_key_is_in_memory_after_chunks_that_were_cut_off(tmp_path: Path, miss
     "it has registers and no memory",
 )
 def test_a_core_of_the_daemon_holds_no_memory(tmp_path: Path, measured: Measured) -> None:
-    """The daemon has told the kernel and debuggers to leave every mapping out; and no file is written at all."""
+    """The daemon excludes every mapping from core dumps, and writes no core file."""
     if shutil.which("gcore") is None:
         pytest.skip("gdb is not installed")
     core = tmp_path / "core"

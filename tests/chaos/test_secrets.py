@@ -1,4 +1,4 @@
-"""No secret comes out where somebody looks closely: a debugger's log, a traceback from anywhere, `ps`, a command."""
+"""No secret is in debug logs, in a traceback from any function, in `ps` or in the output of a command."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from skips import cannot
 
 CREDENTIALS = "meta-data/iam/security-credentials/"
 SENT_AS_HEADERS = {"endless_headers", "not_http"}
-"""Scenarios in which the credentials stand where header lines should: urllib3 logs what it cannot parse there."""
+"""Scenarios that send the credentials as header lines: urllib3 logs header lines that it cannot parse."""
 SOME = ["healthy", *sorted(SENT_AS_HEADERS), "imds_truncated", "imds_malformed", "imds_html"]
 
 
@@ -47,7 +47,7 @@ SOME = ["healthy", *sorted(SENT_AS_HEADERS), "imds_truncated", "imds_malformed",
 @promise(
     Area.SECRETS,
     "everything is logged at debug, and http.client prints what it sends and reads",
-    "requests, urllib3 and http.client tell no key and no session token",
+    "requests, urllib3 and http.client print no key and no session token",
 )
 def test_a_library_at_debug_tells_no_secret(  # noqa: PLR0913 - what is listened to, and where
     tmp_path: Path,
@@ -58,7 +58,7 @@ def test_a_library_at_debug_tells_no_secret(  # noqa: PLR0913 - what is listened
     *,
     form: Form,
 ) -> None:
-    """Whoever turns it on, in the daemon nothing of it is heard; not even of headers that are the credentials."""
+    """The daemon prints nothing of it, not even of headers that are the credentials."""
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     caplog.set_level(logging.DEBUG)
     names = form.pick(quick=SOME[:2], short=SOME, long=[each.name for each in SCENARIOS])
@@ -81,11 +81,11 @@ def test_a_library_at_debug_tells_no_secret(  # noqa: PLR0913 - what is listened
 
 
 class InjectedError(Exception):
-    """Thrown where nobody would throw."""
+    """Raised where no code raises."""
 
 
 def functions(*, long: bool) -> list[CodeType]:
-    """Return the code of the functions that hold a secret in their hands; *long*: and of those up to what is told."""
+    """Return the code of the functions that handle a secret; with *long*, also of those between them and the output."""
     modules: list[ModuleType] = [transport, transport, client, documents, imds]
     if long:
         modules += [classify, track, monitor, poll_once, poll_once, check, status]
@@ -141,7 +141,7 @@ def test_a_trace_from_anywhere_tells_no_secret(measured: Measured, *, form: Form
     traces = uncaught = 0
     found = set()
     with Simulator(now=utc_now) as simulator, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # a socket that nobody closed: that is what was thrown for
+        warnings.simplefilter("ignore", ResourceWarning)  # the injected exception leaves a socket open
         for code in functions(long=form is Form.LONG)[:: form.pick(quick=5, short=1, long=1)]:
             for when in ("call", "return"):
                 for error in errors:
@@ -178,11 +178,11 @@ def test_the_stacks_of_an_abort_tell_no_secret(tmp_path: Path) -> None:
     assert [secret for secret in secrets if secret in said] == []
 
 
-# Where other users look
+# What other users can read
 
 
 def about(pid: int) -> bytes:
-    """Return what /proc tells of the process: command line, environment, names of files and threads."""
+    """Return what /proc has of the process: command line, environment, names of files and threads."""
     proc = Path(f"/proc/{pid}")
     parts = [(proc / name).read_bytes() for name in ("cmdline", "environ", "comm", "maps", "status", "stat", "wchan")]
     parts += [str(link.readlink()).encode() for link in proc.glob("fd/*")]
@@ -193,7 +193,7 @@ def about(pid: int) -> bytes:
 @pytest.mark.slow
 @promise(
     Area.SECRETS,
-    "another user looks at `ps`, at /proc, and at every file that the daemon writes",
+    "another user reads `ps`, /proc, and every file that the daemon writes",
     "there is no secret in arguments, environment, names of files and threads, temporary files or its own",
 )
 def test_the_process_shows_no_secret(tmp_path: Path, measured: Measured) -> None:
@@ -212,12 +212,12 @@ def test_the_process_shows_no_secret(tmp_path: Path, measured: Measured) -> None
         pid = readable.process.pid
         listed = subprocess.run(["ps", "auxwwe"], capture_output=True, check=True).stdout
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
-        told = listed + about(pid) + get(f"http://{readable.process.address}/")[1].encode()
+        visible = listed + about(pid) + get(f"http://{readable.process.address}/")[1].encode()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    told += b"\n".join(path.read_bytes() for path in files) + json.dumps(readable.process.entries).encode()
+    visible += b"\n".join(path.read_bytes() for path in files) + json.dumps(readable.process.entries).encode()
     secrets = readable.keys | readable.sessions
 
-    assert found_in(secrets, told) == set()
+    assert found_in(secrets, visible) == set()
     assert (children, list(temporary.iterdir())) == ("", [])
     assert {"state.json", "rolewatch.prom", "rolewatch.toml"} <= {path.name for path in files}
     measured("files of the daemon", len(files), "")

@@ -1,4 +1,4 @@
-"""What the daemon stands on goes away and comes back while it watches. A whole daemon in the test's process."""
+"""Files, sockets and clocks fail and recover while the daemon polls. A whole daemon in the process of the test."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def gone(path: Path) -> tuple[Callable[[], None], Callable[[], None]]:
 @promise(
     Area.SURROUNDINGS,
     "The directory of the state file is removed, and comes back",
-    "The watching goes on; each failure is counted, the first is told; the file is written when it can be again",
+    "Polling continues; each failure is counted, the first is logged; the file is written when that is possible again",
 )
 def test_without_its_state_directory_it_watches_on(fragile: Fragile) -> None:
     """What it learned is in its memory; it is lost only where it ends before the directory is back."""
@@ -131,7 +131,7 @@ def test_without_its_state_directory_it_watches_on(fragile: Fragile) -> None:
 @promise(
     Area.SURROUNDINGS,
     "The directory of the text file is removed, and comes back",
-    "The watching goes on, and so does the port; each failure is counted, the first is told with what to do",
+    "Polling and the port continue; each failure is counted, the first is logged with what to do",
 )
 def test_without_the_directory_of_the_text_file_it_watches_on(fragile: Fragile) -> None:
     """node_exporter's directory belongs to another package."""
@@ -161,8 +161,8 @@ def test_without_journald_the_entries_go_to_stderr(fragile: Fragile, capfd: pyte
         (1, away), (2, fragile.switch("assume_role_unauthorized")), (5, back), (6, fragile.switch("healthy")), polls=12
     )
 
-    told = [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
-    assert told.count("fault_raised") == 1
+    logged = [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert logged.count("fault_raised") == 1
     assert seen.events("fault_raised") == []
     assert len(seen.events("fault_cleared")) == 1
     assert seen.sample("rolewatch_log_messages_dropped_total") == 0
@@ -171,10 +171,10 @@ def test_without_journald_the_entries_go_to_stderr(fragile: Fragile, capfd: pyte
 @promise(
     Area.SURROUNDINGS,
     "The notify socket of systemd goes away, and comes back",
-    "The watching goes on; each failure is counted; the status is told once it is back",
+    "Polling continues; each failure is counted; the status is sent when systemd is back",
 )
 def test_without_the_notify_socket_it_watches_on(fragile: Fragile) -> None:
-    """A unit that was taken over, a wrong variable: systemd ends what does not report, and nobody else does."""
+    """A unit that was taken over, a wrong variable: systemd ends what does not report, and no other."""
     away, back = gone(fragile.directory / "notify")
     seen = fragile.run((2, away), (3, fragile.switch("assume_role_unauthorized")), (6, back), polls=LONG_ENOUGH)
 
@@ -202,7 +202,7 @@ def test_a_step_of_the_clock_is_a_fault_of_the_clock_only(hours: float, fragile:
 @promise(
     Area.SURROUNDINGS,
     "The machine is suspended for hours, and resumed",
-    "It polls at once; nothing is raised for the time in which nobody watched",
+    "It polls at once; no fault is raised for the time without polls",
 )
 @pytest.mark.parametrize("hours", [1, 8, 100])
 def test_a_resume_is_no_fault(hours: float, tmp_path: Path, measured: Measured) -> None:
@@ -220,7 +220,7 @@ def test_a_resume_is_no_fault(hours: float, tmp_path: Path, measured: Measured) 
 @promise(
     Area.SURROUNDINGS,
     "What a confirmation left behind is garbage, a pipe, or endless",
-    "It is told and counted once, and not believed; what IMDS tells is told as ever",
+    "It is logged and counted once, and ignored; faults that IMDS shows are reported as before",
 )
 @pytest.mark.parametrize("what", ["garbage", "empty", "pipe", "huge", "directory"])
 def test_garbage_for_evidence_is_told_and_not_believed(what: str, fragile: Fragile) -> None:

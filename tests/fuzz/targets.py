@@ -79,11 +79,11 @@ def parse(data: bytes) -> None:
         if error is not None:
             assert (error.__cause__, error.__context__) == (None, None)
             told = (error.failure, error.args)
-        hold_back(repr(told))
+        assert_no_secret(repr(told))
 
 
 def watch(data: bytes) -> None:
-    """Let a whole daemon watch what *data* says, for some polls: it goes on, and nothing that it tells is a secret."""
+    """Let a whole daemon watch what *data* says, for some polls: it continues, and no output has a secret."""
     which, polls = (data[0] if data else 0), data[1:].split(POLL)[:MOST_POLLS]
     directory = Path(tempfile.mkdtemp(prefix="rolewatch-fuzz-"))
     try:
@@ -94,7 +94,7 @@ def watch(data: bytes) -> None:
             _pass_time(daemon, clock, first, f"boot-{number}")
             client.answers = iter([_answer(answer) for answer in answers])
             daemon.poll()
-        hold_back("\n".join(daemon.outputs.parts))
+        assert_no_secret("\n".join(daemon.outputs.parts))
     finally:
         shutil.rmtree(directory)
 
@@ -114,7 +114,7 @@ def _pass_time(daemon: AuditedDaemon, clock: Time, record: bytes, boot_id: str) 
 
 
 def _number(words: list[bytes], index: int) -> int:
-    """Return the number that stands there; 0 where none does."""
+    """Return the number at this place, or 0."""
     word = words[index] if index < len(words) else b""
     digits = word.lstrip(b"-")[:12]
     number = int(digits) if digits.isdigit() else 0
@@ -132,6 +132,6 @@ def _answer(record: bytes) -> Answer | Failure:
     return Answer(status_code, date.decode("latin-1"), bytearray(secret or with_secrets(body)))
 
 
-def hold_back(told: str) -> None:
-    """Fail where a secret is in what was *told*."""
-    assert not [secret for secret in SECRETS.values() if secret in told], "a secret came out"
+def assert_no_secret(output: str) -> None:
+    """Fail if a secret is in *output*."""
+    assert not [secret for secret in SECRETS.values() if secret in output], "a secret is in the output"

@@ -21,7 +21,7 @@ from rolewatch.simulator import Simulator
 
 
 def test_it_says_that_it_started_and_how_it_is(simulator: Simulator, tmp_path: Path) -> None:
-    """The first poll is at once, and its verdict is told."""
+    """The first poll is at once, and its verdict is logged."""
     with daemon("--config", str(config(tmp_path, simulator))) as process:
         process.wait_for("started")
         assert process.wait_for("state_changed")["state"] == "ok"
@@ -82,7 +82,7 @@ def test_sighup_puts_new_settings_in_force(simulator: Simulator, tmp_path: Path)
 
 
 def test_a_bad_file_at_sighup_keeps_the_old_settings(simulator: Simulator, tmp_path: Path) -> None:
-    """It is told with its line, counted as a failed reload, and the watching goes on; mending it is told too."""
+    """It is logged with its line, counted as a failed reload, and polling continues; the fix is logged, too."""
     path = config(tmp_path, simulator)
     with daemon("--config", str(path)) as process:
         address = process.wait_for("started")["listen"]
@@ -128,7 +128,7 @@ def test_a_port_that_is_taken_ends_it_with_69(simulator: Simulator) -> None:
 
 
 def test_what_it_learned_survives_a_restart(simulator: Simulator, tmp_path: Path) -> None:
-    """A fault that stood before the restart stands after the first poll, since when it did, and is told again."""
+    """A fault that was active before the restart is active after the first poll, with its start and a reminder."""
     path = config(tmp_path, simulator)
     state = {"STATE_DIRECTORY": str(tmp_path)}
     with daemon("--config", str(path), environ=state) as process:
@@ -141,9 +141,9 @@ def test_what_it_learned_survives_a_restart(simulator: Simulator, tmp_path: Path
         process.popen.send_signal(signal.SIGTERM)
         assert process.exit_status() == 0
     with daemon("--config", str(path), environ=state) as process:
-        told = process.wait_for("fault_persists")
+        entry = process.wait_for("fault_persists")
 
-    assert (told["fault"], told["since"]) == ("instance_profile_without_role", since)
+    assert (entry["fault"], entry["since"]) == ("instance_profile_without_role", since)
 
 
 def test_systemd_is_told_that_it_is_ready_alive_and_stopping(simulator: Simulator, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_storm_of_signals_is_no_storm_on_imds(simulator: Simulator, tmp_path: 
 
 
 def test_a_reload_says_what_needs_a_restart(simulator: Simulator, tmp_path: Path) -> None:
-    """The port and the log are those of the start: who changed them is told, and not that all is in force."""
+    """Port and log are those of the start: a reload that changes them logs that they need a restart."""
     path = config(tmp_path, simulator)
     with daemon("--config", str(path)) as process:
         process.wait_for("state_changed")
@@ -239,10 +239,10 @@ def test_a_reload_says_what_needs_a_restart(simulator: Simulator, tmp_path: Path
             path.read_text().replace("127.0.0.1:0", f"127.0.0.1:{free_port()}") + '[log]\nlevel = "debug"\n'
         )
         process.popen.send_signal(signal.SIGHUP)
-        told = process.wait_for("config_reloaded", level="warning")
+        entry = process.wait_for("config_reloaded", level="warning")
 
-    assert "[metrics] and [log]" in str(told["message"])
-    assert "needs a restart" in str(told["message"])
+    assert "[metrics] and [log]" in str(entry["message"])
+    assert "needs a restart" in str(entry["message"])
 
 
 def test_a_reload_puts_the_allowed_hosts_in_force(simulator: Simulator, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_reload_puts_the_allowed_hosts_in_force(simulator: Simulator, tmp_path
         refused, why = get(url, Host="app-1.example.com")
         path.write_text(before + 'allowed_hosts = ["app-1.example.com"]\n')
         process.popen.send_signal(signal.SIGHUP)
-        told = process.wait_for("config_reloaded")
+        entry = process.wait_for("config_reloaded")
         allowed, _ = get(url, Host="app-1.example.com")
         path.write_text(before + 'allowed_hosts = ["http://app-1.example.com"]\n')
         process.popen.send_signal(signal.SIGHUP)
@@ -266,7 +266,7 @@ def test_a_reload_puts_the_allowed_hosts_in_force(simulator: Simulator, tmp_path
         process.wait_for("config_reloaded", 2)
         refused_again, _ = get(url, Host="app-1.example.com")
 
-    assert "restart" not in str(told["message"])
+    assert "restart" not in str(entry["message"])
     assert (refused, allowed, kept, refused_again) == (421, 200, 200, 421)
     assert "allowed_hosts in [metrics]" in why
 
@@ -314,14 +314,14 @@ def answers(port: int) -> bool:
 
 
 def test_a_warning_at_a_reload_is_an_event_and_blocks_nothing(simulator: Simulator, tmp_path: Path) -> None:
-    """With nobody left at stderr the daemon lives on, and the warning is in the entry."""
+    """Without a reader of standard error the daemon continues, and the entry has the warning."""
     environ = {"ROLEWATCH_NOPE": "1"}
     with daemon("--config", str(config(tmp_path, simulator)), environ=environ) as process:
         address = process.wait_for("started")["listen"]
         process.wait_for("state_changed")
         process.popen.send_signal(signal.SIGHUP)
-        told = process.wait_for("config_reloaded", level="warning")
-        assert "ROLEWATCH_NOPE" in str(told["problem"])
+        entry = process.wait_for("config_reloaded", level="warning")
+        assert "ROLEWATCH_NOPE" in str(entry["problem"])
         assert process.popen.stderr is not None
         os.kill(process.popen.pid, signal.SIGHUP)
         process.wait_for("config_reloaded", count=2)

@@ -45,7 +45,7 @@ assert libc.prctl(22, 2, ctypes.create_string_buffer(program), 0, 0) == 0
 """Let seccomp answer every connect of this process with EPERM: load, compare, ERRNO|EPERM, ALLOW."""
 
 WIRE = "ip link add wall type veth peer name gap && ip link set wall up && ip link set gap up"
-"""A cable whose other end takes packets and throws them away: nobody there has the address."""
+"""A cable whose other end takes packets and throws them away: no host there has the address."""
 NEIGHBOUR = f"ip neigh replace {ADDRESS} lladdr 02:00:00:00:00:01 dev wall nud permanent"
 
 
@@ -133,17 +133,17 @@ def test_the_kernel_says_what_the_table_says(row: Row) -> None:
     if built.returncode:
         cannot(f"this kernel cannot build that wall: {built.stderr.strip()}")
 
-    told = in_a_namespace(f'{row.wall} && exec "$@"', sys.executable, "-c", ASK, row.endpoint, str(row.timeout))
+    done = in_a_namespace(f'{row.wall} && exec "$@"', sys.executable, "-c", ASK, row.endpoint, str(row.timeout))
 
     expected: dict[str, object] = {"phase": "connect", "reason": row.reason, "document": "api/token"}
-    assert told.stderr == ""
-    assert json.loads(told.stdout) == {**expected, **({} if row.errno is None else {"errno": row.errno})}
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == {**expected, **({} if row.errno is None else {"errno": row.errno})}
 
 
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "aarch64"}, reason="the number of connect is not known here")
 def test_a_connect_that_is_not_permitted_is_filtered() -> None:
     """EPERM, as from the service manager's system call filter or a control group's BPF program."""
-    told = in_a_namespace('exec "$@"', sys.executable, "-c", NOT_PERMITTED + ASK, f"http://{ADDRESS}", "0.5")
+    done = in_a_namespace('exec "$@"', sys.executable, "-c", NOT_PERMITTED + ASK, f"http://{ADDRESS}", "0.5")
 
-    assert told.stderr == ""
-    assert json.loads(told.stdout) == {"phase": "connect", "reason": "filtered", "errno": 1, "document": "api/token"}
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == {"phase": "connect", "reason": "filtered", "errno": 1, "document": "api/token"}

@@ -34,7 +34,7 @@ from datetime import datetime, timezone
 from rolewatch.simulator import Simulator
 
 host, scenario, *command = sys.argv[1:]
-# nodad: else the address is tentative, and nobody can bind it, until a kernel thread has looked for its double.
+# nodad: else the address is tentative, and no process can bind it, until a kernel thread has checked for a duplicate.
 kind, address = (["-6"], [host + "/128", "nodad"]) if ":" in host else ([], [host + "/32"])
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 subprocess.run(["ip", *kind, "address", "add", *address, "dev", "lo"], check=True)
@@ -150,7 +150,7 @@ def test_botocore_falls_back_to_imdsv1_at_the_hop_limit(simulator: Simulator) ->
 
 
 def test_a_botocore_session_uses_the_role(simulator: Simulator) -> None:
-    """The whole chain of providers, told of the endpoint by the environment."""
+    """The whole chain of providers, with the endpoint from the environment."""
     pytest.importorskip("botocore")
     done = ask(simulator, sys.executable, "-c", BOTOCORE)
 
@@ -177,7 +177,7 @@ def test_the_aws_cli_exports_the_credentials(simulator: Simulator) -> None:
 
 
 def test_ec2_metadata_of_pypi_reads_the_instance(simulator: Simulator) -> None:
-    """Each property that stands for a document of ours."""
+    """Each property that shows a document of ours."""
     ec2_metadata = pytest.importorskip("ec2_metadata")
     metadata = ec2_metadata.EC2Metadata()
     metadata.service_url = f"{simulator.endpoint}/latest/"

@@ -31,8 +31,8 @@ def run(directory: Path, scenario: Scenario) -> Outputs:
 
 
 @by_fault(SCENARIOS)
-def test_a_daemon_tells_the_scenario_at_every_door(scenario: Scenario, tmp_path: Path) -> None:
-    """Metrics, status, journal and systemd all tell the faults and the state that the scenario's list expects."""
+def test_every_publisher_reports_the_scenario(scenario: Scenario, tmp_path: Path) -> None:
+    """Metrics, status, journal and systemd have the faults and the state that the scenario expects."""
     expect = scenario.expect
     seen = run(tmp_path, scenario)
 

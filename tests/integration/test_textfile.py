@@ -69,7 +69,7 @@ def samples(page: str) -> dict[str, float]:
 
 
 def through(url: str) -> dict[str, float]:
-    """Return what node_exporter tells at *url*, ours and what it says of reading it."""
+    """Return the metrics of node_exporter at *url*: ours, and its own of the text file collector."""
     return {
         name: value for name, value in samples(get(url)[1]).items() if name.startswith(("rolewatch_", "node_textfile_"))
     }
@@ -78,22 +78,22 @@ def through(url: str) -> dict[str, float]:
 @NEEDS_EXPORTER
 @pytest.mark.parametrize("scenario", ["healthy", "assume_role_unauthorized", "imds_unreachable", "odd_role_name"])
 def test_node_exporter_tells_what_the_daemon_wrote(scenario: str, tmp_path: Path) -> None:
-    """Every sample comes through as it stands in the file, and the collector has nothing to complain about."""
+    """Every sample is as in the file, and the collector reports no error."""
     with in_process(tmp_path, scenario) as daemon:
         seen = daemon.run()
     directory = tmp_path / "collected"
     directory.mkdir()
     (directory / TEXTFILE).write_text(seen.textfile)
     with node_exporter(directory) as url:
-        told = through(url)
+        exported = through(url)
 
     ours = {name.replace('le="1.0"', 'le="1"'): value for name, value in samples(seen.textfile).items()}
-    assert told.pop("node_textfile_scrape_error") == 0
-    assert {name for name in told if not name.startswith("rolewatch_")} == {
+    assert exported.pop("node_textfile_scrape_error") == 0
+    assert {name for name in exported if not name.startswith("rolewatch_")} == {
         f'node_textfile_mtime_seconds{{file="{directory / TEXTFILE}"}}'
     }
-    # node_exporter writes the bounds of buckets in its own way, which docs/textfile.md tells.
-    assert {name: value for name, value in told.items() if name.startswith("rolewatch_")} == ours
+    # node_exporter writes the bounds of buckets in its own way, see docs/textfile.md.
+    assert {name: value for name, value in exported.items() if name.startswith("rolewatch_")} == ours
 
 
 def test_the_file_tells_what_the_port_tells(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_without_a_port_there_is_the_file(simulator: Simulator, tmp_path: Path) 
 
 
 def test_a_stop_takes_the_file_away(simulator: Simulator, tmp_path: Path) -> None:
-    """Whoever stops the daemon stops the telling, as with a port."""
+    """A daemon that stops removes its metrics, as with a port."""
     file = tmp_path / TEXTFILE
     with daemon(
         "--config", str(config(tmp_path, simulator)), environ={"ROLEWATCH_TEXTFILE_PATH": str(file)}
@@ -154,12 +154,12 @@ def test_a_killed_daemon_leaves_a_file_whose_age_is_told(simulator: Simulator, t
     old = begun - 3600
     os.utime(file, (old, old))
     with node_exporter(directory) as url:
-        told = through(url)
+        exported = through(url)
 
-    assert told['rolewatch_state{state="ok"}'] == 1
-    assert told["node_textfile_scrape_error"] == 0
-    assert begun <= told["rolewatch_poll_last_timestamp_seconds"] <= time.time()
-    assert abs(told[f'node_textfile_mtime_seconds{{file="{file}"}}'] - old) < 1
+    assert exported['rolewatch_state{state="ok"}'] == 1
+    assert exported["node_textfile_scrape_error"] == 0
+    assert begun <= exported["rolewatch_poll_last_timestamp_seconds"] <= time.time()
+    assert abs(exported[f'node_textfile_mtime_seconds{{file="{file}"}}'] - old) < 1
 
 
 def test_a_file_that_cannot_be_written_is_told_and_the_watching_goes_on(simulator: Simulator, tmp_path: Path) -> None:
@@ -170,13 +170,13 @@ def test_a_file_that_cannot_be_written_is_told_and_the_watching_goes_on(simulato
     ) as process:
         address = process.wait_for("started")["listen"]
         process.popen.send_signal(signal.SIGUSR1)
-        told = process.wait_for("publisher_failed", publisher="textfile")
+        failed = process.wait_for("publisher_failed", publisher="textfile")
         _, page = get(f"http://{address}/metrics")
         file.parent.mkdir()
         process.popen.send_signal(signal.SIGUSR1)
         wait_for(file, 'rolewatch_state{state="ok"} 1.0')
 
-    assert f"{file} cannot be written: No such file or directory" in str(told["message"])
+    assert f"{file} cannot be written: No such file or directory" in str(failed["message"])
     assert samples(page)['rolewatch_publisher_failures_total{publisher="textfile"}'] >= 1
 
 
@@ -188,7 +188,7 @@ def test_one_look_writes_its_verdict(name: str, tmp_path: Path, capsys: pytest.C
     expect = [word for pattern in scenario.expect.expect_role for word in ("--expect-role", pattern)]
     with Simulator(now=utc_now, scenario_name=name) as simulator:
         status = main(["check", "--endpoint", simulator.endpoint, "--textfile", str(file), *expect])
-    told = {
+    exported = {
         sample.labels["state"]: sample.value
         for family in text_string_to_metric_families(file.read_text())
         for sample in family.samples
@@ -196,7 +196,7 @@ def test_one_look_writes_its_verdict(name: str, tmp_path: Path, capsys: pytest.C
     }
 
     assert status == scenario.expect.state.exit_code
-    assert told == {state.value: float(state is scenario.expect.state) for state in State}
+    assert exported == {state.value: float(state is scenario.expect.state) for state in State}
     assert capsys.readouterr().out == ""
 
 

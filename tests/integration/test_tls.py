@@ -60,7 +60,7 @@ def der(pair: Pair) -> bytes:
 def test_a_renewed_certificate_is_shown_after_sighup(
     simulator: Simulator, authority: Authority, tmp_path: Path
 ) -> None:
-    """The renewer writes into the same files and runs `systemctl reload rolewatch`; nobody is cut off."""
+    """The renewer writes into the same files and runs `systemctl reload rolewatch`; no connection is cut off."""
     pair, renewed = authority.issue(), authority.issue()
     path = settings(tmp_path, simulator, pair)
     with daemon("--config", str(path)) as process:

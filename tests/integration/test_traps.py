@@ -108,7 +108,7 @@ def test_trap_fifty_milliseconds_for_a_token(tmp_path: Path) -> None:
 
 
 def test_trap_panic_after_repeated_errors(tmp_path: Path) -> None:
-    """Three equal errors in a row ended the process. A hundred polls of 503 are told, and the next one is good."""
+    """Three equal errors in a row ended the process. A hundred polls of 503 are reported, and the next one is good."""
     with in_process(tmp_path, "imds_unavailable") as daemon:
         seen = daemon.run((100, daemon.switch("healthy")), polls=103)
 
@@ -145,7 +145,7 @@ def test_trap_liveness_always_ok(tmp_path: Path) -> None:
 
 
 def test_trap_all_interfaces_by_default() -> None:
-    """Metrics stood on every interface, beside the credentials. We listen on loopback until told otherwise."""
+    """Metrics were on every interface, beside the credentials. The default is loopback."""
     assert MetricsSettings().listen == ("127.0.0.1:10169",)
 
 

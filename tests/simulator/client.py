@@ -1,4 +1,4 @@
-"""A clock that a test holds, and a client that hides nothing."""
+"""A clock that the test moves, and a client that returns whole responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 
 @dataclass
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that only `move` changes."""
 
     time: datetime = NOON
 
@@ -34,7 +34,7 @@ def address(url: str) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, whole."""
+    """One whole response."""
 
     status: int
     headers: dict[str, str]
@@ -43,7 +43,7 @@ class Answer:
 
 @dataclass
 class Client:
-    """Asks one simulator, a connection for each request, with a session token where it has one."""
+    """A client of one simulator: a connection per request, with a session token if it has one."""
 
     url: str
     token: str = ""
@@ -67,14 +67,14 @@ class Client:
         return self.ask("GET", "/latest/" + path, b"", **headers)
 
     def attempt(self, path: str) -> Answer | None:
-        """GET *path* below ``/latest/``; None where no answer comes."""
+        """GET *path* below ``/latest/``; return None if no response arrives."""
         try:
             return self.get(path)
         except (OSError, http.client.HTTPException):
             return None
 
     def renew(self, seconds: int = 60) -> Answer:
-        """Take a new token; keep the old one where there is none."""
+        """Get a new token; keep the old one if that fails."""
         answer = self.ask("PUT", "/latest/api/token", X_aws_ec2_metadata_token_ttl_seconds=str(seconds))
         if answer.status == http.HTTPStatus.OK:
             self.token = answer.body.decode()

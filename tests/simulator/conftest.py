@@ -1,4 +1,4 @@
-"""A simulator with a clock that the test holds, and a client of it."""
+"""A simulator with a clock that the test moves, and a client of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simulator.client import Client, Clock
 
 @pytest.fixture
 def clock() -> Clock:
-    """Return a clock that stands at noon."""
+    """Return a clock that shows noon."""
     return Clock()
 
 

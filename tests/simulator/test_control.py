@@ -73,7 +73,7 @@ def test_imds_can_be_switched_off_and_on(control: Client, client: Client) -> Non
 
 
 def test_a_rotation_can_be_forced(control: Client, client: Client) -> None:
-    """The next look sees another set."""
+    """The next request gets another set."""
     before = client.get(LEAF).body
     answer = control.ask("POST", "/rotate")
 

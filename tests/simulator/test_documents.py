@@ -134,7 +134,7 @@ def test_secrets_have_the_shape_of_secrets(client: Client) -> None:
 
 
 def test_a_rotation_changes_every_secret(client: Client, simulator: Simulator) -> None:
-    """And nothing else does: two looks at one set are alike."""
+    """Two requests for one set get the same document."""
     first, again = loaded(client, ROLES + "web-server"), loaded(client, ROLES + "web-server")
     simulator.rotate()
     second = loaded(client, ROLES + "web-server")

@@ -75,7 +75,7 @@ def test_a_drip_comes_to_an_end(simulator: Simulator, client: Client) -> None:
 
 
 def test_a_truncated_answer_promises_more(simulator: Simulator, client: Client) -> None:
-    """Content-Length tells of twice the bytes that come."""
+    """Content-Length is twice the number of bytes that arrive."""
     inject(simulator, Effect.TRUNCATED)
     head, _, body = raw(simulator, client).partition(b"\r\n\r\n")
 

@@ -21,7 +21,7 @@ def rotation(conditions: Conditions = HEALTHY, *, speed: float = 1) -> Rotation:
 
 
 def test_the_first_set_is_a_third_of_a_period_old() -> None:
-    """Nobody starts in the very moment of a rotation."""
+    """A simulator does not start at the moment of a rotation."""
     assert rotation().term(NOON).last_updated == NOON - 20 * MINUTE
 
 
@@ -59,7 +59,7 @@ def test_speed_divides_life_and_period() -> None:
 
 
 def test_a_stuck_set_is_as_old_as_declared_and_stays() -> None:
-    """Whatever the speed: a single look at any moment finds the same set."""
+    """At any speed, requests at any time get the same set."""
     clock = rotation(replace(HEALTHY, age=4 * HOUR, lifetime_spread=timedelta(0)), speed=60)
 
     assert clock.term(NOON) == replace(clock.term(NOON + 3 * HOUR), refreshed=clock.term(NOON).refreshed)

@@ -18,7 +18,7 @@ BY_NAME = pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 OF_IMDS = {Fault.IMDS_UNREACHABLE, Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fault.IMDS_ERROR}
 
 
-def test_every_kind_of_harm_has_a_scenario() -> None:
+def test_every_effect_has_a_scenario() -> None:
     """What the simulator can do to an answer is shown somewhere."""
     assert {fault.effect for each in SCENARIOS for fault in each.conditions.network_faults} == set(Effect)
 
@@ -43,7 +43,7 @@ def test_names_are_unique_and_the_tour_begins_in_health() -> None:
 
 @BY_NAME
 def test_a_scenario_is_well_declared(each: Scenario) -> None:
-    """Names are words, titles no sentences, notes sentences; faults stand in the order of `Fault`, each once."""
+    """Names are words, titles no sentences, notes sentences; faults are in the order of `Fault`, each once."""
     faults = each.expect.faults
 
     assert re.fullmatch(r"[a-z][a-z0-9_]*", each.name)

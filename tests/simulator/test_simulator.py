@@ -40,7 +40,7 @@ def test_a_simulator_can_begin_unreachable(clock: Clock) -> None:
 
 
 def test_the_control_port_answers_where_imds_does_not(simulator: Simulator) -> None:
-    """Or nobody could switch back."""
+    """Otherwise no client could switch back."""
     simulator.switch("imds_unreachable")
 
     assert Client(simulator.control or "").ask("GET", "/scenario").body == b"imds_unreachable\n"
@@ -73,8 +73,8 @@ def test_what_is_remembered_shows_no_token(simulator: Simulator, client: Client)
 
 def test_exchanges_are_told_without_secrets(clock: Clock) -> None:
     """Method, path and what became of it; neither query nor header."""
-    told: list[Exchange] = []
-    with Simulator(now=clock, on_exchange=told.append) as simulator:
+    exchanges: list[Exchange] = []
+    with Simulator(now=clock, on_exchange=exchanges.append) as simulator:
         client = Client(simulator.endpoint)
         client.renew()
         client.get(LEAF + "?token=" + client.token)
@@ -83,13 +83,13 @@ def test_exchanges_are_told_without_secrets(clock: Clock) -> None:
         simulator.switch("imds_truncated")
         client.attempt(LEAF)
 
-        assert [(each.method, each.path, each.outcome) for each in told] == [
+        assert [(each.method, each.path, each.outcome) for each in exchanges] == [
             ("PUT", "/latest/api/token", "200"),
             ("GET", "/latest/" + LEAF, "200"),
             ("GET", "/latest/nothing", "404 (latency)"),
             ("GET", "/latest/" + LEAF, "200 (truncated)"),
         ]
-        assert not any(secret in repr(told) for secret in simulator.secrets)
+        assert not any(secret in repr(exchanges) for secret in simulator.secrets)
 
 
 def test_nothing_is_remembered_for_ever() -> None:
@@ -167,7 +167,7 @@ def test_an_address_that_is_taken_is_an_error(clock: Clock, simulator: Simulator
 
 
 def test_a_control_address_that_is_taken_frees_the_other(clock: Clock, simulator: Simulator) -> None:
-    """Both or none. A host of the test's own: nobody else is given the port in between."""
+    """Both or none. A host of the test's own: no other process gets the port in between."""
     host = "127.0.0.77"
     with socket.socket() as free:
         free.bind((host, 0))
@@ -181,7 +181,7 @@ def test_a_control_address_that_is_taken_frees_the_other(clock: Clock, simulator
 
 @pytest.mark.parametrize("speed", [0, -1, 3601, float("nan"), float("inf")])
 def test_a_speed_out_of_bounds_is_an_error(clock: Clock, speed: float) -> None:
-    """The bound is told."""
+    """The message has the bound."""
     with pytest.raises(UsageError, match="at most 3600"):
         Simulator(now=clock, speed=speed)
 

@@ -32,12 +32,12 @@ from soak.shared_clock import SharedClock  # noqa: E402 - likewise
 
 
 def say(**facts: object) -> None:
-    """Tell who started us."""
+    """Print a line of JSON for the parent process."""
     print(json.dumps(facts), flush=True)
 
 
 class Tally:
-    """Waits for the daemon, and tells of each poll: when it came, and when it should have."""
+    """Pauses for the daemon, and prints of each poll when it was, and when it was due."""
 
     name = "tally"
 
@@ -53,7 +53,7 @@ class Tally:
         self._new = False
 
     def publish(self, report: Report) -> None:
-        """Tell of the poll that has ended."""
+        """Print the poll that has ended."""
         snapshot = report.snapshot
         now = snapshot.moment.uptime
         say(
@@ -84,7 +84,7 @@ class Tally:
 
 
 def main(file: Path, clock: str, journal: str) -> None:
-    """Watch until told to stop."""
+    """Run until a signal, or the end of standard input."""
     signals.block()
 
     def load() -> tuple[Settings, Sequence[str]]:

@@ -150,7 +150,7 @@ class Scrapers:
 
     @contextlib.contextmanager
     def held_back(self) -> Iterator[None]:
-        """Let nobody scrape."""
+        """Stop all scrapes."""
         with contextlib.ExitStack() as held:
             for door in self._doors:
                 held.enter_context(door)
@@ -201,8 +201,8 @@ class Soak:
         self._daemon: subprocess.Popen[str] | None = None
         self._polls = 0
 
-    def run(self, seconds: float, *, look: Callable[[float, Figures], None] = lambda *_: None) -> Outcome:
-        """Go on until *seconds* have passed; hand each look, one in a tenth of that or in ten minutes, to *look*."""
+    def run(self, seconds: float, *, show: Callable[[float, Figures], None] = lambda *_: None) -> Outcome:
+        """Run for *seconds*; pass a sample of the figures to *show*, every tenth of that or every ten minutes."""
         with contextlib.ExitStack() as stack:
             self._imds = Imds(self._clock_file)
             stack.callback(self._imds.stop)
@@ -211,31 +211,31 @@ class Soak:
             self._scrapers = Scrapers(self._plan.scrape_every)
             stack.callback(self._scrapers.stop)
             stack.callback(self._end)
-            return self._go(seconds, look)
+            return self._go(seconds, show)
 
-    def _go(self, seconds: float, look: Callable[[float, Figures], None]) -> Outcome:
-        plan, counts, looks = self._plan, self._counts, []
+    def _go(self, seconds: float, show: Callable[[float, Figures], None]) -> Outcome:
+        plan, counts, samples = self._plan, self._counts, []
         self._start()
         for polls in plan.lives:
             self._poll(polls)
             self._restart()
         self._poll(plan.warm_up)
-        before = self._look()
-        looks.append((self._passed(), before))
-        look(*looks[-1])
+        before = self._sample()
+        samples.append((self._passed(), before))
+        show(*samples[-1])
         every = seconds / 10 if self._clock else min(600.0, seconds / 2)
         while self._passed() < seconds:
             self._poll(1)
-            if self._passed() - looks[-1][0] >= every:
-                looks.append((self._passed(), self._look()))
-                look(*looks[-1])
-        after = self._look()
+            if self._passed() - samples[-1][0] >= every:
+                samples.append((self._passed(), self._sample()))
+                show(*samples[-1])
+        after = self._sample()
         self._recover()
         self._take_counts()
         self._end()
         counts.seconds = self._passed()
         counts.scrapes, counts.scrapes_failed = self._scrapers.done, self._scrapers.failed
-        return Outcome(before, after, counts, looks)
+        return Outcome(before, after, counts, samples)
 
     # Time
 
@@ -273,15 +273,15 @@ class Soak:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._address = self._told()["listen"]
+        self._address = self._line()["listen"]
 
-    def _told(self) -> dict[str, str]:
+    def _line(self) -> dict[str, str]:
         assert self._daemon is not None
         assert self._daemon.stdout is not None
         line = self._daemon.stdout.readline()
         assert line, f"the daemon ended with status {self._daemon.wait(LIMIT)}; the seed is {self._plan.seed}"
-        told: dict[str, str] = json.loads(line)
-        return told
+        record: dict[str, str] = json.loads(line)
+        return record
 
     def _restart(self) -> None:
         self._take_counts()
@@ -305,15 +305,15 @@ class Soak:
         self._counts.publisher_failures += int(_sum(page, "rolewatch_publisher_failures_total"))
         self._counts.entries = sum(self._sockets.kinds.values())
 
-    def _look(self) -> Figures:
-        """Look at the daemon while nobody scrapes, once the last connection has had the time to go."""
+    def _sample(self) -> Figures:
+        """Sample the daemon without scrapes, after the last connection had time to close."""
         assert self._daemon is not None
         with self._scrapers.held_back():
-            looks = []
+            samples = []
             for _ in range(4):
                 threading.Event().wait(0.05)
-                looks.append(Figures.of(self._daemon.pid, self._state_file))
-        return min(looks, key=lambda each: each.fds)
+                samples.append(Figures.of(self._daemon.pid, self._state_file))
+        return min(samples, key=lambda each: each.fds)
 
     # What happens
 
@@ -334,16 +334,16 @@ class Soak:
         return state
 
     def _one_poll(self) -> str:
-        told = self._told()
+        record = self._line()
         self._scrapers.address = self._address  # before the first poll there is no status to ask for
         counts = self._counts
         self._polls += 1
         counts.polls += 1
-        counts.latest = max(counts.latest, float(told["late"]))
-        counts.missed += float(told["over"]) > self._plan.interval / 2
+        counts.latest = max(counts.latest, float(record["late"]))
+        counts.missed += float(record["over"]) > self._plan.interval / 2
         if self._clock is not None:
             self._go_on()
-        return str(told["state"])
+        return str(record["state"])
 
     def _go_on(self) -> None:
         assert self._daemon is not None
@@ -375,7 +375,7 @@ class Soak:
         self._counts.reloads += 1
 
     def _recover(self) -> None:
-        """See that it is as sharp as on its first day: good health is told, and so is a fault."""
+        """Check that it still reports health, and a fault."""
         self._imds.switch("healthy")
         self._wait_for("ok")
         self._imds.switch("assume_role_unauthorized")

@@ -1,4 +1,4 @@
-"""What a soak looks at: figures of a process as the kernel has them, and what was counted on the way."""
+"""The figures of a soak: of the process, from the kernel, and counts of what happened."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bench.processes import memory
 
 @dataclass(frozen=True)
 class Figures:
-    """One look at the daemon."""
+    """One sample of the daemon."""
 
     anonymous: float
-    """Memory of no file, in MiB: what a leak adds to. USS is more as soon as nobody else has a library any more."""
+    """Memory of no file, in MiB: what a leak adds to. USS grows when the last other process with a library ends."""
     uss: float
     rss: float
     pss: float
@@ -25,7 +25,7 @@ class Figures:
 
     @classmethod
     def of(cls, pid: int, state_file: Path) -> Figures:
-        """Look at the process *pid*."""
+        """Sample the process *pid*."""
         proc = Path("/proc", str(pid))
         return cls(
             **memory(pid),
@@ -83,7 +83,7 @@ class Outcome:
     before: Figures
     after: Figures
     counts: Counts
-    looks: list[tuple[float, Figures]] = field(default_factory=list)
+    samples: list[tuple[float, Figures]] = field(default_factory=list)
     """By the seconds that had passed."""
 
     def broken(self) -> list[str]:

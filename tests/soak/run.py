@@ -44,7 +44,7 @@ def main() -> int:
     print(f"seed {plan.seed}; {arguments.duration:g} s, a poll every {plan.interval:g} s", flush=True)
     print(f"{'passed':>10}" + "".join(f"{title:>18}" for title, _ in NAMES.values()), flush=True)
     with tempfile.TemporaryDirectory() as directory:
-        outcome = Soak(Path(directory), plan, accelerated=arguments.skip).run(arguments.duration, look=show)
+        outcome = Soak(Path(directory), plan, accelerated=arguments.skip).run(arguments.duration, show=show)
     print("\n".join(outcome.table()))
     broken = outcome.broken()
     print("\n".join(broken) or "Every bound holds.")
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def show(passed: float, figures: Figures) -> None:
-    """Print one look."""
+    """Print one sample."""
     print(f"{passed:>8.0f} s" + "".join(f"{getattr(figures, name):>18.5g}" for name in NAMES), flush=True)
 
 

@@ -34,7 +34,7 @@ def test_a_month_leaves_it_as_it_was(tmp_path: Path, measured: Measured, *, form
         long=Plan(seed, visit=6, rest=54),
     )
     outcome = Soak(tmp_path, plan, accelerated=True).run(form.pick(quick=2 * HOUR, short=DAY, long=30 * DAY))
-    print(f"seed {seed}", *outcome.table(), sep="\n")  # for who looks into a failure
+    print(f"seed {seed}", *outcome.table(), sep="\n")  # to find the cause of a failure
 
     counts = outcome.counts
     measured("polls", counts.polls, "")
