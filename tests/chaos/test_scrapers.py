@@ -38,15 +38,15 @@ from stalls import longest_stall
 
 HERE = Path(__file__).parent
 QUICK, SHORT, LONG = 1.2, 2.5, 30.0
-"""Seconds that each kind of madness lasts: longer than a poll or a page may be late, or nothing would be seen."""
+"""Seconds that each flood lasts: longer than a poll or a page may be late."""
 LATE = 1.0
 """Seconds that a poll may be late, and that a scraper may wait for its page meanwhile."""
 STALL = 0.5
-"""Seconds of a stall of a processor that are not held against the daemon, at the most: what a longer one makes late has
-failed, and is played again as any test (`stalls`)."""
+"""Seconds of a processor's stall that are subtracted, at the most. A longer one fails the test, which is run again
+(`stalls`)."""
 P99 = {"plain": 25.0, "TLS": 100.0}
-"""Milliseconds in which 99 of 100 pages are there, ten scrapers asking at once. The first is the bound of the bench;
-the other has the scrapers' own handshakes in it: they are one thread."""
+"""Milliseconds in which 99 of 100 pages arrive, with ten scrapers at once. The first is the bound of the bench. The
+other includes the scrapers' own handshakes, which share one thread."""
 GROWTH = 16.0
 """MiB that all live connections may take: 128 handshakes of some 90 KiB each, and some room."""
 FEW = 12
@@ -58,7 +58,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @dataclass
 class Watched:
-    """A daemon that polls five times a second, and its IMDS's notes of when."""
+    """A daemon that polls five times a second, and the times of its polls."""
 
     process: DaemonProcess
     address: str
@@ -66,11 +66,11 @@ class Watched:
     client: ssl.SSLContext | None = None
     ca: str = ""
     calm: float = 0.0
-    """The p99 before anything was done to it: where the machine is busy, all times are long."""
+    """The p99 before any flood: on a busy machine all times are long."""
 
     @property
     def kind(self) -> str:
-        """Whether it speaks TLS."""
+        """``TLS`` or ``plain``."""
         return "TLS" if self.client else "plain"
 
     def _proc(self, name: str) -> Path:
@@ -81,32 +81,32 @@ class Watched:
         return int(self._proc("statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
     def threads(self) -> int:
-        """Return how many it has."""
+        """Return its number of threads."""
         return len(list(self._proc("task").iterdir()))
 
     def files(self) -> int:
-        """Return how many file descriptors it has open."""
+        """Return its number of open file descriptors."""
         return len(list(self._proc("fd").iterdir()))
 
     def lines(self) -> int:
-        """Return how many lines it has logged."""
+        """Return the number of lines that it has logged."""
         return len(self.process.entries) + len(self.process.other)
 
     def next_poll(self) -> float:
-        """Wait for a poll, and return when it was."""
+        """Wait for a poll, and return its time."""
         seen, end = len(self.polls), time.monotonic() + PATIENCE
         while len(self.polls) == seen and time.monotonic() < end:
             time.sleep(PAUSE / 20)
         return self.polls[seen]
 
     def latest(self, since: float) -> float:
-        """Return by how many seconds the latest of the polls was late, after the one at *since*."""
+        """Return the greatest delay in seconds of the polls after the one at *since*."""
         polls = [each for each in self.polls if each >= since]
         return max(after - before for before, after in zip(polls, [*polls[1:], time.monotonic()])) - PAUSE
 
 
 async def _scrape(watched: Watched) -> float:
-    """Return the milliseconds to a whole page. Raise where none comes."""
+    """Return the milliseconds until the whole page has arrived. Raise if it does not."""
     host, _, port = watched.address.rpartition(":")
     began = time.monotonic()
     name = "localhost" if watched.client else None
@@ -130,9 +130,9 @@ async def _together(watched: Watched, clients: int, rounds: int) -> list[float]:
 
 
 def best(watched: Watched) -> float:
-    """Return the milliseconds in which 99 of 100 pages are there, with ten scrapers at once.
+    """Return the milliseconds in which 99 of 100 pages arrive, with ten scrapers at once.
 
-    Of several tries the best: a machine that is busy with other things is not what is measured.
+    It is the best of several tries, because the machine may be busy.
     """
     found, end = float("inf"), time.monotonic() + PATIENCE
     while time.monotonic() < end:
@@ -144,7 +144,7 @@ def best(watched: Watched) -> float:
 
 @contextlib.contextmanager
 def undisturbed(directories: pytest.TempPathFactory) -> Iterator[None]:
-    """Wait until the other worker's flood has ended, and keep the next off: two leave one daemon no processor."""
+    """Wait until the other worker's flood has ended, and block its next one: two use every processor."""
     with (directories.getbasetemp().parent / "flood").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -152,7 +152,7 @@ def undisturbed(directories: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Run a daemon that is well."""
+    """Run a daemon without a fault."""
     directory = tmp_path_factory.mktemp("chaos")
     polls: list[float] = []
 
@@ -174,7 +174,7 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             process.wait_for("state_changed")
             made = Watched(process, address, polls, client, ca)
             with undisturbed(tmp_path_factory):
-                made.calm = best(made)  # and what is made once is there before anything is measured
+                made.calm = best(made)  # which also fills every cache before anything is measured
             yield made
 
 
@@ -216,7 +216,7 @@ OF_TLS = (
     flood_of("TLS", "request_flood", "TLS: requests as fast as two threads can"),
     flood_of("TLS", "malformed", "TLS: malformed handshakes"),
 )
-"""A handshake costs the server more than the client, and OpenSSL works beside the interpreter's lock."""
+"""A handshake costs the server more than the client, and OpenSSL works without the interpreter's lock."""
 HELD_UP_MOST = (
     flood_of("plain", "ask_and_go", "with the unit's CPUQuota=: requests whose answers nobody waits for", OWN, QUOTA),
     flood_of(
@@ -226,7 +226,7 @@ HELD_UP_MOST = (
         "TLS", "half_open", "with the unit's CPUQuota=: TLS handshakes that are begun and not finished", held=QUOTA
     ),
 )
-"""Of each kind the one under which a scraper waits longest: those that ask, that hold on, and that speak TLS."""
+"""Of each kind the flood under which a scraper waits longest: requests, open connections, and TLS."""
 
 
 @pytest.fixture(name="alone")
@@ -247,7 +247,7 @@ class Flood:
 
 @pytest.fixture(name="flood")
 def a_flood(name: str, source: str, *, form: Form) -> Flood:
-    """Return what the test's parameters say."""
+    """Return the flood of the test's parameters."""
     return Flood(name, source, form.pick(QUICK, SHORT, LONG))
 
 
@@ -271,7 +271,7 @@ def test_watching_and_scraping_go_on_under(watched: Watched, flood: Flood, measu
 def test_watching_and_scraping_go_on_with_the_quota_of_the_unit(
     watched: Watched, flood: Flood, measured: Measured
 ) -> None:
-    """A flood uses it up, and then the daemon has to wait, in each second for most of it."""
+    """A flood uses up the quota, and then the daemon is paused for most of each second."""
     with quota.as_the_unit_has_it(watched.process.pid):
         measure_during(watched, flood, measured, LATE + quota.HELD_UP)
 
@@ -311,7 +311,7 @@ COSTLY_HEADS = {
     "a target": b"GET %s HTTP/1.1 \r\n\r\n" % (b"http://" * 1100),
     "a method": b"%s /metrics HTTP/1.1\r\n\r\n" % (b"G" * 8000),
 }
-"""Heads within the bound of 8 KiB that would cost a backtracking parser most."""
+"""Heads within the limit of 8 KiB that would cost a backtracking parser most."""
 
 
 @promise(
@@ -322,7 +322,7 @@ COSTLY_HEADS = {
 @pytest.mark.parametrize("watched", ["plain"], indirect=True)
 @pytest.mark.parametrize("head", [pytest.param(head, id=name) for name, head in COSTLY_HEADS.items()])
 def test_no_head_costs_more_than_its_length(watched: Watched, head: bytes, measured: Measured) -> None:
-    """The work for a head is linear in its bytes: nobody can stop the polls with one request."""
+    """The work for a head is linear in its bytes: one request cannot stop the polls."""
     begun = time.monotonic()
     with dial(watched.address) as connection:
         connection.sendall(head)
@@ -337,7 +337,7 @@ def test_no_head_costs_more_than_its_length(watched: Watched, head: bytes, measu
 WORDS = st.sampled_from(
     [b"GET ", b"HEAD ", b"/metrics", b"/", b"?name[]=", b" HTTP/1.1", b" HTTP/2.0", b"\r\n", b"\r", b"Host: x", b"\0"]
 )
-"""What requests are made of."""
+"""Parts of requests."""
 
 
 @promise(
@@ -347,9 +347,9 @@ WORDS = st.sampled_from(
 )
 @pytest.mark.parametrize("watched", ["plain"], indirect=True)
 def test_no_bytes_are_a_request_that_harms(watched: Watched, form: Form, measured: Measured) -> None:
-    """Each is followed by the end of what is sent, so that nobody waits for more."""
+    """Each closes its side after the last byte, so that the server waits for no more."""
     lines = watched.lines()
-    told: list[bytes] = []
+    responses: list[bytes] = []
 
     @settings(max_examples=form.pick(quick=20, short=200, long=5000), deadline=None, database=None)
     @given(st.lists(WORDS | st.binary(max_size=50), max_size=40).map(b"".join))
@@ -357,11 +357,11 @@ def test_no_bytes_are_a_request_that_harms(watched: Watched, form: Form, measure
         with dial(watched.address) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
-            told.append(read_all(connection))
-        assert told[-1] == b"" or told[-1].startswith(b"HTTP/1.1 ")
+            responses.append(read_all(connection))
+        assert responses[-1] == b"" or responses[-1].startswith(b"HTTP/1.1 ")
 
     send()
 
-    measured("tried", len(told), "")
+    measured("tried", len(responses), "")
     assert watched.lines() == lines
-    assert any(each.startswith(b"HTTP/1.1 400") for each in told)
+    assert any(each.startswith(b"HTTP/1.1 400") for each in responses)

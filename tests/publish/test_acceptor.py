@@ -204,7 +204,7 @@ def test_a_stop_leaves_no_connection_waiting() -> None:
     """It closes those that are being admitted, and those that wait for that."""
     failures: list[Exception] = []
 
-    async def run(listener: socket.socket, crowd: list[socket.socket]) -> None:
+    async def run(listener: socket.socket, flood: list[socket.socket]) -> None:
         begun = asyncio.Event()
 
         async def never(_connection: socket.socket, _client: Client) -> None:
@@ -216,11 +216,11 @@ def test_a_stop_leaves_no_connection_waiting() -> None:
         await asyncio.wait_for(begun.wait(), PATIENCE)
         await acceptor.stop()
 
-        assert hung_up(crowd, least=len(crowd)) == len(crowd)
+        assert hung_up(flood, least=len(flood)) == len(flood)
         await acceptor.stop()  # and it is still there
 
-    with socket.create_server((HOST, 0), backlog=BACKLOG) as listener, peers(MAX_WAITING, listener) as crowd:
-        asyncio.run(run(listener, crowd))
+    with socket.create_server((HOST, 0), backlog=BACKLOG) as listener, peers(MAX_WAITING, listener) as flood:
+        asyncio.run(run(listener, flood))
 
     assert failures == []
 

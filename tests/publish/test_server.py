@@ -276,8 +276,8 @@ def test_the_oldest_connection_makes_room() -> None:
 def test_a_host_that_opens_many_connections_evicts_its_own() -> None:
     """A scraper of another host, whose connection is older than all of them, is served."""
     with serving(max_connections=4) as server, dial(server.addresses[0]) as scraper, contextlib.ExitStack() as stack:
-        crowd = [stack.enter_context(dial(server.addresses[0], OTHER_HOST)) for _ in range(10)]
-        assert hung_up(crowd[6:7]) == 1  # room for three of them; the seventh made it for the last
+        flood = [stack.enter_context(dial(server.addresses[0], OTHER_HOST)) for _ in range(10)]
+        assert hung_up(flood[6:7]) == 1  # room for three of them; the seventh made it for the last
         scraper.sendall(GET)
 
         assert answer(read_all(scraper)).status == 200
