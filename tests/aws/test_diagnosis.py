@@ -89,7 +89,7 @@ def faults(diagnosis: Diagnosis) -> list[Fault]:
 
 
 def test_health_has_no_cause() -> None:
-    """Everything passes, but for what was not asked for or is not told."""
+    """No check fails, and no fault is found."""
     found = diagnose(context())
 
     assert (found.state, found.root, found.findings) == (State.OK, None, ())
@@ -97,7 +97,7 @@ def test_health_has_no_cause() -> None:
 
 
 def test_a_role_created_anew_is_seen_by_its_id() -> None:
-    """STS tells the id of the role that the session is of; IAM has another of that name."""
+    """STS returns the id of the session's role; IAM has another role of that name."""
     found = diagnose(in_aws(profile=replace(IN_AWS.profile, role=replace(ROLE, id="AROAOTHER00000000001"))))  # type: ignore[type-var]
 
     assert faults(found) == [Fault.ROLE_SWAP_PENDING]
@@ -105,7 +105,7 @@ def test_a_role_created_anew_is_seen_by_its_id() -> None:
     assert found.state is State.DEGRADED
 
 
-def test_the_instance_alone_tells_of_the_profile_where_associations_are_denied() -> None:
+def test_the_instance_names_the_profile_if_associations_are_denied() -> None:
     """DescribeInstances names the attached profile, too."""
     found = diagnose(in_aws(association=Refused(Trouble.ACCESS_DENIED, "ec2:DescribeIamInstanceProfileAssociations")))
 
@@ -148,7 +148,7 @@ def test_what_is_attached_decides_between_associate_and_replace() -> None:
 
 
 def test_a_disabled_endpoint_is_seen_from_a_workstation() -> None:
-    """The metadata options tell it without IMDS."""
+    """The metadata options show it without IMDS."""
     options = MetadataOptions("disabled", "required", 1, "disabled", "disabled", "applied")
     instance = replace(IN_AWS.instance, options=options)  # type: ignore[type-var]
     found = diagnose(Context(replace(IN_AWS, instance=instance, proof=None), None, builders.INSTANCE_ID, "eu-west-1"))
@@ -219,8 +219,8 @@ def test_dropped_packets_explain_a_silent_imds() -> None:
     assert outcome(diagnose(context(local=local(host=busy))), "host.allowance").status is Status.PASS
 
 
-def test_shadows_are_told_and_change_no_state() -> None:
-    """They keep one user's SDKs from the role; the role is well."""
+def test_overrides_are_reported_and_change_no_state() -> None:
+    """They keep one user's SDKs from the role; the role works."""
     overrides = Overrides(environment=(Override("AWS_ACCESS_KEY_ID", "an access key"),))
     found = diagnose(context(local=local(overrides=overrides)))
 
@@ -240,7 +240,7 @@ def test_a_doubtful_trust_policy_is_unknown_and_no_fault() -> None:
 
 
 def test_the_unexpected_role_in_iam_is_said_before_imds_serves_it() -> None:
-    """IAM holds another role than expected; IMDS still serves the right one."""
+    """IAM has another role than expected; IMDS still serves the right one."""
     other = replace(IN_AWS.profile, role=replace(ROLE, name="batch"))  # type: ignore[type-var]
     snapshot = local().snapshot
     expecting = local(snapshot=replace(snapshot, expected=replace(snapshot.expected, role=("web-*",))))

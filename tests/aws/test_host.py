@@ -1,4 +1,4 @@
-"""What the host says of its way to IMDS, read from recorded /proc files."""
+"""The host's way to IMDS, read from recorded /proc files."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def no_ethtool(command: Sequence[str]) -> str | None:
     return None
 
 
-def looked(root: Path, endpoint: str = ENDPOINT, **files: str) -> Host:
-    """Look around on a host that has *files*."""
+def inspected(root: Path, endpoint: str = ENDPOINT, **files: str) -> Host:
+    """Return what is found on a host with *files*."""
     return inspect(endpoint, {}, root=tree(root, files), run=no_ethtool)
 
 
 def test_the_longest_route_wins(tmp_path: Path) -> None:
     """The default route leads elsewhere than IMDS's own."""
     routes = HEADER + route("docker0", ANY, ANY, flags="0003") + IMDS
-    found = looked(tmp_path, **{"proc/net/route": routes})
+    found = inspected(tmp_path, **{"proc/net/route": routes})
 
     assert found.interface == "ens5"
     assert not found.rejected
@@ -63,12 +63,12 @@ def test_the_lower_metric_wins(tmp_path: Path) -> None:
     """Of two default routes the kernel takes the cheaper one."""
     routes = HEADER + route("ens6", ANY, ANY, flags="0003", metric=600) + DEFAULT
 
-    assert looked(tmp_path, **{"proc/net/route": routes}).interface == "ens5"
+    assert inspected(tmp_path, **{"proc/net/route": routes}).interface == "ens5"
 
 
 def test_a_rejecting_route_is_seen(tmp_path: Path) -> None:
     """A prohibit route, as systemd-imdsd sets one."""
-    found = looked(tmp_path, **{"proc/net/route": HEADER + DEFAULT + PROHIBIT})
+    found = inspected(tmp_path, **{"proc/net/route": HEADER + DEFAULT + PROHIBIT})
 
     assert found.rejected
     assert found.interface is None
@@ -77,7 +77,7 @@ def test_a_rejecting_route_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", HEADER, HEADER + "rubbish\n", HEADER + "ens5\tzz\tzz\tzz\t0\t0\t0\tzz\n"])
 def test_what_cannot_be_read_is_not_known(tmp_path: Path, text: str) -> None:
     """No routes at all are not taken for no route."""
-    found = looked(tmp_path, **{"proc/net/route": text})
+    found = inspected(tmp_path, **{"proc/net/route": text})
 
     assert (found.interface, found.rejected, found.routes_read) == (None, False, False)
 
@@ -89,7 +89,7 @@ def test_ipv6_routes_are_read(tmp_path: Path) -> None:
         f"{zeros} 00 {zeros} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     ens5\n"
         f"{zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200       lo\n"
     )
-    found = looked(tmp_path, "http://[fd00:ec2::254]", **{"proc/net/ipv6_route": lines})
+    found = inspected(tmp_path, "http://[fd00:ec2::254]", **{"proc/net/ipv6_route": lines})
 
     assert found.interface == "ens5"
 
@@ -110,8 +110,8 @@ def test_the_ena_counter_is_read(tmp_path: Path) -> None:
 
 
 def test_imdsd_and_its_option_are_seen(tmp_path: Path) -> None:
-    """The binary, and what the kernel's command line tells it; the last word counts."""
-    found = looked(
+    """The binary, and its setting on the kernel's command line; the last one counts."""
+    found = inspected(
         tmp_path,
         **{
             "usr/lib/systemd/systemd-imdsd": "",
@@ -125,9 +125,9 @@ def test_imdsd_and_its_option_are_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tag", "expected"), [("i-0123456789abcdef0\n", "i-0123456789abcdef0"), ("Not Specified\n", None), ("", None)]
 )
-def test_nitro_tells_the_instance_id_without_imds(tmp_path: Path, tag: str, expected: str | None) -> None:
+def test_nitro_gives_the_instance_id_without_imds(tmp_path: Path, tag: str, expected: str | None) -> None:
     """The fix can be filled in even where IMDS does not answer."""
-    assert looked(tmp_path, **{"sys/devices/virtual/dmi/id/board_asset_tag": tag}).instance_id == expected
+    assert inspected(tmp_path, **{"sys/devices/virtual/dmi/id/board_asset_tag": tag}).instance_id == expected
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_nitro_tells_the_instance_id_without_imds(tmp_path: Path, tag: str, expe
     ],
 )
 def test_proxies_are_named_and_not_shown(environ: dict[str, str], expected: Sequence[str]) -> None:
-    """Only the variables' names: a value may hold a password."""
+    """Only the variables' names: a value may contain a password."""
     assert proxies("169.254.169.254", environ) == tuple(expected)
 
 

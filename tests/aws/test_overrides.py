@@ -1,4 +1,4 @@
-"""What shadows the role: found where it is, and never shown."""
+"""What overrides the role: found with its place, and without its value."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rolewatch.aws.diagnose.host import Overrides, find_overrides
 CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARY"
 
 
-def looked(tmp_path: Path, environ: dict[str, str], files: dict[str, str]) -> Overrides:
-    """Look around on a host that has *files*."""
+def overrides(tmp_path: Path, environ: dict[str, str], files: dict[str, str]) -> Overrides:
+    """Return what is found on a host with *files*."""
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ def test_a_clean_host_has_none(tmp_path: Path) -> None:
     """Files without credentials shadow nothing."""
     files = {"home/.aws/config": "[default]\nregion = eu-west-1\noutput=json\n# aws_access_key_id = x\n"}
 
-    assert looked(tmp_path, {}, files) == Overrides()
+    assert overrides(tmp_path, {}, files) == Overrides()
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_clean_host_has_none(tmp_path: Path) -> None:
 )
 def test_a_variable_is_named(tmp_path: Path, name: str) -> None:
     """By its name, never its value."""
-    found = looked(tmp_path, {name: CANARY}, {})
+    found = overrides(tmp_path, {name: CANARY}, {})
 
     assert [each.where for each in found.environment] == [name]
     assert "CANARY" not in repr(found)
@@ -45,7 +45,7 @@ def test_a_variable_is_named(tmp_path: Path, name: str) -> None:
 )
 def test_a_containers_variable_is_named(tmp_path: Path, name: str) -> None:
     """ECS, EKS and web identities."""
-    found = looked(tmp_path, {name: CANARY}, {})
+    found = overrides(tmp_path, {name: CANARY}, {})
 
     assert [each.where for each in found.container] == [name]
     assert "CANARY" not in repr(found)
@@ -54,13 +54,13 @@ def test_a_containers_variable_is_named(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(("value", "count"), [("true", 1), ("TRUE", 1), ("false", 0), ("", 0)])
 def test_imds_switched_off_for_sdks_is_named(tmp_path: Path, value: str, count: int) -> None:
     """SDKs do not ask IMDS then, and say only that there are no credentials."""
-    assert len(looked(tmp_path, {"AWS_EC2_METADATA_DISABLED": value}, {}).environment) == count
+    assert len(overrides(tmp_path, {"AWS_EC2_METADATA_DISABLED": value}, {}).environment) == count
 
 
 def test_a_key_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
     """File, line, key and profile; not the key id, not the secret."""
     text = f"# mine\n[default]\naws_access_key_id = AKIACANARY\naws_secret_access_key={CANARY}\n[other]\nx = 1\n"
-    found = looked(tmp_path, {}, {"home/.aws/credentials": text})
+    found = overrides(tmp_path, {}, {"home/.aws/credentials": text})
 
     assert [each.where for each in found.files] == [f"{tmp_path}/home/.aws/credentials:3"]
     assert "aws_access_key_id" in found.files[0].what
@@ -72,13 +72,13 @@ def test_only_the_profile_in_force_counts(tmp_path: Path, environ: dict[str, str
     """A profile that nobody selects shadows nothing."""
     files = {"home/.aws/config": "[profile work]\nsso_session = corp\nsso_region = x\n"}
 
-    assert len(looked(tmp_path, environ, files).files) == count
+    assert len(overrides(tmp_path, environ, files).files) == count
 
 
 @pytest.mark.parametrize("key", ["credential_process", "role_arn", "web_identity_token_file", "login_session"])
 def test_every_way_to_get_credentials_counts(tmp_path: Path, key: str) -> None:
     """Not only keys: processes, assumed roles, SSO, web identities."""
-    found = looked(tmp_path, {}, {"home/.aws/config": f"[default]\n{key} = /usr/bin/canary\n"})
+    found = overrides(tmp_path, {}, {"home/.aws/config": f"[default]\n{key} = /usr/bin/canary\n"})
 
     assert len(found.files) == 1
     assert "canary" not in repr(found.files)
@@ -87,7 +87,7 @@ def test_every_way_to_get_credentials_counts(tmp_path: Path, key: str) -> None:
 def test_another_file_by_variable_counts(tmp_path: Path) -> None:
     """AWS_SHARED_CREDENTIALS_FILE moves it."""
     path = tmp_path / "elsewhere"
-    found = looked(
+    found = overrides(
         tmp_path, {"AWS_SHARED_CREDENTIALS_FILE": str(path)}, {"elsewhere": "[default]\naws_access_key_id = x\n"}
     )
 
@@ -96,7 +96,7 @@ def test_another_file_by_variable_counts(tmp_path: Path) -> None:
 
 def test_botos_old_files_count(tmp_path: Path) -> None:
     """Botocore still reads them, last before IMDS."""
-    found = looked(tmp_path, {}, {"etc/boto.cfg": "[Credentials]\naws_access_key_id = x\n"})
+    found = overrides(tmp_path, {}, {"etc/boto.cfg": "[Credentials]\naws_access_key_id = x\n"})
 
     assert len(found.files) == 1
 
@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
-    """It belongs to the user who is looked at, and the one who looks may be root."""
+    """A user may have put it there, and root may run the command."""
     path = tmp_path / "home" / ".aws" / "config"
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
@@ -143,9 +143,9 @@ def test_a_header_is_read_as_the_sdks_read_it(tmp_path: Path, header: str, count
     """With or without `profile`, blanks and quotes; the keys below what is no header belong to no profile."""
     files = {"home/.aws/config": f"{header}\nrole_arn = x\n"}
 
-    assert len(looked(tmp_path, {}, files).files) == count
+    assert len(overrides(tmp_path, {}, files).files) == count
 
 
-def test_without_a_home_the_rest_is_looked_at(tmp_path: Path) -> None:
+def test_without_a_home_the_rest_is_read(tmp_path: Path) -> None:
     """A service may have none."""
     assert find_overrides({"AWS_ACCESS_KEY_ID": "x"}, None, root=tmp_path).environment
