@@ -1,7 +1,7 @@
-"""An instance with a history over simulated time, a tracker that watches it, and a model of what is promised of both.
+"""An instance with a history in simulated time, a tracker that watches it, and a model of the promises.
 
-The model is the promise itself, and shares nothing with the tracker: a fault stands once it was seen as often as the
-table says, and until it was not seen twice. What nothing can be told of neither counts nor clears.
+The model shares nothing with the tracker: a fault is active from the number of polls in a row that the table names,
+until two polls without it. A poll that leaves a fault undetermined neither counts nor clears.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ OF_CREDENTIALS = frozenset(
     }
 )
 CLEARED_AFTER = 2
-"""Looks without it that clear a fault (README)."""
+"""Polls without it that clear a fault (README)."""
 GRACE = 300.0
 """Seconds after boot in which credentials may be missing."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """How IMDS answers: what becomes of a good look, what holds then, and what cannot be told."""
+    """How IMDS responds: the observation, the faults that it shows, and those that it leaves undetermined."""
 
-    look: Callable[[Answered], Observation]
+    observe: Callable[[Answered], Observation]
     holds: frozenset[Fault] = frozenset()
-    untold: frozenset[Fault] = frozenset()
+    undetermined: frozenset[Fault] = frozenset()
     serves: bool = False
     """Whether the set of credentials is served whole."""
     lists: bool = True
@@ -67,7 +67,7 @@ class Condition:
 
 
 def _dark(fault: Fault, reason: Reason, phase: Phase) -> Condition:
-    """Return the condition in which there is no token: of IMDS's faults those before *fault* are told not to hold."""
+    """Return a condition without a token: it rules out the faults of IMDS before *fault*, and no other."""
     later = frozenset(IMDS_FAULTS[IMDS_FAULTS.index(fault) + 1 :])
     return Condition(lambda _: unanswered(reason, phase), frozenset({fault}), OTHERS | later, lists=False)
 
@@ -104,7 +104,7 @@ GRACED = frozenset({Fault.INSTANCE_PROFILE_DETACHED, Fault.CREDENTIALS_MISSING})
 
 @dataclass
 class Instance:
-    """What is true: of the credentials, of the clocks, of IMDS."""
+    """The truth about credentials, clocks and IMDS."""
 
     elapsed: int = 0
     """True seconds since `START`."""
@@ -152,7 +152,7 @@ class Instance:
         if not self.stuck and self.elapsed >= self.made + self.period:
             self.made += (self.elapsed - self.made) // self.period * self.period
 
-    def look(self) -> Observation:
+    def observe(self) -> Observation:
         """Return what IMDS says now."""
         good = answered(
             info=info(),
@@ -161,7 +161,7 @@ class Instance:
             date=self.true,
             identity=Identity(self.instance_id),
         )
-        return CONDITIONS[self.condition].look(good)
+        return CONDITIONS[self.condition].observe(good)
 
     def _credentials(self) -> Credentials:
         made = START + timedelta(seconds=self.made)
@@ -185,12 +185,12 @@ class History:
         self._settings = Settings(expect=ExpectSettings(role=(ROLE,)))
         self._auditor = Auditor()
         self._streak: dict[Fault, int] = {}
-        """Looks in a row that showed a fault, of those that tell."""
+        """Polls in a row that showed a fault, without those that left it undetermined."""
         self._gone: dict[Fault, int] = {}
-        """Looks in a row that did not."""
+        """Polls in a row that ruled it out."""
         self._begun: dict[Fault, datetime] = {}
         self._found: set[Fault] = set()
-        """Those that stood when the process began."""
+        """The faults that were active when the process started."""
         self._usable_seen = False
         self._dated = False
         self._early = 0
@@ -204,15 +204,15 @@ class History:
         self._dated, self._rival = False, ""
 
     def restart(self) -> None:
-        """Start the daemon again, on its state file: what was only suspected is forgotten."""
+        """Start the daemon again, on its state file: unconfirmed faults are forgotten."""
         self._auditor.restarted(same_boot=True)
-        standing = set(self._auditor.since)
-        self._forget(kept=standing)
-        self._found, self._gone = standing, {}
+        active_faults = set(self._auditor.since)
+        self._forget(kept=active_faults)
+        self._found, self._gone = active_faults, {}
         self._start(StateFile(self.directory).load(boot_id=self.instance.boot_id))
 
     def boot(self) -> None:
-        """Stop and start the instance: what stood is forgotten."""
+        """Stop and start the instance: active faults are forgotten."""
         self.instance.boots += 1
         self.instance.uptime = 20.0
         self._auditor.restarted(same_boot=False)
@@ -230,24 +230,24 @@ class History:
 
     @property
     def remembered(self) -> Memory:
-        """All that is remembered."""
+        """The memory of the tracker."""
         return self._lookout.memory
 
     def watch(self, count: int, every: int) -> None:
-        """Look *count* times, *every* so many seconds."""
+        """Poll *count* times, every *every* seconds."""
         for _ in range(count):
             self.instance.pass_(every)
             self.poll()
 
     def poll(self) -> None:
-        """Look once, and hold what comes of it against what is promised."""
+        """Poll once, and check the report against the promises."""
         instance, lookout = self.instance, self._lookout
-        seen = instance.look()
+        seen = instance.observe()
         if isinstance(seen, Answered) and self._known_as != instance.instance_id:
-            if self._known_as and self._rival != instance.instance_id:  # it is asked again
+            if self._known_as and self._rival != instance.instance_id:  # the next poll confirms it
                 self._rival = instance.instance_id
             else:
-                if self._known_as:  # what another instance left is dropped; what this process saw is this one's
+                if self._known_as:  # the memory of another instance is dropped, except what this process observed
                     self._usable_seen = False
                     self._forget(kept=set(self._streak) - self._found)
                 self._known_as = instance.instance_id
@@ -262,16 +262,16 @@ class History:
         self.polls += 1
         self.largest = max(self.largest, self._file.path.stat().st_size)
         assert self.largest <= MAX_SIZE
-        self._hold({active.fault: active.since for active in snapshot.faults}, snapshot.state)
+        self._check({active.fault: active.since for active in snapshot.faults}, snapshot.state)
 
     def _truth(self, seen: Observation) -> tuple[set[Fault], set[Fault]]:
-        """Return which faults hold in truth, and on which *seen* is silent."""
+        """Return the true faults, and those that *seen* leaves undetermined."""
         condition, instance = CONDITIONS[self.instance.condition], self.instance
-        holds, untold = set(condition.holds), set(condition.untold)
+        holds, undetermined = set(condition.holds), set(condition.undetermined)
         if not self._usable_seen and instance.uptime < GRACE:
             holds -= GRACED
         if seen.date is not None:
-            untold.discard(Fault.CLOCK_SKEW)
+            undetermined.discard(Fault.CLOCK_SKEW)
             if abs(instance.clock_error) > self._settings.limits.clock_skew:
                 holds.add(Fault.CLOCK_SKEW)
         if condition.lists and instance.role != ROLE:
@@ -281,13 +281,13 @@ class History:
                 holds.add(Fault.CREDENTIALS_EXPIRED)
             else:
                 self._usable_seen = True
-        return holds, untold - holds
+        return holds, undetermined - holds
 
     def _count(self, seen: Observation) -> None:
-        """Count the looks in a row that showed a fault, and those that did not."""
+        """Count the polls in a row that showed each fault, and those that ruled it out."""
         instance = self.instance
-        holds, untold = self._truth(seen)
-        for fault in (OTHERS | set(IMDS_FAULTS)) - untold:
+        holds, undetermined = self._truth(seen)
+        for fault in (OTHERS | set(IMDS_FAULTS)) - undetermined:
             if fault in holds:
                 if not self._streak.get(fault):
                     self._begun[fault] = instance.true if self._dated else instance.moment.utc
@@ -299,21 +299,23 @@ class History:
                     self._streak[fault] = 0
                     self._found.discard(fault)
 
-    def _hold(self, standing: Mapping[Fault, datetime], state: State) -> None:
-        """Hold that each fault stands, or does not, as promised; and that its beginning is where it began."""
+    def _check(self, active_faults: Mapping[Fault, datetime], state: State) -> None:
+        """Check that each fault is active, or is not, as promised, and since the right time."""
         for fault in OTHERS | set(IMDS_FAULTS):
             if fault is Fault.ROTATION_OVERDUE:
-                self._hold_overdue(stands=fault in standing)
+                self._check_overdue(active=fault in active_faults)
                 continue
             confirmed = self._streak.get(fault, 0) >= FAULTS[fault].debounce
-            assert (fault in standing) is confirmed, f"{fault.value} {'does not stand' if confirmed else 'stands'}"
+            assert (fault in active_faults) is confirmed, (
+                f"{fault.value} {'is not active' if confirmed else 'is active'}"
+            )
             if confirmed:
-                assert standing[fault] == self._begun[fault], f"{fault.value} began at {self._begun[fault]}"
-        if not standing and CONDITIONS[self.instance.condition].serves:
+                assert active_faults[fault] == self._begun[fault], f"{fault.value} began at {self._begun[fault]}"
+        if not active_faults and CONDITIONS[self.instance.condition].serves:
             assert state is State.OK
 
-    def _hold_overdue(self, *, stands: bool) -> None:
-        """Hold that a late rotation is told in time, and that one which may still come is not."""
+    def _check_overdue(self, *, active: bool) -> None:
+        """Check that a late rotation is a fault in time, and that one which may still come is none."""
         instance = self.instance
         age, life = instance.elapsed - instance.made, instance.life
         if not CONDITIONS[instance.condition].serves:
@@ -321,7 +323,7 @@ class History:
         early = age <= (instance.period if instance.steady else life / 4)
         self._early = self._early + 1 if early else 0
         if self._early >= CLEARED_AFTER or (early and not self._overdue):
-            assert not stands, f"rotation_overdue stands after {age} s"
+            assert not active, f"rotation_overdue is active after {age} s"
         if age > (max(life / 2, 7200) if instance.steady else max(life, 7200)):
-            assert stands, f"rotation_overdue does not stand after {age} s"
-        self._overdue = stands
+            assert active, f"rotation_overdue is not active after {age} s"
+        self._overdue = active

@@ -253,12 +253,13 @@ def a_flood(name: str, source: str, *, form: Form) -> Flood:
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(("watched", "name", "source"), [*PLAIN, *OF_TLS], indirect=["watched"])
-def test_watching_and_scraping_go_on_under(watched: Watched, flood: Flood, measured: Measured) -> None:
-    """One host floods, or many reset their connections."""
+def test_watching_and_scraping_go_on_under(watched: Watched, flood: Flood, measured: Measured, form: Form) -> None:
+    """One host floods, or many reset their connections. The quick form leaves out what a busy machine falsifies."""
     threads, files, lines = watched.threads(), watched.files(), watched.lines()
     measure_during(watched, flood, measured, LATE)
 
-    measured("p99 of ten scrapers afterwards", best(watched), "ms", bound=max(P99[watched.kind], 3 * watched.calm))
+    if form is not Form.QUICK:
+        measured("p99 of ten scrapers afterwards", best(watched), "ms", bound=max(P99[watched.kind], 3 * watched.calm))
     end = time.monotonic() + PATIENCE
     while watched.files() > files + FEW and time.monotonic() < end:
         asyncio.run(_scrape(watched))
