@@ -36,7 +36,6 @@ from rolewatch.settings import ImdsSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.instance import ACCOUNT_ID, INSTANCE_ID, REGION, fake_profile_id
 
-"""moto's, too: conftest tells it."""
 OTHER_ID = "AIPAOTHER00000000001"
 ROLE = PROFILE = "web-server"
 TRUST = {
@@ -60,8 +59,8 @@ def allow(*actions: str) -> str:
 
 
 @dataclass
-class Told:
-    """What the command said."""
+class Run:
+    """The exit status and output of one run of the command."""
 
     status: int
     out: str
@@ -217,26 +216,26 @@ class House:
         assert keys is not None
         return keys
 
-    def diagnose(self, *words: str, json_form: bool = True) -> Told:
+    def diagnose(self, *words: str, json_form: bool = True) -> Run:
         """Run the command on the instance."""
         return self.run("--endpoint", self.imds.endpoint, *words, json_form=json_form)
 
-    def from_elsewhere(self, *words: str, json_form: bool = True) -> Told:
+    def from_elsewhere(self, *words: str, json_form: bool = True) -> Run:
         """Run the command on a workstation, where there is no IMDS."""
         return self.run("--instance-id", INSTANCE_ID, "--region", REGION, *words, disabled=True, json_form=json_form)
 
-    def run(self, *words: str, json_form: bool = True, disabled: bool = False) -> Told:
+    def run(self, *words: str, json_form: bool = True, disabled: bool = False) -> Run:
         """Run the command, in this process."""
         settings = self.directory / "rolewatch.toml"
         settings.write_text(f"[imds]\ndisabled = {str(disabled).lower()}\ntimeout = '10s'\n")
         self.patch.setenv("AWS_ENDPOINT_URL", self.cloud.url)
         for name, value in self.environ.items():
             self.patch.setenv(name, value)
-        return told(["--config", str(settings), *words, *(["--json"] if json_form else [])])
+        return run_diagnose(["--config", str(settings), *words, *(["--json"] if json_form else [])])
 
 
-def told(words: Sequence[str]) -> Told:
-    """Run `rolewatch diagnose` and return what it said; the 3 s until IAM is asked again do not pass."""
+def run_diagnose(words: Sequence[str]) -> Run:
+    """Run `rolewatch diagnose` and return its output; the pause of 3 s before IAM is asked again is left out."""
     parser = Parser(prog="rolewatch")
     add_parser(parser.add_subparsers(parser_class=Parser))
     out, err = io.StringIO(), io.StringIO()
@@ -246,7 +245,7 @@ def told(words: Sequence[str]) -> Told:
         except UsageError as error:
             err.write(str(error))
             status = cli.EX_USAGE
-    return Told(status, out.getvalue(), err.getvalue())
+    return Run(status, out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The door to AWS, over real sockets: every way in which AWS does not answer is a value, and one clear line.
+"""Calls to AWS over real sockets: every way in which AWS does not answer is a value, and one clear line.
 
 What moto lacks is served by a listener of our own, in the shapes of the API references: throttling, opt-in, time skew,
 denial with a reason, silence, garbage.
@@ -72,8 +72,8 @@ def serving(status: int, body: str, *, silent: bool = False) -> Iterator[tuple[s
         server.server_close()
 
 
-def door(timeouts: Timeouts = PATIENT, region: str = "eu-west-1") -> Api:
-    """Return a door that holds canaries for keys."""
+def api(timeouts: Timeouts = PATIENT, region: str = "eu-west-1") -> Api:
+    """Return an `Api` whose keys are canaries."""
     return Api(
         without_credentials(),
         region=region,
@@ -115,7 +115,7 @@ def test_an_error_is_a_value(  # noqa: PLR0913, PLR0917 - a row of the table
     """Each of AWS's refusals has its word and one sentence that names the action, and nothing of the message."""
     with serving(status, form.format(code=code, message=message + " canary-token")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = door().ask(call, **_parameters(call))
+        answer = api().ask(call, **_parameters(call))
 
     assert isinstance(answer, Refused)
     assert answer.trouble is trouble
@@ -142,25 +142,25 @@ def test_there_is_none_is_an_answer(call: Call, form: str, code: str, monkeypatc
     with serving(404, form.format(code=code, message="x")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
 
-        assert door().ask(call, **_parameters(call)) == Missing(call.action, code)
+        assert api().ask(call, **_parameters(call)) == Missing(call.action, code)
 
 
-def test_the_reason_of_a_denial_is_told_in_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An explicit deny by the organization is not mended by a policy of the role."""
+def test_the_reason_of_a_denial_is_in_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy of the role cannot fix an explicit deny by the organization."""
     message = "User: arn is not authorized to perform: x with an explicit deny in a service control policy"
     with serving(403, QUERY.format(code="AccessDenied", message=message)) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = door().ask(PROFILE, InstanceProfileName="web")
+        answer = api().ask(PROFILE, InstanceProfileName="web")
 
     assert isinstance(answer, Refused)
     assert "service control policy" in answer.sentence
 
 
-def test_throttling_is_tried_again_and_then_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throttling_is_retried_and_then_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Botocore's adaptive retries make as many attempts as we allow."""
     with serving(400, QUERY.format(code="Throttling", message="Rate exceeded")) as (url, asked):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = door(Timeouts(1.0, 1.0, 2)).ask(PROFILE, InstanceProfileName="web")
+        answer = api(Timeouts(1.0, 1.0, 2)).ask(PROFILE, InstanceProfileName="web")
 
     assert isinstance(answer, Refused)
     assert answer.trouble is Trouble.THROTTLED
@@ -171,7 +171,7 @@ def test_a_silent_endpoint_is_given_up_and_not_tried_again(monkeypatch: pytest.M
     """Within the time given; a second question to that service does not wait again."""
     with serving(200, "", silent=True) as (url, asked):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        made = door(QUICK)
+        made = api(QUICK)
         begun = time.monotonic()
         first = made.ask(PROFILE, InstanceProfileName="web")
         second = made.ask(ROLE, RoleName="web")
@@ -188,18 +188,18 @@ def test_a_silent_endpoint_is_given_up_and_not_tried_again(monkeypatch: pytest.M
 def test_a_closed_endpoint_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused connections are no answer of AWS's."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    answer = queries.caller(door())
+    answer = queries.caller(api())
 
     assert isinstance(answer, Refused)
     assert answer.trouble is Trouble.UNREACHABLE
 
 
 def test_an_assumed_role_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proof tells role, role id and instance."""
+    """The answer has the role, its id and the instance."""
     arn = "arn:aws:sts::111122223333:assumed-role/web/i-0123456789abcdef0"
     with serving(200, IDENTITY.format(arn=arn, user="AROAEXAMPLE000000001:i-0123456789abcdef0")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = queries.caller(door())
+        answer = queries.caller(api())
 
     assert answer == Caller(arn, "111122223333", "web", "AROAEXAMPLE000000001", "i-0123456789abcdef0")
 
@@ -208,7 +208,7 @@ def test_an_answer_out_of_shape_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     """What is not shaped like an ARN is not shown."""
     with serving(200, IDENTITY.format(arn="canary-token", user="x")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        answer = queries.caller(door())
+        answer = queries.caller(api())
 
     assert isinstance(answer, Refused)
     assert "canary" not in repr(answer)
@@ -229,13 +229,13 @@ def test_an_answer_out_of_shape_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_each_partition_has_its_endpoints(region: str, service: str, host: str) -> None:
     """STS is asked in the Region, IAM where the partition has it. Nothing is sent."""
-    made = door(region=region)
-    client = made._client(without_credentials(), service)  # type: ignore[arg-type]  # noqa: SLF001 - where it would ask is not told otherwise
+    made = api(region=region)
+    client = made._client(without_credentials(), service)  # type: ignore[arg-type]  # noqa: SLF001 - where it would ask is not visible otherwise
 
     assert client.meta.endpoint_url == f"https://{host}"
 
 
-def test_without_a_region_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_region_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """EC2 and STS cannot be asked without one."""
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     answer = Api(without_credentials(), region=None, timeouts=QUICK).ask(INSTANCES, InstanceIds=["i-0123456789abcdef0"])
@@ -252,16 +252,16 @@ def test_nothing_is_logged_while_aws_is_asked(
     with serving(403, QUERY.format(code="AccessDenied", message="x")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with caplog.at_level(logging.DEBUG):
-            door().ask(PROFILE, InstanceProfileName="web")
+            api().ask(PROFILE, InstanceProfileName="web")
             assert logging.getLogger("botocore").isEnabledFor(logging.DEBUG)
 
     assert "canary" not in caplog.text
     assert caplog.records == []
 
 
-def test_the_door_shows_no_key() -> None:
+def test_an_api_shows_no_key() -> None:
     """Neither its representation nor, once it has forgotten, its attributes hold one."""
-    made = door()
+    made = api()
     assert "canary" not in repr(made)
     made.close()
 

@@ -48,8 +48,8 @@ def test_a_broken_trust_policy_is_read_before_the_break(house: House) -> None:
     assert Fault.TRUST_POLICY_DENIES_EC2 in [finding.fault for finding in confirmed(house).findings]
 
 
-def test_an_instance_without_credentials_decides_nothing_that_aws_must_tell(house: House) -> None:
-    """There is nobody to ask AWS as: what was known stands."""
+def test_an_instance_without_credentials_decides_nothing_that_aws_must_answer(house: House) -> None:
+    """Without credentials AWS is not asked: active faults stay."""
     house.imds.switch("instance_profile_detached")
 
     assert set(confirmed(house).undetermined) == set(CONFIRMED_FAULTS)

@@ -26,42 +26,42 @@ READS = (
 )
 
 
-def commands(told: cloud.Told) -> str:
+def commands(result: cloud.Run) -> str:
     """Return the commands of the fix."""
-    return "\n".join(step["command"] for step in told.root["fix"])
+    return "\n".join(step["command"] for step in result.root["fix"])
 
 
 def test_a_healthy_instance_passes(house: House) -> None:
     """Nothing is wrong: exit status 0, and AWS accepts the served credentials as those of this instance."""
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 0, told.out
-    assert told.document["state"] == "ok"
-    assert told.faults == []
-    assert told.document["root_cause"] is None
-    proof = told.check("sts.proof")
+    assert result.status == 0, result.out
+    assert result.document["state"] == "ok"
+    assert result.faults == []
+    assert result.document["root_cause"] is None
+    proof = result.check("sts.proof")
     assert proof["status"] == "pass"
     assert proof["facts"]["instance_id"] == INSTANCE_ID
-    assert told.check("iam.role_id")["status"] == "pass"
-    assert told.check("iam.trust")["status"] == "pass"
-    assert told.check("ec2.association")["status"] == "pass"
+    assert result.check("iam.role_id")["status"] == "pass"
+    assert result.check("iam.trust")["status"] == "pass"
+    assert result.check("ec2.association")["status"] == "pass"
 
 
 def test_a_replaced_profile_is_named_before_the_break(house: House) -> None:
     """IMDS still serves credentials, and confirmation sees that IAM has another id: degraded, hours ahead."""
     house.cloud.delete_profile()
     house.cloud.create_profile(OTHER_ID)
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 1
-    assert told.faults == ["instance_profile_replaced"]
-    assert told.root["fault"] == "instance_profile_replaced"
-    assert OTHER_ID in told.root["because"]
-    assert instance.fake_profile_id(PROFILE) in told.root["because"]
-    assert "twice" in told.root["because"]
-    assert f"--association-id={house.cloud.association_id}" in commands(told)
-    assert "replace-iam-instance-profile-association" in commands(told)
-    assert "describe-iam-instance-profile-associations" not in commands(told)
+    assert result.status == 1
+    assert result.faults == ["instance_profile_replaced"]
+    assert result.root["fault"] == "instance_profile_replaced"
+    assert OTHER_ID in result.root["because"]
+    assert instance.fake_profile_id(PROFILE) in result.root["because"]
+    assert "twice" in result.root["because"]
+    assert f"--association-id={house.cloud.association_id}" in commands(result)
+    assert "replace-iam-instance-profile-association" in commands(result)
+    assert "describe-iam-instance-profile-associations" not in commands(result)
 
 
 def test_a_replaced_profile_is_named_after_the_break(house: House) -> None:
@@ -70,35 +70,35 @@ def test_a_replaced_profile_is_named_after_the_break(house: House) -> None:
     house.cloud.create_profile(OTHER_ID)
     house.environ.update(house.cloud.user(*READS))
     house.imds.switch("instance_profile_not_found")
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 2
-    assert told.faults == ["instance_profile_not_found", "instance_profile_replaced"]
-    assert told.root["fault"] == "instance_profile_replaced"
-    assert told.check("iam.profile_id")["facts"]["imds_id"] == instance.fake_profile_id(PROFILE)
-    assert told.check("sts.proof")["status"] == "unknown"
+    assert result.status == 2
+    assert result.faults == ["instance_profile_not_found", "instance_profile_replaced"]
+    assert result.root["fault"] == "instance_profile_replaced"
+    assert result.check("iam.profile_id")["facts"]["imds_id"] == instance.fake_profile_id(PROFILE)
+    assert result.check("sts.proof")["status"] == "unknown"
 
 
 def test_a_deleted_profile_is_named_before_the_break(house: House) -> None:
     """IAM has none of that name: named while IMDS still serves, and IAM is asked twice."""
     house.cloud.delete_profile()
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 1
-    assert told.faults == ["instance_profile_not_found"]
-    assert "twice" in told.check("iam.profile")["note"]
-    assert told.check("iam.profile_id")["status"] == "skipped"
+    assert result.status == 1
+    assert result.faults == ["instance_profile_not_found"]
+    assert "twice" in result.check("iam.profile")["note"]
+    assert result.check("iam.profile_id")["status"] == "skipped"
 
 
 def test_a_removed_role_is_named_before_the_break(house: House) -> None:
     """The instance profile is empty, and the old credentials are still served."""
     house.cloud.empty_profile()
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 1
-    assert told.faults == ["instance_profile_without_role"]
-    assert f"--role-name={ROLE}" in commands(told)
-    assert "iam:AddRoleToInstanceProfile" in [each for step in told.root["fix"] for each in step["permissions"]]
+    assert result.status == 1
+    assert result.faults == ["instance_profile_without_role"]
+    assert f"--role-name={ROLE}" in commands(result)
+    assert "iam:AddRoleToInstanceProfile" in [each for step in result.root["fix"] for each in step["permissions"]]
 
 
 def test_a_removed_role_is_named_after_the_break(house: House) -> None:
@@ -106,11 +106,11 @@ def test_a_removed_role_is_named_after_the_break(house: House) -> None:
     house.cloud.empty_profile()
     house.environ.update(house.cloud.user(*READS))
     house.imds.switch("instance_profile_without_role")
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 2
-    assert told.root["fault"] == "instance_profile_without_role"
-    assert f"--association-id={house.cloud.association_id}" in commands(told)
+    assert result.status == 2
+    assert result.root["fault"] == "instance_profile_without_role"
+    assert f"--association-id={house.cloud.association_id}" in commands(result)
 
 
 def test_a_swapped_role_is_pending(house: House) -> None:
@@ -118,36 +118,36 @@ def test_a_swapped_role_is_pending(house: House) -> None:
     house.cloud.iam.create_role(RoleName="batch", AssumeRolePolicyDocument=json.dumps(cloud.TRUST))
     house.cloud.empty_profile()
     house.cloud.iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName="batch")
-    told = house.diagnose("--expect-role", "batch")
+    result = house.diagnose("--expect-role", "batch")
 
-    assert told.status == 1
-    assert told.faults == ["role_mismatch", "role_swap_pending"]
-    assert told.root["fault"] == "role_swap_pending"
-    assert told.check("iam.expected_role")["status"] == "pass"
-    assert "batch" in told.root["because"]
+    assert result.status == 1
+    assert result.faults == ["role_mismatch", "role_swap_pending"]
+    assert result.root["fault"] == "role_swap_pending"
+    assert result.check("iam.expected_role")["status"] == "pass"
+    assert "batch" in result.root["because"]
 
 
 def test_a_deleted_role_is_named(house: House) -> None:
-    """The role that IMDS serves is gone: said beside the swap."""
+    """The role that IMDS serves is gone: reported beside the swap."""
     house.cloud.iam.create_role(RoleName="batch", AssumeRolePolicyDocument=json.dumps(cloud.TRUST))
     house.cloud.empty_profile()
     house.cloud.iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName="batch")
     house.cloud.delete_role()
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert "was deleted" in told.check("iam.role_id")["note"]
-    assert "The old role was deleted." in told.check("iam.served_role")["note"]
+    assert "was deleted" in result.check("iam.role_id")["note"]
+    assert "The old role was deleted." in result.check("iam.served_role")["note"]
 
 
 def test_a_trust_policy_without_ec2_is_named_before_the_break(house: House) -> None:
-    """The next refresh will fail: said while the credentials still work."""
+    """The next refresh will fail: reported while the credentials still work."""
     house.cloud.trust(RDS)
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 1
-    assert told.faults == ["trust_policy_denies_ec2"]
-    assert "rds.amazonaws.com" in told.root["because"]
-    assert "update-assume-role-policy" in commands(told)
+    assert result.status == 1
+    assert result.faults == ["trust_policy_denies_ec2"]
+    assert "rds.amazonaws.com" in result.root["because"]
+    assert "update-assume-role-policy" in commands(result)
 
 
 def test_a_trust_policy_without_ec2_explains_what_imds_says(house: House) -> None:
@@ -155,22 +155,22 @@ def test_a_trust_policy_without_ec2_explains_what_imds_says(house: House) -> Non
     house.cloud.trust(RDS)
     house.environ.update(house.cloud.user(*READS))
     house.imds.switch("assume_role_unauthorized")
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 2
-    assert told.faults == ["assume_role_unauthorized", "trust_policy_denies_ec2"]
-    assert told.root["fault"] == "assume_role_unauthorized"
-    assert "rds.amazonaws.com" in told.root["because"]
+    assert result.status == 2
+    assert result.faults == ["assume_role_unauthorized", "trust_policy_denies_ec2"]
+    assert result.root["fault"] == "assume_role_unauthorized"
+    assert "rds.amazonaws.com" in result.root["because"]
 
 
 def test_a_corrected_trust_policy_waits_for_the_next_refresh(house: House) -> None:
     """IMDS shows the old error until the next refresh; the trust policy is right by now."""
     house.environ.update(house.cloud.user(*READS))
     house.imds.switch("assume_role_unauthorized")
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.faults == ["assume_role_unauthorized"]
-    assert "EC2's next refresh" in told.check("iam.trust")["note"]
+    assert result.faults == ["assume_role_unauthorized"]
+    assert "EC2's next refresh" in result.check("iam.trust")["note"]
 
 
 def test_a_detached_profile_is_attached_again(house: House) -> None:
@@ -178,13 +178,13 @@ def test_a_detached_profile_is_attached_again(house: House) -> None:
     house.cloud.ec2.disassociate_iam_instance_profile(AssociationId=house.cloud.association_id)
     house.environ.update(house.cloud.user(*READS))
     house.imds.switch("instance_profile_detached")
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 2
-    assert told.faults == ["instance_profile_detached"]
-    assert "ec2 associate-iam-instance-profile" in commands(told)
-    assert "replace" not in commands(told)
-    assert INSTANCE_ID in commands(told)
+    assert result.status == 2
+    assert result.faults == ["instance_profile_detached"]
+    assert "ec2 associate-iam-instance-profile" in commands(result)
+    assert "replace" not in commands(result)
+    assert INSTANCE_ID in commands(result)
 
 
 def test_rejected_credentials_are_named_with_aws_code(house: House) -> None:
@@ -192,26 +192,26 @@ def test_rejected_credentials_are_named_with_aws_code(house: House) -> None:
     house.environ.update(house.cloud.user(*READS))
     get_backend("sts")[ACCOUNT_ID]["aws"].assumed_roles.clear()
     house.cloud.enforce()
-    told = house.diagnose()
+    result = house.diagnose()
 
-    assert told.status == 2
-    assert told.faults == ["credentials_rejected"]
-    (fault,) = told.document["faults"]
+    assert result.status == 2
+    assert result.faults == ["credentials_rejected"]
+    (fault,) = result.document["faults"]
     assert fault["evidence"] == {"code": "InvalidClientTokenId", "role": ROLE}
 
 
-def test_a_stopped_instance_is_not_told_to_replace(house: House) -> None:
+def test_a_stopped_instance_gets_no_command_to_replace(house: House) -> None:
     """Replacing needs a running instance: a stopped one gets disassociate and associate."""
     house.cloud.delete_profile()
     house.cloud.create_profile(OTHER_ID)
     house.cloud.ec2.stop_instances(InstanceIds=[INSTANCE_ID])
     house.environ.update(house.cloud.user(*READS))
-    told = house.from_elsewhere()
+    result = house.from_elsewhere()
 
-    assert told.root["fault"] == "instance_profile_replaced"
-    assert f"--association-id={house.cloud.association_id}" in commands(told)
-    assert "replace-iam" not in commands(told)
-    assert commands(told).index("disassociate") < commands(told).index("ec2 associate")
+    assert result.root["fault"] == "instance_profile_replaced"
+    assert f"--association-id={house.cloud.association_id}" in commands(result)
+    assert "replace-iam" not in commands(result)
+    assert commands(result).index("disassociate") < commands(result).index("ec2 associate")
 
 
 def _break_nothing(house: House) -> None:
@@ -245,12 +245,12 @@ def test_a_workstation_sees_it_too(house: House, broken: Callable[[House], None]
     house.environ.update(house.cloud.user(*READS))
     house.cloud.enforce()
     before = len(house.imds.requests)
-    told = house.from_elsewhere()
+    result = house.from_elsewhere()
 
-    assert told.status == status, told.out
-    assert told.faults == ([fault] if fault else [])
-    assert told.root.get("fault") == fault
-    skipped = told.check("imds.token")
+    assert result.status == status, result.out
+    assert result.faults == ([fault] if fault else [])
+    assert result.root.get("fault") == fault
+    skipped = result.check("imds.token")
     assert skipped["status"] == "skipped"
     assert "on the instance" in skipped["who"]
     assert len(house.imds.requests) == before
@@ -261,55 +261,55 @@ def test_a_denied_call_names_the_missing_permission(house: House, action: str) -
     """AccessDenied to one call makes its checks unknown with the permission named; the rest goes on."""
     house.environ.update(house.cloud.user(*(each for each in READS if each != action)))
     house.cloud.enforce()
-    told = house.diagnose()
+    result = house.diagnose()
 
-    named = [check for check in told.document["checks"] if check.get("permission") == action]
+    named = [check for check in result.document["checks"] if check.get("permission") == action]
     assert named
     assert {check["status"] for check in named} == {"unknown"}
-    assert told.check("sts.proof")["status"] == "pass"
-    others = [check["status"] for check in told.document["checks"] if check["id"].startswith(("ec2.", "iam."))]
+    assert result.check("sts.proof")["status"] == "pass"
+    others = [check["status"] for check in result.document["checks"] if check["id"].startswith(("ec2.", "iam."))]
     assert "pass" in others
-    assert told.status == 0  # IMDS is well, and nothing speaks against it
+    assert result.status == 0  # IMDS answers, and no check failed
 
 
-def test_a_workstation_that_may_not_read_cannot_tell(house: House) -> None:
+def test_a_workstation_without_permissions_decides_nothing(house: House) -> None:
     """Without the permissions nothing is known: exit status 3."""
     house.environ.update(house.cloud.user("s3:ListBuckets"))
     house.cloud.enforce()
-    told = house.from_elsewhere()
+    result = house.from_elsewhere()
 
-    assert told.status == 3
-    assert told.document["state"] == "unknown"
+    assert result.status == 3
+    assert result.document["state"] == "unknown"
 
 
 @pytest.mark.parametrize("by_option", [False, True])
-def test_a_profile_that_does_not_exist_is_said(house: House, *, by_option: bool) -> None:
+def test_a_profile_that_does_not_exist_is_reported(house: House, *, by_option: bool) -> None:
     """The served credentials are proven all the same; AWS is asked nothing else, and the state is IMDS's."""
     if not by_option:
         house.environ["AWS_PROFILE"] = "nobody"
-    told = house.diagnose(*(["--profile", "nobody"] if by_option else []))
+    result = house.diagnose(*(["--profile", "nobody"] if by_option else []))
 
-    assert told.status == 0
-    assert told.check("sts.proof")["status"] == "pass"
-    assert told.check("aws.caller")["status"] == "skipped"
-    assert "no profile of that name" in told.check("aws.caller")["note"]
+    assert result.status == 0
+    assert result.check("sts.proof")["status"] == "pass"
+    assert result.check("aws.caller")["status"] == "skipped"
+    assert "no profile of that name" in result.check("aws.caller")["note"]
 
 
 def test_another_region_is_a_clear_line(house: House) -> None:
-    """EC2 does not know the instance there: said, and not taken for a fault."""
+    """EC2 does not know the instance there: reported, and not a fault."""
     house.environ.update(house.cloud.user(*READS))
-    told = house.run("--instance-id", INSTANCE_ID, "--region", "us-east-1", disabled=True)
+    result = house.run("--instance-id", INSTANCE_ID, "--region", "us-east-1", disabled=True)
 
-    assert told.status == 3
-    assert "Region or the account is another" in told.check("ec2.attached")["note"]
+    assert result.status == 3
+    assert "Region or the account is another" in result.check("ec2.attached")["note"]
 
 
 def test_the_file_is_written_whole_and_for_the_group(house: House) -> None:
-    """--output writes the same document, readable by the daemon's group and by nobody else."""
+    """--output writes the same document, readable by the daemon's group and no one else."""
     path = house.directory / "confirmed.json"
-    told = house.diagnose("--output", str(path))
+    result = house.diagnose("--output", str(path))
 
-    assert told.out == ""
+    assert result.out == ""
     assert path.stat().st_mode & 0o777 == 0o640
     assert json.loads(path.read_text())["schema"] == 1
     assert [each.name for each in house.directory.iterdir() if each.name.startswith(".")] == []
@@ -317,10 +317,10 @@ def test_the_file_is_written_whole_and_for_the_group(house: House) -> None:
 
 def test_a_file_that_cannot_be_written_is_wrong_usage(house: House) -> None:
     """The directory is missing: 64, and what to do."""
-    told = house.diagnose("--output", str(Path("/nonexistent/confirmed.json")))
+    result = house.diagnose("--output", str(Path("/nonexistent/confirmed.json")))
 
-    assert told.status == 64
-    assert "--output" in told.err
+    assert result.status == 64
+    assert "--output" in result.err
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -32,7 +32,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", CLOSED)
 
 
-def run(directory: Path, scenario: Scenario) -> cloud.Told:
+def run(directory: Path, scenario: Scenario) -> cloud.Run:
     """Diagnose an instance that is in *scenario*."""
     settings = directory / "rolewatch.toml"
     bounds = IN_TURN if timeouts_for(scenario) is QUICK else PATIENT
@@ -41,7 +41,7 @@ def run(directory: Path, scenario: Scenario) -> cloud.Told:
         expected: list[str] = []
         for pattern in scenario.expect.expect_role:
             expected += ["--expect-role", pattern]
-        return cloud.told(["--config", str(settings), "--endpoint", simulator.endpoint, *expected, "--json"])
+        return cloud.run_diagnose(["--config", str(settings), "--endpoint", simulator.endpoint, *expected, "--json"])
 
 
 @BY_FAULT
@@ -50,22 +50,22 @@ def test_a_scenario_is_diagnosed_by_imds_alone(scenario: Scenario, tmp_path: Pat
 
     No check of AWS passes or fails: each says why it could not be made, and who can make it.
     """
-    told = run(tmp_path, scenario)
+    result = run(tmp_path, scenario)
 
-    for check in told.document["checks"]:
+    for check in result.document["checks"]:
         if check["id"].startswith(("ec2.", "iam.", "aws.")):
             assert check["status"] in ("skipped", "unknown"), check
             assert "rolewatch diagnose --instance-id" in check["who"], check
-    assert told.status == scenario.expect.state.exit_code
-    assert told.document["state"] == scenario.expect.state.value
-    assert told.faults == [fault.value for fault in scenario.expect.faults]
+    assert result.status == scenario.expect.state.exit_code
+    assert result.document["state"] == scenario.expect.state.value
+    assert result.faults == [fault.value for fault in scenario.expect.faults]
     if not scenario.expect.faults:
-        assert told.document["root_cause"] is None
+        assert result.document["root_cause"] is None
         return
     first = min(scenario.expect.faults, key=ROOT_CAUSES.index)
-    assert told.root["fault"] == first.value
-    assert told.root["fix"]
-    assert told.root["takes_effect"]
-    assert [check for check in told.document["checks"] if check.get("fault") == first.value]
+    assert result.root["fault"] == first.value
+    assert result.root["fix"]
+    assert result.root["takes_effect"]
+    assert [check for check in result.document["checks"] if check.get("fault") == first.value]
     if scenario.expect.reason:
-        assert told.document["faults"][0]["evidence"]["reason"] == scenario.expect.reason.value
+        assert result.document["faults"][0]["evidence"]["reason"] == scenario.expect.reason.value

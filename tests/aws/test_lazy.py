@@ -1,4 +1,4 @@
-"""boto3 is paid for by `diagnose` alone, and only when it asks AWS."""
+"""Only commands that call AWS import boto3, and only at the first call."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_diagnose_itself_loads_it_late() -> None:
 
 
 def test_diagnose_works_without_boto3(tmp_path: Path) -> None:
-    """Where it is not installed, IMDS is still looked at, and AWS's checks say why they are skipped."""
+    """Where it is not installed, IMDS is still polled, and AWS's checks say why they are skipped."""
     code = (
         "sys.modules['boto3'] = sys.modules['botocore'] = None\n"
         f"sys.path[:0] = [{str(AGENT.parent / 'tests')!r}]\n"

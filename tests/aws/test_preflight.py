@@ -37,7 +37,7 @@ from aws.preflight_aws import (
 POLICY = Path(__file__).parents[2] / "packaging" / "iam" / "preflight.json"
 DRY_RUN = ("--image-id", IMAGE)
 
-Told = tuple[int, dict[str, Any]]
+Printed = tuple[int, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ class Command:
         """Ask *aws*."""
         self._aws, self._environ, self._captured = aws, environ, captured
 
-    def __call__(self, *words: str) -> Told:
+    def __call__(self, *words: str) -> Printed:
         """Run it, and return its exit status and its JSON."""
         status, out = self.text(*words, "--json")
         return status, json.loads(out)
@@ -110,14 +110,14 @@ def parse(*words: str) -> argparse.Namespace:
     return parser.parse_args(["preflight", *words])
 
 
-def check(told: Told, name: str) -> dict[str, Any]:
+def check(result: Printed, name: str) -> dict[str, Any]:
     """Return the check called *name*."""
-    return next(each for each in told[1]["checks"] if each["id"] == name)
+    return next(each for each in result[1]["checks"] if each["id"] == name)
 
 
-def statuses(told: Told) -> dict[str, str]:
+def statuses(result: Printed) -> dict[str, str]:
     """Return the status of every check, by the last word of its id."""
-    return {each["id"].partition(".")[2]: each["status"] for each in told[1]["checks"]}
+    return {each["id"].partition(".")[2]: each["status"] for each in result[1]["checks"]}
 
 
 def launch(*more: str, profile: str = "web-profile") -> tuple[str, ...]:
@@ -135,39 +135,39 @@ def test_a_launch_that_will_work_passes_every_check(aws: Aws, rolewatch: Command
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole", on=role))
 
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    assert told[0] == 0
-    assert set(statuses(told).values()) == {"pass"}
-    assert (told[1]["outlook"], told[1]["because"]) == ("ok", None)
+    assert result[0] == 0
+    assert set(statuses(result).values()) == {"pass"}
+    assert (result[1]["outlook"], result[1]["because"]) == ("ok", None)
 
 
 def test_without_an_image_the_dry_run_is_skipped_and_leaves_no_doubt(aws: Aws, rolewatch: Command) -> None:
-    """The simulator tells as much, so the exit status is 0 all the same."""
+    """The simulator covers it, so the exit status is 0."""
     role = aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole", on=role))
 
-    told = rolewatch(*launch())
+    result = rolewatch(*launch())
 
-    assert told[0] == 0
-    assert statuses(told)["dry_run"] == "skipped"
+    assert result[0] == 0
+    assert statuses(result)["dry_run"] == "skipped"
     assert "RunInstances" not in aws.actions()
 
 
-def test_a_role_taken_for_an_instance_profile_is_named_with_the_profiles_that_hold_it(
+def test_a_role_mistaken_for_an_instance_profile_is_named_with_the_profiles_that_hold_it(
     aws: Aws, rolewatch: Command
 ) -> None:
-    """EC2 says "Invalid IAM Instance Profile name" to the name of a role; the right names are told."""
+    """EC2 says "Invalid IAM Instance Profile name" to the name of a role; the message has the right names."""
     aws.role("web")
     aws.profile("web-blue", role="web")
     aws.profile("web-green", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole"))
 
-    told = rolewatch(*launch(profile="web"))
+    result = rolewatch(*launch(profile="web"))
 
-    found = check(told, "launch.profile")
-    assert told[0] == 2
+    found = check(result, "launch.profile")
+    assert result[0] == 2
     assert found["status"] == "fail"
     assert "There is a role of that name" in found["note"]
     assert "web is in web-blue, web-green" in found["note"]
@@ -180,9 +180,9 @@ def test_the_arn_of_a_role_is_not_looked_up_as_an_instance_profile(aws: Aws, rol
     aws.profile("web", role=aws.role("other").rpartition("/")[2])
     aws.user(allow(*READING))
 
-    told = rolewatch(*launch(profile=role))
+    result = rolewatch(*launch(profile=role))
 
-    found = check(told, "launch.profile")
+    found = check(result, "launch.profile")
     assert found["status"] == "fail"
     assert found["note"].startswith(f"{role} is a role.")
     assert "create-instance-profile" in found["fix"][0]["command"]
@@ -193,15 +193,15 @@ def test_a_profile_that_does_not_exist_is_answered_as_ec2_would(aws: Aws, rolewa
     """The error code and its words are those that an operator finds in the log of the tool that launched."""
     aws.user(allow(*READING), allow("ec2:RunInstances"))
 
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    found = check(told, "launch.profile")
-    assert told[0] == 2
+    found = check(result, "launch.profile")
+    assert result[0] == 2
     assert (
         "InvalidParameterValue: Value (web-profile) for parameter iamInstanceProfile.name is invalid" in found["note"]
     )
-    assert check(told, "launch.role")["status"] == "skipped"
-    assert check(told, "launch.dry_run")["facts"] == {
+    assert check(result, "launch.role")["status"] == "skipped"
+    assert check(result, "launch.dry_run")["facts"] == {
         "code": "InvalidParameterValue",
         "code_without": "DryRunOperation",
     }
@@ -213,9 +213,9 @@ def test_an_arn_with_another_path_or_account_is_not_the_profile_of_that_name(aws
     real = aws.profile("web-profile", role="web", path="/apps/")
     aws.user(allow(*READING))
 
-    told = rolewatch(*launch(profile="arn:aws:iam::999999999999:instance-profile/web-profile"))
+    result = rolewatch(*launch(profile="arn:aws:iam::999999999999:instance-profile/web-profile"))
 
-    found = check(told, "launch.profile")
+    found = check(result, "launch.profile")
     assert found["status"] == "fail"
     assert real in found["note"]
     assert "Invalid IAM Instance Profile ARN" in found["note"]
@@ -226,18 +226,18 @@ def test_an_empty_profile_is_answered_as_ec2_does_and_not_as_the_page_says(aws: 
     arn = aws.profile("web-profile")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole"))
 
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    found = check(told, "launch.role")
-    assert told[0] == 2
+    found = check(result, "launch.role")
+    assert result[0] == 2
     assert found["status"] == "fail"
     assert f'IAM Instance Profile "{arn}" has no associated IAM Roles' in found["note"]
     assert "AccessDenied" in found["note"]
     assert "add-role-to-instance-profile --instance-profile-name=web-profile" in found["fix"][0]["command"]
-    assert check(told, "launch.dry_run")["facts"]["code"] == "InvalidParameterValue"
+    assert check(result, "launch.dry_run")["facts"]["code"] == "InvalidParameterValue"
 
 
-def test_a_trust_policy_without_ec2_is_told_before_an_instance_starves(aws: Aws, rolewatch: Command) -> None:
+def test_a_trust_policy_without_ec2_is_reported_before_the_launch(aws: Aws, rolewatch: Command) -> None:
     """EC2 launches all the same, and the instance gets AssumeRoleUnauthorizedAccess: that is foreseen."""
     trust = {
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "rds.amazonaws.com"}, "Action": "sts:AssumeRole"}]
@@ -246,17 +246,17 @@ def test_a_trust_policy_without_ec2_is_told_before_an_instance_starves(aws: Aws,
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole", on=role))
 
-    told = rolewatch(*launch())
+    result = rolewatch(*launch())
 
-    found = check(told, "launch.trust")
-    assert told[0] == 2
+    found = check(result, "launch.trust")
+    assert result[0] == 2
     assert found["status"] == "fail"
     assert "AssumeRoleUnauthorizedAccess" in found["note"]
     assert any("update-assume-role-policy --role-name=web" in step["command"] for step in found["fix"])
 
 
 def test_a_trust_policy_with_a_condition_may_fail(aws: Aws, rolewatch: Command) -> None:
-    """What cannot be decided offline is said to be so: exit status 1."""
+    """What cannot be decided offline may fail: exit status 1."""
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "ec2.amazonaws.com"},
@@ -267,12 +267,12 @@ def test_a_trust_policy_with_a_condition_may_fail(aws: Aws, rolewatch: Command) 
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole", on=role))
 
-    told = rolewatch(*launch())
+    result = rolewatch(*launch())
 
-    found = check(told, "launch.trust")
-    assert told[0] == 1
+    found = check(result, "launch.trust")
+    assert result[0] == 1
     assert (found["status"], found["may_fail"]) == ("unknown", True)
-    assert told[1]["because"] == "launch.trust"
+    assert result[1]["because"] == "launch.trust"
 
 
 def test_a_missing_pass_role_is_named_with_the_statement_that_grants_it(aws: Aws, rolewatch: Command) -> None:
@@ -281,26 +281,26 @@ def test_a_missing_pass_role_is_named_with_the_statement_that_grants_it(aws: Aws
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole", on=f"{role}-other"))
 
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    found = check(told, "launch.pass_role")
-    assert told[0] == 2
+    found = check(result, "launch.pass_role")
+    assert result[0] == 2
     assert found["status"] == "fail"
     assert f"The user ops may not iam:PassRole on {role}: no policy allows it." in found["note"]
     assert json.loads(found["fix"][0]["command"]) == {"Effect": "Allow", "Action": "iam:PassRole", "Resource": role}
-    assert check(told, "launch.run_instances")["status"] == "pass"
-    assert "the role is the cause" in check(told, "launch.dry_run")["note"]
+    assert check(result, "launch.run_instances")["status"] == "pass"
+    assert "the role is the cause" in check(result, "launch.dry_run")["note"]
 
 
-def test_an_explicit_deny_is_told_apart_from_a_missing_permission(aws: Aws, rolewatch: Command) -> None:
+def test_an_explicit_deny_is_not_a_missing_permission(aws: Aws, rolewatch: Command) -> None:
     """To allow more does not help against a deny."""
     aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow("*"), deny("iam:PassRole"))
 
-    told = rolewatch(*launch())
+    result = rolewatch(*launch())
 
-    assert "a policy denies it" in check(told, "launch.pass_role")["note"]
+    assert "a policy denies it" in check(result, "launch.pass_role")["note"]
 
 
 def test_run_instances_on_some_resources_only_may_fail_and_a_dry_run_decides(aws: Aws, rolewatch: Command) -> None:
@@ -309,42 +309,42 @@ def test_run_instances_on_some_resources_only_may_fail_and_a_dry_run_decides(aws
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("iam:PassRole", on=role), allow("ec2:RunInstances", on="arn:aws:ec2:*:*:subnet/1"))
 
-    told = rolewatch(*launch())
+    result = rolewatch(*launch())
 
-    assert told[0] == 1
-    assert check(told, "launch.run_instances")["may_fail"] is True
+    assert result[0] == 1
+    assert check(result, "launch.run_instances")["may_fail"] is True
 
     aws.canned["RunInstances"] = ec2_error(412, "DryRunOperation", "Request would have succeeded")
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    assert told[0] == 0
-    assert set(statuses(told).values()) == {"pass"}
+    assert result[0] == 0
+    assert set(statuses(result).values()) == {"pass"}
 
 
-def test_without_the_simulator_the_dry_run_tells(aws: Aws, rolewatch: Command) -> None:
-    """Whoever may not simulate may still try."""
+def test_without_the_simulator_the_dry_run_decides(aws: Aws, rolewatch: Command) -> None:
+    """A caller that may not simulate can still try."""
     role = aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow("iam:GetInstanceProfile"), allow("ec2:RunInstances"), allow("iam:PassRole", on=role))
 
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    assert told[0] == 0
-    assert set(statuses(told).values()) == {"pass"}
+    assert result[0] == 0
+    assert set(statuses(result).values()) == {"pass"}
 
 
 def test_without_the_simulator_and_without_a_dry_run_the_permission_is_named(aws: Aws, rolewatch: Command) -> None:
-    """It cannot be told, and says what would be needed to."""
+    """The check cannot be made, and names the missing permission."""
     aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow("iam:GetInstanceProfile"), allow("ec2:RunInstances"), allow("iam:PassRole"))
 
-    told = rolewatch(*launch())
+    result = rolewatch(*launch())
 
     for name in ("launch.run_instances", "launch.pass_role"):
-        found = check(told, name)
+        found = check(result, name)
         assert (found["status"], found["permission"]) == ("unknown", "iam:SimulatePrincipalPolicy")
-    assert told[0] == 3
+    assert result[0] == 3
 
 
 def test_a_dry_run_that_is_refused_twice_says_that_run_instances_is_missing(aws: Aws, rolewatch: Command) -> None:
@@ -353,25 +353,25 @@ def test_a_dry_run_that_is_refused_twice_says_that_run_instances_is_missing(aws:
     aws.profile("web-profile", role="web")
     aws.user(allow("iam:GetInstanceProfile"), allow("iam:PassRole"))
 
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    found = check(told, "launch.dry_run")
-    assert told[0] == 2
+    found = check(result, "launch.dry_run")
+    assert result[0] == 2
     assert "with the instance profile or without it" in found["note"]
     assert found["facts"] == {"code": "UnauthorizedOperation", "code_without": "UnauthorizedOperation"}
 
 
-def test_a_dry_run_that_is_not_in_order_tells_nothing(aws: Aws, rolewatch: Command) -> None:
+def test_a_dry_run_with_wrong_parameters_decides_nothing(aws: Aws, rolewatch: Command) -> None:
     """An image that does not exist says nothing of permissions."""
     role = aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole", on=role))
     aws.canned["RunInstances"] = ec2_error(400, "InvalidAMIID.NotFound", "The image id does not exist")
 
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    found = check(told, "launch.dry_run")
-    assert (told[0], found["status"]) == (3, "unknown")
+    found = check(result, "launch.dry_run")
+    assert (result[0], found["status"]) == (3, "unknown")
     assert "InvalidAMIID.NotFound" in found["note"]
 
 
@@ -388,8 +388,8 @@ def test_every_launch_that_is_asked_for_is_a_dry_run(aws: Aws, rolewatch: Comman
     assert [call.get("IamInstanceProfile.Name") for call in sent] == ["web-profile", None]
 
 
-def test_an_endpoint_that_ignores_a_dry_run_is_told(aws: Aws, rolewatch: Command) -> None:
-    """An imitation of EC2 may launch all the same (floci-io/floci#3599): then somebody should look."""
+def test_an_endpoint_that_ignores_a_dry_run_is_reported(aws: Aws, rolewatch: Command) -> None:
+    """An imitation of EC2 may launch despite DryRun (floci-io/floci#3599): the user has to check."""
     role = aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole", on=role))
@@ -398,41 +398,41 @@ def test_an_endpoint_that_ignores_a_dry_run_is_told(aws: Aws, rolewatch: Command
         '<RunInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><instancesSet/></RunInstancesResponse>',
     )
 
-    told = rolewatch(*launch(*DRY_RUN))
+    result = rolewatch(*launch(*DRY_RUN))
 
-    found = check(told, "launch.dry_run")
-    assert (told[0], found["status"]) == (3, "unknown")
+    found = check(result, "launch.dry_run")
+    assert (result[0], found["status"]) == (3, "unknown")
     assert "Check there for a started instance" in found["note"]
 
 
 def test_another_principal_is_simulated_and_never_tried(aws: Aws, rolewatch: Command) -> None:
-    """A dry run would tell of the caller."""
+    """A dry run would check the caller."""
     role = aws.role("web")
     aws.profile("web-profile", role="web")
     pipeline = aws.user(allow("ec2:RunInstances"), allow("iam:PassRole", on=role), name="pipeline")
     aws.user(allow(*READING))
 
-    told = rolewatch(*launch("--principal", pipeline, *DRY_RUN))
+    result = rolewatch(*launch("--principal", pipeline, *DRY_RUN))
 
-    assert told[0] == 0
+    assert result[0] == 0
     assert "RunInstances" not in aws.actions()
-    assert "The user pipeline may" in check(told, "launch.pass_role")["note"]
+    assert "The user pipeline may" in check(result, "launch.pass_role")["note"]
 
 
 def test_a_principal_of_another_account_is_a_clear_line(aws: Aws, rolewatch: Command) -> None:
-    """Nobody can be asked about permissions in somebody else's account."""
+    """IAM answers for its own account only."""
     aws.user(allow(*READING))
 
-    told = rolewatch(*launch("--principal", "arn:aws:iam::999999999999:user/else"))
+    result = rolewatch(*launch("--principal", "arn:aws:iam::999999999999:user/else"))
 
-    found = check(told, "launch.caller")
-    assert (told[0], found["status"]) == (2, "fail")
+    found = check(result, "launch.caller")
+    assert (result[0], found["status"]) == (2, "fail")
     assert "999999999999" in found["note"]
     assert "SimulatePrincipalPolicy" not in aws.actions()
 
 
 def test_a_session_is_simulated_by_its_role_with_its_path(aws: Aws, rolewatch: Command) -> None:
-    """The simulator takes no ARN of a session (InvalidInput), and a session does not tell its role's path."""
+    """The simulator rejects the ARN of a session (InvalidInput), and that ARN lacks the role's path."""
     role = aws.role("web")
     aws.profile("web-profile", role="web")
     deployer = aws.role("deployer", path="/ci/")
@@ -443,9 +443,9 @@ def test_a_session_is_simulated_by_its_role_with_its_path(aws: Aws, rolewatch: C
     )
     aws.user(allow(*READING))
 
-    told = rolewatch(*launch("--principal", f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/run-1"))
+    result = rolewatch(*launch("--principal", f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/run-1"))
 
-    assert told[0] == 0
+    assert result[0] == 0
     assert {call["PolicySourceArn"] for call in aws.calls if call["Action"] == "SimulatePrincipalPolicy"} == {deployer}
 
 
@@ -482,10 +482,10 @@ def test_a_role_can_be_put_into_an_empty_profile(aws: Aws, rolewatch: Command) -
     profile = aws.profile("web-profile", path="/apps/")
     aws.user(allow(*READING), allow("iam:AddRoleToInstanceProfile", on=profile), allow("iam:PassRole", on=role))
 
-    told = rolewatch(*ATTACH)
+    result = rolewatch(*ATTACH)
 
-    assert told[0] == 0
-    assert set(statuses(told).values()) == {"pass"}
+    assert result[0] == 0
+    assert set(statuses(result).values()) == {"pass"}
     (sent,) = [call for call in aws.calls if call.get("ActionNames.member.1") == "iam:PassRole"]
     assert context(sent)["iam:AssociatedResourceArn"] == f"arn:aws:ec2:*:{ACCOUNT}:instance/*"
 
@@ -497,10 +497,10 @@ def test_a_permission_on_another_profile_does_not_do(aws: Aws, rolewatch: Comman
     other = f"arn:aws:iam::{ACCOUNT}:instance-profile/web-profile"
     aws.user(allow(*READING), allow("iam:AddRoleToInstanceProfile", on=other), allow("iam:PassRole", on=role))
 
-    told = rolewatch(*ATTACH)
+    result = rolewatch(*ATTACH)
 
-    found = check(told, "attach.add_role")
-    assert (told[0], found["status"]) == (2, "fail")
+    found = check(result, "attach.add_role")
+    assert (result[0], found["status"]) == (2, "fail")
     assert profile in found["note"]
     assert json.loads(found["fix"][0]["command"])["Resource"] == profile
 
@@ -512,10 +512,10 @@ def test_a_profile_that_holds_a_role_has_no_room(aws: Aws, rolewatch: Command) -
     aws.profile("web-profile", role="old")
     aws.user(allow("*"))
 
-    told = rolewatch(*ATTACH)
+    result = rolewatch(*ATTACH)
 
-    found = check(told, "attach.vacancy")
-    assert (told[0], found["status"]) == (2, "fail")
+    found = check(result, "attach.vacancy")
+    assert (result[0], found["status"]) == (2, "fail")
     assert "InstanceSessionsPerInstanceProfile: 1" in found["note"]
     assert "remove-role-from-instance-profile" in found["fix"][1]["command"]
 
@@ -532,14 +532,14 @@ def test_a_role_that_is_in_already_needs_nothing(aws: Aws, rolewatch: Command) -
 
 
 def test_a_role_that_does_not_trust_ec2_can_be_put_in_and_will_not_serve(aws: Aws, rolewatch: Command) -> None:
-    """IAM does not look at the trust policy there; the instances will."""
+    """IAM does not check the trust policy there; EC2 does at the launch."""
     aws.role("web", trust={"Version": "2012-10-17", "Statement": []})
     aws.profile("web-profile")
     aws.user(allow("*"))
 
-    told = rolewatch(*ATTACH)
+    result = rolewatch(*ATTACH)
 
-    assert (told[0], check(told, "attach.trust")["may_fail"]) == (1, True)
+    assert (result[0], check(result, "attach.trust")["may_fail"]) == (1, True)
 
 
 def test_a_role_that_does_not_exist_cannot_be_put_in(aws: Aws, rolewatch: Command) -> None:
@@ -547,11 +547,11 @@ def test_a_role_that_does_not_exist_cannot_be_put_in(aws: Aws, rolewatch: Comman
     aws.profile("web-profile")
     aws.user(allow("*"))
 
-    told = rolewatch(*ATTACH)
+    result = rolewatch(*ATTACH)
 
-    assert told[0] == 2
-    assert check(told, "attach.role")["status"] == "fail"
-    assert check(told, "attach.pass_role")["status"] == "skipped"
+    assert result[0] == 2
+    assert check(result, "attach.role")["status"] == "fail"
+    assert check(result, "attach.pass_role")["status"] == "skipped"
 
 
 def test_a_role_in_a_profile_of_its_own_name_is_visible(aws: Aws, rolewatch: Command) -> None:
@@ -560,10 +560,10 @@ def test_a_role_in_a_profile_of_its_own_name_is_visible(aws: Aws, rolewatch: Com
     aws.profile("web", role="web")
     aws.user(allow(*READING, "iam:ListInstanceProfiles"))
 
-    told = rolewatch(*VISIBLE)
+    result = rolewatch(*VISIBLE)
 
-    assert told[0] == 0
-    assert set(statuses(told).values()) == {"pass"}
+    assert result[0] == 0
+    assert set(statuses(result).values()) == {"pass"}
 
 
 def test_a_role_in_no_profile_is_in_no_list(aws: Aws, rolewatch: Command) -> None:
@@ -571,10 +571,10 @@ def test_a_role_in_no_profile_is_in_no_list(aws: Aws, rolewatch: Command) -> Non
     aws.role("web")
     aws.user(allow(*READING, "iam:ListInstanceProfiles"))
 
-    told = rolewatch(*VISIBLE)
+    result = rolewatch(*VISIBLE)
 
-    found = check(told, "visible.profiles")
-    assert (told[0], found["status"]) == (2, "fail")
+    found = check(result, "visible.profiles")
+    assert (result[0], found["status"]) == (2, "fail")
     assert found["fix"][0]["command"] == (
         "aws iam create-instance-profile --instance-profile-name=web\n"
         "aws iam add-role-to-instance-profile --instance-profile-name=web \\\n  --role-name=web"
@@ -582,21 +582,21 @@ def test_a_role_in_no_profile_is_in_no_list(aws: Aws, rolewatch: Command) -> Non
 
 
 def test_the_console_shows_the_name_of_the_profile(aws: Aws, rolewatch: Command) -> None:
-    """The role is there, under another name: exit status 1, and the name to look for."""
+    """The role is in the list under another name: exit status 1, and that name."""
     aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING, "iam:ListInstanceProfiles"))
 
-    told = rolewatch(*VISIBLE)
+    result = rolewatch(*VISIBLE)
 
-    found = check(told, "visible.name")
-    assert told[0] == 1
+    found = check(result, "visible.name")
+    assert result[0] == 1
     assert found["facts"]["shown_as"] == "web-profile"
     assert "not as web" in found["note"]
 
 
 def test_a_profile_of_the_roles_name_with_another_role_is_warned_of(aws: Aws, rolewatch: Command) -> None:
-    """Whoever chooses by the role's name in the list gets another role."""
+    """The entry with the role's name in the list has another role."""
     aws.role("web")
     aws.role("other")
     aws.profile("web-profile", role="web")
@@ -615,10 +615,10 @@ def test_who_may_not_list_instance_profiles_sees_an_empty_list(aws: Aws, rolewat
     aws.profile("web", role="web")
     aws.user(allow(*READING))
 
-    told = rolewatch(*VISIBLE)
+    result = rolewatch(*VISIBLE)
 
-    found = check(told, "visible.list")
-    assert (told[0], found["status"]) == (2, "fail")
+    found = check(result, "visible.list")
+    assert (result[0], found["status"]) == (2, "fail")
     assert f"arn:aws:iam::{ACCOUNT}:instance-profile/" in found["note"]
     assert "ListInstanceProfiles" not in aws.actions()
 
@@ -631,22 +631,22 @@ def test_without_the_simulator_the_list_is_tried(aws: Aws, rolewatch: Command, *
     reading = [action for action in READING if action != "iam:SimulatePrincipalPolicy"]
     aws.user(allow(*reading, *(["iam:ListInstanceProfiles"] if allowed else [])))
 
-    told = rolewatch(*VISIBLE)
+    result = rolewatch(*VISIBLE)
 
-    assert check(told, "visible.list")["status"] == status
+    assert check(result, "visible.list")["status"] == status
     assert "ListInstanceProfiles" in aws.actions()
 
 
-def test_a_profile_taken_for_a_role_is_told(aws: Aws, rolewatch: Command) -> None:
+def test_a_profile_mistaken_for_a_role_is_reported(aws: Aws, rolewatch: Command) -> None:
     """The other way round: the name is that of an instance profile."""
     aws.role("other")
     aws.profile("web", role="other")
     aws.user(allow(*READING, "iam:ListInstanceProfiles"))
 
-    told = rolewatch(*VISIBLE)
+    result = rolewatch(*VISIBLE)
 
-    found = check(told, "visible.role")
-    assert (told[0], found["status"]) == (2, "fail")
+    found = check(result, "visible.role")
+    assert (result[0], found["status"]) == (2, "fail")
     assert "There is an instance profile of that name: it holds the role other." in found["note"]
 
 
@@ -664,14 +664,14 @@ def test_a_denied_call_names_its_permission_and_the_rest_goes_on(
     aws.profile("web-profile", role="" if command == "attach-role" else "web")
     aws.user(allow("*"), deny(missing))
 
-    told = rolewatch(*COMMANDS[command])
+    result = rolewatch(*COMMANDS[command])
 
-    unknown = [each for each in told[1]["checks"] if each["status"] == "unknown"]
+    unknown = [each for each in result[1]["checks"] if each["status"] == "unknown"]
     if missing.partition(":")[2] in aws.actions():
         assert {each["permission"] for each in unknown} <= {missing}
-    assert told[0] in {0, 3}
-    assert check(told, told[1]["checks"][0]["id"])["status"] == "pass"
-    assert "fail" not in statuses(told).values()
+    assert result[0] in {0, 3}
+    assert check(result, result[1]["checks"][0]["id"])["status"] == "pass"
+    assert "fail" not in statuses(result).values()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -682,10 +682,10 @@ def test_without_credentials_every_check_says_so(
     aws.keys = ("", "")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
-    told = rolewatch(*COMMANDS[command])
+    result = rolewatch(*COMMANDS[command])
 
-    assert told[0] == 3
-    assert set(statuses(told).values()) == {"skipped"}
+    assert result[0] == 3
+    assert set(statuses(result).values()) == {"skipped"}
     assert aws.calls == []
 
 
@@ -695,10 +695,10 @@ def test_credentials_that_aws_rejects_leave_no_verdict(aws: Aws, rolewatch: Comm
     answer = iam_error(403, "InvalidClientTokenId", "The security token included in the request is invalid")
     aws.canned.update(dict.fromkeys(("GetInstanceProfile", "SimulatePrincipalPolicy"), answer))
 
-    told = rolewatch(*launch())
+    result = rolewatch(*launch())
 
-    assert told[0] == 3
-    assert check(told, "launch.profile")["facts"]["trouble"] == "rejected"
+    assert result[0] == 3
+    assert check(result, "launch.profile")["facts"]["trouble"] == "rejected"
 
 
 @pytest.mark.parametrize(
@@ -744,23 +744,23 @@ def test_credentials_that_aws_rejects_leave_no_verdict(aws: Aws, rolewatch: Comm
         ),
     ],
 )
-def test_the_simulator_tells_which_policy_stands_in_the_way(
+def test_the_simulator_names_the_policy_that_denies(
     aws: Aws, rolewatch: Command, answer: tuple[str, str], expected: tuple[int, str]
 ) -> None:
-    """Each needs somebody else to mend it. Recorded shapes: moto has no simulator."""
+    """Each has its own fix. Recorded shapes: moto has no simulator."""
     role = aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow("*"))
     aws.canned["SimulatePrincipalPolicy"] = simulation("iam:PassRole", role, *answer)
 
-    told = rolewatch(*launch())
+    result = rolewatch(*launch())
 
-    assert told[0] == expected[0]
-    assert expected[1] in check(told, "launch.pass_role")["note"]
+    assert result[0] == expected[0]
+    assert expected[1] in check(result, "launch.pass_role")["note"]
 
 
 def test_a_person_reads_a_verdict_a_table_and_the_fix(aws: Aws, rolewatch: Command) -> None:
-    """The first line says what is wrong; nothing is coloured where nobody looks at a terminal."""
+    """The first line says what is wrong; without a terminal nothing is coloured."""
     aws.profile("web-profile")
     aws.user(allow(*READING), allow("ec2:RunInstances"))
 
@@ -774,7 +774,7 @@ def test_a_person_reads_a_verdict_a_table_and_the_fix(aws: Aws, rolewatch: Comma
 
 
 def test_no_key_is_ever_shown(aws: Aws, rolewatch: Command) -> None:
-    """Neither the access key id nor the secret is in what is told."""
+    """Neither the access key id nor the secret is in the output."""
     aws.role("web")
     aws.profile("web-profile", role="web")
     aws.user(allow("*"))
@@ -786,14 +786,14 @@ def test_no_key_is_ever_shown(aws: Aws, rolewatch: Command) -> None:
 
 
 def test_the_policy_is_exactly_what_is_called() -> None:
-    """No action too many or too few; the two that are only tried are granted by nobody, least of all by us."""
+    """No action too many or too few; the policy does not grant the two that are only tried."""
     (statement,) = json.loads(POLICY.read_text())["Statement"]
 
     assert statement["Action"] == sorted(call.action for call in CALLS if call.needs_permission)
     assert not {call.action for call in PROBES} & set(statement["Action"])
 
 
-def test_with_the_policy_alone_everything_is_told(aws: Aws, rolewatch: Command) -> None:
+def test_the_shipped_policy_is_enough_for_every_check(aws: Aws, rolewatch: Command) -> None:
     """The shipped policy is enough to ask for another principal, and every call is one of the table's."""
     role = aws.role("web")
     aws.profile("web", role="web")
@@ -809,10 +809,10 @@ def test_with_the_policy_alone_everything_is_told(aws: Aws, rolewatch: Command) 
         VISIBLE,
         launch(profile="w"),
     ):
-        told = rolewatch(*command, "--principal", target)
+        result = rolewatch(*command, "--principal", target)
         called |= set(aws.actions())
-        assert told[0] in {0, 2}
-        assert "unknown" not in statuses(told).values()
+        assert result[0] in {0, 2}
+        assert "unknown" not in statuses(result).values()
 
     assert called == {call.action.partition(":")[2] for call in CALLS}
 

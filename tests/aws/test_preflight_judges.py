@@ -1,4 +1,4 @@
-"""What ``preflight`` judges without asking anybody: names, the simulator's answers, partitions, verdicts."""
+"""``preflight`` without a network: names, the simulator's answers, partitions, outlooks."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_what_is_no_principal_is_wrong_usage(arn: str) -> None:
 
 
 def test_a_session_names_its_role_without_the_path() -> None:
-    """A session's ARN does not tell the path."""
+    """A session's ARN lacks the path."""
     assert SESSION.role_arn == "arn:aws:iam::123456789012:role/deployer"
 
 
@@ -96,7 +96,7 @@ def test_a_session_names_its_role_without_the_path() -> None:
     ],
 )
 def test_a_profile_is_given_by_name_or_arn(text: str, expected: ResourceName) -> None:
-    """The ARN of a role is let through, to be named as the mistake that it is."""
+    """The ARN of a role is accepted, and reported as the mistake that it is."""
     assert parse_profile(text) == expected
 
 
@@ -122,8 +122,8 @@ def test_china_passes_roles_to_two_services() -> None:
     assert SERVICE_OF_PROFILE == "ec2.amazonaws.com"
 
 
-class Door(Api):
-    """A door that keeps what was asked, and gives the answers of a partition: no network."""
+class CannedApi(Api):
+    """An `Api` that records its calls and returns canned answers: no network."""
 
     def __init__(self, answers: dict[str, Any], region: str) -> None:
         """Answer from *answers*, by operation."""
@@ -137,9 +137,9 @@ class Door(Api):
         return self.answers.get(call.operation, Missing(call.action))
 
 
-def contexts(door: Door, action: str) -> dict[str, str]:
+def contexts(api: CannedApi, action: str) -> dict[str, str]:
     """Return the condition keys with which *action* was simulated."""
-    (asked,) = [each for each in door.asked if each.get("ActionNames") == [action]]
+    (asked,) = [each for each in api.asked if each.get("ActionNames") == [action]]
     return {each["ContextKeyName"]: each["ContextKeyValues"][0] for each in asked["ContextEntries"]}
 
 
@@ -163,12 +163,12 @@ def test_each_partition_is_simulated_with_its_own_names(partition: str, region: 
         "get_role": {"Role": role},
     }
 
-    door = Door(answers, region)
-    preflight.launch(door, ResourceName("w"), None, {})
-    attach = Door(answers, region)
+    api = CannedApi(answers, region)
+    preflight.launch(api, ResourceName("w"), None, {})
+    attach = CannedApi(answers, region)
     preflight.attach_role(attach, ResourceName("w"), ResourceName("web"), None)
 
-    assert contexts(door, "iam:PassRole") == {
+    assert contexts(api, "iam:PassRole") == {
         "iam:PassedToService": service,
         "iam:AssociatedResourceArn": f"arn:{partition}:ec2:{region}:123456789012:instance/*",
         "aws:RequestedRegion": region,
@@ -183,7 +183,7 @@ def test_each_partition_is_simulated_with_its_own_names(partition: str, region: 
 def test_pages_are_read_to_the_last() -> None:
     """A role may be in more profiles than one page holds."""
 
-    class Paged(Door):
+    class Paged(CannedApi):
         def ask(self, call: Any, **parameters: Any) -> Any:  # noqa: ANN401 - as above
             if call.operation != "list_instance_profiles_for_role":
                 return super().ask(call, **parameters)
@@ -258,7 +258,7 @@ def test_what_the_simulator_cannot_say_is_not_guessed(seen: Any, principal: Prin
     assert permission("iam:X", answers(principal=principal, simulated={"iam:X": seen})).status is status
 
 
-def test_a_session_whose_role_is_not_found_is_told_how_to_name_it() -> None:
+def test_a_session_whose_role_is_not_found_gets_the_way_to_name_it() -> None:
     """Without iam:GetRole, the path of the role is not known."""
     missing = Missing("iam:SimulatePrincipalPolicy", "NoSuchEntity")
     outcome = permission("iam:X", answers(principal=SESSION, simulated={"iam:X": missing}))
@@ -297,7 +297,7 @@ def test_what_an_organization_or_a_boundary_bars_is_not_narrow_but_closed(
         ("VPCIdNotSpecified", "VPCIdNotSpecified", Status.UNKNOWN, "is not the cause"),
     ],
 )
-def test_two_dry_runs_tell_the_role_from_the_rest(seen: str, without: str | None, status: Status, words: str) -> None:
+def test_two_dry_runs_find_the_cause(seen: str, without: str | None, status: Status, words: str) -> None:
     """With the instance profile, and without it: the page's first advice for AccessDenied at a launch."""
     outcome = permission_checks.dry_run_allows(
         answers(dry_run=DryRun(seen), dry_run_without_profile=DryRun(without) if without else None)
@@ -312,7 +312,7 @@ def test_a_dry_run_that_was_not_answered_is_no_verdict_of_ec2s(trouble: Trouble)
     """Only what EC2 says of the launch counts."""
     refusal = Refused(trouble, "ec2:RunInstances", "RequestLimitExceeded")
 
-    tried = dry_run(Door({"run_instances": refusal}, "eu-west-1"), {}, None)
+    tried = dry_run(CannedApi({"run_instances": refusal}, "eu-west-1"), {}, None)
 
     assert tried is refusal
     assert permission_checks.dry_run_allows(answers(dry_run=tried)).status is Status.UNKNOWN
@@ -335,7 +335,7 @@ def result(outcome: Outcome, name: str = "launch.role") -> Result:
     ],
 )
 def test_what_is_known_goes_before_what_is_not(outcomes: Any, expected: Outlook) -> None:  # noqa: ANN401 - any outcomes
-    """Will fail, may fail, cannot tell, ok: the gravest that is known; and it says because of which check."""
+    """Will fail, may fail, cannot tell, ok: the gravest known one, and the check that causes it."""
     results = tuple(result(each, f"launch.{number}") for number, each in enumerate(outcomes))
 
     assert outlook(results) is expected
@@ -355,12 +355,12 @@ def test_a_dry_run_that_was_not_made_leaves_no_doubt() -> None:
 
 def test_the_document_has_the_fix() -> None:
     """A pipeline can show it."""
-    told = document("launch", (result(will_fail("empty", profile_checks.fill("web"), code="X")),))
+    shown = document("launch", (result(will_fail("empty", profile_checks.fill("web"), code="X")),))
 
-    assert json.loads(json.dumps(told)) == told
-    assert (told["schema"], told["outlook"], told["because"]) == (1, "will_fail", "launch.role")
-    assert told["checks"][0]["facts"] == {"code": "X"}
-    assert told["checks"][0]["fix"][0]["command"].startswith("aws iam add-role-to-instance-profile")
+    assert json.loads(json.dumps(shown)) == shown
+    assert (shown["schema"], shown["outlook"], shown["because"]) == (1, "will_fail", "launch.role")
+    assert shown["checks"][0]["facts"] == {"code": "X"}
+    assert shown["checks"][0]["fix"][0]["command"].startswith("aws iam add-role-to-instance-profile")
 
 
 def test_names_are_quoted_in_commands() -> None:
@@ -371,8 +371,8 @@ def test_names_are_quoted_in_commands() -> None:
     assert profile_checks.create("$(x)").command.count("'$(x)'") == 2
 
 
-def test_a_name_that_is_nothing_is_said_to_be_of_unknown_kind() -> None:
-    """Where the role of that name could not be looked up, the confusion is not excluded."""
+def test_a_name_whose_role_cannot_be_read_is_of_unknown_kind() -> None:
+    """Where the role of that name could not be read, a confusion is possible."""
     refusal = Refused(Trouble.ACCESS_DENIED, "iam:GetRole", "AccessDenied")
 
     outcome = profile_checks.profile_exists(
@@ -406,10 +406,10 @@ def test_an_empty_profile_has_room() -> None:
 
 
 def test_a_caller_of_an_unknown_kind_leaves_permissions_unknown() -> None:
-    """What STS may say one day, or an imitation says now, is not guessed at."""
+    """An ARN of a new kind, or of an imitation of STS, decides nothing."""
     caller = {"Arn": "arn:aws:sts::123456789012:user/moto", "Account": "123456789012", "UserId": "AKIAEXAMPLE"}
 
-    results = preflight.launch(Door({"get_caller_identity": caller}, "eu-west-1"), ResourceName("w"), None, {})
+    results = preflight.launch(CannedApi({"get_caller_identity": caller}, "eu-west-1"), ResourceName("w"), None, {})
 
     (found,) = [each.outcome for each in results if each.id == "launch.pass_role"]
     assert found.status is Status.UNKNOWN
@@ -418,34 +418,34 @@ def test_a_caller_of_an_unknown_kind_leaves_permissions_unknown() -> None:
 
 def test_the_arn_of_a_role_is_never_tried() -> None:
     """No dry run: there is no instance profile to launch with."""
-    door = Door({}, "eu-west-1")
+    api = CannedApi({}, "eu-west-1")
 
-    results = preflight.launch(door, parse_profile(ROLE_ARN), USER, {"ImageId": "ami-1"})
+    results = preflight.launch(api, parse_profile(ROLE_ARN), USER, {"ImageId": "ami-1"})
 
     assert results[-1].outcome.note == "No dry run: there is no instance profile to launch with."
-    assert "ec2:RunInstances" not in {each["action"] for each in door.asked}
+    assert "ec2:RunInstances" not in {each["action"] for each in api.asked}
 
 
 def test_a_user_with_the_name_of_the_callers_role_is_somebody_else() -> None:
-    """A dry run would tell of the caller."""
+    """A dry run would check the caller."""
     caller = {"Arn": SESSION.arn, "Account": "123456789012", "UserId": "AROAEXAMPLE:run-1"}
-    door = Door({"get_caller_identity": caller}, "eu-west-1")
+    api = CannedApi({"get_caller_identity": caller}, "eu-west-1")
     user = parse_principal("arn:aws:iam::123456789012:user/deployer")
 
-    preflight.launch(door, ResourceName("w"), user, {"ImageId": "ami-1"})
+    preflight.launch(api, ResourceName("w"), user, {"ImageId": "ami-1"})
 
-    assert "ec2:RunInstances" not in {each["action"] for each in door.asked}
+    assert "ec2:RunInstances" not in {each["action"] for each in api.asked}
 
 
 @pytest.mark.parametrize("arn", [SESSION.arn, "arn:aws:iam::123456789012:role/ci/deployer"])
 def test_a_role_and_its_session_are_the_same_principal(arn: str) -> None:
-    """Whoever names the role that it is a session of names itself."""
+    """A session that names its own role names itself."""
     caller = {"Arn": SESSION.arn, "Account": "123456789012", "UserId": "AROAEXAMPLE:run-1"}
-    door = Door({"get_caller_identity": caller}, "eu-west-1")
+    api = CannedApi({"get_caller_identity": caller}, "eu-west-1")
 
-    preflight.launch(door, ResourceName("w"), parse_principal(arn), {"ImageId": "ami-1"})
+    preflight.launch(api, ResourceName("w"), parse_principal(arn), {"ImageId": "ami-1"})
 
-    assert "ec2:RunInstances" in {each["action"] for each in door.asked}
+    assert "ec2:RunInstances" in {each["action"] for each in api.asked}
 
 
 def test_profiles_that_could_not_be_read_are_looked_up_by_hand() -> None:

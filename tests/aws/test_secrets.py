@@ -1,4 +1,4 @@
-"""No key comes out of a command that asks AWS: not of the chain of credentials, not of IMDS, not at debug."""
+"""Commands that call AWS never print a key: not of the chain of credentials, not of IMDS, not at debug level."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ ALL_KINDS = (*KINDS, "file", "file that cannot be read", "process")
     "`rolewatch diagnose` asks AWS with keys of the environment, a file, a process or IMDS, and botocore is at debug",
     "the report, its JSON and the evidence have no key, and nothing is logged",
 )
-def test_no_form_of_a_diagnosis_tells_a_key(
+def test_no_form_of_a_diagnosis_shows_a_key(
     house: cloud.House,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -77,28 +77,28 @@ def test_no_form_of_a_diagnosis_tells_a_key(
     *,
     form: Form,
 ) -> None:
-    """AWS accepts the keys of IMDS and refuses the others: both are told without one."""
+    """AWS accepts the keys of IMDS and refuses the others: both are reported without one."""
     evidence = tmp_path / "evidence.json"
     caplog.set_level(logging.DEBUG)
     for kind in form.pick(quick=KINDS[:1], short=KINDS, long=ALL_KINDS):
         evidence.unlink(missing_ok=True)
         with pytest.MonkeyPatch.context() as house.patch:
             house.environ = chain(kind, tmp_path)
-            told = [house.diagnose(json_form=False), house.diagnose("--output", str(evidence))]
+            result = [house.diagnose(json_form=False), house.diagnose("--output", str(evidence))]
             if form is Form.LONG:
-                told += [house.diagnose(), house.from_elsewhere(json_form=False)]
+                result += [house.diagnose(), house.from_elsewhere(json_form=False)]
         said = capfd.readouterr()
         written = evidence.read_text(encoding="utf-8")
-        out = "\n".join((*(each.out + each.err for each in told), said.out, said.err, caplog.text, written))
+        out = "\n".join((*(each.out + each.err for each in result), said.out, said.err, caplog.text, written))
 
-        assert told[0].out
+        assert result[0].out
         assert json.loads(written)["schema"] == 1
         assert found(out, house.imds.secrets) == [], kind
 
 
 @pytest.mark.slow
 @promise(Area.SECRETS, "`rolewatch preflight` asks AWS with such keys", "what it prints has none")
-def test_preflight_tells_no_key(
+def test_preflight_shows_no_key(
     house: cloud.House,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -127,10 +127,10 @@ def test_preflight_tells_no_key(
     "`rolewatch diagnose` runs with `-X dev`, all warnings on and a debug handler, in a process of its own",
     "standard output and standard error have no key",
 )
-def test_a_diagnosis_in_development_mode_tells_no_key(house: cloud.House, tmp_path: Path) -> None:
-    """As somebody runs it who looks for a fault in it."""
+def test_a_diagnosis_in_development_mode_shows_no_key(house: cloud.House, tmp_path: Path) -> None:
+    """As a developer runs it to find a bug."""
     code = "import logging; logging.basicConfig(level=logging.DEBUG); from rolewatch.cli import main; main()"
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "always", "-c", code, "diagnose", "--endpoint", house.imds.endpoint],
         env={
             **chain("environment", tmp_path),
@@ -144,8 +144,8 @@ def test_a_diagnosis_in_development_mode_tells_no_key(house: cloud.House, tmp_pa
         timeout=120,
     )
 
-    assert told.stdout.count("\n") > 10
-    assert found(told.stdout + told.stderr, house.imds.secrets) == []
+    assert result.stdout.count("\n") > 10
+    assert found(result.stdout + result.stderr, house.imds.secrets) == []
 
 
 def found(out: str, secrets: frozenset[str]) -> list[str]:

@@ -38,7 +38,7 @@ def test_the_served_credentials_come_last(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_configuration_that_cannot_be_read_is_no_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is said, and the rest goes on."""
+    """The refusal says so, and the diagnosis continues."""
     path = tmp_path / "config"
     path.write_text("[default\ncanary = 1\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(path))

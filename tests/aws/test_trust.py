@@ -170,12 +170,12 @@ def test_text_is_read_encoded_or_not() -> None:
 
 @pytest.mark.parametrize("odd", [None, "", "{", "[]", 7, [], {"Statement": "x"}, {"Statement": [1]}])
 def test_what_is_no_policy_is_undecided(odd: object) -> None:
-    """Nothing is said of what cannot be read."""
+    """A policy that cannot be read is undecided."""
     assert judge(odd).trust is UNDECIDED
 
 
 def test_no_statement_allows_nobody() -> None:
-    """An empty policy lets nobody in."""
+    """An empty policy allows no one."""
     assert judge({}).trust is DENIES
 
 

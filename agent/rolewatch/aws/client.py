@@ -39,18 +39,18 @@ class Trouble(str, Enum):
 
 _SENTENCES = {
     Trouble.ACCESS_DENIED: "{action} is not allowed{detail}: that permission is missing.",
-    Trouble.THROTTLED: "AWS throttles {action} in this account{code}; try again later. It is no fault.",
-    Trouble.UNREACHABLE: "The endpoint for {action} cannot be reached from here{detail}.",
+    Trouble.THROTTLED: "AWS throttles {action} in this account{code}. Try again later.",
+    Trouble.UNREACHABLE: "The endpoint of {action} cannot be reached{detail}.",
     Trouble.REGION_NOT_ENABLED: "The account has not enabled this Region{code}, so {action} is refused.",
-    Trouble.NO_CREDENTIALS: "There are no AWS credentials to ask with{detail}.",
+    Trouble.NO_CREDENTIALS: "No AWS credentials were found{detail}.",
     Trouble.REJECTED: (
-        "AWS does not accept the credentials for {action}{code}: not valid, expired, of another partition, or "
-        "the Region is not enabled for their account."
+        "AWS rejects the credentials of {action}{code}: they are not valid, expired, of another partition, or their "
+        "account has not enabled the Region."
     ),
-    Trouble.CLOCK: "AWS does not accept the time in the request {action}{code}: the local clock is wrong.",
-    Trouble.NO_REGION: "No Region is known to ask {action} in: name one with --region.",
-    Trouble.NO_SDK: "boto3 is not installed, so AWS cannot be asked.",
-    Trouble.OTHER_ACCOUNT: "The credentials are of another account{detail}, so {action} would tell of the wrong one.",
+    Trouble.CLOCK: "AWS rejects the time of the request {action}{code}: the local clock is wrong.",
+    Trouble.NO_REGION: "The Region for {action} is not known: set it with --region.",
+    Trouble.NO_SDK: "boto3 is not installed, so AWS was not called.",
+    Trouble.OTHER_ACCOUNT: "The credentials belong to another account{detail}: {action} would describe the wrong one.",
     Trouble.ERROR: "{action} failed{code}{detail}.",
 }
 
@@ -160,11 +160,11 @@ _DETAILS: Mapping[str, str] = {
     "UnauthorizedSSOTokenError": "the SSO session has expired: log in again",
     "SSOTokenLoadError": "there is no SSO session: log in first",
     "ConfigParseError": "the AWS configuration file cannot be read",
-    "ConnectTimeoutError": "no answer to the connection; a private network without a VPC endpoint looks like this",
-    "ReadTimeoutError": "connected, and no answer in time",
-    "ProxyConnectionError": "the proxy of the environment does not answer",
-    "SSLError": "TLS failed; an intercepting proxy looks like this",
-    "EndpointConnectionError": "no route, no name, or refused",
+    "ConnectTimeoutError": "no connection in time, as in a private network without a VPC endpoint",
+    "ReadTimeoutError": "connected, but no answer in time",
+    "ProxyConnectionError": "the proxy in the environment does not answer",
+    "SSLError": "TLS failed, as behind an intercepting proxy",
+    "EndpointConnectionError": "no route, no name, or connection refused",
 }
 
 

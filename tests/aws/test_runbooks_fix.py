@@ -1,4 +1,4 @@
-"""Who has nothing but the runbook can mend the fault: its commands, as they stand there, typed into the AWS CLI."""
+"""The commands of a runbook fix the fault when they are typed into the AWS CLI as they are."""
 
 from __future__ import annotations
 
@@ -80,16 +80,16 @@ def detach(house: House) -> None:
         pytest.param("instance_profile_detached", detach, id="instance_profile_detached"),
     ],
 )
-def test_the_commands_of_the_runbook_mend_the_fault(
+def test_the_commands_of_the_runbook_fix_the_fault(
     fault: str, break_it: Callable[[House], None], house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On AWS's side everything is as it was, and rolewatch is content when IMDS serves that."""
+    """On AWS's side everything is as it was, and `rolewatch check` finds no fault when IMDS serves that."""
     from aws.cloud import PROFILE, ROLE
     from rolewatch.simulator.instance import INSTANCE_ID, REGION
 
     break_it(house)
     house.imds.switch(fault)
-    ill = main(["check", "--endpoint", house.imds.endpoint])
+    before = main(["check", "--endpoint", house.imds.endpoint])
     typed(
         house,
         fault,
@@ -103,13 +103,13 @@ def test_the_commands_of_the_runbook_mend_the_fault(
         },
     )
     house.imds.switch("healthy")
-    well = main(["check", "--endpoint", house.imds.endpoint])
+    after = main(["check", "--endpoint", house.imds.endpoint])
     capsys.readouterr()
     (association,) = house.cloud.ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
     profile = house.cloud.iam.get_instance_profile(InstanceProfileName=PROFILE)["InstanceProfile"]
     (role,) = profile["Roles"]
 
-    assert (ill, well) == (2, 0)
+    assert (before, after) == (2, 0)
     assert association["InstanceId"] == INSTANCE_ID
     assert association["IamInstanceProfile"]["Arn"] == profile["Arn"]
     assert role["RoleName"] == ROLE
