@@ -14,7 +14,6 @@ from rolewatch.vocabulary import Document
 
 INFO_PATH = Document.INFO.value
 ROLES_PATH = Document.LISTING.value
-IDENTITY_PATH = "dynamic/instance-identity/document"
 TAGS_PATH = "meta-data/tags/instance/"
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
     if isinstance(listing, RoleListing):  # the role that is listed now: a name is never remembered
         role = listing.role
         credentials = _read(session, ROLES_PATH, lambda body: documents.credentials(role, body), role=role)
-    identity = _read(session, IDENTITY_PATH, documents.identity) if questions.identity else None
+    identity = _read(session, documents.IDENTITY_PATH, documents.identity) if questions.identity else None
     return Answered(
         info=info,
         listing=listing,

@@ -29,7 +29,9 @@ from rolewatch.aws_names import (
 from rolewatch.errors import ImdsError
 from rolewatch.observation import Credentials, Failure, Identity, ProfileInfo, RoleListing
 from rolewatch.text import timestamp
-from rolewatch.vocabulary import Phase, Reason
+from rolewatch.vocabulary import Document, Phase, Reason
+
+IDENTITY_PATH = "dynamic/instance-identity/document"
 
 Body = Union[bytes, bytearray]
 """What IMDS sent. Of a `bytearray` the secrets are overwritten as they are read."""
@@ -43,7 +45,6 @@ _SECRET = re.compile(
 """A secret as IMDS writes it: no quote and no escape in it. It may be cut off, or hold any other byte."""
 _VISIBLE = re.compile(rb"[!-~]+")
 _LONGEST_PATTERN = 128
-_MOST_DIGITS = 20
 FINGERPRINT = 8
 """Hex digits by which a set of credentials is known."""
 
@@ -53,14 +54,14 @@ _NEEDED = ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
 
 def profile_info(body: Body) -> ProfileInfo:
     """Read ``iam/info``. Raise `ImdsError` if it is empty, not JSON, or names no profile."""
-    fields = _json_object(body, "meta-data/iam/info")
+    fields = _json_object(body, Document.INFO.value)
     message = fields.get("message") or ""
     arn = parse_arn(fields.get("instanceprofilearn"))
     profile = name(arn.name) if arn and arn.kind == "instance-profile" else None
     found = PROFILE_ID.search(fields.get("instanceprofileid") or message)
     code = matching(ERROR_CODE, fields.get("code"))
     if not (code or profile or found):
-        raise _unreadable("meta-data/iam/info")
+        raise _unreadable(Document.INFO.value)
     return ProfileInfo(
         code=code,
         without_role=bool(_WITHOUT_ROLE.search(message)),
@@ -73,7 +74,7 @@ def profile_info(body: Body) -> ProfileInfo:
 
 def role_listing(body: Body) -> RoleListing:
     """Read ``iam/security-credentials/``. Raise `ImdsError` if it is empty or its first line is not a role name."""
-    document = "meta-data/iam/security-credentials/"
+    document = Document.LISTING.value
     lines = [line.rstrip("\r") for line in _text(body, document).split("\n")]
     first = name(lines[0])
     if first is None:
@@ -88,10 +89,10 @@ def credentials(role: str, body: Body) -> Credentials:
     document at all.
     """
     fingerprints = _blank(body) if isinstance(body, bytearray) else {}
-    fields = _json_object(body, "meta-data/iam/security-credentials/<role>")
+    fields = _json_object(body, Document.CREDENTIALS.value)
     code = fields.get("code")
     if not code and not any(key.lower() in fields for key in _NEEDED):
-        raise _unreadable("meta-data/iam/security-credentials/<role>")
+        raise _unreadable(Document.CREDENTIALS.value)
     expiration = timestamp(fields.get("expiration"))
     key_id = fields.get("accesskeyid")
     fingerprint = None
@@ -138,7 +139,7 @@ def _digest(key_id: bytes | memoryview) -> str:
 
 def identity(body: Body) -> Identity:
     """Read the instance identity document. Raise `ImdsError` if it names no instance."""
-    document = "dynamic/instance-identity/document"
+    document = IDENTITY_PATH
     fields = _json_object(body, document)
     instance_id = matching(INSTANCE_ID, fields.get("instanceid"))
     if instance_id is None:
@@ -163,16 +164,6 @@ def name_pattern(body: Body) -> str | None:
     arn = parse_arn(text, any_account=True)
     pattern = arn.name if arn else text
     return aws_names.name_pattern(pattern) if len(pattern) <= _LONGEST_PATTERN else None
-
-
-def whole_number(digits: str) -> int:
-    """Return the JSON number *digits*. Raise `ValueError` if it has more than 20 digits.
-
-    The time in which Python before 3.9.14 reads a number grows with the square of its length.
-    """
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError
-    return int(digits)
 
 
 def _json_object(body: Body, document: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ alone does not show. docs/diagnose.schema.json describes the file; its other mem
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +15,6 @@ from rolewatch import files
 from rolewatch.aws_names import name
 from rolewatch.errors import ConfirmationError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
-from rolewatch.imds.documents import whole_number
 from rolewatch.monitor.classify import Finding
 from rolewatch.monitor.state_file import Fields
 from rolewatch.text import rfc3339, timestamp
@@ -94,7 +92,7 @@ class ConfirmationFile:
 def decode(text: str) -> Confirmation:
     """Return the confirmation that *text* describes. Raise `ConfirmationError` if it is none."""
     try:
-        document = Fields(json.loads(text, parse_int=whole_number))
+        document = Fields.parse(text)
         schema = document.get("schema")
         decided, findings = set(_decided(document)), tuple(_findings(document))
         polled, instance_id = document.get("polled"), document.get("instance_id")

@@ -19,7 +19,6 @@ from typing import Any, Callable, Union
 from rolewatch import files
 from rolewatch.errors import StateFileError
 from rolewatch.faults import Fault
-from rolewatch.imds.documents import whole_number
 from rolewatch.monitor import track
 from rolewatch.monitor.memory import BindingHistory, CredentialHistory, CredentialSet, FaultState, Instance, Memory
 from rolewatch.observation import Moment, RoleBinding
@@ -61,7 +60,7 @@ class StateFile:
             message = f"{self.path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
             raise StateFileError(message) from None
         try:
-            memory = _decode(Fields(json.loads(content, parse_int=whole_number)))
+            memory = _decode(Fields.parse(content))
         except (ValueError, RecursionError):
             message = f"{self.path}: not a state file of version {VERSION}"
             raise StateFileError(message) from None
@@ -176,6 +175,11 @@ class Fields:
             raise ValueError("not an object")  # noqa: TRY004 - the callers handle one kind of error
         self._members: dict[str, object] = value
 
+    @classmethod
+    def parse(cls, content: str) -> Fields:
+        """Return the JSON object *content*. Raise `ValueError` or `RecursionError` if it is none."""
+        return cls(json.loads(content, parse_int=_whole_number))
+
     def get(self, key: str) -> object:
         """Return the member *key*, of any type."""
         if key not in self._members:
@@ -262,3 +266,16 @@ def text(value: object) -> str:
     if not isinstance(value, str) or not is_printable(value):
         raise ValueError("not printable text")
     return value
+
+
+_MOST_DIGITS = 20
+
+
+def _whole_number(digits: str) -> int:
+    """Return the JSON number *digits*. Raise `ValueError` if it has more than 20 digits.
+
+    The time in which Python before 3.9.14 reads a number grows with the square of its length.
+    """
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError
+    return int(digits)
