@@ -15,7 +15,7 @@ def text(name: str) -> str:
 
 
 def part(name: str, heading: str) -> str:
-    """Return what stands under *heading* of the page *name*."""
+    """Return the text under *heading* of the page *name*."""
     found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text(name), flags=re.MULTILINE | re.DOTALL)
     assert found is not None, f"{name}.md has no part {heading!r}"
     return found.group(1)

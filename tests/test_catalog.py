@@ -1,4 +1,4 @@
-"""The journal's catalog has an entry for everything that is told, and journalctl can read it."""
+"""The journal's catalog has an entry for every event and fault, and journalctl can read it."""
 
 from __future__ import annotations
 

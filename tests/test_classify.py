@@ -57,7 +57,7 @@ Row = tuple[str, Observation, Prior, tuple[Fault, ...], CredentialStatus]
 
 
 def aged(age: timedelta, *, life: timedelta = LIFE) -> Answered:
-    """Return a look at a set of credentials of that age."""
+    """Return an observation of credentials of that age."""
     return answered(credentials=credentials(updated=START - age, life=life))
 
 
@@ -171,15 +171,15 @@ TABLE: tuple[Row, ...] = (
 
 
 @pytest.mark.parametrize(
-    ("seen", "known", "expected", "told"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+    ("seen", "known", "expected", "status"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
 def test_an_observation_means_exactly_these_faults(
-    seen: Observation, known: Prior, expected: tuple[Fault, ...], told: CredentialStatus
+    seen: Observation, known: Prior, expected: tuple[Fault, ...], status: CredentialStatus
 ) -> None:
     """Each arm of an observation, at each edge of time, gives exactly the faults and the word of the table."""
     verdict = judge(seen, known)
 
-    assert (faults(verdict), verdict.credentials) == (expected, told)
+    assert (faults(verdict), verdict.credentials) == (expected, status)
 
 
 # What an observation is silent about
@@ -251,10 +251,10 @@ def test_a_document_that_could_not_be_read_silences_what_hangs_on_it(seen: Obser
     assert named.intersection(judge(seen).undetermined) == silent
 
 
-def test_without_a_token_everything_behind_it_is_untold() -> None:
+def test_without_a_token_everything_behind_it_is_undetermined() -> None:
     """An IMDS that gives no token is silent on the role, and on what a poll meets later than it came.
 
-    What only AWS can tell does not hang on IMDS: without a confirmation it does not hold.
+    A fault that only the AWS API shows does not depend on IMDS: without a confirmation it is not active.
     """
     verdict = judge(unanswered(Reason.CONNECT_TIMEOUT))
 
@@ -283,7 +283,7 @@ def test_a_poll_is_silent_on_the_faults_of_imds_that_it_did_not_come_to(seen: Ob
 
 
 def test_a_date_tells_of_the_clock_even_without_a_token() -> None:
-    """A 403 carries a `Date`: that the local clock is right again is told."""
+    """A 403 carries a `Date`: it shows that the local clock is right again."""
     verdict = judge(unanswered(Reason.FORBIDDEN, Phase.TOKEN, START))
 
     assert Fault.CLOCK_SKEW not in verdict.undetermined
@@ -358,7 +358,7 @@ def test_trap_profile_name_taken_for_the_role_name() -> None:
 
 
 def test_trap_two_roles_in_the_listing() -> None:
-    """Two roles are told, with how many there were; the first one's credentials are judged nevertheless."""
+    """Two roles are reported with their number; the credentials of the first are judged nevertheless."""
     (finding,) = judge(answered(listing=documents.role_listing(b"web-server\nother\n"))).findings
 
     assert finding.fault is Fault.IMDS_ERROR
@@ -483,12 +483,12 @@ def test_it_is_total_over_arbitrary_bytes(
 ) -> None:
     """Whatever IMDS sends, JSON or not, the way from bytes to verdict ends in a verdict."""
     listing: RoleListing | Failure
-    told_info: ProfileInfo | Failure
+    profile_info: ProfileInfo | Failure
     document: Credentials | Failure | None = None
     try:
-        told_info = documents.profile_info(info_body)
+        profile_info = documents.profile_info(info_body)
     except ImdsError as error:
-        told_info = error.failure
+        profile_info = error.failure
     try:
         listing = documents.role_listing(listing_body)
     except ImdsError as error:
@@ -499,7 +499,7 @@ def test_it_is_total_over_arbitrary_bytes(
         except ImdsError as error:
             document = error.failure
 
-    verdict = judge(Answered(told_info, listing, document, date=START if date else None), known)
+    verdict = judge(Answered(profile_info, listing, document, date=START if date else None), known)
 
     complete = isinstance(document, Credentials) and not document.missing
     assert verdict.credentials is not CredentialStatus.USABLE or complete
@@ -514,7 +514,7 @@ def test_it_is_total_over_arbitrary_bytes(
 def test_as_time_passes_over_the_same_documents_the_verdict_never_improves(
     seen: Observation, known: Prior, elapsed: int, later: int
 ) -> None:
-    """The findings of a look only grow while nothing but time changes, and unusable credentials stay unusable."""
+    """While only time changes, findings only grow, and unusable credentials stay unusable."""
     then = judge(seen, known, moment(elapsed))
     date = seen.date
     if date is not None:
@@ -533,10 +533,10 @@ def test_as_time_passes_over_the_same_documents_the_verdict_never_improves(
 )
 def test_a_wrong_local_clock_neither_invents_nor_hides_an_expiry(age: int, error: int) -> None:
     """A set is expired, or overdue, by IMDS's `Date`, though the local clock be off by up to ten years."""
-    told = faults(judge(aged(timedelta(seconds=age)), HOURLY, moment(error)))
+    found = faults(judge(aged(timedelta(seconds=age)), HOURLY, moment(error)))
 
-    assert (Fault.CREDENTIALS_EXPIRED in told) is (age >= LIFE.total_seconds())
-    assert (Fault.ROTATION_OVERDUE in told) is (age > 7200)
+    assert (Fault.CREDENTIALS_EXPIRED in found) is (age >= LIFE.total_seconds())
+    assert (Fault.ROTATION_OVERDUE in found) is (age > 7200)
 
 
 @pytest.mark.parametrize("age", [LIFE - SECOND, LIFE], ids=["expires in a second", "expires now"])
@@ -544,8 +544,8 @@ def test_without_a_date_the_local_clock_has_to_do(age: timedelta) -> None:
     """An emulator may have none."""
     seen = replace(answered(), date=None)
 
-    told = faults(judge(seen, now=moment((age - timedelta(minutes=10)).total_seconds())))
-    assert (Fault.CREDENTIALS_EXPIRED in told) is (age == LIFE)
+    found = faults(judge(seen, now=moment((age - timedelta(minutes=10)).total_seconds())))
+    assert (Fault.CREDENTIALS_EXPIRED in found) is (age == LIFE)
 
 
 @given(

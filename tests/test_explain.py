@@ -51,9 +51,15 @@ def test_with_all_facts_no_placeholder_is_left(fault: Fault) -> None:
     facts = dict.fromkeys(PLACEHOLDERS, "known")
 
     for reason in ("", *FAULTS[fault].variants):
-        told = explain(fault, {"reason": reason}, facts)
+        explained = explain(fault, {"reason": reason}, facts)
         words = " ".join(
-            [told.meaning, told.cause, told.hint, told.takes_effect, *(s.text + s.command for s in told.fix)]
+            [
+                explained.meaning,
+                explained.cause,
+                explained.hint,
+                explained.takes_effect,
+                *(s.text + s.command for s in explained.fix),
+            ]
         )
         assert "{region}" not in words
         assert not any(f"{{{name}}}" in words or f"<{name.replace('_', '-')}>" in words for name in PLACEHOLDERS)
@@ -61,61 +67,61 @@ def test_with_all_facts_no_placeholder_is_left(fault: Fault) -> None:
 
 def test_what_is_unknown_can_be_seen() -> None:
     """What nobody knows stays a placeholder that a person recognises, and that the shell refuses."""
-    told = commands(Fault.IMDS_DISABLED, {}, {})
+    pasted = commands(Fault.IMDS_DISABLED, {}, {})
 
-    assert "--region=<region> --instance-id=<instance-id>" in told
+    assert "--region=<region> --instance-id=<instance-id>" in pasted
 
 
 def test_what_is_known_is_filled_in() -> None:
     """The commands carry the ids of this instance."""
-    told = commands(Fault.IMDS_DISABLED, {}, FACTS)
+    pasted = commands(Fault.IMDS_DISABLED, {}, FACTS)
 
-    assert "--region=eu-central-1 --instance-id=i-0123456789abcdef0" in told
+    assert "--region=eu-central-1 --instance-id=i-0123456789abcdef0" in pasted
 
 
 def test_the_evidence_picks_the_remedy() -> None:
-    """Where a reason has a remedy of its own, that one is told, and not the general one."""
-    told = explain(Fault.IMDS_UNREACHABLE, {"reason": "prohibited"}, FACTS)
+    """Where a reason has a remedy of its own, that one is explained, and not the general one."""
+    explained = explain(Fault.IMDS_UNREACHABLE, {"reason": "prohibited"}, FACTS)
 
-    assert "systemd-imdsd" in told.cause
-    assert told.cause == FAULTS[Fault.IMDS_UNREACHABLE].variants["prohibited"].cause
+    assert "systemd-imdsd" in explained.cause
+    assert explained.cause == FAULTS[Fault.IMDS_UNREACHABLE].variants["prohibited"].cause
 
 
 def test_a_reason_without_a_remedy_of_its_own_gets_the_general_one() -> None:
     """A reason that the table does not name is no mistake."""
-    told = explain(Fault.IMDS_UNREACHABLE, {"reason": "connect_error", "errno": 5}, FACTS)
+    explained = explain(Fault.IMDS_UNREACHABLE, {"reason": "connect_error", "errno": 5}, FACTS)
 
-    assert told.cause == FAULTS[Fault.IMDS_UNREACHABLE].remedy.cause
+    assert explained.cause == FAULTS[Fault.IMDS_UNREACHABLE].remedy.cause
 
 
 def test_the_evidence_comes_before_the_facts() -> None:
     """The names that were seen with the fault are the ones to act on."""
-    told = commands(Fault.ASSUME_ROLE_UNAUTHORIZED, {"role": "seen"}, FACTS)
+    pasted = commands(Fault.ASSUME_ROLE_UNAUTHORIZED, {"role": "seen"}, FACTS)
 
-    assert "--role-name=seen" in told
-    assert "--role-name=app" not in told
+    assert "--role-name=seen" in pasted
+    assert "--role-name=app" not in pasted
 
 
 def test_a_detached_profile_is_attached_again_by_its_name() -> None:
     """Without an expectation, what the instance had is what it should get back."""
-    told = commands(Fault.INSTANCE_PROFILE_DETACHED, {"instance_profile": "app-profile"}, {"region": "eu-west-1"})
+    pasted = commands(Fault.INSTANCE_PROFILE_DETACHED, {"instance_profile": "app-profile"}, {"region": "eu-west-1"})
 
-    assert "--iam-instance-profile Name=app-profile" in told
+    assert "--iam-instance-profile Name=app-profile" in pasted
 
 
 def test_a_wrong_profile_is_not_offered_as_the_right_one() -> None:
     """Of a mismatch the current name is the one thing that is known to be wrong."""
-    told = commands(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web-*"}, FACTS)
+    pasted = commands(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web-*"}, FACTS)
 
-    assert "--iam-instance-profile Name=<expected-instance-profile>" in told
-    assert "--role-name=<expected-role>" in told
+    assert "--iam-instance-profile Name=<expected-instance-profile>" in pasted
+    assert "--role-name=<expected-role>" in pasted
 
 
 def test_a_plain_expectation_is_filled_in() -> None:
     """An expectation that is one name can be pasted."""
-    told = commands(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web"}, FACTS)
+    pasted = commands(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web"}, FACTS)
 
-    assert "--role-name=web" in told
+    assert "--role-name=web" in pasted
 
 
 @pytest.mark.parametrize("expected", [("web-*",), ("web", "db"), ("w?b",), ("[ab]c",), ()])
@@ -142,7 +148,7 @@ def test_facts_are_those_of_the_snapshot() -> None:
 
 @pytest.mark.parametrize("usable", [False, None])
 def test_an_expiration_is_a_fact_only_of_usable_credentials(*, usable: bool | None) -> None:
-    """Nobody is told until when credentials work that do not."""
+    """The expiration of unusable credentials is not a fact."""
     assert "expiration" not in facts_of(snapshot(usable=usable))
 
 
@@ -196,18 +202,18 @@ def test_a_hostile_name_stays_one_word(name: str) -> None:
 
 
 def test_a_comma_does_not_end_a_name_in_the_shorthand() -> None:
-    """IAM allows commas in names, and the AWS CLI's ``Name=…`` ends at one unless it stands in quotes."""
-    told = commands(Fault.CREDENTIALS_MISSING, {"instance_profile": "a,b"}, FACTS)
+    """IAM allows commas in names, and the AWS CLI's ``Name=…`` ends at one unless it is quoted."""
+    pasted = commands(Fault.CREDENTIALS_MISSING, {"instance_profile": "a,b"}, FACTS)
 
-    assert "Name='\"a,b\"'" in told
-    assert "--instance-profile-name=a,b " in told
+    assert "Name='\"a,b\"'" in pasted
+    assert "--instance-profile-name=a,b " in pasted
 
 
 @pytest.mark.parametrize("name", ["app\nrm -rf /", "app\x1b[2J", "x" * 300])
 def test_what_is_no_name_is_not_filled_in(name: str) -> None:
     """Line breaks, escapes to the terminal and endless names are dropped, in commands and in prose."""
-    told = explain(Fault.INSTANCE_PROFILE_NOT_FOUND, {"instance_profile": name, "instance_profile_id": name}, {})
+    explained = explain(Fault.INSTANCE_PROFILE_NOT_FOUND, {"instance_profile": name, "instance_profile_id": name}, {})
 
-    assert name not in told.cause
-    assert "<instance-profile-id>" in told.cause
-    assert all(name not in step.command for step in told.fix)
+    assert name not in explained.cause
+    assert "<instance-profile-id>" in explained.cause
+    assert all(name not in step.command for step in explained.fix)

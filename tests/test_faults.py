@@ -62,7 +62,7 @@ def prose(entry: Entry) -> Iterator[str]:
 
 
 def test_every_fault_has_an_entry_in_the_order_of_the_vocabulary() -> None:
-    """The table has an entry for each fault, in the order in which faults are told."""
+    """The table has an entry for each fault, in the order in which faults are reported."""
     assert [entry.fault for entry in table.ENTRIES] == list(Fault)
 
 
@@ -111,7 +111,7 @@ def test_a_variant_is_a_reason_of_the_vocabulary(entry: Entry) -> None:
 
 
 def test_every_reason_to_be_unreachable_has_its_own_remedy() -> None:
-    """An errno that is told apart is worth telling apart: all but the catch-all say what to do about it."""
+    """Every reason of a failed connection but the catch-all says what to do about it."""
     connecting = [reason for reason in Reason if reason.label.value == "connect"] + [Reason.CONNECT_TIMEOUT]
 
     missing = [reason for reason in connecting if reason.value not in FAULTS[Fault.IMDS_UNREACHABLE].variants]
@@ -121,7 +121,7 @@ def test_every_reason_to_be_unreachable_has_its_own_remedy() -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_every_placeholder_is_known(entry: Entry) -> None:
-    """A placeholder that nobody fills in would be pasted as it stands."""
+    """A placeholder that nothing fills in would be pasted as it is."""
     used = {name for step in steps(entry) for name in ANY_PLACEHOLDER.findall(step.text + step.command)}
     used |= {name for sentence in prose(entry) for name in ANY_PLACEHOLDER.findall(sentence)}
 
@@ -153,10 +153,10 @@ def test_a_command_is_valid_shell_and_fits_the_screen(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_a_fix_says_once_that_its_own_credentials_will_not_do(entry: Entry) -> None:
-    """A fix that mends something in EC2 or IAM says from where to run its commands, and says it once."""
-    told = [step for step in entry.remedy.fix if "do not come from this instance" in step.text]
+    """A fix in EC2 or IAM says once from where to run its commands."""
+    warnings = [step for step in entry.remedy.fix if "do not come from this instance" in step.text]
 
-    assert len(told) == (1 if entry.remedy.who is not Who.HOST else 0)
+    assert len(warnings) == (1 if entry.remedy.who is not Who.HOST else 0)
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -184,7 +184,7 @@ def test_a_changing_command_names_the_permission_it_needs(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_a_step_that_needs_permissions_says_so_in_its_text(entry: Entry) -> None:
-    """The permissions stand in the text once, and nowhere else are actions named as needed."""
+    """The text names the permissions once, and names no other action as needed."""
     for step in steps(entry):
         assert step.text.count("{needs}") == bool(step.permissions)
         assert "(needs" not in step.text

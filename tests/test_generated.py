@@ -1,4 +1,4 @@
-"""What is generated from the tables is on the disk as it should be."""
+"""Every file that is generated from the tables is up to date."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_generated_file_is_up_to_date(path: Path) -> None:
 
 
 def test_a_page_keeps_what_was_written_by_hand() -> None:
-    """Only what stands between the marks is replaced."""
+    """Only the text between the marks is replaced."""
     page = fill(f"before\n{BEGIN}\nstale words\n{END}\nafter\n", "beans", ["new words"], name="page.md")
 
     assert page == f"before\n{BEGIN}\nnew words\n{END}\nafter\n"
@@ -28,6 +28,6 @@ def test_a_page_keeps_what_was_written_by_hand() -> None:
 
 @pytest.mark.parametrize("page", ["", f"{BEGIN}\n", f"{END}\n{BEGIN}\n"])
 def test_a_page_without_its_marks_is_refused(page: str) -> None:
-    """A lost mark is told, instead of a table that is lost."""
+    """A lost mark is an error; otherwise the table would be lost."""
     with pytest.raises(ValueError, match=r"page\.md must hold"):
         fill(page, "beans", [], name="page.md")

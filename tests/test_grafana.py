@@ -55,7 +55,7 @@ def known_samples() -> set[str]:
 
 
 def everything(value: Any, key: str) -> Iterator[Any]:  # noqa: ANN401 - JSON
-    """Yield whatever stands under *key*, anywhere in *value*."""
+    """Yield every value under *key*, anywhere in *value*."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if name == key:

@@ -55,7 +55,7 @@ def test_the_script_says_whether_there_are_credentials(scenario: str, up: str, t
     [(20.0, "steady", False), (20.9, "steady", False), (21.1, "steady", True), (99.0, "busy", False)],
 )
 def test_ci_holds_a_bound_give_or_take_what_machines_differ_by(measured: float, kind: str, fails: bool) -> None:  # noqa: FBT001 - a parameter
-    """And only where a busy machine changes nothing. That it is beyond its bound is told all the same."""
+    """And only where a busy machine changes nothing. A figure beyond its bound is reported all the same."""
     figure = Figure("rolewatch", "USS", "MiB", [measured], 20.0, steady=kind == "steady", play=1.0)
 
     assert figure.fails is fails

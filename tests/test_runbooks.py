@@ -1,4 +1,4 @@
-"""The runbooks: complete, held to the tables, and what they tell a person to type works."""
+"""The runbooks are complete, agree with the tables, and have commands that work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BY_NAME = pytest.mark.parametrize("name", PAGES)
 
 
 def scenario_of(fault: Fault) -> str:
-    """Return the scenario in which IMDS shows *fault*; the healthy one where only AWS can tell it."""
+    """Return the scenario in which IMDS shows *fault*; the healthy one for a fault that only the AWS API shows."""
     return next((each.name for each in SCENARIOS if fault in each.expect.faults), "healthy")
 
 
@@ -46,7 +46,7 @@ def test_a_runbook_has_its_parts_in_order(fault: Fault) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @pytest.mark.parametrize("fault", Fault)
 def test_the_questions_of_a_runbook_get_the_answers_that_it_shows(fault: Fault) -> None:
-    """Typed on an instance with that fault, for which the simulator stands; and no secret is shown."""
+    """On an instance with that fault, which the simulator replaces; and no secret is shown."""
     questions = "".join(fenced(part(fault.value, "Confirm by hand"), "sh"))
     (shown,) = fenced(part(fault.value, "Confirm by hand"), "text")
     with Simulator(now=lambda: datetime.now(timezone.utc), scenario_name=scenario_of(fault)) as imds:

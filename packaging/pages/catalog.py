@@ -2,7 +2,7 @@
 
 The catalog is compiled once for a host, so nothing of an instance can be filled in here: journalctl puts in the entry's
 fields (``@ROLEWATCH_ROLE@``), and the bare name of a field that the entry lacks (systemd `sd-journal.c`, 2026). It puts
-them in as they are, also those of an entry that another process forged. So fields stand in sentences, and never in a
+them in as they are, also those of an entry that another process forged. So fields are in sentences, never in a
 command that a person pastes into a root shell: `rolewatch check` fills commands in, with quotes.
 """
 
@@ -49,7 +49,7 @@ def _entry(message_id: str, subject: str, body: list[str], *, page: str = "") ->
     lines += [f"Documentation: {page}"] if page else []
     lines.append("")
     for paragraph in body:
-        # What starts with a blank is a command, or a line of a list: it is shown as it stands.
+        # A line that starts with a blank is a command, or a line of a list: it is not wrapped.
         lines += [paragraph] if paragraph.startswith(" ") else _wrapped(paragraph) or [""]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""The generated parts of the runbooks, `docs/runbooks/`: what stands in the tables of faults and of alerts.
+"""The generated parts of the runbooks, `docs/runbooks/`: what the tables of faults and of alerts contain.
 
 A runbook is for who was woken by an alert and knows nothing else. What no table has is written by hand around these
 parts: what applications say, how the answers of IMDS look, how to prevent it.
@@ -63,8 +63,8 @@ def _named(name: str) -> tuple[Alert, ...]:
 
 
 def _summary(entry: Entry) -> Iterator[str]:
-    told = explain(entry.fault, {}, {})
-    yield f"**{told.title[0].upper()}{told.title[1:]}.** {told.meaning}"
+    explained = explain(entry.fault, {}, {})
+    yield f"**{explained.title[0].upper()}{explained.title[1:]}.** {explained.meaning}"
     yield ""
     severities = " or ".join(dict.fromkeys(alert.severity for alert in _named(alert_name(entry.fault))))
     yield f"Alert: `{alert_name(entry.fault)}`, {severities}. Raised {raised_when(entry)}. AWS: <{entry.page}>."

@@ -17,7 +17,7 @@ _WORDS = {
     "severity": [severity.name.lower() for severity in SEVERITIES],
     "phase": [phase.value for phase in Phase],
 }
-"""The values of each property that has an ``enum`` in a schema, wherever it stands."""
+"""The values of each property that has an ``enum`` in a schema, in every place."""
 
 
 def render(root: Path) -> Mapping[Path, str]:
