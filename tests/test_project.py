@@ -174,6 +174,19 @@ def test_every_make_command_that_is_written_down_exists(page: str) -> None:
     assert written - targets == set()
 
 
+def test_every_file_that_the_page_for_developers_names_exists() -> None:
+    """From the root of the project, or from that of the package."""
+    text = re.sub(r"```.*?```", "", (ROOT / "docs/developing.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|rst|toml|txt|service))`", text)) - {
+        "docs/runbooks/FAULT.md"
+    }
+
+    assert len(named) > 10
+    assert {
+        name for name in named if not ((ROOT / name).exists() or (ROOT / "agent/rolewatch" / name).exists())
+    } == set()
+
+
 def test_a_machine_without_python_is_told_what_to_install() -> None:
     """The set-up fails with the remedy, not with a trace."""
     said = run(LOCKS / "make-venv", "no-such-python", "build/never", LOCKS / "dev.txt")

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import get
-
 from e2e.processes import PATIENCE, served
+from harness import get
 
 Labels = dict[str, str]
 JOB = "rolewatch"

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import sample_of
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness import sample_of
 from rolewatch.faults import FAULTS
 from rolewatch.publish.journal import MESSAGE_IDS
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
