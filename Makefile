@@ -59,8 +59,8 @@ check: lint types test ## what has to pass before a change goes in
 
 .PHONY: lint
 lint: $(READY) ## ruff, shellcheck for the scripts, and recheck for regular expressions that backtrack
-	@$(BIN)/ruff check --quiet
-	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet --no-cache
+	@$(BIN)/ruff format --check --quiet --no-cache
 	@if [ -x $(BIN)/shellcheck ]; then $(BIN)/shellcheck $(SCRIPTS); fi
 	@if [ -x $(BIN)/redos-linter ]; then $(BIN)/python tests/redos.py; \
 		else echo "recheck needs Python 3.10: not run"; fi
