@@ -17,8 +17,10 @@ LINES = [(line, path) for line, path in LINKS if path.startswith("systemd/")]
 
 @pytest.mark.parametrize(("name", "path"), TESTS)
 def test_a_test_that_is_named_exists(name: str, path: str) -> None:
-    """Who renames it, mends the page."""
-    assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """A test that is renamed is renamed on the page, too."""
+    found = re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+    assert found, f"SECURITY.md names {name}, which is not in {path}"
 
 
 @pytest.mark.parametrize(("line", "path"), LINES)

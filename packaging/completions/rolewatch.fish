@@ -78,7 +78,7 @@ complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l region -x -d 'Regi
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l profile -x -d 'profile of the AWS configuration for the calls to AWS'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l json -d 'print JSON (docs/diagnose.schema.json)'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write the JSON to FILE, as the daemon reads it'
-complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a preflight -d 'say beforehand whether a launch, or a change of the instance profile, will work'
+complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a preflight -d 'see whether a launch or a role would work, before it is tried'
 complete -c rolewatch -n '_shtab_rolewatch_using preflight' -s h -l help -d 'show this help message and exit'
 complete -c rolewatch -n '_shtab_rolewatch_using preflight; and test $_shtab_rolewatch_npos -eq 0' -a launch -d 'may instances be launched with this instance profile?'
 complete -c rolewatch -n '_shtab_rolewatch_using preflight launch' -s h -l help -d 'show this help message and exit'

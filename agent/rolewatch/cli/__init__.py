@@ -24,7 +24,7 @@ EX_INTERRUPTED = 130
 """Of sysexits.h. 1, 2 and 3 are verdicts of ``check``, so that no mistake of the caller's may look like one."""
 
 COMMANDS = {
-    "run": "watch, as a daemon",
+    "run": "run the daemon",
     "check": "poll once, and say what is wrong and how to fix it",
     "diagnose": "find the root cause, with the AWS API, and its fix",
     "preflight": "see whether a launch or a role would work, before it is tried",
@@ -32,7 +32,7 @@ COMMANDS = {
     "history": "show what happened, from the journal",
     "rules": "print the alerting rules for Prometheus",
     "config": "check or show the settings",
-    "simulate": "be an IMDS with every fault, to test with",
+    "simulate": "run a simulated IMDS with every fault, for tests",
     "demo": "watch a simulated IMDS go through its faults",
 }
 """Each command is a module of this package with `add_parser` and `run`; only the one that is called is imported."""

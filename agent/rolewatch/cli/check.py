@@ -13,7 +13,7 @@ from typing import Any
 
 import rolewatch
 from rolewatch import config
-from rolewatch.cli import options, output, poll_once, render
+from rolewatch.cli import COMMANDS, options, output, poll_once, render
 from rolewatch.errors import UsageError
 from rolewatch.faults.explain import explain
 from rolewatch.imds.client import Client
@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``check``."""
     parser = commands.add_parser(
         "check",
-        help="poll once, and say what is wrong and how to fix it",
+        help=COMMANDS["check"],
         description="Poll once, and say what is wrong and how to fix it. Exit status: 0 ok, 1 degraded, 2 failed, "
         "3 unknown, 64 wrong usage, 78 wrong settings.",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewatch import config
-from rolewatch.cli import output
+from rolewatch.cli import COMMANDS, output
 from rolewatch.config.keys import KEYS, TABLES
 from rolewatch.config.toml_files import DEFAULT_FILE
 from rolewatch.errors import ConfigError
@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``config check`` and ``config show``."""
     parser = commands.add_parser(
         "config",
-        help="check or show the settings",
+        help=COMMANDS["config"],
         description="Check or show the settings from the files, the environment and the defaults.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
-from rolewatch.cli import options, output, signals
+from rolewatch.cli import COMMANDS, options, output, signals
 from rolewatch.cli.daemon import Daemon
 from rolewatch.faults import Fault
 from rolewatch.http import Endpoint
@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``demo``."""
     parser = commands.add_parser(
         "demo",
-        help="watch a simulated IMDS go through its faults",
+        help=COMMANDS["demo"],
         description="Run the simulator and the daemon in one process, on loopback, and go through the faults in "
         "compressed time. The demo contacts nothing outside this process. Exit status: 0 if every fault was detected "
         "or a signal ended the demo, else 1.",

@@ -23,7 +23,7 @@ from rolewatch.aws.checks import Status
 from rolewatch.aws.client import Api
 from rolewatch.aws.diagnose import Diagnosis, diagnose, document, host
 from rolewatch.aws.diagnose.findings import Context, LocalFindings, Pause, Subject, collect
-from rolewatch.cli import options, output, poll_once, render
+from rolewatch.cli import COMMANDS, options, output, poll_once, render
 from rolewatch.cli.results import show_results
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``diagnose``."""
     parser = commands.add_parser(
         "diagnose",
-        help="find the root cause, with the AWS API, and its fix",
+        help=COMMANDS["diagnose"],
         description="Check the whole chain, from IMDS to the role's trust policy, and say what the root cause is, how "
         "to fix it and when the fix takes effect. Without --instance-id: this instance, by IMDS and, if there are "
         "credentials, by the AWS API. Nothing is changed. Exit status: 0 ok, 1 degraded, 2 failed, 3 unknown, "

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rolewatch.cli import COMMANDS
 from rolewatch.cli.render import paragraph, raised_when, remedy, section, width
 from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS, Fault
@@ -24,7 +25,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``explain``."""
     parser = commands.add_parser(
         "explain",
-        help="say what a fault means, and how to fix it",
+        help=COMMANDS["explain"],
         description="Say what a fault means, what brings it about and what to do. Without FAULT: list the faults. What "
         "is known of this instance is filled in by `rolewatch check`. "
         "Exit status: 0, or 64 where there is no such fault.",

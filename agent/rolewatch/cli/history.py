@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rolewatch.cli import options, output
+from rolewatch.cli import COMMANDS, options, output
 from rolewatch.cli.journal_reader import MAX_FOREIGN, UNIT, Past, PastEvent, Source, Writer, daemon_uids, read_past
 from rolewatch.errors import UsageError
 from rolewatch.publish.messages import duration
@@ -118,7 +118,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``history``."""
     parser = commands.add_parser(
         "history",
-        help="show what happened, from the journal",
+        help=COMMANDS["history"],
         description="Show what rolewatch reported on this instance, and how long each fault lasted. Every local user "
         "can write entries that look like rolewatch's. Therefore it shows only entries that journald attributes to "
         "rolewatch.service and the user rolewatch or root. Root and members of the groups systemd-journal and adm can "

@@ -16,7 +16,7 @@ from rolewatch.aws.checks import Result
 from rolewatch.aws.client import Api
 from rolewatch.aws.preflight import Outlook, deciding_result, document, outlook
 from rolewatch.aws.preflight.names import Principal, parse_principal, parse_profile, parse_role
-from rolewatch.cli import options, output, render
+from rolewatch.cli import COMMANDS, options, output, render
 from rolewatch.cli.results import show_results
 from rolewatch.errors import UsageError
 from rolewatch.imds.client import Client
@@ -35,7 +35,9 @@ Question = Callable[[Api], tuple[Result, ...]]
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Add ``preflight`` and its commands."""
     summary = "say beforehand whether a launch, or a change of the instance profile, will work"
-    parser = commands.add_parser("preflight", help=summary, description=f"{summary.capitalize()}. {EXITS}")
+    parser = commands.add_parser(
+        "preflight", help=COMMANDS["preflight"], description=f"{summary.capitalize()}. {EXITS}"
+    )
     topics = parser.add_subparsers(dest="topic", metavar="WHAT", required=True)
     _launch(topics)
     _attach_role(topics)

@@ -8,7 +8,7 @@ from typing import Any
 
 import rolewatch
 from rolewatch.alerts import Options, rule_file
-from rolewatch.cli import options
+from rolewatch.cli import COMMANDS, options
 from rolewatch.text import format_duration
 
 
@@ -16,7 +16,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``rules``."""
     parser = commands.add_parser(
         "rules",
-        help="print the alerting rules for Prometheus",
+        help=COMMANDS["rules"],
         description="Print the file with the alerting rules for every fault. Without options it is the file that the "
         "package has among its examples.",
     )

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rolewatch.cli import options, signals
+from rolewatch.cli import COMMANDS, options, signals
 from rolewatch.settings import Settings
 
 
@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``run``."""
     parser = commands.add_parser(
         "run",
-        help="run the daemon",
+        help=COMMANDS["run"],
         description="Poll IMDS, and report to Prometheus and the journal. SIGHUP reloads the settings, SIGUSR1 polls "
         "at once, SIGTERM stops the daemon. Exit status: 0 stopped by a signal, 64 wrong usage, 69 an address cannot "
         "be bound or a certificate cannot be used, 78 wrong settings.",

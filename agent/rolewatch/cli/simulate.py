@@ -13,7 +13,7 @@ from typing import Any
 
 from rolewatch import files
 from rolewatch.authority import split_address
-from rolewatch.cli import output
+from rolewatch.cli import COMMANDS, output
 from rolewatch.errors import UsageError
 from rolewatch.simulator import Exchange, Simulator
 from rolewatch.simulator.scenarios import SCENARIOS, catalog
@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Add ``simulate``."""
     parser = commands.add_parser(
         "simulate",
-        help="run a simulated IMDS with every fault, for tests",
+        help=COMMANDS["simulate"],
         description="Run a simulated IMDS on loopback, with a scenario for each fault and each network fault, switched "
         "while it runs. Its credentials are made up and valid nowhere. It prints each request. SIGINT or SIGTERM ends "
         "it.",
