@@ -52,7 +52,7 @@ test-matrix:
 .PHONY: test-on
 test-on: $(READY)
 	@echo "On Python $(VERSION), with the libraries of $(LOCKS)/$(LOCK).txt:"
-	@$(PYTEST) --ignore=tests/integration --ignore=tests/packages --ignore=tests/page --ignore=tests/chaos -m "not slow" $(ARGS)
+	@$(PYTEST) --ignore=tests/integration --ignore=tests/packages --ignore=tests/page --ignore=tests/chaos --quick $(ARGS)
 
 .PHONY: check
 check: lint types test ## what has to pass before a change goes in
@@ -106,7 +106,7 @@ reliability: $(READY) ## what the daemon survives, with its figures: docs/reliab
 
 .PHONY: soak
 soak: $(READY) vendor ## the daemon as packaged for an hour, through all scenarios; its figures on the way (ARGS="--for 8h")
-	@PYTHONPATH=agent:tests:tests/integration $(BIN)/python -m soak.run $(ARGS)
+	@PYTHONPATH=agent:tests $(BIN)/python -m soak.run $(ARGS)
 
 .PHONY: vm-test
 vm-test: $(READY) repo ## the packages on machines that think they are on EC2 (needs root, qemu and debootstrap)
@@ -118,11 +118,11 @@ vm-images: # ahead of vm-test, which makes those that are missing
 
 .PHONY: vm
 vm: $(READY) repo ## boot such a machine, with rolewatch on it, to log in and break its role
-	@PYTHONPATH=agent:tests:tests/integration $(BIN)/python -m vm.interactive
+	@PYTHONPATH=agent:tests $(BIN)/python -m vm.interactive
 
 .PHONY: bench
 bench: $(READY) vendor ## what it costs and sees, beside what people use instead: docs/performance.md (ARGS=--quick)
-	@PYTHONPATH=agent:tests:tests/integration $(BIN)/python -m bench.run $(ARGS)
+	@PYTHONPATH=agent:tests $(BIN)/python -m bench.run $(ARGS)
 
 .PHONY: vendor
 vendor: .venv/build/.ready ## the tree that the packages install, in build/private
