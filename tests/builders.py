@@ -158,7 +158,7 @@ class Lookout:
     settings: Settings = field(default_factory=Settings)
     memory: Memory = field(default_factory=lambda: memory_with(boot_id="boot", instance_id=INSTANCE_ID))
     now: Moment = field(default_factory=moment)
-    told: list[tuple[Moment, Event]] = field(default_factory=list)
+    published: list[tuple[Moment, Event]] = field(default_factory=list)
     """Every event, with the moment at which it was told."""
 
     def see(self, seen: Observation, now: Moment | None = None) -> Snapshot:
@@ -176,30 +176,30 @@ class Lookout:
         prior = monitor.prior(memory, seen, self.settings, self.now)
         verdict = classify(seen, prior, self.settings.limits, self.now)
         self.memory, _, events = monitor.advance(memory, seen, verdict, self.settings, self.now)
-        self.told += [(self.now, event) for event in (*recognised, *events)]
+        self.published += [(self.now, event) for event in (*recognised, *events)]
         return self.snapshot()
 
-    def see_each(self, *looks: Observation) -> Snapshot:
+    def see_all(self, *observations: Observation) -> Snapshot:
         """Take some looks in, half a minute apart."""
-        for look in looks:
-            self.see(look)
+        for observation in observations:
+            self.see(observation)
         return self.snapshot()
 
     def snapshot(self) -> Snapshot:
         """Return what may be told now."""
         return monitor.snapshot_of(self.memory, self.settings, self.now)
 
-    def standing(self) -> tuple[Fault, ...]:
+    def active(self) -> tuple[Fault, ...]:
         """Return the faults that stand."""
         return tuple(active.fault for active in self.snapshot().faults)
 
     def events(self, kind: EventKind, fault: Fault | None = None) -> list[Event]:
         """Return the events of one kind, of one fault where one is given."""
-        return [event for _, event in self.told if event.kind is kind and fault in (None, event.fault)]
+        return [event for _, event in self.published if event.kind is kind and fault in (None, event.fault)]
 
     def times(self, kind: EventKind, fault: Fault | None = None) -> list[float]:
         """Return when the events of one kind were told, in seconds of uptime."""
-        return [now.uptime for now, event in self.told if event.kind is kind and fault in (None, event.fault)]
+        return [now.uptime for now, event in self.published if event.kind is kind and fault in (None, event.fault)]
 
 
 @dataclass
@@ -241,7 +241,7 @@ class Platform:
 
 def simulate(  # noqa: PLR0913 - a span of time, and how it is looked at
     lookout: Lookout,
-    look: Callable[[float], Observation],
+    observe: Callable[[float], Observation],
     begin: float,
     end: float,
     *,
@@ -251,7 +251,7 @@ def simulate(  # noqa: PLR0913 - a span of time, and how it is looked at
     """Let *lookout* look every *step* seconds from *begin* until before *end*, in seconds after `START`."""
     elapsed = begin
     while elapsed < end:
-        lookout.see(look(elapsed), moment(elapsed, clock_error=clock_error))
+        lookout.see(observe(elapsed), moment(elapsed, clock_error=clock_error))
         elapsed += step
 
 

@@ -58,7 +58,7 @@ class Condition:
     """How IMDS responds: the observation, the faults that it shows, and those that it leaves undetermined."""
 
     observe: Callable[[Answered], Observation]
-    holds: frozenset[Fault] = frozenset()
+    present: frozenset[Fault] = frozenset()
     undetermined: frozenset[Fault] = frozenset()
     serves: bool = False
     """Whether the set of credentials is served whole."""
@@ -253,9 +253,9 @@ class History:
                 self._known_as = instance.instance_id
         self._dated = self._dated or seen.date is not None
         self._count(seen)
-        lookout.told.clear()
+        lookout.published.clear()
         snapshot = lookout.see(seen, instance.moment)
-        events = [event for _, event in lookout.told]
+        events = [event for _, event in lookout.published]
         self.alarms += len(lookout.events(EventKind.FAULT_RAISED))
         self._auditor.take(snapshot, events, lookout.memory)
         self._file.save(lookout.memory, instance.moment)
@@ -267,28 +267,28 @@ class History:
     def _truth(self, seen: Observation) -> tuple[set[Fault], set[Fault]]:
         """Return the true faults, and those that *seen* leaves undetermined."""
         condition, instance = CONDITIONS[self.instance.condition], self.instance
-        holds, undetermined = set(condition.holds), set(condition.undetermined)
+        present, undetermined = set(condition.present), set(condition.undetermined)
         if not self._usable_seen and instance.uptime < GRACE:
-            holds -= GRACED
+            present -= GRACED
         if seen.date is not None:
             undetermined.discard(Fault.CLOCK_SKEW)
             if abs(instance.clock_error) > self._settings.limits.clock_skew:
-                holds.add(Fault.CLOCK_SKEW)
+                present.add(Fault.CLOCK_SKEW)
         if condition.lists and instance.role != ROLE:
-            holds.add(Fault.ROLE_MISMATCH)
+            present.add(Fault.ROLE_MISMATCH)
         if condition.serves:
             if instance.elapsed >= instance.made + instance.life:
-                holds.add(Fault.CREDENTIALS_EXPIRED)
+                present.add(Fault.CREDENTIALS_EXPIRED)
             else:
                 self._usable_seen = True
-        return holds, undetermined - holds
+        return present, undetermined - present
 
     def _count(self, seen: Observation) -> None:
         """Count the polls in a row that showed each fault, and those that ruled it out."""
         instance = self.instance
-        holds, undetermined = self._truth(seen)
+        present, undetermined = self._truth(seen)
         for fault in (OTHERS | set(IMDS_FAULTS)) - undetermined:
-            if fault in holds:
+            if fault in present:
                 if not self._streak.get(fault):
                     self._begun[fault] = instance.true if self._dated else instance.moment.utc
                 self._streak[fault] = self._streak.get(fault, 0) + 1

@@ -41,12 +41,12 @@ class Area(Enum):
     ENDURANCE = "Endurance"
 
 
-def promise(area: Area, what: str, holds: str) -> pytest.MarkDecorator:
+def promise(area: Area, what: str, outcome: str) -> pytest.MarkDecorator:
     """Return the mark of a test that holds a promise: *what* may happen, and what rolewatch *holds* then.
 
     Both are phrases without a full stop.
     """
-    return pytest.mark.promise(area, what, holds)
+    return pytest.mark.promise(area, what, outcome)
 
 
 class Measured(Protocol):
@@ -73,7 +73,7 @@ class Row:
 
     area: Area
     what: str
-    holds: str
+    outcome: str
     test: str
     """Its file, ``::`` and its function."""
     passed: int = 0
@@ -85,15 +85,15 @@ class Row:
         """Its row on the page, without the figures."""
         file, _, function = self.test.partition("::")
         sentence = function.removeprefix("test_").replace("_", " ")
-        what, holds = (text[:1].upper() + text[1:] for text in (self.what, self.holds))
-        return self.area.value, what, holds, f"[{sentence}](../{file})"
+        what, outcome = (text[:1].upper() + text[1:] for text in (self.what, self.outcome))
+        return self.area.value, what, outcome, f"[{sentence}](../{file})"
 
     def __str__(self) -> str:
         """One row of the table."""
-        _, what, holds, link = self.key
+        _, what, outcome, link = self.key
         figures = "; ".join(_figure(name, unit, *worst) for (name, unit), worst in self.figures.items())
         cases = f"{self.passed} cases" if self.passed > 1 else ""
-        return f"| {what} | {holds} | {', '.join(filter(None, (cases, figures)))} | {link} |"
+        return f"| {what} | {outcome} | {', '.join(filter(None, (cases, figures)))} | {link} |"
 
 
 def _figure(name: str, unit: str, value: float, bound: float | None) -> str:
@@ -125,9 +125,9 @@ class Page:
             self._broken.append(report.nodeid)
         if report.when != "call":
             return
-        for area, what, holds in found:
+        for area, what, outcome in found:
             test = report.nodeid.partition("[")[0]
-            row = self._rows.setdefault(f"{test} {what}", Row(Area(area), what, holds, test))
+            row = self._rows.setdefault(f"{test} {what}", Row(Area(area), what, outcome, test))
             row.passed += 1
             for name, value, unit, bound in (value for kind, value in properties if kind == "figure"):
                 worst = row.figures.get((name, unit))
@@ -174,5 +174,5 @@ def label(items: list[pytest.Item]) -> None:
     """Put the promises of each test into its report."""
     for item in items:
         for mark in reversed(list(item.iter_markers("promise"))):
-            area, what, holds = mark.args
-            item.user_properties.append(("promise", (area.value, what, holds)))
+            area, what, outcome = mark.args
+            item.user_properties.append(("promise", (area.value, what, outcome)))

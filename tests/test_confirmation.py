@@ -270,8 +270,8 @@ def test_evidence_of_the_future_is_refused_and_told(stage: Stage, ahead: timedel
     assert raised(stage) == []
     assert watch.memory.confirmed_at is None
     assert watch.publisher_failures["confirmation"] == 1
-    (told,) = stage.recorder.events(EventKind.PUBLISHER_FAILED)
-    assert later in told.message
+    (event,) = stage.recorder.events(EventKind.PUBLISHER_FAILED)
+    assert later in event.message
 
 
 def test_evidence_a_little_ahead_is_believed(stage: Stage) -> None:
@@ -332,8 +332,8 @@ def test_evidence_that_cannot_be_read_is_told_and_the_watching_goes_on(stage: St
     stage.run(watch, 600, (60, spoil))
 
     assert watch.publisher_failures["confirmation"] == 1
-    (told,) = stage.recorder.events(EventKind.PUBLISHER_FAILED)
-    assert "not a diagnosis" in told.message
+    (event,) = stage.recorder.events(EventKind.PUBLISHER_FAILED)
+    assert "not a diagnosis" in event.message
     assert stage.recorder.reports[-1].snapshot.state is State.OK
 
 

@@ -125,9 +125,9 @@ def spoken(thing: object) -> str:
 
 def test_the_recorded_success_is_read_without_its_secrets() -> None:
     """The recorded credentials document gives times and a fingerprint, and none of its secrets."""
-    told = read(recorded(SUCCESS))
+    parsed = read(recorded(SUCCESS))
 
-    assert told == Credentials(
+    assert parsed == Credentials(
         role=ROLE,
         code="Success",
         last_updated=datetime(2024, 6, 20, 18, 51, 35, tzinfo=timezone.utc),
@@ -135,7 +135,7 @@ def test_the_recorded_success_is_read_without_its_secrets() -> None:
         fingerprint="cb20d34a",
         missing=(),
     )
-    assert not any(secret in repr(told) for secret in SECRETS)
+    assert not any(secret in repr(parsed) for secret in SECRETS)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_recorded_success_is_read_without_its_secrets() -> None:
 )
 def test_the_recorded_unauthorized_document_keeps_its_code(url: str) -> None:
     """`AssumeRoleUnauthorizedAccess` comes with Code, Message and LastUpdated only; its freshness is told, too."""
-    told = read(
+    parsed = read(
         recorded(
             {
                 "Code": "AssumeRoleUnauthorizedAccess",
@@ -157,10 +157,10 @@ def test_the_recorded_unauthorized_document_keeps_its_code(url: str) -> None:
         )
     )
 
-    assert told.code == "AssumeRoleUnauthorizedAccess"
-    assert told.last_updated == datetime(2024, 6, 20, 18, 51, 35, tzinfo=timezone.utc)
-    assert told.missing == ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
-    assert (told.fingerprint, told.expiration) == (None, None)
+    assert parsed.code == "AssumeRoleUnauthorizedAccess"
+    assert parsed.last_updated == datetime(2024, 6, 20, 18, 51, 35, tzinfo=timezone.utc)
+    assert parsed.missing == ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
+    assert (parsed.fingerprint, parsed.expiration) == (None, None)
 
 
 def test_the_recorded_info_is_read() -> None:
@@ -177,7 +177,7 @@ def test_the_recorded_info_is_read() -> None:
 
 def test_the_recorded_profile_not_found_gives_the_id_of_its_message() -> None:
     """`InstanceProfileNotFound` has neither ARN nor Id: the dead profile's id is in the Message only."""
-    told = documents.profile_info(
+    parsed = documents.profile_info(
         recorded(
             {
                 "Code": "InstanceProfileNotFound",
@@ -188,7 +188,12 @@ def test_the_recorded_profile_not_found_gives_the_id_of_its_message() -> None:
         )
     )
 
-    assert (told.code, told.id, told.arn, told.name) == ("InstanceProfileNotFound", "AIPA2XXXXXXXXXXXX", None, None)
+    assert (parsed.code, parsed.id, parsed.arn, parsed.name) == (
+        "InstanceProfileNotFound",
+        "AIPA2XXXXXXXXXXXX",
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("with_ids", [True, False], ids=["with-its-arn", "message-only"])
@@ -196,9 +201,9 @@ def test_a_success_that_does_not_contain_a_role_is_told(*, with_ids: bool) -> No
     """The trap: Code is `Success`, and only the Message says that the profile has no role."""
     fields = {"Code": "Success", "Message": "Instance Profile DOES NOT contain a role.  Please see …"}
 
-    told = documents.profile_info(recorded({**INFO, **fields} if with_ids else fields))
+    parsed = documents.profile_info(recorded({**INFO, **fields} if with_ids else fields))
 
-    assert (told.code, told.without_role) == ("Success", True)
+    assert (parsed.code, parsed.without_role) == ("Success", True)
 
 
 @pytest.mark.parametrize(
@@ -254,9 +259,9 @@ def test_a_trailing_newline_changes_nothing(ending: bytes) -> None:
 
 def test_a_missing_code_with_all_fields_is_a_value() -> None:
     """Emulators send no Code; botocore accepts that, and so the document is whole."""
-    told = read(recorded({key: value for key, value in SUCCESS.items() if key != "Code"}))
+    parsed = read(recorded({key: value for key, value in SUCCESS.items() if key != "Code"}))
 
-    assert (told.code, told.missing) == (None, ())
+    assert (parsed.code, parsed.missing) == (None, ())
 
 
 def test_a_code_in_lower_case_is_kept() -> None:
@@ -274,9 +279,9 @@ def test_a_field_without_a_value_is_missing(field: str, value: object) -> None:
 @pytest.mark.parametrize("value", ["soon", "2024-06-21", "2024-06-21T25:00:00Z", "2024-02-30T00:00:00Z", 1718932000])
 def test_an_unreadable_expiration_is_missing(value: object) -> None:
     """An Expiration that is no time is as good as none."""
-    told = read(recorded({**SUCCESS, "Expiration": value}))
+    parsed = read(recorded({**SUCCESS, "Expiration": value}))
 
-    assert (told.expiration, told.missing) == (None, ("Expiration",))
+    assert (parsed.expiration, parsed.missing) == (None, ("Expiration",))
 
 
 def test_the_last_of_duplicate_keys_counts() -> None:
@@ -338,10 +343,10 @@ def test_a_million_digits_are_never_converted() -> None:
 )
 def test_what_is_no_document_is_malformed(parse: Parser, body: bytes) -> None:
     """Not UTF-8, not JSON, not an object, or nothing of the document in it: malformed, with the document's path."""
-    told = failure(parse, body)
+    parsed = failure(parse, body)
 
-    assert (told.phase, told.reason, told.status) == (Phase.DOCUMENT, Reason.MALFORMED, 200)
-    assert told.document.startswith(("meta-data/iam/", "dynamic/"))
+    assert (parsed.phase, parsed.reason, parsed.status) == (Phase.DOCUMENT, Reason.MALFORMED, 200)
+    assert parsed.document.startswith(("meta-data/iam/", "dynamic/"))
 
 
 @pytest.mark.parametrize("parse", [p for name, p in PARSERS.items() if name != "tag"])
@@ -437,9 +442,9 @@ def test_a_path_of_any_printable_characters_hides_no_name() -> None:
     """A profile's path may hold punctuation of every kind; the name behind it is read all the same."""
     arn = "arn:aws-cn:iam::123456789012:instance-profile/a:b/c~d/%2e!/Web"
 
-    told = documents.profile_info(recorded({**INFO, "InstanceProfileArn": arn}))
+    parsed = documents.profile_info(recorded({**INFO, "InstanceProfileArn": arn}))
 
-    assert (told.arn, told.name) == (arn, "Web")
+    assert (parsed.arn, parsed.name) == (arn, "Web")
 
 
 @pytest.mark.parametrize(
@@ -456,22 +461,22 @@ def test_a_path_of_any_printable_characters_hides_no_name() -> None:
 )
 def test_an_arn_of_another_shape_is_dropped(arn: str) -> None:
     """An ARN that is none is not repeated, and no name is made of it."""
-    told = documents.profile_info(recorded({**INFO, "InstanceProfileArn": arn}))
+    parsed = documents.profile_info(recorded({**INFO, "InstanceProfileArn": arn}))
 
-    assert (told.arn, told.name, told.code) == (None, None, "Success")
+    assert (parsed.arn, parsed.name, parsed.code) == (None, None, "Success")
 
 
 @pytest.mark.parametrize("field", ["accountId", "region", "instanceId"])
 @pytest.mark.parametrize("value", ["\u0661" * 12, "eu-central-\u0661", "i-0123456789abcde\uff10", "", None, 5, SECRET])
 def test_an_identity_field_of_another_shape_is_dropped(field: str, value: object) -> None:
     """Ids and regions are ASCII of their known shape, or nothing; digits of other scripts are none."""
-    told = outcome(documents.identity, recorded({**IDENTITY, field: value}))
+    parsed = outcome(documents.identity, recorded({**IDENTITY, field: value}))
 
     if field == "instanceId":
-        assert isinstance(told, ImdsError)
+        assert isinstance(parsed, ImdsError)
     else:
-        assert isinstance(told, Identity)
-        assert (told.account_id if field == "accountId" else told.region) is None
+        assert isinstance(parsed, Identity)
+        assert (parsed.account_id if field == "accountId" else parsed.region) is None
 
 
 # Time.
@@ -549,9 +554,9 @@ def test_every_parser_is_total_over_arbitrary_bytes(parse: Parser, body: bytes) 
 @given(body=_OBJECTS | _SPOILT)
 def test_no_secret_leaves_a_parser_from_whatever_field(parse: Parser, body: bytes) -> None:
     """Secrets in any field, the wrong ones included, in whole and in spoilt documents: nothing says them."""
-    told = spoken(outcome(parse, body))
+    parsed = spoken(outcome(parse, body))
 
-    assert not [secret for secret in SECRETS if secret in told]
+    assert not [secret for secret in SECRETS if secret in parsed]
 
 
 @EVERY_PARSER
@@ -570,10 +575,10 @@ def test_no_secret_leaves_from_swapped_fields(parse: Parser, secret: str) -> Non
 @pytest.mark.parametrize("spoil", [b"\xff", b'"', b"\0"], ids=["not-utf-8", "not-json", "nul"])
 def test_no_secret_hangs_from_the_error_of_a_spoilt_document(parse: Parser, spoil: bytes) -> None:
     """The errors of the decoders hold the whole document: none of them is in the chain, not even suppressed."""
-    told = outcome(parse, recorded(SUCCESS) + spoil)
+    parsed = outcome(parse, recorded(SUCCESS) + spoil)
 
-    assert not [secret for secret in SECRETS if secret in spoken(told)]
-    assert not isinstance(told, ImdsError) or (told.__cause__, told.__context__) == (None, None)
+    assert not [secret for secret in SECRETS if secret in spoken(parsed)]
+    assert not isinstance(parsed, ImdsError) or (parsed.__cause__, parsed.__context__) == (None, None)
 
 
 @EVERY_PARSER
@@ -618,9 +623,9 @@ def test_a_secret_with_a_stray_byte_in_it_is_overwritten_around_it(secret: str, 
 
 def test_a_value_keeps_no_reference_to_what_it_was_read_from() -> None:
     """No object that the result refers to is, or holds, a secret."""
-    told = read(recorded({**SUCCESS, "Token": "".join(TOKEN)}))
+    parsed = read(recorded({**SUCCESS, "Token": "".join(TOKEN)}))
     seen: list[object] = []
-    waiting: list[object] = [vars(told)]
+    waiting: list[object] = [vars(parsed)]
     while waiting:
         thing = waiting.pop()
         if isinstance(thing, (str, dict, tuple)):

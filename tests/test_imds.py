@@ -583,10 +583,10 @@ def test_a_reset_before_the_request_is_sent_is_a_reset() -> None:
     """Connected, and gone before the first byte could be sent: the clock, asked before each step, waits for that."""
     connected = threading.Event()
     with Wire([AT_ONCE, connected, RESET]) as wire:
-        looks = iter(range(1 << 30))
+        reads = iter(range(1 << 30))
 
         def clock() -> float:
-            if next(looks) == 2:  # After that for the deadline and that before connecting: the one before sending.
+            if next(reads) == 2:  # After that for the deadline and that before connecting: the one before sending.
                 connected.set()
                 wire.hung_up.wait(PATIENT)
             return 0.0

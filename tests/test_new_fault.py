@@ -36,7 +36,7 @@ SELECTION = (
     "tests/test_grafana.py",
     "tests/test_performance.py",
     "tests/test_runbooks.py",
-    "tests/test_tell.py",
+    "tests/test_messages.py",
     "tests/test_track.py",
     "tests/aws/test_document.py",
     "tests/cli/test_explain.py",
@@ -115,7 +115,7 @@ def test_a_fault_that_is_added_as_the_page_says_is_everywhere(tmp_path: Path) ->
     reported = run_tests(tmp_path, REPORTS, "-k", FAULT)
     assert reported.returncode == 0, reported.stdout
 
-    holds = (
+    expected = (
         ("docs/faults.md", f"## {FAULT}\n"),
         ("docs/status.schema.json", f'"{FAULT}"'),
         ("docs/diagnose.schema.json", f'"{FAULT}"'),
@@ -127,7 +127,7 @@ def test_a_fault_that_is_added_as_the_page_says_is_everywhere(tmp_path: Path) ->
         ("packaging/grafana/rolewatch-fleet.json", FAULT),
         ("packaging/completions/rolewatch.bash", FAULT),
     )
-    missing = [name for name, words in holds if words not in (tmp_path / name).read_text(encoding="utf-8")]
+    missing = [name for name, words in expected if words not in (tmp_path / name).read_text(encoding="utf-8")]
     assert missing == []
     explained = run(tmp_path, sys.executable, "-m", "rolewatch", "explain", FAULT)
     assert explained.stdout.startswith(f"{FAULT}: EC2 is throttled when it assumes the role\n")

@@ -92,7 +92,7 @@ def client(endpoint: str) -> Client:
     return Client(endpoint, ImdsSettings(timeout=2.0), monotonic=time.monotonic)
 
 
-def look(
+def observe_with(
     documents: Mapping[str, bytes | Script], expect: ExpectSettings = ANY, questions: Questions = NOTHING_MORE
 ) -> Answered:
     """Observe *documents* once."""
@@ -116,7 +116,7 @@ def asked(
 
 def test_a_healthy_instance_is_read_whole() -> None:
     """Four answers, one value; no secret in it."""
-    seen = look(healthy())
+    seen = observe_with(healthy())
 
     assert isinstance(seen.info, ProfileInfo)
     assert (seen.info.code, seen.info.name) == ("Success", "WebProfile")
@@ -147,7 +147,7 @@ def test_a_poll_is_exactly_four_requests() -> None:
 )
 def test_the_documents_are_two_independent_verdicts(broken: bytes | Script) -> None:
     """Whatever happens to one, the other is read; the failure stands in the place of the one that failed."""
-    without_info, without_credentials = look(healthy(info=broken)), look(healthy(credentials=broken))
+    without_info, without_credentials = observe_with(healthy(info=broken)), observe_with(healthy(credentials=broken))
     kind = Absent if broken is NOT_FOUND else Failure
 
     assert asked(healthy(info=broken)) == asked(healthy(credentials=broken)) == FOUR
@@ -160,7 +160,7 @@ def test_the_documents_are_two_independent_verdicts(broken: bytes | Script) -> N
 def test_a_poll_that_is_refused_throughout_asks_for_one_more_token() -> None:
     """401 to everything: one new token, no more, and each document has its failure; still nothing without a token."""
     refused = answer(status="401 Unauthorized")
-    seen = look(healthy(info=refused, listing=refused))
+    seen = observe_with(healthy(info=refused, listing=refused))
 
     assert asked(healthy(info=refused, listing=refused)) == [TOKEN_PATH, INFO_PATH, TOKEN_PATH, INFO_PATH, ROLES_PATH]
     assert seen.info == Failure(Phase.DOCUMENT, Reason.UNAUTHORIZED, "meta-data/iam/info", status=401)
@@ -171,7 +171,7 @@ def test_a_poll_that_is_refused_throughout_asks_for_one_more_token() -> None:
 def test_an_unauthorized_role_is_told_beside_a_successful_info() -> None:
     """The trap: `iam/info` says Success, and only the credentials document says that the role cannot be assumed."""
     error = answer(json.dumps({"Code": "AssumeRoleUnauthorizedAccess", "LastUpdated": "2026-11-23T17:31:00Z"}))
-    seen = look(healthy(credentials=error))
+    seen = observe_with(healthy(credentials=error))
 
     assert isinstance(seen.info, ProfileInfo)
     assert seen.info.code == "Success"
@@ -192,7 +192,7 @@ def test_an_unauthorized_role_is_told_beside_a_successful_info() -> None:
 )
 def test_without_a_name_there_is_no_document_to_ask_for(listing: bytes | Script, kind: type) -> None:
     """A listing that names no role: three requests, and no guess; `credentials` is None and not an answer."""
-    seen = look(healthy(listing=listing))
+    seen = observe_with(healthy(listing=listing))
 
     assert asked(healthy(listing=listing)) == FOUR[:3]
     assert isinstance(seen.listing, kind)
@@ -201,7 +201,7 @@ def test_without_a_name_there_is_no_document_to_ask_for(listing: bytes | Script,
 
 def test_the_first_of_two_roles_is_asked_for() -> None:
     """As the SDKs do; the count is in the value."""
-    seen = look({**healthy(listing=answer("Web\nOther")), ROLES_PATH + "Other": credentials()})
+    seen = observe_with({**healthy(listing=answer("Web\nOther")), ROLES_PATH + "Other": credentials()})
 
     assert seen.listing == RoleListing("Web", roles=2)
     assert isinstance(seen.credentials, Credentials)
@@ -231,7 +231,7 @@ def test_a_swapped_role_is_found_and_the_old_one_never_asked_again() -> None:
 
 def test_a_swap_between_listing_and_document_is_an_absent_document() -> None:
     """The role went away in mid-poll: 404 for the document is an answer, and the next poll asks anew."""
-    assert look(healthy(credentials=NOT_FOUND)).credentials == Absent()
+    assert observe_with(healthy(credentials=NOT_FOUND)).credentials == Absent()
 
 
 def test_other_namespaces_are_not_looked_at() -> None:
@@ -239,7 +239,7 @@ def test_other_namespaces_are_not_looked_at() -> None:
     more = {"/latest/meta-data/iam-ecs-0a/info": INFO, "/latest/meta-data/identity-credentials/ec2/info": INFO}
 
     assert asked({**healthy(), **more}) == FOUR
-    assert look({**more}) == Answered(Absent(), Absent(), None, date=look(healthy()).date)
+    assert observe_with({**more}) == Answered(Absent(), Absent(), None, date=observe_with(healthy()).date)
 
 
 # No token.
@@ -281,8 +281,8 @@ def test_refused_is_a_value() -> None:
 def test_the_identity_is_asked_only_when_asked_for() -> None:
     """One request more, and the value has it."""
     assert asked(healthy(), questions=Questions(identity=True)) == [*FOUR, IDENTITY_PATH]
-    told = look(healthy(), questions=Questions(identity=True)).identity
-    assert told == Identity("i-0123456789abcdef0", "eu-central-1")
+    identity = observe_with(healthy(), questions=Questions(identity=True)).identity
+    assert identity == Identity("i-0123456789abcdef0", "eu-central-1")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_the_identity_is_asked_only_when_asked_for() -> None:
 )
 def test_an_identity_that_is_not_told_is_none(identity: bytes | Script) -> None:
     """It is for orientation only: that it is missing is no failure of the poll."""
-    seen = look(healthy(identity=identity), questions=Questions(identity=True))
+    seen = observe_with(healthy(identity=identity), questions=Questions(identity=True))
 
     assert seen.identity is None
     assert isinstance(seen.credentials, Credentials)
@@ -320,9 +320,9 @@ def test_tags_say_what_is_expected() -> None:
     both = {TAGS_PATH + "expected-role": answer("Web*"), TAGS_PATH + "expected-profile": answer("WebProfile\n")}
     role_only = {TAGS_PATH + "expected-role": answer("Web")}
 
-    assert look({**healthy(), **both}, BOTH_TAGS, Questions(tags=True)).tags == Tags("Web*", "WebProfile")
-    assert look({**healthy(), **role_only}, BOTH_TAGS, Questions(tags=True)).tags == Tags("Web", None)
-    assert look(healthy(), BOTH_TAGS, Questions(tags=True)).tags == Tags(None, None)
+    assert observe_with({**healthy(), **both}, BOTH_TAGS, Questions(tags=True)).tags == Tags("Web*", "WebProfile")
+    assert observe_with({**healthy(), **role_only}, BOTH_TAGS, Questions(tags=True)).tags == Tags("Web", None)
+    assert observe_with(healthy(), BOTH_TAGS, Questions(tags=True)).tags == Tags(None, None)
 
 
 @pytest.mark.parametrize("broken", [answer(status="503 Slow Down"), [RESET]], ids=["503", "reset"])
@@ -330,7 +330,7 @@ def test_tags_that_were_not_told_change_nothing(broken: bytes | Script) -> None:
     """One of them failed: None, so that what was expected before stays in force; it is not *expects nothing*."""
     tags: Answers = {TAGS_PATH + "expected-role": answer("Web"), TAGS_PATH + "expected-profile": broken}
 
-    assert look({**healthy(), **tags}, BOTH_TAGS, Questions(tags=True)).tags is None
+    assert observe_with({**healthy(), **tags}, BOTH_TAGS, Questions(tags=True)).tags is None
 
 
 @pytest.mark.parametrize(
@@ -340,13 +340,13 @@ def test_a_tag_that_can_be_no_name_expects_nothing(value: bytes) -> None:
     """Nonsense in a tag is no expectation: it must not make every role wrong."""
     tags: Answers = {TAGS_PATH + "expected-role": value}
 
-    assert look({**healthy(), **tags}, BOTH_TAGS, Questions(tags=True)).tags == Tags(None, None)
+    assert observe_with({**healthy(), **tags}, BOTH_TAGS, Questions(tags=True)).tags == Tags(None, None)
 
 
 def test_the_date_is_that_of_the_last_answer() -> None:
     """The clock that counts is the one closest to the end of the poll."""
     later = credentials().replace(DATE.encode(), b"Mon, 23 Nov 2026 17:31:59 GMT")
-    seen = look(healthy(credentials=later))
+    seen = observe_with(healthy(credentials=later))
 
     assert seen.date is not None
     assert rfc3339(seen.date) == "2026-11-23T17:31:59Z"
@@ -374,7 +374,7 @@ def test_no_secret_is_in_what_any_broken_poll_gives() -> None:
     scripts = [spoilt[:-40] + b"\xff" * 40, spoilt[:-1] + b" ", spoilt.replace(b"200 OK", b"500 No"), spoilt[:-30]]
     for script in scripts:
         for place in ("info", "listing", "credentials", "identity"):
-            seen = look(healthy(**{place: script}), questions=Questions(identity=True))
+            seen = observe_with(healthy(**{place: script}), questions=Questions(identity=True))
             assert SECRET not in repr(seen).lower()
 
 

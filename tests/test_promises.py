@@ -117,7 +117,7 @@ def test_the_page_lists_every_promise_of_the_tests(tmp_path: Path) -> None:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    rows = [Row(Area(area), what, holds, test) for test, area, what, holds in json.loads(collected.read_text())]
+    rows = [Row(Area(area), what, outcome, test) for test, area, what, outcome in json.loads(collected.read_text())]
     table = [line.strip("| ").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
     listed = {(cells[0], cells[1], cells[-1]) for cells in table if len(cells) == 4 and cells[-1].startswith("[")}
 

@@ -79,12 +79,12 @@ def test_the_place_is_the_same_in_every_process() -> None:
 
 def test_a_thousand_instances_spread_evenly() -> None:
     """A fleet that was started together does not look together: no tenth of the interval has a crowd."""
-    crowd = [0] * 10
+    counts = [0] * 10
     for number in range(1000):
         _, wait = next_poll(Schedule(f"i-{number:017x}"), CALM, POLL, 0.0)
-        crowd[int(wait % 30 // 3)] += 1
+        counts[int(wait % 30 // 3)] += 1
 
-    assert all(70 <= each <= 130 for each in crowd)
+    assert all(70 <= each <= 130 for each in counts)
 
 
 @pytest.mark.parametrize(

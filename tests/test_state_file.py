@@ -109,13 +109,13 @@ def test_what_is_not_yet_raised_does_not_survive(tmp_path: Path) -> None:
     assert saved(tmp_path, pending).load(boot_id=BOOT).faults == {}
 
 
-@given(looks=st.lists(observations(), max_size=12))
+@given(history=st.lists(observations(), max_size=12))
 @settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_was_remembered_can_be_read_again(looks: list[Observation], tmp_path: Path) -> None:
+def test_whatever_was_remembered_can_be_read_again(history: list[Observation], tmp_path: Path) -> None:
     """After any history: what is written is read, and what is read is what was written, to the second."""
     lookout = Lookout()
-    for number, look in enumerate(looks):
-        lookout.see(look, moment(30.0 * number))
+    for number, observation in enumerate(history):
+        lookout.see(observation, moment(30.0 * number))
     state_file = saved(tmp_path, lookout.memory)
     loaded = state_file.load(boot_id="boot")
 
@@ -188,13 +188,13 @@ def test_the_set_that_was_seen_last_is_fresh_enough_in_the_file(tmp_path: Path) 
 def test_a_standing_fault_keeps_its_since_and_is_not_raised_again(tmp_path: Path) -> None:
     """What stood before the restart stands after it, though IMDS is blind now; it is told as lasting."""
     lookout = Lookout()
-    lookout.see_each(*[answered(credentials=credentials(code="Failed"))] * 2)
+    lookout.see_all(*[answered(credentials=credentials(code="Failed"))] * 2)
     since = lookout.snapshot().faults[0].since
     lookout = restart(lookout, saved(tmp_path, lookout.memory))
     snapshot = lookout.see(unanswered())
 
     assert [(active.fault, active.since) for active in snapshot.faults] == [(Fault.CREDENTIALS_ERROR, since)]
-    assert [event.kind for _, event in lookout.told if event.fault] == [EventKind.FAULT_PERSISTS]
+    assert [event.kind for _, event in lookout.published if event.fault] == [EventKind.FAULT_PERSISTS]
 
 
 def test_another_boot_keeps_what_it_learned_and_forgets_what_stood(tmp_path: Path) -> None:
@@ -207,10 +207,10 @@ def test_another_boot_keeps_what_it_learned_and_forgets_what_stood(tmp_path: Pat
 def test_a_memory_of_another_instance_is_dropped_when_that_is_known(tmp_path: Path) -> None:
     """An image with a state file in it: an event, and nothing of it stays but the boot."""
     lookout = Lookout(memory=saved(tmp_path).load(boot_id=BOOT))
-    lookout.see_each(*[answered(identity=Identity("i-0fedcba9876543210"), info=info(name="app"))] * 2)
+    lookout.see_all(*[answered(identity=Identity("i-0fedcba9876543210"), info=info(name="app"))] * 2)
 
     assert len(lookout.events(EventKind.STATE_FILE_IGNORED)) == 1
-    assert (lookout.memory.credentials.intervals, lookout.standing()) == ((), ())
+    assert (lookout.memory.credentials.intervals, lookout.active()) == ((), ())
     assert lookout.snapshot().state is State.OK
 
 
@@ -248,7 +248,7 @@ def test_with_any_byte_changed_it_loads_or_is_refused(flip: int, tmp_path: Path)
             loaded = state_file.load(boot_id=BOOT)
         except StateFileError:
             continue
-        Lookout(memory=loaded).see_each(unanswered(), answered(), answered())
+        Lookout(memory=loaded).see_all(unanswered(), answered(), answered())
 
 
 VALUES: list[Any] = [None, True, 0, -1, 1e999, float("nan"), 10**400, "", "x", "\ud800", "a\nb", [], [[]], {}, {"x": 1}]
@@ -266,9 +266,9 @@ def test_with_any_value_replaced_it_loads_or_is_refused(value: object, tmp_path:
         except StateFileError:
             continue
         lookout = Lookout(memory=loaded)
-        lookout.see_each(unanswered(), answered(), answered())
+        lookout.see_all(unanswered(), answered(), answered())
         state_file.save(lookout.memory, lookout.now)
-        assert all(event.message.isprintable() for _, event in lookout.told)
+        assert all(event.message.isprintable() for _, event in lookout.published)
 
 
 def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - whatever JSON holds

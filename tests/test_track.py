@@ -77,7 +77,7 @@ EACH = pytest.mark.parametrize("fault", list(SHOWN), ids=lambda fault: fault.val
 def healthy_lookout() -> Lookout:
     """Return a lookout that has seen a healthy instance, and expects its role."""
     lookout = Lookout(EXPECTING)
-    lookout.see_each(answered(), answered())
+    lookout.see_all(answered(), answered())
     return lookout
 
 
@@ -90,10 +90,10 @@ def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> N
     lookout = healthy_lookout()
     for _ in range(FAULTS[fault].debounce - 1):
         lookout.see(SHOWN[fault])
-        assert lookout.standing() == ()
+        assert lookout.active() == ()
     lookout.see(SHOWN[fault])
 
-    assert lookout.standing() == (fault,)
+    assert lookout.active() == (fault,)
     (active,) = lookout.snapshot().faults
     now = lookout.now.utc - timedelta(seconds=lookout.memory.clock.offset or 0.0)
     assert (now - active.since).total_seconds() == 30 * (FAULTS[fault].debounce - 1)
@@ -105,12 +105,12 @@ def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> N
 def test_a_fault_is_cleared_by_two_looks_without_it(fault: Fault) -> None:
     """Not by one: hysteresis, the same for metric and journal."""
     lookout = healthy_lookout()
-    lookout.see_each(*[SHOWN[fault]] * 3)
+    lookout.see_all(*[SHOWN[fault]] * 3)
     lookout.see(answered())
-    assert lookout.standing() == (fault,)
+    assert lookout.active() == (fault,)
     lookout.see(answered())
 
-    assert lookout.standing() == ()
+    assert lookout.active() == ()
     assert lookout.snapshot().state is State.OK
     (event,) = lookout.events(EventKind.FAULT_CLEARED)
     assert event.fault is fault
@@ -123,7 +123,7 @@ def test_a_flicker_never_raises(fault: Fault) -> None:
     """One look less than it takes, then a healthy one, fifty times: nothing."""
     lookout = healthy_lookout()
     for _ in range(50):
-        lookout.see_each(*[SHOWN[fault]] * (FAULTS[fault].debounce - 1))
+        lookout.see_all(*[SHOWN[fault]] * (FAULTS[fault].debounce - 1))
         lookout.see(answered())
 
     assert not lookout.events(EventKind.FAULT_RAISED)
@@ -133,11 +133,11 @@ def test_a_flicker_never_raises(fault: Fault) -> None:
 def test_one_look_without_it_between_two_with_it_does_not_clear() -> None:
     """A fault that comes and goes stands: seen, not, seen, not… is one fault, told once."""
     lookout = healthy_lookout()
-    lookout.see_each(MISSING, MISSING)
+    lookout.see_all(MISSING, MISSING)
     for _ in range(20):
-        lookout.see_each(answered(), MISSING)
+        lookout.see_all(answered(), MISSING)
 
-    assert lookout.standing() == (Fault.CREDENTIALS_MISSING,)
+    assert lookout.active() == (Fault.CREDENTIALS_MISSING,)
     assert not lookout.events(EventKind.FAULT_CLEARED)
 
 
@@ -145,18 +145,18 @@ def test_one_look_without_it_between_two_with_it_does_not_clear() -> None:
 def test_a_blind_imds_leaves_faults_standing(fault: Fault) -> None:
     """What IMDS does not tell is neither so nor not so: the fault stands, with its `since`, until two looks deny it."""
     lookout = healthy_lookout()
-    lookout.see_each(*[SHOWN[fault]] * 3)
+    lookout.see_all(*[SHOWN[fault]] * 3)
     since = lookout.memory.faults[fault].since
-    lookout.see_each(*[BLIND] * 100)
+    lookout.see_all(*[BLIND] * 100)
 
-    assert lookout.standing() == (Fault.IMDS_UNREACHABLE, fault)
+    assert lookout.active() == (Fault.IMDS_UNREACHABLE, fault)
     assert lookout.memory.faults[fault].since == since
-    lookout.see_each(answered(), answered())
-    assert lookout.standing() == ()
+    lookout.see_all(answered(), answered())
+    assert lookout.active() == ()
 
 
 @pytest.mark.parametrize(
-    "looks",
+    "observations",
     [
         [BLIND, HOP_LIMIT],
         [HOP_LIMIT, GARBLED],
@@ -166,22 +166,22 @@ def test_a_blind_imds_leaves_faults_standing(fault: Fault) -> None:
     ],
     ids=["connect, token", "token, document", "connect, document", "connect, forbidden", "all"],
 )
-def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(looks: list[Observation]) -> None:
+def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(observations: list[Observation]) -> None:
     """Dropped packets hit the SYN, then the token, then a document: IMDS is dark, and that is told within ten looks."""
     lookout = healthy_lookout()
-    for look in (looks * 10)[:10]:
-        lookout.see(look)
+    for observation in (observations * 10)[:10]:
+        lookout.see(observation)
 
-    assert set(lookout.standing()) & set(IMDS_FAULTS)
+    assert set(lookout.active()) & set(IMDS_FAULTS)
     assert lookout.snapshot().state is State.UNKNOWN
 
 
-@given(looks=st.lists(st.sampled_from([BLIND, HOP_LIMIT, DISABLED, GARBLED]), min_size=54, max_size=54))
+@given(observations=st.lists(st.sampled_from([BLIND, HOP_LIMIT, DISABLED, GARBLED]), min_size=54, max_size=54))
 @settings(max_examples=examples(50))
-def test_no_order_of_failures_hides_that_imds_is_dark(looks: list[Observation]) -> None:
+def test_no_order_of_failures_hides_that_imds_is_dark(observations: list[Observation]) -> None:
     """However its failures follow each other, a dark IMDS is told, at the 54th look at the latest."""
     lookout = healthy_lookout()
-    lookout.see_each(*looks)
+    lookout.see_all(*observations)
 
     assert lookout.events(EventKind.FAULT_RAISED)
     assert lookout.snapshot().state is State.UNKNOWN
@@ -194,15 +194,15 @@ def test_a_lasting_fault_is_told_every_hour() -> None:
     """For a day: raised once, then repeated once an hour; the metric never leaves."""
     lookout = healthy_lookout()
     simulate(lookout, lambda elapsed: answered(credentials=refused(), date=moment(elapsed).utc), 60, 86400)
-    told = [
+    times = [
         *lookout.times(EventKind.FAULT_RAISED, Fault.ASSUME_ROLE_UNAUTHORIZED),
         *lookout.times(EventKind.FAULT_PERSISTS, Fault.ASSUME_ROLE_UNAUTHORIZED),
     ]
 
     assert len(lookout.events(EventKind.FAULT_RAISED)) == 1
-    assert len(told) == 24
-    assert {after - before for before, after in zip(told, told[1:])} == {3600.0}
-    assert lookout.standing() == (Fault.ASSUME_ROLE_UNAUTHORIZED,)
+    assert len(times) == 24
+    assert {after - before for before, after in zip(times, times[1:])} == {3600.0}
+    assert lookout.active() == (Fault.ASSUME_ROLE_UNAUTHORIZED,)
 
 
 def test_the_reminder_is_a_setting() -> None:
@@ -219,7 +219,7 @@ def test_trap_exit_or_silence_after_a_day_of_503() -> None:
     lookout = healthy_lookout()
     simulate(lookout, lambda _: throttled, 60, 86400)
 
-    assert lookout.standing() == (Fault.IMDS_ERROR,)
+    assert lookout.active() == (Fault.IMDS_ERROR,)
     assert lookout.snapshot().state is State.UNKNOWN
     failed = [event.fields["failures"] for event in lookout.events(EventKind.POLL_FAILED)]
     assert failed == [1, 10, 100, 1000]
@@ -232,8 +232,8 @@ def test_throttled_polls_are_counted_in_a_row() -> None:
     throttled = unanswered(Reason.THROTTLED, Phase.TOKEN)
     lookout = Lookout()
     counts = []
-    for look in (throttled, throttled, throttled, BLIND, throttled, answered()):
-        lookout.see(look)
+    for observation in (throttled, throttled, throttled, BLIND, throttled, answered()):
+        lookout.see(observation)
         counts.append(lookout.memory.polls.throttled)
 
     assert counts == [1, 2, 3, 0, 1, 0]
@@ -270,7 +270,7 @@ def test_the_first_healthy_look_is_ok() -> None:
 def test_the_state_follows_from_the_fault(fault: Fault) -> None:
     """`unknown` where IMDS does not tell, `failed` without usable credentials, `degraded` with them."""
     lookout = healthy_lookout()
-    lookout.see_each(*[SHOWN[fault]] * 3)
+    lookout.see_all(*[SHOWN[fault]] * 3)
     expected = State.FAILED
     if fault in IMDS_FAULTS:
         expected = State.UNKNOWN
@@ -290,11 +290,11 @@ def test_credentials_that_are_withdrawn_for_one_look_are_no_failure() -> None:
     """The profile's role is gone and the old credentials are served: one 404 is a flicker here as anywhere."""
     early = answered(info=without_role())
     lookout = healthy_lookout()
-    lookout.see_each(early, early, WITHOUT_ROLE)
+    lookout.see_all(early, early, WITHOUT_ROLE)
     assert lookout.snapshot().state is State.DEGRADED
-    lookout.see_each(early, WITHOUT_ROLE, early)
+    lookout.see_all(early, WITHOUT_ROLE, early)
     assert lookout.snapshot().state is State.DEGRADED
-    lookout.see_each(WITHOUT_ROLE, WITHOUT_ROLE)
+    lookout.see_all(WITHOUT_ROLE, WITHOUT_ROLE)
 
     assert lookout.snapshot().state is State.FAILED
     assert lookout.snapshot().credentials.expiration is None
@@ -304,7 +304,7 @@ def test_there_are_none_whatever_the_reason_of_the_moment() -> None:
     """Now the document is missing, now EC2 cannot assume the role: neither is confirmed, that there are none is."""
     lookout = healthy_lookout()
     for _ in range(5):
-        lookout.see_each(MISSING, answered(credentials=refused()))
+        lookout.see_all(MISSING, answered(credentials=refused()))
 
     assert lookout.snapshot().state is State.FAILED
     assert lookout.snapshot().credentials.usable is False
@@ -345,17 +345,17 @@ def test_a_wrong_clock_does_not_end_credentials_while_imds_is_blind() -> None:
 def test_a_state_of_ok_never_has_a_fault_beside_it() -> None:
     """A wrong clock is confirmed by a look that tells nothing of the credentials: the last word on those stands."""
     lookout = healthy_lookout()
-    lookout.see_each(answered(date=START - HOUR), answered(date=START - HOUR))
+    lookout.see_all(answered(date=START - HOUR), answered(date=START - HOUR))
     lookout.see(replace(GARBLED, date=START - HOUR))
 
-    assert lookout.standing() == (Fault.CLOCK_SKEW,)
+    assert lookout.active() == (Fault.CLOCK_SKEW,)
     assert lookout.snapshot().state is State.DEGRADED
 
 
 def test_a_daemon_that_is_started_again_knows_the_state_at_the_first_look() -> None:
     """The fault that stood still stands, so there is nothing left to confirm; it is told as lasting, not as new."""
     before = healthy_lookout()
-    before.see_each(WITHOUT_ROLE, WITHOUT_ROLE)
+    before.see_all(WITHOUT_ROLE, WITHOUT_ROLE)
     kept = memory_with(
         boot_id="boot",
         instance_id=INSTANCE_ID,
@@ -381,16 +381,16 @@ def booting(pending: datetime | None = BOOTED, **changes: object) -> Answered:
 
 
 @pytest.mark.parametrize(
-    "look", [booting(), replace(booting(), info=info(), listing=Absent())], ids=["no iam", "no role"]
+    "observation", [booting(), replace(booting(), info=info(), listing=Absent())], ids=["no iam", "no role"]
 )
-def test_no_alarm_at_boot(look: Answered) -> None:
+def test_no_alarm_at_boot(observation: Answered) -> None:
     """Credentials that are not there yet, five minutes after `pendingTime`, are no fault; a second later they are."""
     lookout = Lookout(memory=Memory())
     for elapsed in range(0, 240, 30):
-        lookout.see(replace(look, date=moment(elapsed).utc), moment(elapsed))
-        assert (lookout.snapshot().state, lookout.standing()) == (State.STARTING, ())
-    lookout.see(replace(look, date=moment(240).utc), moment(240))
-    lookout.see(replace(look, date=moment(270).utc), moment(270))
+        lookout.see(replace(observation, date=moment(elapsed).utc), moment(elapsed))
+        assert (lookout.snapshot().state, lookout.active()) == (State.STARTING, ())
+    lookout.see(replace(observation, date=moment(240).utc), moment(240))
+    lookout.see(replace(observation, date=moment(270).utc), moment(270))
 
     assert lookout.snapshot().state is State.FAILED
 
@@ -401,7 +401,7 @@ def test_the_grace_is_by_imds_clock_and_not_by_a_wrong_local_one() -> None:
     for elapsed in range(0, 240, 30):
         lookout.see(booting(date=moment(elapsed).utc), moment(elapsed, clock_error=86400))
 
-    assert Fault.INSTANCE_PROFILE_DETACHED not in lookout.standing()
+    assert Fault.INSTANCE_PROFILE_DETACHED not in lookout.active()
 
 
 @pytest.mark.parametrize("pending", [None, START + DAY], ids=["no pendingTime", "pendingTime in the future"])
@@ -412,33 +412,33 @@ def test_the_grace_is_by_uptime_where_pending_time_is_not_there(pending: datetim
         young.see(booting(pending, date=START), moment(elapsed, uptime=60))
         old.see(booting(pending, date=START), moment(elapsed, uptime=600))
 
-    assert young.standing() == ()
-    assert old.standing() == (Fault.INSTANCE_PROFILE_DETACHED,)
+    assert young.active() == ()
+    assert old.active() == (Fault.INSTANCE_PROFILE_DETACHED,)
 
 
 def test_a_reboot_gives_no_new_grace() -> None:
     """`pendingTime` is that of the start, and a reboot takes no credentials away."""
     lookout = Lookout(memory=Memory())
-    lookout.see_each(*[booting(START - DAY, date=START)] * 2)
+    lookout.see_all(*[booting(START - DAY, date=START)] * 2)
 
-    assert lookout.standing() == (Fault.INSTANCE_PROFILE_DETACHED,)
+    assert lookout.active() == (Fault.INSTANCE_PROFILE_DETACHED,)
 
 
 def test_the_grace_ends_with_the_first_credentials() -> None:
     """Who had credentials and loses them in the fifth minute has a fault."""
     lookout = Lookout(memory=Memory())
-    lookout.see_each(answered(identity=Identity(INSTANCE_ID, pending_time=BOOTED)), detached(), detached())
+    lookout.see_all(answered(identity=Identity(INSTANCE_ID, pending_time=BOOTED)), detached(), detached())
 
-    assert lookout.standing() == (Fault.INSTANCE_PROFILE_DETACHED,)
+    assert lookout.active() == (Fault.INSTANCE_PROFILE_DETACHED,)
 
 
 def test_an_imds_that_comes_up_late_leaves_no_unknown_behind() -> None:
     """At boot IMDS is out of reach, then it answers and has no credentials yet: starting, then ok."""
     lookout = Lookout(memory=Memory())
-    lookout.see_each(BLIND, BLIND, BLIND)
+    lookout.see_all(BLIND, BLIND, BLIND)
     assert lookout.snapshot().state is State.UNKNOWN
-    lookout.see_each(booting(date=START), booting(date=START))
-    assert (lookout.snapshot().state, lookout.standing()) == (State.STARTING, ())
+    lookout.see_all(booting(date=START), booting(date=START))
+    assert (lookout.snapshot().state, lookout.active()) == (State.STARTING, ())
     lookout.see(answered())
 
     assert lookout.snapshot().state is State.OK
@@ -447,20 +447,20 @@ def test_an_imds_that_comes_up_late_leaves_no_unknown_behind() -> None:
 def test_unknown_ends_when_imds_tells_again_though_nothing_is_confirmed() -> None:
     """Dark, then no iam subtree yet, then no such profile: one look each is no verdict, but IMDS does tell."""
     lookout = Lookout(memory=Memory())
-    lookout.see_each(BLIND, BLIND, BLIND, booting(date=START), replace(booting(date=START), info=not_found()))
+    lookout.see_all(BLIND, BLIND, BLIND, booting(date=START), replace(booting(date=START), info=not_found()))
 
-    assert (lookout.snapshot().state, lookout.standing()) == (State.STARTING, ())
+    assert (lookout.snapshot().state, lookout.active()) == (State.STARTING, ())
 
 
 def test_a_fault_of_the_first_minute_leaves_no_failure_behind() -> None:
     """At boot IMDS says that there is no such profile, then, still in the grace, nothing: that is starting again."""
     lookout = Lookout(memory=Memory())
     absent = replace(booting(date=START), info=not_found())
-    lookout.see_each(absent, absent)
+    lookout.see_all(absent, absent)
     assert lookout.snapshot().state is State.FAILED
-    lookout.see_each(booting(date=START), booting(date=START))
+    lookout.see_all(booting(date=START), booting(date=START))
 
-    assert (lookout.snapshot().state, lookout.standing()) == (State.STARTING, ())
+    assert (lookout.snapshot().state, lookout.active()) == (State.STARTING, ())
 
 
 # The instance
@@ -505,7 +505,7 @@ def test_one_forged_identity_document_changes_nothing(after: list[Observation]) 
     lookout = Lookout(memory=memory_with(healthy_lookout().memory, intervals=(600.0, 600.0)))
     lookout.see(answered(identity=FORGED))
     assert monitor.identity_due(lookout.memory, ExpectSettings(), lookout.now)
-    lookout.see_each(*after)
+    lookout.see_all(*after)
 
     assert lookout.memory.instance.id == INSTANCE_ID
     assert lookout.memory.credentials.intervals == (600.0, 600.0)
@@ -529,7 +529,7 @@ def test_the_first_identity_is_checked_again_within_about_an_hour() -> None:
     lookout.see(answered(identity=FORGED))
     assert not monitor.identity_due(lookout.memory, ExpectSettings(), moment(3600))
     assert monitor.identity_due(lookout.memory, ExpectSettings(), moment(3660))
-    lookout.see_each(*[answered(identity=Identity(INSTANCE_ID))] * 2)
+    lookout.see_all(*[answered(identity=Identity(INSTANCE_ID))] * 2)
 
     assert lookout.memory.instance.id == INSTANCE_ID
     assert lookout.snapshot().identity == Identity(INSTANCE_ID)
@@ -562,10 +562,10 @@ def test_what_this_process_raised_stays_when_the_memory_is_dropped() -> None:
     lookout = Lookout(memory=memory_with(boot_id="boot", instance_id="i-0fedcba9876543210"))
     auditor = Auditor()
     found = answered(identity=Identity(INSTANCE_ID))
-    for look in (BLIND, BLIND, BLIND, found, found):
-        lookout.told.clear()
-        snapshot = lookout.see(look)
-        auditor.take(snapshot, [event for _, event in lookout.told], lookout.memory)
+    for observation in (BLIND, BLIND, BLIND, found, found):
+        lookout.published.clear()
+        snapshot = lookout.see(observation)
+        auditor.take(snapshot, [event for _, event in lookout.published], lookout.memory)
 
     assert len(lookout.events(EventKind.FAULT_CLEARED, Fault.IMDS_UNREACHABLE)) == 1
     assert lookout.snapshot().state is State.OK
@@ -598,22 +598,22 @@ def test_the_expected_role_comes_from_the_settings_or_else_from_the_tag(
 ) -> None:
     """A tag that nobody asked for expects nothing."""
     lookout = Lookout(Settings(expect=expect))
-    lookout.see_each(*[answered(tags=Tags(role="app-*"))] * 2)
+    lookout.see_all(*[answered(tags=Tags(role="app-*"))] * 2)
 
     assert lookout.snapshot().expected.role == expected
-    assert (lookout.standing() == (Fault.ROLE_MISMATCH,)) is (expected == ("app-*",))
+    assert (lookout.active() == (Fault.ROLE_MISMATCH,)) is (expected == ("app-*",))
 
 
 def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:
     """Every ten minutes, at the first look, and again after a look that did not tell."""
     wanted = ExpectSettings(role_tag="ExpectedRole")
     fresh = Memory()
-    told, _ = monitor.update_instance(fresh, answered(tags=Tags()), moment())
+    known, _ = monitor.update_instance(fresh, answered(tags=Tags()), moment())
 
     assert not monitor.tags_due(fresh, ExpectSettings(), moment())
     assert monitor.tags_due(fresh, wanted, moment())
-    assert not monitor.tags_due(told, wanted, moment(599))
-    assert monitor.tags_due(told, wanted, moment(600))
+    assert not monitor.tags_due(known, wanted, moment(599))
+    assert monitor.tags_due(known, wanted, moment(600))
 
 
 def test_what_was_not_told_is_asked_for_again_in_two_minutes() -> None:
@@ -626,9 +626,9 @@ def test_what_was_not_told_is_asked_for_again_in_two_minutes() -> None:
     assert not monitor.tags_due(asked, wanted, moment(119))
     assert monitor.identity_due(asked, wanted, moment(120))
     assert monitor.tags_due(asked, wanted, moment(120))
-    told, _ = monitor.update_instance(asked, answered(identity=Identity(INSTANCE_ID)), moment())
-    assert not monitor.identity_due(told, ExpectSettings(), moment(3599))
-    assert monitor.identity_due(told, ExpectSettings(), moment(3600))
+    known, _ = monitor.update_instance(asked, answered(identity=Identity(INSTANCE_ID)), moment())
+    assert not monitor.identity_due(known, ExpectSettings(), moment(3599))
+    assert monitor.identity_due(known, ExpectSettings(), moment(3600))
 
 
 # Changes of role and profile
@@ -639,13 +639,13 @@ OTHER = answered(listing=RoleListing("app-server"), credentials=credentials(role
 def test_trap_role_name_cached_for_ever() -> None:
     """A role that is swapped while we run is an event, after two looks, and no fault; the next look is judged by it."""
     lookout = Lookout()
-    lookout.see_each(answered(), OTHER)
+    lookout.see_all(answered(), OTHER)
     assert not lookout.events(EventKind.ROLE_CHANGED)
-    lookout.see_each(OTHER, OTHER)
+    lookout.see_all(OTHER, OTHER)
 
     (event,) = lookout.events(EventKind.ROLE_CHANGED)
     assert (event.fields["previous_role"], event.fields["role"]) == (ROLE, "app-server")
-    assert lookout.standing() == ()
+    assert lookout.active() == ()
     assert not lookout.events(EventKind.CREDENTIALS_ROTATED)
 
 
@@ -653,7 +653,7 @@ def test_a_role_that_flickers_did_not_change() -> None:
     """Now one, now the other: neither is told twice in a row."""
     lookout = Lookout()
     for _ in range(20):
-        lookout.see_each(answered(), OTHER)
+        lookout.see_all(answered(), OTHER)
 
     assert not lookout.events(EventKind.ROLE_CHANGED)
 
@@ -662,19 +662,19 @@ def test_a_profile_that_is_replaced_by_another_is_an_event() -> None:
     """The role may be the same."""
     lookout = Lookout()
     other = answered(info=info(name="app-server-profile"))
-    lookout.see_each(answered(), other, other)
+    lookout.see_all(answered(), other, other)
 
     (event,) = lookout.events(EventKind.ROLE_CHANGED)
     assert event.fields["instance_profile"] == "app-server-profile"
 
 
 @pytest.mark.parametrize(
-    "look", [answered(info=not_found()), BLIND, GARBLED, detached(), WITHOUT_ROLE, answered(info=failure())]
+    "observation", [answered(info=not_found()), BLIND, GARBLED, detached(), WITHOUT_ROLE, answered(info=failure())]
 )
-def test_a_fault_is_no_change_of_role(look: Observation) -> None:
+def test_a_fault_is_no_change_of_role(observation: Observation) -> None:
     """What is not named has not changed; when it is back, it is what it was."""
     lookout = Lookout()
-    lookout.see_each(answered(), look, look, look, answered(), answered())
+    lookout.see_all(answered(), observation, observation, observation, answered(), answered())
 
     assert not lookout.events(EventKind.ROLE_CHANGED)
 
@@ -706,7 +706,7 @@ def test_documents_that_alternate_are_no_rotations() -> None:
     lookout = Lookout()
     older, newer = (replace(set_of(minutes), date=START) for minutes in (-60, -1))
     for _ in range(20):
-        lookout.see_each(older, newer)
+        lookout.see_all(older, newer)
 
     assert lookout.snapshot().credentials.rotations == 1
     assert len(lookout.memory.credentials.intervals) <= 1
@@ -715,7 +715,7 @@ def test_documents_that_alternate_are_no_rotations() -> None:
 def test_a_set_that_was_only_dated_anew_is_no_rotation() -> None:
     """The access key id tells two sets apart, not what the document says of its time."""
     lookout = Lookout()
-    lookout.see_each(set_of(0, 1), set_of(5, 1), set_of(10, 1))
+    lookout.see_all(set_of(0, 1), set_of(5, 1), set_of(10, 1))
 
     assert lookout.snapshot().credentials.rotations == 0
 
@@ -736,7 +736,7 @@ def test_an_error_document_with_keys_in_it_is_no_set() -> None:
     """`Failed` with everything else in place: there are no credentials, so none were rotated."""
     lookout = Lookout()
     failed = answered(credentials=credentials(code="Failed", updated=START + HOUR, serial=7), date=START + HOUR)
-    lookout.see_each(answered(), failed, failed)
+    lookout.see_all(answered(), failed, failed)
 
     assert lookout.snapshot().credentials.rotations == 0
     assert lookout.snapshot().credentials.expiration is None
@@ -763,7 +763,7 @@ def test_quiet_when_well_for_a_day() -> None:
     lookout = Lookout()
     simulate(lookout, Platform().at, 0, 86400)
 
-    assert [event.kind for _, event in lookout.told if event.kind is not EventKind.CREDENTIALS_ROTATED] == [
+    assert [event.kind for _, event in lookout.published if event.kind is not EventKind.CREDENTIALS_ROTATED] == [
         EventKind.STATE_CHANGED
     ]
     assert lookout.snapshot().credentials.rotations == 23
@@ -776,11 +776,11 @@ def test_late_rotating_credentials_raise_nothing_once_learned() -> None:
     lookout = Lookout()
     simulate(lookout, platform.at, 0, 3 * platform.period, step=60)
     assert lookout.snapshot().credentials.rotation_interval == platform.period
-    lookout.told.clear()
+    lookout.published.clear()
     simulate(lookout, platform.at, 3 * platform.period, 9 * platform.period, step=60)
 
     assert not lookout.events(EventKind.FAULT_RAISED)
-    assert lookout.standing() == ()
+    assert lookout.active() == ()
 
 
 def test_short_lived_credentials_raise_nothing() -> None:
@@ -837,7 +837,7 @@ def test_missed_polls_do_not_keep_it_from_learning() -> None:
     simulate(lookout, lambda elapsed: Platform().at(elapsed) if elapsed % 90 else BLIND, 0, 6 * 3600)
 
     assert lookout.snapshot().credentials.rotation_interval == 3600.0
-    assert lookout.standing() == ()
+    assert lookout.active() == ()
 
 
 @pytest.mark.parametrize("intervals", [(), (3600.0, 3600.0), (60.0, 60.0)], ids=["unlearned", "hourly", "quick"])
@@ -850,9 +850,9 @@ def test_the_moment_told_as_overdue_is_when_the_fault_is_raised(intervals: tuple
     late = (overdue - START).total_seconds()
 
     lookout.see(replace(served, date=overdue), moment(late))
-    assert Fault.ROTATION_OVERDUE not in lookout.standing()
+    assert Fault.ROTATION_OVERDUE not in lookout.active()
     lookout.see(replace(served, date=overdue + SECOND), moment(late + 1))
-    assert Fault.ROTATION_OVERDUE in lookout.standing()
+    assert Fault.ROTATION_OVERDUE in lookout.active()
 
 
 def test_nothing_is_overdue_where_nothing_is_served() -> None:
@@ -860,7 +860,7 @@ def test_nothing_is_overdue_where_nothing_is_served() -> None:
     last = datetime.max.replace(tzinfo=timezone.utc)
     lookout = healthy_lookout()
 
-    assert lookout.see_each(detached(), detached()).credentials.overdue is None
+    assert lookout.see_all(detached(), detached()).credentials.overdue is None
     assert lookout.see(answered(credentials=credentials(updated=last - HOUR, life=HOUR))).credentials.overdue is None
 
 
@@ -870,7 +870,7 @@ def test_swapping_the_role_every_now_and_then_teaches_no_cadence() -> None:
     for minutes in range(0, 200, 20):
         role = f"role-{minutes}"
         document = credentials(role=role, updated=START + timedelta(minutes=minutes), serial=minutes)
-        lookout.see_each(*[answered(listing=RoleListing(role), credentials=document, date=document.last_updated)] * 3)
+        lookout.see_all(*[answered(listing=RoleListing(role), credentials=document, date=document.last_updated)] * 3)
 
     assert lookout.memory.credentials.intervals == ()
 
@@ -889,7 +889,7 @@ def test_a_step_of_the_local_clock_invents_nothing(error: float) -> None:
 
     raised = {event.fault for event in lookout.events(EventKind.FAULT_RAISED)}
     assert raised == {Fault.CLOCK_SKEW, Fault.IMDS_UNREACHABLE}
-    assert lookout.standing() == ()
+    assert lookout.active() == ()
     assert lookout.snapshot().credentials.rotation_interval == 3600.0
 
 
@@ -899,7 +899,7 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
     lookout = Lookout()
     lookout.see(answered(date=end, credentials=credentials(expiration=end + SECOND)), moment())
     assert lookout.snapshot().credentials.usable is True
-    lookout.see_each(BLIND, BLIND, BLIND)
+    lookout.see_all(BLIND, BLIND, BLIND)
 
     assert lookout.snapshot().state is State.UNKNOWN
 
@@ -908,7 +908,7 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
 
 
 @given(
-    looks=st.lists(
+    observations=st.lists(
         st.tuples(
             observations(),
             st.sampled_from([10.0, 30.0, 120.0, 4000.0]),
@@ -918,15 +918,15 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
     )
 )
 @settings(max_examples=examples(150))
-def test_whatever_is_seen_states_faults_and_events_agree(looks: list[tuple[Observation, float, float]]) -> None:
+def test_whatever_is_seen_states_faults_and_events_agree(observations: list[tuple[Observation, float, float]]) -> None:
     """Random histories, clock steps included: no exception, and what is told never contradicts itself."""
     lookout, auditor = Lookout(EXPECTING), Auditor()
     elapsed = 0.0
-    for seen, step, error in looks:
+    for seen, step, error in observations:
         elapsed += step
-        already = len(lookout.told)
+        already = len(lookout.published)
         snapshot = lookout.see(seen, moment(elapsed, clock_error=error))
-        auditor.take(snapshot, [event for _, event in lookout.told[already:]], lookout.memory)
+        auditor.take(snapshot, [event for _, event in lookout.published[already:]], lookout.memory)
 
 
 @given(seen=observations())

@@ -129,7 +129,7 @@ def test_a_forged_date_judges_no_credentials(date: datetime, error: float, tmp_p
     assert kept(lookout.memory, tmp_path) == before
     assert (lookout.memory.status.state, lookout.memory.status.usable) == (state, True)
     simulate(lookout, lambda _: unanswered(), at + 30, at + 300, clock_error=error)
-    assert set(lookout.standing()) - {Fault.CLOCK_SKEW} == {Fault.IMDS_UNREACHABLE}
+    assert set(lookout.active()) - {Fault.CLOCK_SKEW} == {Fault.IMDS_UNREACHABLE}
     assert lookout.memory.status.usable is True
 
 
@@ -138,7 +138,7 @@ def test_a_date_that_goes_back_once_hides_no_expiry(error: float) -> None:
     """Three hours back, in a poll whose credentials have expired in truth."""
     lookout, stuck, at = Lookout(), Platform(stuck=((0, 10 * 3600),)), 7 * 3600.0
     simulate(lookout, stuck.at, 0, at, step=300, clock_error=error)
-    assert Fault.CREDENTIALS_EXPIRED in lookout.standing()
+    assert Fault.CREDENTIALS_EXPIRED in lookout.active()
     seen = replace(stuck.at(at), date=moment(at).utc - 3 * HOUR)
     lookout.see(seen, moment(at, clock_error=error))
 
@@ -155,7 +155,7 @@ def test_an_answer_without_date_is_judged_by_the_believed_clock(error: float) ->
         lookout.see(replace(platform.at(at), date=None), moment(at, clock_error=error))
 
         assert lookout.memory.status.usable is not expired
-        assert (Fault.CREDENTIALS_EXPIRED in lookout.standing()) is expired
+        assert (Fault.CREDENTIALS_EXPIRED in lookout.active()) is expired
 
 
 def test_a_first_date_that_was_never_confirmed_judges_no_answer_without_one() -> None:
@@ -164,7 +164,7 @@ def test_a_first_date_that_was_never_confirmed_judges_no_answer_without_one() ->
     lookout.see(replace(Platform().at(0), date=START + 8 * HOUR), moment())
     simulate(lookout, lambda elapsed: replace(Platform().at(elapsed), date=None), 30, 120)
 
-    assert lookout.standing() == ()
+    assert lookout.active() == ()
     assert lookout.memory.status.usable is True
 
 
@@ -211,7 +211,7 @@ def test_a_forged_poll_does_not_stop_the_counting(date: datetime, restart: str, 
 
     assert lookout.snapshot().credentials.rotations - counted == 5
     assert set(lookout.memory.credentials.intervals) == {3600.0}
-    assert lookout.standing() == ()
+    assert lookout.active() == ()
 
 
 @FORGED_DATES
@@ -370,7 +370,7 @@ def test_a_local_clock_that_is_set_right_changes_nothing(error: float) -> None:
 
     assert lookout.snapshot().credentials.rotations == 5
     assert {event.fault for event in lookout.events(EventKind.FAULT_RAISED)} == {Fault.CLOCK_SKEW}
-    assert lookout.standing() == ()
+    assert lookout.active() == ()
 
 
 def test_a_local_clock_that_is_far_behind_needs_three_polls_to_be_found_wrong() -> None:

@@ -20,7 +20,7 @@ from history import CONDITIONS, WELL, History
 from promises import Area, Measured, promise
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-HOLDS = (
+OUTCOME = (
     "Each fault stands once it was seen as often as its debounce says, tells when it began, is told again every hour, "
     "and is cleared; no other is raised"
 )
@@ -50,13 +50,13 @@ class Tracker(RuleBasedStateMachine):
         self.history.watch(hours * HOUR // every, every)
 
     @rule(condition=st.sampled_from(list(CONDITIONS)), count=st.integers(0, 4))
-    def befall(self, condition: str, count: int) -> None:
+    def inflict(self, condition: str, count: int) -> None:
         """Let IMDS answer otherwise, or well again."""
         self.history.instance.condition = condition
         self.history.watch(count, 30)
 
     @rule()
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Let all be well."""
         instance = self.history.instance
         instance.condition, instance.stuck, instance.role, instance.clock_error = WELL, False, ROLE, 0
@@ -110,7 +110,9 @@ class Tracker(RuleBasedStateMachine):
         self.history.instance.role = role
 
 
-@promise(Area.IMDS, "Faults, rotations, lost polls, clock steps, restarts, boots and swapped roles in any order", HOLDS)
+@promise(
+    Area.IMDS, "Faults, rotations, lost polls, clock steps, restarts, boots and swapped roles in any order", OUTCOME
+)
 @pytest.mark.slow
 def test_any_history(*, form: Form) -> None:
     """Against a model of the promises that shares nothing with the tracker."""

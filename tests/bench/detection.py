@@ -79,7 +79,7 @@ def detect(scenarios: Sequence[Scenario], directory: Path) -> list[Detection]:
     return [Detection(each, {name: watch(each, directory) for name, watch in _WATCHERS.items()}) for each in scenarios]
 
 
-def befalls(scenario: Scenario) -> bool:
+def can_occur(scenario: Scenario) -> bool:
     """Return whether *scenario* can befall a running instance: one that was just started cannot."""
     return scenario.conditions.uptime == HEALTHY.uptime
 
@@ -150,18 +150,18 @@ def _rolewatch(scenario: Scenario, _: Path) -> Noticed:
     return found[0] if found else None
 
 
-def _looking(scenario: Scenario, begin: Callable[[Simulator, Clock, ExitStack], Callable[[], bool]]) -> Noticed:
+def _probe(scenario: Scenario, begin: Callable[[Simulator, Clock, ExitStack], Callable[[], bool]]) -> Noticed:
     """Look again and again with what *begin* gives, until it says that something is wrong."""
     clock = Clock(datetime.now(timezone.utc))
     with ExitStack() as stack:
         simulator = stack.enter_context(Simulator(now=clock.utc))
-        look = begin(simulator, clock, stack)
-        assert not look()
+        probe = begin(simulator, clock, stack)
+        assert not probe()
         simulator.switch(scenario.name)
         begun = clock.now
         while clock.now - begun <= horizon(scenario):
             clock.now += INTERVAL if clock.now - begun < FIRST else STRIDE
-            if look():
+            if probe():
                 return clock.now - begun
     return None
 
@@ -170,16 +170,16 @@ def _script(scenario: Scenario, directory: Path) -> Noticed:
     """Run the script; its users are alerted of ``up`` being 0, and of an expiration that is near."""
 
     def begin(simulator: Simulator, clock: Clock, _: ExitStack) -> Callable[[], bool]:
-        def look() -> bool:
+        def probe() -> bool:
             target = directory / "role.prom"
             run_script(simulator.endpoint, target)
             samples = dict(line.split() for line in target.read_text(encoding="ascii").splitlines() if line[0] != "#")
             expires = float(samples.get("instance_role_expiration_timestamp_seconds", "inf"))
             return samples["instance_role_up"] == "0" or expires - clock.now.timestamp() < SOON.total_seconds()
 
-        return look
+        return probe
 
-    return _looking(scenario, begin)
+    return _probe(scenario, begin)
 
 
 def _blackbox(scenario: Scenario, _: Path) -> Noticed:
@@ -189,7 +189,7 @@ def _blackbox(scenario: Scenario, _: Path) -> Noticed:
         exporter = stack.enter_context(blackbox_exporter(simulator.endpoint))
         return lambda: "\nprobe_success 0" in scrape_text(exporter.url or "")
 
-    return _looking(scenario, begin)
+    return _probe(scenario, begin)
 
 
 def _botocore(scenario: Scenario, _: Path) -> Noticed:
@@ -220,15 +220,15 @@ def _botocore(scenario: Scenario, _: Path) -> Noticed:
             except (BotoCoreError, RuntimeError, KeyError, ValueError) as error:
                 raised.append(error)
 
-        def look() -> bool:
+        def probe() -> bool:
             asking = threading.Thread(target=ask, daemon=True)  # it ends with the simulator at the latest
             asking.start()
             asking.join(PATIENCE)
             return asking.is_alive() or bool(raised)
 
-        return look
+        return probe
 
-    return _looking(scenario, begin)
+    return _probe(scenario, begin)
 
 
 _WATCHERS: dict[str, Callable[[Scenario, Path], Noticed]] = {

@@ -39,7 +39,7 @@ from rolewatch.faults import Fault
 from rolewatch.imds.transport import MAX_LINE
 from wire import HOLD, RESET, Drip, Pause, Script, Step, Wire
 
-HOLDS = "The poll ends by its deadline and in bounded memory, says imds_error or what is wrong, and the next is good"
+OUTCOME = "The poll ends by its deadline and in bounded memory, says imds_error or what is wrong, and the next is good"
 ANY = frozenset(Fault)
 MOST_PHASES = (*EVERY_POLL, "tag")
 """Without the identity, of which the client knows no more than of a tag."""
@@ -102,7 +102,7 @@ SLOW = [
 ]
 
 
-@promise(Area.IMDS, "IMDS accepts and says nothing, drips, or stops in mid-answer", HOLDS)
+@promise(Area.IMDS, "IMDS accepts and says nothing, drips, or stops in mid-answer", OUTCOME)
 @cases(SLOW, EVERY_POLL)
 def test_silence_and_drips(behaviour: Behaviour, phase: str, hasty: Subject, measured: Measured) -> None:
     """One time-out after the other, or bytes that keep each of them from passing."""
@@ -115,7 +115,7 @@ def test_silence_in_what_is_seldom_asked(behaviour: Behaviour, phase: str, hasty
     hasty.check_behaviour(behaviour, phase, measured)
 
 
-@promise(Area.IMDS, "Each answer of a poll comes a little within its time-out, and together they do not", HOLDS)
+@promise(Area.IMDS, "Each answer of a poll comes a little within its time-out, and together they do not", OUTCOME)
 def test_answers_that_are_late_together(hasty: Subject, measured: Measured) -> None:
     """The deadline is the whole poll's."""
     late: dict[str, Script] = {
@@ -133,7 +133,9 @@ def test_answers_that_are_late_together(hasty: Subject, measured: Measured) -> N
 # Cut off
 
 
-@promise(Area.IMDS, "The connection is reset or closed at each byte of each answer (in the short form at some)", HOLDS)
+@promise(
+    Area.IMDS, "The connection is reset or closed at each byte of each answer (in the short form at some)", OUTCOME
+)
 @pytest.mark.parametrize("end", [[RESET], []], ids=["reset", "closed"])
 @pytest.mark.parametrize("phase", EVERY_POLL)
 def test_cut_off_at_any_byte(phase: str, end: Script, subject: Subject, measured: Measured, *, form: Form) -> None:
@@ -186,7 +188,7 @@ LENGTHS = [
 ]
 
 
-@promise(Area.IMDS, "Lengths are wrong; chunks have no end", HOLDS)
+@promise(Area.IMDS, "Lengths are wrong; chunks have no end", OUTCOME)
 @cases(LENGTHS, MOST_PHASES)
 def test_wrong_lengths(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Too short, too long, negative, doubled; and chunks."""
@@ -227,7 +229,7 @@ FLOODS = [
 ]
 
 
-@promise(Area.IMDS, "IMDS sends 10 MB of anything, storms of 1xx, or bombs that unpack to 64 MB", HOLDS)
+@promise(Area.IMDS, "IMDS sends 10 MB of anything, storms of 1xx, or bombs that unpack to 64 MB", OUTCOME)
 @cases(FLOODS, MOST_PHASES)
 def test_floods_and_bombs(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Nothing is unpacked, and the client hangs up early."""
@@ -270,7 +272,7 @@ COSTLY = [
     Area.IMDS,
     "Headers, folded lines, chunks, trailers and 1xx answers cost a parser seconds, in each answer of a poll, under "
     "the CPU quota of the unit",
-    HOLDS,
+    OUTCOME,
 )
 @pytest.mark.parametrize("behaviour", COSTLY, ids=lambda each: each.name)
 def test_what_costs_a_parser_much(behaviour: Behaviour, hasty: Subject, measured: Measured) -> None:
@@ -340,7 +342,7 @@ NOT_HTTP = [
 ]  # fmt: skip
 
 
-@promise(Area.IMDS, "IMDS speaks HTTP/0.9, half an HTTP, or no HTTP at all", HOLDS)
+@promise(Area.IMDS, "IMDS speaks HTTP/0.9, half an HTTP, or no HTTP at all", OUTCOME)
 @cases(NOT_HTTP, MOST_PHASES)
 def test_what_is_hardly_http(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Other servers, other versions, other statuses."""
@@ -393,7 +395,7 @@ BODIES = [
 ]  # fmt: skip
 
 
-@promise(Area.IMDS, "Documents of a million levels or digits, of no UTF-8, or of no JSON", HOLDS)
+@promise(Area.IMDS, "Documents of a million levels or digits, of no UTF-8, or of no JSON", OUTCOME)
 @cases(BODIES, ["info", "credentials", "identity"])
 def test_documents_that_are_none(behaviour: Behaviour, phase: str, subject: Subject, measured: Measured) -> None:
     """Whatever JSON allows and a machine cannot, and what JSON does not allow."""
@@ -418,7 +420,7 @@ DATES = {
 AGE = (Fault.CREDENTIALS_ERROR, Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE)
 
 
-@promise(Area.IMDS, "Dates of the year 0, of the year 9999, or of no calendar", HOLDS)
+@promise(Area.IMDS, "Dates of the year 0, of the year 9999, or of no calendar", OUTCOME)
 @pytest.mark.parametrize("date", DATES.values(), ids=DATES)
 @pytest.mark.parametrize("name", ["Expiration", "LastUpdated", "both"])
 def test_dates_of_credentials(name: str, date: str, subject: Subject, measured: Measured) -> None:
@@ -438,7 +440,7 @@ HEADER_DATES = [
 ]  # fmt: skip
 
 
-@promise(Area.IMDS, "IMDS's clock says the year 0 or 9999, or no time at all", HOLDS)
+@promise(Area.IMDS, "IMDS's clock says the year 0 or 9999, or no time at all", OUTCOME)
 @pytest.mark.parametrize("date", HEADER_DATES, ids=lambda date: date[:34])
 @pytest.mark.parametrize("phase", ["token", "credentials", "tag"])
 def test_dates_of_answers(date: str, phase: str, subject: Subject, measured: Measured) -> None:
@@ -541,7 +543,7 @@ def test_answers_that_alternate(phase: str, subject: Subject, measured: Measured
 # Anything
 
 
-@promise(Area.IMDS, "Good answers are cut, doubled, swapped, flipped and written over at random", HOLDS)
+@promise(Area.IMDS, "Good answers are cut, doubled, swapped, flipped and written over at random", OUTCOME)
 @pytest.mark.slow
 def test_anything(subject: Subject, measured: Measured, *, form: Form) -> None:
     """Random behaviour in any phase: any fault is right, all other promises are checked."""
@@ -551,11 +553,11 @@ def test_anything(subject: Subject, measured: Measured, *, form: Form) -> None:
 
     @settings(max_examples=form.pick(quick=20, short=150, long=5000), suppress_health_check=list(HealthCheck))
     @given(drawn=scripts)
-    def hold(drawn: Sequence[object]) -> None:
+    def check(drawn: Sequence[object]) -> None:
         phase, data = drawn
         subject.check_behaviour(Behaviour("", lambda _: [data], ANY, harmless=True), str(phase), measured)  # type: ignore[list-item]
 
-    hold()
+    check()
 
 
 def test_a_wrong_verdict_fails_the_check(subject: Subject) -> None:

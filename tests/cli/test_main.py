@@ -170,9 +170,9 @@ def test_an_interrupt_is_no_traceback(simulator: Simulator) -> None:
         assert popen.poll() is None
         time.sleep(0.01)
     popen.send_signal(signal.SIGINT)
-    _, told = popen.communicate(timeout=30)
+    _, stderr = popen.communicate(timeout=30)
 
-    assert (popen.returncode, told) == (130, "")
+    assert (popen.returncode, stderr) == (130, "")
 
 
 def test_a_locale_without_our_characters_is_no_reason_to_fail() -> None:

@@ -16,7 +16,7 @@ STORY = pytest.StashKey[Story]()
 def story(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Story:
     """Return what came of it. Where it came to no end there is nothing to test, and one failure says so."""
     try:
-        told = play(
+        story = play(
             tmp_path_factory.mktemp("e2e"),
             rules=RULES,
             config=CONFIG,
@@ -27,8 +27,8 @@ def story(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     except BaseException:
         request.session.shouldstop = "the story came to no end"
         raise
-    request.config.stash[STORY] = told
-    return told
+    request.config.stash[STORY] = story
+    return story
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -97,7 +97,7 @@ class Member:
         else:
             self.simulator.switch(scenario_of(fault))
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Let everything be well."""
         self.simulator.switch("healthy")
         if self.evidence.exists():

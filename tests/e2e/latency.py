@@ -42,8 +42,8 @@ def _row(lot: str, name: str, story: Story) -> list[str]:
         lot,
         name,
         rule.get("labels", {}).get("severity", ""),
-        *(_since(times.inflicted, at) for at in (times.metric, times.firing, times.told)),
-        _since(times.mended, times.resolved),
+        *(_since(times.inflicted, at) for at in (times.metric, times.firing, times.notified)),
+        _since(times.repaired, times.resolved),
         "-" if "[" in rule["expr"] else _span(at_most(lot, name)),
     ]
 
@@ -60,8 +60,8 @@ def at_most(lot: str, name: str) -> float:
     Polls, a scrape, an evaluation of the rules, ``for``, and Alertmanager's ``group_wait``; time-outs come on top.
     """
     rule = rule_of(name)
-    told = SCRAPE + SCRAPE + seconds(rule.get("for", "0s")) + group_wait(rule.get("labels", {}).get("severity", ""))
-    return _until_metric(lot) + told
+    notified = SCRAPE + SCRAPE + seconds(rule.get("for", "0s")) + group_wait(rule.get("labels", {}).get("severity", ""))
+    return _until_metric(lot) + notified
 
 
 def _until_metric(lot: str) -> float:

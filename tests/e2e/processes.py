@@ -23,11 +23,11 @@ BREATH = 0.05
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T | None], what: str, *, patience: float = PATIENCE) -> T:
+def until(probe: Callable[[], T | None], what: str, *, patience: float = PATIENCE) -> T:
     """Return what *look* returns as soon as it is something; fail with *what* where it stays nothing."""
     end = time.monotonic() + patience
     while True:
-        found = look()
+        found = probe()
         if found:
             return found
         if time.monotonic() > end:

@@ -66,8 +66,8 @@ class Times:
     inflicted: float
     metric: float | None = None
     firing: float | None = None
-    told: float | None = None
-    mended: float | None = None
+    notified: float | None = None
+    repaired: float | None = None
     resolved: float | None = None
 
 
@@ -77,9 +77,9 @@ class Story:
 
     before: list[Notification] = field(default_factory=list)
     """What was told while the fleet was well."""
-    ill: list[Arrival] = field(default_factory=list)
+    faulty: list[Arrival] = field(default_factory=list)
     """The alerts that were told until the fleet was mended."""
-    mended: list[Arrival] = field(default_factory=list)
+    repaired: list[Arrival] = field(default_factory=list)
     """The alerts that were told from then on."""
     struck: list[Arrival] = field(default_factory=list)
     """The alerts that were told when the same fault had befallen half of the fleet."""
@@ -131,23 +131,23 @@ class Stage:
         for lot in (CRASHING, FLICKERING):
             self.story.times[lot] = Times(time.time())
 
-        def told() -> bool:
+        def notified() -> bool:
             self._go_on()
-            return not self._untold(expected) and len(self._started) > RESTARTS and self._holds_back(held)
+            return not self._missing(expected) and len(self._started) > RESTARTS and self._holds_back(held)
 
         try:
-            until(told, "all alerts", patience=PATIENCE)
+            until(notified, "all alerts", patience=PATIENCE)
         except TimeoutError:
-            message = f"not told: {self._untold(expected)}; held back: {self._held_back()}"
+            message = f"not told: {self._missing(expected)}; held back: {self._held_back()}"
             raise TimeoutError(message) from None
         self.story.held_back = self._held_back()
-        self.story.ill = list(self.webhook.arrivals())
+        self.story.faulty = list(self.webhook.arrivals())
 
     def be_asked(self, queries: Sequence[str]) -> None:
         """Ask Prometheus all *queries*."""
         self.story.answers = {query: self.prometheus.query(query) for query in queries}
 
-    def be_mended(self, expected: Mapping[str, set[str]]) -> None:
+    def be_repaired(self, expected: Mapping[str, set[str]]) -> None:
         """Mend everything, and wait until every alert of *expected* was told to be over, by lot.
 
         But for the one that went on crashing: its window is an hour, and it is held for half an hour more.
@@ -158,12 +158,12 @@ class Stage:
             member.file.write_text("", encoding="utf-8")
             if lot == REFUSED:
                 member.reload()
-            member.mend()
+            member.repair()
             if lot in self.story.times:
-                self.story.times[lot].mended = time.time()
+                self.story.times[lot].repaired = time.time()
 
         def over() -> bool:
-            names = {(each.labels.get("instance"), each.labels["alertname"]) for each in self._since_mending()}
+            names = {(each.labels.get("instance"), each.labels["alertname"]) for each in self._resolved()}
             return all(
                 (INSTANCES[lot], name) in names
                 for lot, alerts in expected.items()
@@ -172,30 +172,30 @@ class Stage:
             )
 
         until(over, "every alert to be over", patience=PATIENCE)
-        self.story.mended = list(self.webhook.arrivals())[len(self.story.ill) :]
+        self.story.repaired = list(self.webhook.arrivals())[len(self.story.faulty) :]
 
     def be_struck(self, single: str) -> None:
         """Let one fault befall half of the fleet; wait for the alert of the fleet, and for it to hold back *single*."""
         for lot in STRUCK:
             self.members[lot].inflict(STRIKE)
-        self.story.struck = self._told_of_the_fleet("RolewatchFleetFault", {lot: {single} for lot in STRUCK})
+        self.story.struck = self._fleet_alerts("RolewatchFleetFault", {lot: {single} for lot in STRUCK})
         self.story.held_back_when_struck = self._held_back()
 
     def be_stopped(self, single: str) -> None:
         """Stop a third of the daemons; wait for the alert of the fleet, and for it to hold back *single*."""
         for lot in STOPPABLE:
             self.members[lot].stop()
-        self.story.stopped = self._told_of_the_fleet("RolewatchFleetDown", {lot: {single} for lot in STOPPABLE})
+        self.story.stopped = self._fleet_alerts("RolewatchFleetDown", {lot: {single} for lot in STOPPABLE})
         self.story.held_back_at_last = self._held_back()
 
-    def _told_of_the_fleet(self, name: str, held: Mapping[str, set[str]]) -> list[Arrival]:
+    def _fleet_alerts(self, name: str, held: Mapping[str, set[str]]) -> list[Arrival]:
         known = len(list(self.webhook.arrivals()))
 
-        def told() -> bool:
+        def notified() -> bool:
             news = list(self.webhook.arrivals("firing"))
             return any(each.labels["alertname"] == name for each in news) and self._holds_back(held)
 
-        until(told, name, patience=PATIENCE)
+        until(notified, name, patience=PATIENCE)
         return list(self.webhook.arrivals())[known:]
 
     def _holds_back(self, wanted: Mapping[str, set[str]]) -> bool:
@@ -211,10 +211,10 @@ class Stage:
             for name in expected.get(lot, ()):
                 alert = f'ALERTS{{instance="{instance}", alertname="{name}", alertstate="firing"}}[15m]'
                 times.firing = _first(self.prometheus.query(alert), times.inflicted)
-                times.told = _arrival(self.story.ill, instance, name, "firing")
-                times.resolved = _arrival(self.story.mended, instance, name, "resolved")
+                times.notified = _arrival(self.story.faulty, instance, name, "firing")
+                times.resolved = _arrival(self.story.repaired, instance, name, "resolved")
 
-    def tell(self) -> str:
+    def logs(self) -> str:
         """Return the ends of all logs, for who looks for what went wrong."""
         return "\n".join(f"{lot} ({member.name}):\n{member.tail()}" for lot, member in self.members.items())
 
@@ -249,15 +249,15 @@ class Stage:
         series = self.prometheus.query(expr)
         return series[0].value if series else None
 
-    def _untold(self, expected: Mapping[str, set[str]]) -> dict[str, set[str]]:
-        told: dict[str | None, set[str]] = {}
+    def _missing(self, expected: Mapping[str, set[str]]) -> dict[str, set[str]]:
+        notified: dict[str | None, set[str]] = {}
         for arrival in self.webhook.arrivals("firing"):
-            told.setdefault(arrival.labels.get("instance"), set()).add(arrival.labels["alertname"])
-        untold = {lot: names - told.get(INSTANCES[lot], set()) for lot, names in expected.items()}
-        return {lot: names for lot, names in untold.items() if names}
+            notified.setdefault(arrival.labels.get("instance"), set()).add(arrival.labels["alertname"])
+        missing = {lot: names - notified.get(INSTANCES[lot], set()) for lot, names in expected.items()}
+        return {lot: names for lot, names in missing.items() if names}
 
-    def _since_mending(self) -> list[Arrival]:
-        return [each for each in list(self.webhook.arrivals())[len(self.story.ill) :] if each.status == "resolved"]
+    def _resolved(self) -> list[Arrival]:
+        return [each for each in list(self.webhook.arrivals())[len(self.story.faulty) :] if each.status == "resolved"]
 
     def _held_back(self) -> dict[str, set[str]]:
         held: dict[str, set[str]] = {}
@@ -326,13 +326,13 @@ def play(  # noqa: PLR0913 - keyword-only; all are independent
             stage.be_well()
             stage.fall_ill(expected, held)
             stage.be_asked(queries)
-            stage.be_mended(expected)
+            stage.be_repaired(expected)
             stage.note_times(expected)
             stage.be_struck(*expected[STRIKE.value])
             stage.be_stopped(*expected[STOPPED])
             stage.story.rules = server.rules()
         except BaseException:
-            print(stage.tell())  # noqa: T201 - pytest shows it with the failure
+            print(stage.logs())  # noqa: T201 - pytest shows it with the failure
             for name in ("prometheus", "alertmanager"):
                 print((home / name / "log").read_text(encoding="utf-8")[-5000:])  # noqa: T201
             raise

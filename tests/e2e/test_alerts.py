@@ -25,9 +25,9 @@ LATE = 10.0
 """Seconds by which a busy machine may be late."""
 
 
-def told(story: Story, lot: str) -> set[str]:
+def notified(story: Story, lot: str) -> set[str]:
     """Return the alerts that were told of *lot* while the fleet was ill."""
-    return {each.labels["alertname"] for each in story.ill if each.labels.get("instance") == INSTANCES[lot]}
+    return {each.labels["alertname"] for each in story.faulty if each.labels.get("instance") == INSTANCES[lot]}
 
 
 def test_a_fleet_that_is_well_is_quiet(story: Story) -> None:
@@ -38,22 +38,22 @@ def test_a_fleet_that_is_well_is_quiet(story: Story) -> None:
 @pytest.mark.parametrize("lot", INSTANCES)
 def test_what_befalls_an_instance_is_told_by_the_right_alert(story: Story, lot: str) -> None:
     """And by no other. An instance whose trouble is none of its credentials' is not told of at all."""
-    assert told(story, lot) == EXPECTED.get(lot, set())
+    assert notified(story, lot) == EXPECTED.get(lot, set())
 
 
 @pytest.mark.parametrize("fault", Fault)
 def test_an_alert_needs_no_second_look_up(story: Story, fault: Fault) -> None:
     """It names the instance, the cause, the fix with its commands, and when that takes effect; and has its runbook."""
     instance = INSTANCES[fault.value]
-    (alert, *_) = (each for each in story.ill if each.labels.get("instance") == instance)
+    (alert, *_) = (each for each in story.faulty if each.labels.get("instance") == instance)
     text = " ".join(alert.annotations.values())
     unquoted = re.sub(r"[\s'\"]", "", alert.annotations["fix"])
-    told = explain(fault, {}, {"instance_id": instance})
+    notified = explain(fault, {}, {"instance_id": instance})
 
-    assert alert.annotations["summary"] == f"{instance}: {told.title}."
-    for part in (told.title, told.meaning, told.cause, told.hint, told.who, told.takes_effect):
+    assert alert.annotations["summary"] == f"{instance}: {notified.title}."
+    for part in (notified.title, notified.meaning, notified.cause, notified.hint, notified.who, notified.takes_effect):
         assert part in text
-    for step in told.fix:
+    for step in notified.fix:
         assert step.text in text
         assert re.sub(r"[\s'\"]", "", step.command) in unquoted
     assert "{{" not in text
@@ -68,21 +68,21 @@ def test_a_runbook_is_there(page: str) -> None:
 
 def test_alerts_are_grouped_by_what_is_wrong_and_never_by_instance(story: Story) -> None:
     """One change that breaks a whole fleet is one message."""
-    groups = [each.notification.group for each in story.ill]
+    groups = [each.notification.group for each in story.faulty]
 
     assert groups
     assert all("alertname" in group and "instance" not in group for group in groups)
-    sizes = [len(each.notification.alerts) for each in story.ill if each.labels["alertname"] in EXPECTED[EXPIRED]]
+    sizes = [len(each.notification.alerts) for each in story.faulty if each.labels["alertname"] in EXPECTED[EXPIRED]]
     assert max(sizes) > 1
 
 
 @pytest.mark.parametrize("lot", [lot for lot in INSTANCES if lot in EXPECTED])
 def test_severity_decides_who_is_told(story: Story, lot: str) -> None:
     """What is critical goes to the pager, and the rest to the tickets."""
-    told = [each for each in story.ill if each.labels.get("instance") == INSTANCES[lot]]
+    notified = [each for each in story.faulty if each.labels.get("instance") == INSTANCES[lot]]
 
-    assert told
-    assert {(each.labels["severity"], each.notification.receiver) for each in told} <= set(RECEIVERS.items())
+    assert notified
+    assert {(each.labels["severity"], each.notification.receiver) for each in notified} <= set(RECEIVERS.items())
 
 
 @pytest.mark.parametrize("lot", INSTANCES)
@@ -112,7 +112,7 @@ def test_what_is_mended_is_told_to_be_over(story: Story, lot: str) -> None:
     """Every alert ends, and says so."""
     over = {
         each.labels["alertname"]
-        for each in story.mended
+        for each in story.repaired
         if each.status == "resolved" and each.labels.get("instance") == INSTANCES[lot]
     }
 
@@ -130,9 +130,9 @@ def test_a_fault_is_told_in_time(story: Story, fault: Fault) -> None:
 
     assert times.metric is not None
     assert times.firing is not None
-    assert times.told is not None
-    assert times.inflicted < times.metric <= times.firing < times.told
-    assert times.told - times.inflicted < (at_most(fault.value, name) + GROUP_INTERVAL) / FACTOR + LATE
+    assert times.notified is not None
+    assert times.inflicted < times.metric <= times.firing < times.notified
+    assert times.notified - times.inflicted < (at_most(fault.value, name) + GROUP_INTERVAL) / FACTOR + LATE
 
 
 def test_prometheus_finds_nothing_wrong_with_the_rules(story: Story) -> None:
@@ -147,7 +147,7 @@ def test_nothing_new_is_told_of_what_is_mended(story: Story) -> None:
     """What was over is not told once more in other words."""
     late = {
         (lot, each.labels["alertname"])
-        for each in story.mended
+        for each in story.repaired
         for lot, instance in INSTANCES.items()
         if each.labels.get("instance") == instance and each.status == "firing"
     }

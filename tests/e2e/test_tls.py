@@ -58,8 +58,8 @@ def test_prometheus_scrapes_over_mutual_tls(tmp_path: Path) -> None:
                 """Return the targets by job, once each was scraped and the good one was so with success."""
                 active = json.loads(get(f"{url}/api/v1/targets", timeout=PATIENCE)[1])["data"]["activeTargets"]
                 found = {each["labels"]["job"]: each for each in active}
-                told = all(each["health"] != "unknown" for each in active)
-                return found if told and len(found) == len(jobs) and found["well"]["health"] == "up" else {}
+                scraped = all(each["health"] != "unknown" for each in active)
+                return found if scraped and len(found) == len(jobs) and found["well"]["health"] == "up" else {}
 
             seen = until(targets, "every target to be scraped")
             answer = json.loads(get(f"{url}/api/v1/query?query=rolewatch_state", timeout=PATIENCE)[1])

@@ -71,15 +71,15 @@ def parse(data: bytes) -> None:
     """Hand *data* to every parser: a value or an `ImdsError`, and no secret in it nor in what hangs from it."""
     for parser in PARSERS.values():
         error = None
-        told: object = None
+        result: object = None
         try:
-            told = parser(SECRETS.get(data, "").encode() or with_secrets(data))
+            result = parser(SECRETS.get(data, "").encode() or with_secrets(data))
         except ImdsError as caught:
             error = caught
         if error is not None:
             assert (error.__cause__, error.__context__) == (None, None)
-            told = (error.failure, error.args)
-        assert_no_secret(repr(told))
+            result = (error.failure, error.args)
+        assert_no_secret(repr(result))
 
 
 def watch(data: bytes) -> None:

@@ -40,10 +40,10 @@ def test_nothing_that_is_said_breaks_a_promise(target: str, begun: Seeds, *, for
 
     @settings(max_examples=form.pick(30, short, 40 * short), suppress_health_check=list(HealthCheck))
     @given(data=mutated(begun.of(target)))
-    def hold(data: bytes) -> None:
+    def check(data: bytes) -> None:
         targets.TARGETS[target](data)
 
-    hold()
+    check()
 
 
 def test_a_secret_in_the_output_fails_the_check() -> None:

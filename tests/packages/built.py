@@ -100,8 +100,8 @@ def _build_all(builds: Builds) -> None:
 
 def _environment(**more: str) -> dict[str, str]:
     """Return our environment without what the make that runs the tests told us."""
-    told = ("MAKE", "MFLAGS", "SOURCE_DATE_EPOCH", "PIP_REQUIRE", "DEB_", "DH_")
-    return {**{name: value for name, value in os.environ.items() if not name.startswith(told)}, **more}
+    inherited = ("MAKE", "MFLAGS", "SOURCE_DATE_EPOCH", "PIP_REQUIRE", "DEB_", "DH_")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(inherited)}, **more}
 
 
 def _copy(tree: Path) -> None:

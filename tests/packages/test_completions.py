@@ -54,11 +54,11 @@ def fish(line: str) -> set[str]:
 
 def zsh(directory: Path, lines: Sequence[str]) -> list[str]:
     """Return what zsh makes of each of *lines* when Tab is pressed: it only completes on a terminal."""
-    told = directory / "told"
-    told.touch()
+    typed = directory / "typed"
+    typed.touch()
     setup = (
         f"cd {ROOT}; fpath=({DIRECTORY} $fpath); autoload -Uz compinit; compinit -u -D; bindkey -e; "
-        f"tell() {{ print -r -- $BUFFER >>{told} }}; zle -N tell; bindkey '^X' tell\n"
+        f"note() {{ print -r -- $BUFFER >>{typed} }}; zle -N note; bindkey '^X' note\n"
     )
     terminal, inner = pty.openpty()
     shell = subprocess.Popen(
@@ -75,7 +75,7 @@ def zsh(directory: Path, lines: Sequence[str]) -> list[str]:
         for count, line in enumerate(lines, 1):
             os.write(terminal, f"\x15{line}\t\x18".encode())
             until = time.monotonic() + PATIENCE
-            while len(told.read_text("utf-8").splitlines()) < count:
+            while len(typed.read_text("utf-8").splitlines()) < count:
                 assert time.monotonic() < until, f"zsh has nothing to say of {line!r}"
                 if select.select([terminal], [], [], 0.05)[0]:
                     os.read(terminal, 65536)
@@ -83,7 +83,7 @@ def zsh(directory: Path, lines: Sequence[str]) -> list[str]:
         shell.kill()
         shell.wait()
         os.close(terminal)
-    return [line.rstrip() for line in told.read_text("utf-8").splitlines()]
+    return [line.rstrip() for line in typed.read_text("utf-8").splitlines()]
 
 
 OFFERS = [

@@ -198,7 +198,9 @@ def test_the_sums_are_those_of_all_that_is_published(today: Built) -> None:
     lines = [line.split("  ") for line in (directory / "SHA256SUMS").read_text().splitlines()]
 
     assert {name for _, name in lines} == {path.name for path in directory.iterdir()} - {"SHA256SUMS"}
-    assert [name for told, name in lines if hashlib.sha256((directory / name).read_bytes()).hexdigest() != told] == []
+    assert [
+        name for digest, name in lines if hashlib.sha256((directory / name).read_bytes()).hexdigest() != digest
+    ] == []
 
 
 # The bill of materials
@@ -214,15 +216,15 @@ def test_the_sbom_is_valid_cyclonedx(today: Built) -> None:
 def test_the_sbom_names_every_library_that_the_packages_bring(today: Built) -> None:
     """With the version and the hash that the lock has, and a licence that SPDX knows."""
     document = json.loads(today.only("*.cdx.json").read_text(encoding="utf-8"))
-    told = {one["name"]: one for one in document["components"]}
+    listed = {one["name"]: one for one in document["components"]}
     lock = "".join(
         (ROOT / f"packaging/python/{name}.txt").read_text() for name in ("vendor", "vendor-cli", "vendor-aws")
     )
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, flags=re.MULTILINE))
 
-    assert {name.replace("_", "-"): one["version"] for name, one in told.items()} == locked
-    assert [name for name, one in told.items() if one["hashes"][0]["content"] not in lock] == []
-    assert [one["licenses"] for one in told.values() if "name" in one["licenses"][0].get("license", {})] == []
+    assert {name.replace("_", "-"): one["version"] for name, one in listed.items()} == locked
+    assert [name for name, one in listed.items() if one["hashes"][0]["content"] not in lock] == []
+    assert [one["licenses"] for one in listed.values() if "name" in one["licenses"][0].get("license", {})] == []
 
 
 def test_every_library_is_told_where_distributions_look(today: Built) -> None:

@@ -178,7 +178,7 @@ def test_the_daemon_knows_what_it_is_without_half_a_mebibyte_of_modules(today: B
         "print(rolewatch.__version__, rolewatch.project_url('Homepage'), 'importlib.metadata' in sys.modules)"
     )
     done = under_the_launcher(today.tree, code)
-    told = rolewatch.__version__, rolewatch.project_url("Homepage"), "False"
+    expected = rolewatch.__version__, rolewatch.project_url("Homepage"), "False"
 
-    assert done.stdout.split() == list(told), done.stderr
+    assert done.stdout.split() == list(expected), done.stderr
     assert rolewatch.__version__ != "0+unknown"

@@ -113,13 +113,13 @@ def test_apt_reads_the_repository_and_believes_it(repository: Path, builds: Buil
 
 
 @pytest.mark.parametrize(
-    ("tampered", "told"),
+    ("tampered", "reason"),
     [
         pytest.param("apt/dists/stable/InRelease", "signatures were invalid: BADSIG", id="release"),
         pytest.param("apt/dists/stable/main/binary-amd64/Packages", "Hash Sum mismatch|unexpected size", id="index"),
     ],
 )
-def test_apt_refuses_a_tampered_index(repository: Path, tampered: str, told: str) -> None:
+def test_apt_refuses_a_tampered_index(repository: Path, tampered: str, reason: str) -> None:
     """Nothing of it is believed."""
     path = repository / tampered
     path.write_bytes(path.read_bytes().replace(b"rolewatch", b"evilwatch"))
@@ -128,7 +128,7 @@ def test_apt_refuses_a_tampered_index(repository: Path, tampered: str, told: str
     update = apt(repository, "apt-get", "update")
 
     assert update.returncode != 0
-    assert any(each in update.stderr for each in told.split("|")), update.stderr
+    assert any(each in update.stderr for each in reason.split("|")), update.stderr
 
 
 def test_apt_refuses_a_tampered_package(repository: Path) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from page.browser import browser
-from page.looks import LOOKS
+from page.views import VIEWS
 from rolewatch.http.page import render_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, browser(Path(scratch) / "profile") as chromium:
         file = Path(scratch) / "page.html"
-        for name, view in LOOKS.items():
+        for name, view in VIEWS.items():
             file.write_bytes(render_page(view))
             if arguments.docs and name in PICTURED:
                 width, height, dark = PICTURED[name]

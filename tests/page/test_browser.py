@@ -41,11 +41,11 @@ SCENES = (
 BY_STATE = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.state}-{scene.scenario}".lower())
 
 
-def visit(directory: Path, scene: Scene, look: Callable[[str], None]) -> None:
+def visit(directory: Path, scene: Scene, inspect: Callable[[str], None]) -> None:
     """Run a daemon until its state is decided, and call *look* with the address of its page."""
     addresses: list[str] = []
     with in_process(directory, scene.scenario, expect=scene.expect) as daemon:
-        daemon.run((POLLS - 1, lambda: look(f"http://{addresses[0]}/")), polls=POLLS, ready=addresses.append)
+        daemon.run((POLLS - 1, lambda: inspect(f"http://{addresses[0]}/")), polls=POLLS, ready=addresses.append)
 
 
 def complaints(browser: Browser) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def test_the_page_loads_nothing_and_obeys_its_policy(chromium: Browser, tmp_path
     """The browser fetches only the page, applies its style, and reports no problem."""
     seen: dict[str, Any] = {}
 
-    def look(url: str) -> None:
+    def inspect(url: str) -> None:
         chromium.show()
         chromium.open(url)
         seen["url"] = url
@@ -82,7 +82,7 @@ def test_the_page_loads_nothing_and_obeys_its_policy(chromium: Browser, tmp_path
         seen["margin"] = chromium.evaluate("getComputedStyle(document.body).margin")
         seen["complaints"] = complaints(chromium)
 
-    visit(tmp_path, scene, look)
+    visit(tmp_path, scene, inspect)
 
     assert seen["state"] == scene.state
     assert {url for url in seen["asked"] if not url.startswith("data:")} == {seen["url"]}
@@ -95,7 +95,7 @@ def test_the_page_fits_every_screen(chromium: Browser, tmp_path: Path, scene: Sc
     """At every width all text is within the window."""
     overflow: dict[int, list[str]] = {}
 
-    def look(url: str) -> None:
+    def inspect(url: str) -> None:
         for width in WIDTHS:
             chromium.show(width=width)
             chromium.open(url)
@@ -106,7 +106,7 @@ def test_the_page_fits_every_screen(chromium: Browser, tmp_path: Path, scene: Sc
                 ".map(each => each.outerHTML.slice(0, 80))"
             )
 
-    visit(tmp_path, scene, look)
+    visit(tmp_path, scene, inspect)
 
     assert overflow == {width: [] for width in WIDTHS}
 
@@ -117,13 +117,13 @@ def test_axe_finds_no_violation(chromium: Browser, tmp_path: Path, scene: Scene,
     """All rules of axe-core, such as contrast, names, landmarks and headings, at both widths."""
     found: list[str] = []
 
-    def look(url: str) -> None:
+    def inspect(url: str) -> None:
         for width in (1000, 360):
             chromium.show(width=width, dark=dark)
             chromium.open(url)
             found.extend(axe(chromium))
 
-    visit(tmp_path, scene, look)
+    visit(tmp_path, scene, inspect)
 
     assert found == []
 
@@ -132,7 +132,7 @@ def test_the_reader_gets_light_or_dark_as_preferred(chromium: Browser, tmp_path:
     """The banner has the colour of the state in both."""
     colours: dict[bool, list[str]] = {}
 
-    def look(url: str) -> None:
+    def inspect(url: str) -> None:
         for dark in (False, True):
             chromium.show(dark=dark)
             chromium.open(url)
@@ -140,7 +140,7 @@ def test_the_reader_gets_light_or_dark_as_preferred(chromium: Browser, tmp_path:
                 "['body', 'header'].map(each => getComputedStyle(document.querySelector(each)).backgroundColor)"
             )
 
-    visit(tmp_path, SCENES[0], look)
+    visit(tmp_path, SCENES[0], inspect)
 
     assert colours == {
         False: ["rgb(255, 255, 255)", "rgb(23, 106, 52)"],
@@ -152,7 +152,7 @@ def test_the_keyboard_reaches_every_link_in_order(chromium: Browser, tmp_path: P
     """With the tab key. The focus is visible."""
     seen: dict[str, Any] = {}
 
-    def look(url: str) -> None:
+    def inspect(url: str) -> None:
         chromium.show()
         chromium.open(url)
         seen["links"] = chromium.evaluate("[...document.links].map(each => each.getAttribute('href'))")
@@ -162,7 +162,7 @@ def test_the_keyboard_reaches_every_link_in_order(chromium: Browser, tmp_path: P
             seen["reached"].append(chromium.evaluate("document.activeElement.getAttribute('href')"))
             seen["outlines"].add(chromium.evaluate("getComputedStyle(document.activeElement).outlineStyle"))
 
-    visit(tmp_path, SCENES[3], look)
+    visit(tmp_path, SCENES[3], inspect)
 
     assert seen["links"][:2] == ["/?refresh=off", "#assume_role_unauthorized"]
     assert seen["reached"] == seen["links"]
@@ -173,13 +173,13 @@ def test_a_screen_reader_gets_names_and_landmarks(chromium: Browser, tmp_path: P
     """Landmarks with names, headings, and the bar as an image with a description."""
     roles: dict[str, list[str]] = {}
 
-    def look(url: str) -> None:
+    def inspect(url: str) -> None:
         chromium.open(url)
         for node in chromium.call("Accessibility.getFullAXTree")["nodes"]:
             if not node.get("ignored"):
                 roles.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
 
-    visit(tmp_path, SCENES[1], look)
+    visit(tmp_path, SCENES[1], inspect)
 
     assert [len(roles[each]) for each in ("banner", "main", "contentinfo")] == [1, 1, 1]
     assert roles["region"] == [
@@ -221,7 +221,7 @@ def test_a_command_is_selected_as_a_whole(chromium: Browser, tmp_path: Path) -> 
     """A click selects it with its line breaks, to copy it into a shell."""
     seen: dict[str, str] = {}
 
-    def look(url: str) -> None:
+    def inspect(url: str) -> None:
         chromium.show()
         chromium.open(url)
         place = chromium.evaluate(
@@ -234,7 +234,7 @@ def test_a_command_is_selected_as_a_whole(chromium: Browser, tmp_path: Path) -> 
             )
         seen["selected"], seen["command"] = chromium.evaluate("getSelection().toString()"), place[2]
 
-    visit(tmp_path, SCENES[3], look)
+    visit(tmp_path, SCENES[3], inspect)
 
     assert seen["selected"].strip() == seen["command"]
     assert seen["command"].startswith("aws iam get-role --role-name=")

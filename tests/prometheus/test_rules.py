@@ -123,17 +123,19 @@ def test_the_default_set_is_pinned() -> None:
 @pytest.mark.parametrize("fault", Fault)
 def test_every_fault_reaches_exactly_one_alert(fault: Fault) -> None:
     """The alert for the fleet is about many instances."""
-    telling = {
+    responsible = {
         alert.name
         for alert in alerts(Options())
         if alert.name != "RolewatchFleetFault"
-        and any(re.fullmatch(pattern, fault.value) for pattern in re.findall(r'fault=~?"([^"]*)"', telling_part(alert)))
+        and any(
+            re.fullmatch(pattern, fault.value) for pattern in re.findall(r'fault=~?"([^"]*)"', fault_selector(alert))
+        )
     }
 
-    assert telling == {alert_name(fault)}
+    assert responsible == {alert_name(fault)}
 
 
-def telling_part(alert: Alert) -> str:
+def fault_selector(alert: Alert) -> str:
     """Return the condition of *alert*, without its exceptions."""
     return alert.expr.partition("unless")[0]
 
@@ -141,13 +143,21 @@ def telling_part(alert: Alert) -> str:
 @pytest.mark.parametrize("fault", Fault)
 def test_an_alert_has_cause_and_fix_from_the_table(fault: Fault) -> None:
     """What is wrong, where, why, what to do, when it takes effect, who can do it, and the commands."""
-    told = explain(fault, {}, {"instance_id": "{{ $labels.instance }}"})
+    explanation = explain(fault, {}, {"instance_id": "{{ $labels.instance }}"})
     for alert in (each for each in alerts(Options()) if each.name == alert_name(fault)):
-        words = (fault.value, told.title, told.meaning, told.cause, told.hint, told.takes_effect, told.who)
+        words = (
+            fault.value,
+            explanation.title,
+            explanation.meaning,
+            explanation.cause,
+            explanation.hint,
+            explanation.takes_effect,
+            explanation.who,
+        )
         assert [each for each in ("{{ $labels.instance }}", *words) if each not in alert.description] == []
-        assert all(step.text in alert.fix for step in told.fix)
-        assert all(line in alert.fix for step in told.fix for line in step.command.splitlines())
-        assert alert.summary == f"{{{{ $labels.instance }}}}: {told.title}."
+        assert all(step.text in alert.fix for step in explanation.fix)
+        assert all(line in alert.fix for step in explanation.fix for line in step.command.splitlines())
+        assert alert.summary == f"{{{{ $labels.instance }}}}: {explanation.title}."
         assert alert.runbook == fault.value
 
 
@@ -225,7 +235,7 @@ def test_a_long_fault_fires_with_its_text_and_a_short_one_does_not(fault: Fault,
     """It fires after its wait, with all annotations, and ends after its hold."""
     (alert, *_) = (each for each in alerts(Options()) if each.name == alert_name(fault))
     wait = int(alert.wait.rstrip("m"))
-    ill = Instance("i-0a", faults={fault: between(10, 50)}, usable=between(10, 50, other=1, value=0))
+    faulty = Instance("i-0a", faults={fault: between(10, 50)}, usable=between(10, 50, other=1, value=0))
     short = Instance("i-0b", faults={fault: between(10, 10 + wait)}, usable=between(10, 10 + wait, other=1, value=0))
     expected = {
         "exp_labels": {
@@ -238,7 +248,7 @@ def test_a_long_fault_fires_with_its_text_and_a_short_one_does_not(fault: Fault,
     }
     test = {
         "interval": "1m",
-        "input_series": input_series([ill, short], 60),
+        "input_series": input_series([faulty, short], 60),
         "alert_rule_test": [
             {"alertname": alert.name, "eval_time": f"{minute}m", "exp_alerts": exp}
             for minute, exp in ((9 + wait, []), (10 + wait, [expected]), (49, [expected]), (54, [expected]), (56, []))
@@ -256,12 +266,12 @@ def test_a_long_fault_fires_with_its_text_and_a_short_one_does_not(fault: Fault,
 @pytest.mark.parametrize("fault", [fault for fault in Fault if FAULTS[fault].warns_while_usable])
 def test_a_fault_is_a_warning_until_the_credentials_are_unusable(fault: Fault, tmp_path: Path) -> None:
     """A ticket hours before, a page when the last credentials expire, and no gap between them."""
-    ill = Instance("i-0a", faults={fault: between(10, 90)}, usable=between(10, 50))
+    faulty = Instance("i-0a", faults={fault: between(10, 90)}, usable=between(10, 50))
     name = alert_name(fault)
 
     play(
         tmp_path,
-        [ill],
+        [faulty],
         {14: [], 15: [f"{name} warning"], 49: [f"{name} warning"], 54: [f"{name} warning"], 55: [f"{name} critical"]}
         | {70: [f"{name} critical"]},
     )
@@ -404,14 +414,14 @@ def test_polls_that_fail_sometimes_alert_as_a_share(tmp_path: Path) -> None:
 @NEEDS_PROMTOOL
 def test_an_outage_of_imds_does_not_alert_again_after_it(tmp_path: Path) -> None:
     """All polls failed for twenty minutes, which is a fault. The share of half an hour stays high after it."""
-    mended = Instance(
+    repaired = Instance(
         "i-0a",
         faults={Fault.IMDS_UNREACHABLE: between(10, 30)},
         failures=lambda minute: 2.0 * min(max(minute - 10, 0), 20),
     )
     after = dict.fromkeys(range(36, 90), NOTHING)
 
-    play(tmp_path, [mended], {14: NOTHING, 20: [UNREACHABLE], 32: [UNREACHABLE], **after})
+    play(tmp_path, [repaired], {14: NOTHING, 20: [UNREACHABLE], 32: [UNREACHABLE], **after})
 
 
 @NEEDS_PROMTOOL
@@ -452,12 +462,12 @@ def test_a_fault_of_many_instances_alerts_as_a_fleet(fault: Fault, tmp_path: Pat
     It is as loud as the single alerts, and before them, so that they are held back when they come.
     """
     name, severity = alert_name(fault), severity_of(fault)
-    for number, share, told in ((10, 0.05, True), (9, 0.05, False), (10, 0.2, False)):
+    for number, share, fires in ((10, 0.05, True), (9, 0.05, False), (10, 0.2, False)):
         instances = fleet(80)
         for instance in instances[:number]:
             instance.faults = {fault: between(10, 99)}
         single = f"{number} x {name} {severity}"
-        fleet_s = [f"RolewatchFleetFault {severity}"] if told else []
+        fleet_s = [f"RolewatchFleetFault {severity}"] if fires else []
 
         expected = {9: NOTHING, 14: fleet_s, 30: [single, *fleet_s]}
         play(tmp_path, instances, expected, options=Options(fleet_share=share))

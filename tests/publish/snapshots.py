@@ -65,7 +65,7 @@ def active(fault: Fault, *, hours: float = 1.0, **evidence: Any) -> ActiveFault:
     return ActiveFault(fault, NOON - timedelta(hours=hours), evidence)
 
 
-ILL = with_changes(
+DEGRADED = with_changes(
     OK,
     state=State.DEGRADED,
     faults=(

@@ -69,9 +69,9 @@ def write_everything(snapshot: Snapshot, age: float) -> list[str]:
     uptime = [0.0]
     metrics = Metrics(version="0", health=lambda: STATUS)
     endpoint = Endpoint(metrics, version="0", addresses=(), uptime=lambda: uptime[0])
-    told = Outputs(lambda: snapshot.moment)
+    outputs = Outputs(lambda: snapshot.moment)
     happened = tuple(Event(kind, Level.NOTICE, "It happened.") for kind in EventKind)
-    for publisher in (metrics, endpoint, told):
+    for publisher in (metrics, endpoint, outputs):
         publisher.publish(Report(snapshot, happened))
     uptime[0] = age
     pages = []
@@ -82,7 +82,7 @@ def write_everything(snapshot: Snapshot, age: float) -> list[str]:
     assert pages[0].startswith("<!DOCTYPE html>")
     json.loads(pages[1])
     assert parse_text(pages[2])
-    return [*told.parts, *pages, nagios(snapshot), *text(snapshot, styled=False, columns=96)]
+    return [*outputs.parts, *pages, nagios(snapshot), *text(snapshot, styled=False, columns=96)]
 
 
 @given(snapshot=snapshots(), age=AGES)

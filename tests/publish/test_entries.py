@@ -45,7 +45,7 @@ def logger(sink: Kept, level: str = "debug", *, strict: bool = False) -> BoundLo
     return event_logger(sink, level=level, version="1.2.3", now=lambda: NOON, strict=strict)
 
 
-def told(event: Event, *, strict: bool = False) -> Entry:
+def entry_of(event: Event, *, strict: bool = False) -> Entry:
     """Return what becomes of *event*."""
     sink = Kept()
     logger(sink, strict=strict).write(event.message, record=event)
@@ -56,10 +56,10 @@ def test_every_field_of_the_model_comes_out() -> None:
     """All of `EVENT_FIELDS` are told, in that order, and the version with every event."""
     fields = {name: f"<{name}>" for name in reversed(EVENT_FIELDS)}
 
-    entry = told(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields=fields), strict=True)
+    entry = entry_of(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields=fields), strict=True)
 
     assert list(entry.facts.items()) == [(name, f"<{name}>") for name in EVENT_FIELDS]
-    assert told(Event(EventKind.STOPPING, Level.NOTICE, "It stops.")).facts == {"version": "1.2.3"}
+    assert entry_of(Event(EventKind.STOPPING, Level.NOTICE, "It stops.")).facts == {"version": "1.2.3"}
 
 
 @pytest.mark.parametrize("name", ["token", "SecretAccessKey", "event", "exc_info", "stack_info", "told", "ROLE"])
@@ -67,9 +67,9 @@ def test_what_is_on_no_allow_list_does_not_come_out(name: str) -> None:
     """A field that slipped in is left out by the daemon, and raises in a test."""
     event = Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={name: CANARY})
 
-    assert CANARY not in repr(told(event))
+    assert CANARY not in repr(entry_of(event))
     with pytest.raises(UnknownFieldError, match=name):
-        told(event, strict=True)
+        entry_of(event, strict=True)
 
 
 def test_what_is_bound_to_the_logger_does_not_come_out() -> None:
@@ -174,14 +174,14 @@ def test_every_kind_of_event_has_an_id_of_its_own() -> None:
 @pytest.mark.parametrize("fault", Fault)
 def test_a_fault_that_stands_has_its_own_id_and_page(kind: EventKind, fault: Fault) -> None:
     """So that ``journalctl -x`` explains it, and links AWS's page."""
-    entry = told(Event(kind, Level.ERROR, "It is so.", fault))
+    entry = entry_of(Event(kind, Level.ERROR, "It is so.", fault))
 
     assert (entry.message_id, entry.documentation) == (FAULTS[fault].message_id, FAULTS[fault].page)
 
 
 def test_a_fault_that_is_over_has_the_id_of_that() -> None:
     """What there was to do is done; the field still names the fault."""
-    entry = told(Event(EventKind.FAULT_CLEARED, Level.NOTICE, "It is over.", Fault.CLOCK_SKEW))
+    entry = entry_of(Event(EventKind.FAULT_CLEARED, Level.NOTICE, "It is over.", Fault.CLOCK_SKEW))
 
     assert (entry.message_id, entry.fault) == (MESSAGE_IDS[EventKind.FAULT_CLEARED], Fault.CLOCK_SKEW)
 
@@ -196,6 +196,6 @@ def test_an_id_is_never_invented(fault: Fault | None) -> None:
 
 def test_an_entry_is_json_at_any_time() -> None:
     """Whatever number is in a field."""
-    entry = told(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={"age_seconds": float("nan")}))
+    entry = entry_of(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields={"age_seconds": float("nan")}))
 
     assert json.dumps(dict(entry.facts), allow_nan=False)

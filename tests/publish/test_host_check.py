@@ -116,13 +116,13 @@ def test_a_name_of_this_host_is_answered(running: Endpoint, path: str, host: str
 @pytest.mark.parametrize("host", UNKNOWN)
 def test_another_name_is_misdirected(running: Endpoint, method: str, path: str, host: str) -> None:
     """421 with one sentence that names the setting, and without data of IMDS."""
-    told = send(running, f"{method} {path} HTTP/1.1", f"Host: {host}")
+    response = send(running, f"{method} {path} HTTP/1.1", f"Host: {host}")
 
-    assert told.status == 421
-    assert told.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert response.status == 421
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
     if method == "GET":
         name = host.lower().partition(":")[0].rstrip(".")
-        assert told.body.decode() == (
+        assert response.body.decode() == (
             f"{name} is not known as a name of this host: use an IP address or localhost, or add the name to "
             "allowed_hosts in [metrics] of rolewatch.toml.\n"
         )
@@ -132,9 +132,9 @@ def test_another_name_is_misdirected(running: Endpoint, method: str, path: str, 
 @pytest.mark.parametrize("host", MALFORMED)
 def test_a_malformed_host_is_a_bad_request(running: Endpoint, path: str, host: str) -> None:
     """400 (RFC 9112, 3.2). No part of it is used as the host."""
-    told = send(running, f"GET {path} HTTP/1.1", f"Host: {host}")
+    response = send(running, f"GET {path} HTTP/1.1", f"Host: {host}")
 
-    assert (told.status, told.body) == (
+    assert (response.status, response.body) == (
         400,
         b"The request must name one host: send one Host header, HOST or HOST:PORT.\n",
     )

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from page.looks import changed, raised
+from page.views import changed, raised
 from publish.pages import parse_openmetrics, parse_text
 from publish.raw import ask, exchange, idle
-from publish.snapshots import FIRST, ILL, OK, STATUS, active, report, with_changes
+from publish.snapshots import DEGRADED, FIRST, OK, STATUS, active, report, with_changes
 from rolewatch.errors import UnavailableError
 from rolewatch.faults import Fault
 from rolewatch.http import Endpoint
@@ -131,23 +131,23 @@ def test_paths_are_exact(house: House, path: str) -> None:
 
 def test_metrics_are_served_as_text() -> None:
     """If the request has no Accept header."""
-    with answering(ILL) as house:
-        told = ask(house.address, "/metrics")
+    with answering(DEGRADED) as house:
+        response = ask(house.address, "/metrics")
     state = {
         sample.labels["state"]: sample.value
-        for family in parse_text(told.body.decode())
+        for family in parse_text(response.body.decode())
         for sample in family.samples
         if sample.name == "rolewatch_state"
     }
 
-    assert told.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert "Content-Encoding" not in told.headers
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "Content-Encoding" not in response.headers
     assert state == {"starting": 0, "ok": 0, "degraded": 1, "failed": 0, "unknown": 0}
 
 
 def test_metrics_are_served_as_prometheus_asks_for_them(house: House) -> None:
     """OpenMetrics and gzip, negotiated by its real headers."""
-    told = ask(
+    response = ask(
         house.address,
         "/metrics",
         Accept="application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
@@ -155,17 +155,19 @@ def test_metrics_are_served_as_prometheus_asks_for_them(house: House) -> None:
         X_Prometheus_Scrape_Timeout_Seconds="10",
     )
 
-    assert told.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
-    assert told.headers["Content-Encoding"] == "gzip"
-    assert told.headers["Vary"] == "Accept, Accept-Encoding"
-    assert any(family.name == "rolewatch_state" for family in parse_openmetrics(gzip.decompress(told.body).decode()))
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert response.headers["Vary"] == "Accept, Accept-Encoding"
+    assert any(
+        family.name == "rolewatch_state" for family in parse_openmetrics(gzip.decompress(response.body).decode())
+    )
 
 
 def test_a_query_may_narrow_the_page_down(house: House) -> None:
     """As with prometheus-client's own server."""
-    told = ask(house.address, "/metrics?name[]=rolewatch_state&name%5B%5D=rolewatch_polls_total&x=1")
+    response = ask(house.address, "/metrics?name[]=rolewatch_state&name%5B%5D=rolewatch_polls_total&x=1")
 
-    assert {family.name for family in parse_text(told.body.decode())} == {"rolewatch_state", "rolewatch_polls"}
+    assert {family.name for family in parse_text(response.body.decode())} == {"rolewatch_state", "rolewatch_polls"}
 
 
 def test_a_query_of_a_thousand_names_is_refused(house: House) -> None:
@@ -182,22 +184,22 @@ def test_metrics_are_there_before_the_first_poll() -> None:
 def test_status_is_the_document_of_the_last_report(house: House) -> None:
     """And follows it."""
     before = ask(house.address, "/status.json")
-    house.publish(ILL)
+    house.publish(DEGRADED)
     after = ask(house.address, "/status.json")
 
     assert before.headers["Content-Type"] == "application/json"
     assert json.loads(before.body) == status_document(OK, version="1.2.3")
-    assert json.loads(after.body) == status_document(ILL, version="1.2.3")
+    assert json.loads(after.body) == status_document(DEGRADED, version="1.2.3")
 
 
 def test_status_before_the_first_poll_is_503_and_json() -> None:
     """A machine that reads it finds what it can parse."""
     with answering(None) as house:
-        told = ask(house.address, "/status.json")
+        response = ask(house.address, "/status.json")
 
-    assert told.status == 503
-    assert told.headers["Content-Type"] == "application/json"
-    assert json.loads(told.body)["state"] == "starting"
+    assert response.status == 503
+    assert response.headers["Content-Type"] == "application/json"
+    assert json.loads(response.body)["state"] == "starting"
 
 
 def test_ready_means_that_a_poll_has_ended() -> None:
@@ -217,14 +219,14 @@ def test_ready_means_that_a_poll_has_ended() -> None:
 def test_healthy_means_that_the_loop_turns(interval: float, still: float, stuck: float) -> None:
     """Three intervals without a report, and it counts as stuck; throttling may stretch one to two minutes."""
     with answering(with_changes(OK, interval=interval)) as house:
-        told = {}
+        response = {}
         for age in (0.0, still, stuck):
             house.uptime.seconds = SINCE_BOOT + age
-            told[age] = ask(house.address, "/-/healthy").status
+            response[age] = ask(house.address, "/-/healthy").status
         house.publish(with_changes(OK, interval=interval))
         again = ask(house.address, "/-/healthy").status
 
-    assert told == {0.0: 200, still: 200, stuck: 503}
+    assert response == {0.0: 200, still: 200, stuck: 503}
     assert again == 200
 
 
@@ -267,16 +269,16 @@ class Page(html.parser.HTMLParser):
 
 def test_the_page_shows_the_state_and_links() -> None:
     """Every local link works, nothing is loaded from elsewhere, and there is no script."""
-    with answering(ILL) as house:
-        told = ask(house.address, "/")
-        page = Page(told.body)
+    with answering(DEGRADED) as house:
+        response = ask(house.address, "/")
+        page = Page(response.body)
         ours = [link for link in page.links if link.startswith("/")]
         statuses = {link: ask(house.address, link).status for link in ours}
 
-    assert told.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "rolewatch 1.2.3" in page.words
     assert "Degraded" in page.words
-    assert all(each.fault.value in page.words for each in ILL.faults)
+    assert all(each.fault.value in page.words for each in DEGRADED.faults)
     assert statuses == dict.fromkeys(("/?refresh=off", "/metrics", "/status.json", "/-/healthy", "/-/ready"), 200)
     assert all(value.startswith("data:image/svg+xml,") for _, value in page.loaded)
     assert "script" not in page.tags
@@ -284,7 +286,7 @@ def test_the_page_shows_the_state_and_links() -> None:
 
 def test_the_page_follows_the_reports(house: House) -> None:
     """It has the events since the start, newest first, and the age of the last poll."""
-    house.endpoint.publish(Report(ILL, (raised(ILL.faults[0], ILL), changed(State.OK, State.DEGRADED))))
+    house.endpoint.publish(Report(DEGRADED, (raised(DEGRADED.faults[0], DEGRADED), changed(State.OK, State.DEGRADED))))
     house.uptime.seconds += 42
     words = Page(ask(house.address, "/").body).words
 
@@ -336,10 +338,10 @@ def test_the_page_shows_that_the_daemon_is_stuck(house: House) -> None:
 
 def test_the_policy_allows_the_page_and_nothing_else(house: House) -> None:
     """The policy allows the one style that is in the page, by its hash, and no other; no foreign frame, no cache."""
-    told = ask(house.address, "/")
-    style = told.body.decode().partition("<style>")[2].partition("</style>")[0]
+    response = ask(house.address, "/")
+    style = response.body.decode().partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = dict(each.strip().split(" ", 1) for each in told.headers["Content-Security-Policy"].split(";"))
+    policy = dict(each.strip().split(" ", 1) for each in response.headers["Content-Security-Policy"].split(";"))
 
     assert policy == {
         "default-src": "'none'",
@@ -349,10 +351,10 @@ def test_the_policy_allows_the_page_and_nothing_else(house: House) -> None:
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
-    assert told.headers["X-Content-Type-Options"] == "nosniff"
-    assert told.headers["X-Frame-Options"] == "DENY"
-    assert told.headers["Referrer-Policy"] == "no-referrer"
-    assert told.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\ud800", '"&'], ids=["script", "half", "entities"])
@@ -360,11 +362,11 @@ def test_values_from_imds_are_not_html(name: str) -> None:
     """A role's name is text, wherever it shows."""
     fault = active(Fault.ROLE_MISMATCH, role=name, expected_role=name)
     with answering(with_changes(OK, role=name, instance_profile=name, faults=(fault,))) as house:
-        told = ask(house.address, "/")
+        response = ask(house.address, "/")
         document = ask(house.address, "/status.json")
 
-    assert told.status == document.status == 200
-    assert "script" not in Page(told.body).tags
+    assert response.status == document.status == 200
+    assert "script" not in Page(response.body).tags
     assert json.loads(document.body)["role"] == name
 
 
@@ -387,7 +389,7 @@ def test_a_report_that_raises_an_error_is_served() -> None:
     with answering(status=broken) as house:
         ask(house.address, "/metrics")
         with contextlib.suppress(AttributeError):
-            house.endpoint.publish(report(ILL))
+            house.endpoint.publish(report(DEGRADED))
 
         assert json.loads(ask(house.address, "/status.json").body)["state"] == "degraded"
 

@@ -224,9 +224,9 @@ def test_where_too_many_wait_the_oldest_are_lost_and_that_is_said(make: Make, jo
     lost = total - BACKLOG
     assert journal.dropped == lost
 
-    *told, last = drained(journal, journald)
+    *received, last = drained(journal, journald)
 
-    assert told == [f"event {number}" for number in range(lost, total)]
+    assert received == [f"event {number}" for number in range(lost, total)]
     assert f"{lost} entries are lost" in last
     assert journal.counts[Level.NOTICE] == total
     assert journal.counts[Level.ERROR] == 1
@@ -338,13 +338,13 @@ def test_a_reader_of_stderr_that_is_stuck_is_not_waited_for(make: Make, stderr: 
         journal.log(event(number))
     assert journal.dropped == 7
     stderr.lines()
-    told: list[str] = []
+    received: list[str] = []
     for _ in range(20):
         journal.flush()
-        told += [json.loads(line)["message"] for line in stderr.lines()]
+        received += [json.loads(line)["message"] for line in stderr.lines()]
 
-    assert told[:-1] == [f"event {number}" for number in range(7, BACKLOG + 7)]
-    assert "7 entries are lost" in told[-1]
+    assert received[:-1] == [f"event {number}" for number in range(7, BACKLOG + 7)]
+    assert "7 entries are lost" in received[-1]
 
 
 def terminal() -> contextlib.AbstractContextManager[int]:

@@ -42,11 +42,11 @@ def test_every_event_has_its_row() -> None:
 
     assert set(events) == {kind.value for kind in EventKind}
     for kind in EventKind:
-        priority, message_id, told = events[kind.value]
+        priority, message_id, described = events[kind.value]
         own = MESSAGE_IDS.get(kind)
         assert message_id == (f"`{own}`" if own else "the fault's, in [faults.md](faults.md)")
         assert priority in {"the fault's", *(level.name.lower() for level in Level)}
-        assert told
+        assert described
 
 
 @pytest.mark.parametrize("level", Level)

@@ -16,7 +16,7 @@ import pytest
 from pages.metrics import markdown
 from promises import Area, Measured, promise
 from publish.pages import parse_openmetrics, parse_text
-from publish.snapshots import FIRST, ILL, OK, PUBLISHERS, STATUS, UNKNOWN, active, report, with_changes
+from publish.snapshots import DEGRADED, FIRST, OK, PUBLISHERS, STATUS, UNKNOWN, active, report, with_changes
 from rolewatch import aws_names
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import AgentStatus, Snapshot
@@ -32,7 +32,7 @@ DOCUMENTATION = Path(__file__).parents[2] / "docs" / "metrics.md"
 PAGES = {
     "before-the-first-poll": None,
     "ok": OK,
-    "several-faults": ILL,
+    "several-faults": DEGRADED,
     "unknown": UNKNOWN,
 }
 
@@ -169,11 +169,11 @@ def test_nothing_is_exported_but_ours_and_the_process() -> None:
 
 def test_a_fault_that_stands_has_a_since_and_one_that_does_not_has_none() -> None:
     """Since when is a moment; a fault that does not stand has none, and 0 would mean 1970."""
-    page = text(metrics(ILL))
+    page = text(metrics(DEGRADED))
 
     assert of(page, "rolewatch_fault_active", fault="role_mismatch") == 1.0
     since = of(page, "rolewatch_fault_active_since_timestamp_seconds", fault="role_mismatch")
-    assert since == ILL.faults[2].since.timestamp()
+    assert since == DEGRADED.faults[2].since.timestamp()
     assert of(page, "rolewatch_fault_active", fault="clock_skew") == 0.0
     assert of(page, "rolewatch_fault_active_since_timestamp_seconds", fault="clock_skew") is None
 
@@ -206,7 +206,7 @@ def test_a_swapped_role_leaves_no_old_label_behind() -> None:
     ]
 
 
-def names_told(made: Metrics) -> dict[str, str]:
+def published_names(made: Metrics) -> dict[str, str]:
     """Return the labels of the one info series on the page."""
     (labels,) = [labels for name, labels in series(text(made)) if name == "rolewatch_role_info"]
     return dict(labels)
@@ -220,17 +220,17 @@ def names_told(made: Metrics) -> dict[str, str]:
 @pytest.mark.parametrize("changes", ["role", "instance_profile", "both"])
 def test_imds_makes_a_bounded_number_of_series(changes: str, measured: Measured) -> None:
     """Every name is a series for as long as Prometheus keeps data. Those that were told before are told again."""
-    made, seen = metrics(OK), {tuple(names_told(metrics(OK)).items())}
+    made, seen = metrics(OK), {tuple(published_names(metrics(OK)).items())}
     for number in range(500):
         keys = ("role", "instance_profile") if changes == "both" else (changes,)
         made.publish(report(with_changes(OK, **dict.fromkeys(keys, f"name-{number}"))))
-        seen.add(tuple(names_told(made).items()))
+        seen.add(tuple(published_names(made).items()))
 
     measured("series of role_info", len(seen), "", bound=MOST_NAMES + 1)
     assert len(seen) == MOST_NAMES + 1
-    assert names_told(made) == {"role": OTHER, "instance_profile": OTHER}
+    assert published_names(made) == {"role": OTHER, "instance_profile": OTHER}
     made.publish(report(OK))
-    assert names_told(made) == {"role": "web-role", "instance_profile": "web"}
+    assert published_names(made) == {"role": "web-role", "instance_profile": "web"}
 
 
 def test_no_name_in_iam_can_be_other() -> None:
@@ -309,7 +309,7 @@ def test_the_page_shows_the_last_report_in_every_format() -> None:
     """The part that is kept from scrape to scrape is made anew when the report or the format is another."""
     made = metrics(OK)
     pages = [made.render(accept)[0] for accept in ("", OPENMETRICS, "", OPENMETRICS)]
-    made.publish(report(ILL))
+    made.publish(report(DEGRADED))
 
     assert [page.endswith(b"# EOF\n") for page in pages] == [False, True, False, True]
     assert [page.count(b"# EOF") for page in pages] == [0, 1, 0, 1]
@@ -319,7 +319,7 @@ def test_the_page_shows_the_last_report_in_every_format() -> None:
 
 def test_openmetrics_is_what_its_parser_expects() -> None:
     """Negotiated as Prometheus does it, and read by prometheus-client's strict parser."""
-    page, content_type, coding = metrics(ILL).render(OPENMETRICS)
+    page, content_type, coding = metrics(DEGRADED).render(OPENMETRICS)
     families = {family.name: family.type for family in parse_openmetrics(page.decode())}
 
     assert content_type.startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
@@ -381,7 +381,7 @@ def test_gzip_is_served_to_who_takes_it(accept_encoding: str, packed: bool) -> N
 def test_a_scraper_may_ask_for_some_metrics_only() -> None:
     """`name[]` works as with prometheus-client's own server, also for what was absent at the start."""
     made = metrics(None)
-    made.publish(report(ILL))
+    made.publish(report(DEGRADED))
     page, _, _ = made.render(
         names=["rolewatch_state", "rolewatch_fault_active_since_timestamp_seconds", "process_open_fds", "no_such"]
     )

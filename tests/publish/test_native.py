@@ -42,7 +42,7 @@ def native(journald: Journald) -> Iterator[NativeSocket]:
 def test_an_entry_has_the_fields_that_journalctl_knows() -> None:
     """MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER, DOCUMENTATION, ERRNO, and our own under our prefix."""
     fault = FAULTS[Fault.IMDS_UNREACHABLE]
-    told = Entry(
+    entry = Entry(
         NOON,
         Level.WARNING,
         EventKind.FAULT_RAISED,
@@ -53,7 +53,7 @@ def test_an_entry_has_the_fields_that_journalctl_knows() -> None:
         fault.page,
     )
 
-    assert parse(encode(told)) == {
+    assert parse(encode(entry)) == {
         "MESSAGE": "IMDS is out of reach.",
         "MESSAGE_ID": fault.message_id,
         "PRIORITY": "4",

@@ -34,7 +34,7 @@ until [ -S /run/systemd/journal/socket ] && journalctl --sync; do kill -0 $!; sl
 """
 """Nothing outside of the namespace sees any of it."""
 
-TELL = """
+PUBLISH = """
 from datetime import datetime, timezone
 from rolewatch.faults import Fault
 from rolewatch.publish import Event; from rolewatch.vocabulary import EventKind, Level
@@ -141,7 +141,7 @@ def staged(*lines: str, cgroup: Path | None = None) -> str:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(AGENT),
             "PYTHON": sys.executable,
-            "TELL": TELL,
+            "PUBLISH": PUBLISH,
             "WRITE": WRITE,
             "CGROUP": str(cgroup),
         },
@@ -162,7 +162,7 @@ def documents(output: str) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("namespace")
 def test_journalctl_reads_what_was_told() -> None:
     """All fields are there; half a megabyte of lines arrives, and under the same identifier."""
-    started, raised, large = documents(staged('"$PYTHON" -c "$TELL"', READ))
+    started, raised, large = documents(staged('"$PYTHON" -c "$PUBLISH"', READ))
 
     assert started["MESSAGE"] == "It started."
     assert started["ROLEWATCH_VERSION"] == "1.2.3"
@@ -203,8 +203,8 @@ for path in ("/run/systemd/journal/socket", "/run/nowhere"):
 @pytest.mark.usefixtures("namespace")
 def test_a_service_writes_to_the_journal_by_itself() -> None:
     """With stderr on the journal's stream: natively and, where that is not to be had, as lines with a priority."""
-    told = staged(f"AUTO='{AUTO}'", 'systemd-cat -t rolewatch "$PYTHON" -c "$AUTO"', READ)
-    native, line = documents(told)
+    output = staged(f"AUTO='{AUTO}'", 'systemd-cat -t rolewatch "$PYTHON" -c "$AUTO"', READ)
+    native, line = documents(output)
 
     assert (native["_TRANSPORT"], native["PRIORITY"], native["ROLEWATCH_ROLE"]) == ("journal", "4", "web")
     assert (line["_TRANSPORT"], line["PRIORITY"]) == ("stdout", "4")
@@ -218,9 +218,9 @@ def test_history_reads_this_machines_own_journal(cgroup: Path) -> None:
     """Without a file it is the journal of the host, and in it what the unit wrote as its user or as root."""
     pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
     entries = [sent(UNIT_GROUP, UID, "as rolewatch"), sent(UNIT_GROUP, 0, "as root, by a drop-in")]
-    told = written(cgroup, entries, f"{HISTORY} 2>&1")
+    output = written(cgroup, entries, f"{HISTORY} 2>&1")
 
-    assert [document["message"] for document in documents(told)] == ["as rolewatch", "as root, by a drop-in"]
+    assert [document["message"] for document in documents(output)] == ["as rolewatch", "as root, by a drop-in"]
 
 
 @promise(
@@ -246,13 +246,13 @@ def test_history_leaves_out_what_another_process_forged(cgroup: Path, measured: 
         sent("system.slice/rolewatch-confirm.service", UID, "another unit", **lies),
         sent(UNIT_GROUP, NOBODYS, "another user with the number of a process of the unit", **lies),
     ]
-    told = written(
+    output = written(
         cgroup,
         [*forged, sent(UNIT_GROUP, UID, "ours")],
         "journalctl -t rolewatch -o json --all --no-pager",
         f"{HISTORY} 2>&1",
     )
-    *journal, history, warning = sorted(told.splitlines(), key=lambda line: line.startswith("rolewatch:"))
+    *journal, history, warning = sorted(output.splitlines(), key=lambda line: line.startswith("rolewatch:"))
     shown = [line for line in [*journal, history] if '"time"' in line]
 
     assert len(journal) == len(forged) + 1  # all arrived
@@ -278,21 +278,21 @@ def test_history_says_that_it_may_not_read(source: str, tmp_path: Path) -> None:
     )
     path = tmp_path / "program.py"
     path.write_text(program)
-    told = staged(
-        '"$PYTHON" -c "$TELL"',
+    output = staged(
+        '"$PYTHON" -c "$PUBLISH"',
         "journalctl --sync",
         "chmod 0700 /run/log/journal/*/*.journal",
         f'"$PYTHON" {path} {source} 2>&1 || echo "status $?"',
     )
 
-    assert "this user may not read the journal" in told
-    assert "status 69" in told
+    assert "this user may not read the journal" in output
+    assert "status 69" in output
 
 
 @pytest.mark.usefixtures("namespace")
 def test_history_says_that_there_is_nothing() -> None:
     """A journal without a word of ours is no error."""
     pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
-    told = staged("journalctl --sync", '"$PYTHON" -m rolewatch history 2>&1')
+    output = staged("journalctl --sync", '"$PYTHON" -m rolewatch history 2>&1')
 
-    assert "no entry of rolewatch in the journal" in told
+    assert "no entry of rolewatch in the journal" in output

@@ -122,18 +122,18 @@ def test_a_request_may_come_byte_by_byte(secured: Server, authority: Authority) 
     """However TCP cuts the records: of the handshake, and of the request."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = authority.trusting().wrap_bio(incoming, outgoing, server_hostname="localhost")
-    told: list[bytes] = []
+    received: list[bytes] = []
 
     def talk() -> None:
         client.do_handshake()
-        if not told:
+        if not received:
             client.write(GET)
-            told.append(b"")
-        told.append(client.read(1 << 16))
+            received.append(b"")
+        received.append(client.read(1 << 16))
 
     with dial(secured.addresses[0]) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while len(b"".join(told)) < len(PAGE):
+        while len(b"".join(received)) < len(PAGE):
             with contextlib.suppress(ssl.SSLWantReadError):
                 talk()
                 continue
@@ -141,7 +141,7 @@ def test_a_request_may_come_byte_by_byte(secured: Server, authority: Authority) 
                 connection.sendall(bytes([byte]))
             incoming.write(connection.recv(1))
 
-    assert told[1].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received[1].startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_the_response_ends_with_close_notify(secured: Server, authority: Authority) -> None:
@@ -241,9 +241,9 @@ def test_an_old_version_of_tls_gets_an_alert(authority: Authority, server_pair: 
 
 def test_a_request_in_plain_http_gets_400(secured: Server) -> None:
     """As where `scheme: https` was forgotten: Prometheus shows the status."""
-    told = answer(exchange(secured.addresses[0], GET))
+    received = answer(exchange(secured.addresses[0], GET))
 
-    assert (told.status, told.body) == (400, b"This port speaks TLS: use https:// instead of http://.\n")
+    assert (received.status, received.body) == (400, b"This port speaks TLS: use https:// instead of http://.\n")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active
+from publish.snapshots import DEGRADED, FIRST, NOON, OK, UNKNOWN, active
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import Snapshot
 from rolewatch.publish.status import status_document, unpolled_document
@@ -33,7 +33,7 @@ TYPES: Mapping[str, tuple[type, ...]] = {
 SNAPSHOTS = {
     "first": FIRST,
     "ok": OK,
-    "ill": ILL,
+    "degraded": DEGRADED,
     "unknown": UNKNOWN,
     "everything": replace(OK, faults=tuple(active(fault) for fault in Fault)),
 }
@@ -77,18 +77,18 @@ def is_a(value: object, kind: str) -> bool:
 
 def document(snapshot: Snapshot) -> dict[str, Any]:
     """Return the document as one who asks gets it."""
-    told: dict[str, Any] = json.loads(json.dumps(status_document(snapshot, version="1.2.3")))
-    return told
+    parsed: dict[str, Any] = json.loads(json.dumps(status_document(snapshot, version="1.2.3")))
+    return parsed
 
 
 @pytest.mark.parametrize("snapshot", SNAPSHOTS.values(), ids=SNAPSHOTS)
 def test_every_document_is_as_the_schema_says(snapshot: Snapshot) -> None:
     """And it has no key that the schema does not know: what is told is documented."""
-    told = document(snapshot)
+    parsed = document(snapshot)
 
-    assert list(violations(told, SCHEMA)) == []
-    assert list(told) == SCHEMA["required"] == list(SCHEMA["properties"])
-    for fault in told["faults"]:
+    assert list(violations(parsed, SCHEMA)) == []
+    assert list(parsed) == SCHEMA["required"] == list(SCHEMA["properties"])
+    for fault in parsed["faults"]:
         assert list(fault) == SCHEMA["$defs"]["fault"]["required"] == list(SCHEMA["$defs"]["fault"]["properties"])
 
 
@@ -118,10 +118,10 @@ def test_the_schema_has_every_key_of_evidence() -> None:
 
 def test_what_is_known_of_the_instance_is_told() -> None:
     """Each key holds what its name says."""
-    told = document(ILL)
+    parsed = document(DEGRADED)
 
-    del told["faults"]
-    assert told == {
+    del parsed["faults"]
+    assert parsed == {
         "schema": 1,
         "state": "degraded",
         "state_since": "2026-03-01T09:00:00Z",
@@ -145,9 +145,9 @@ def test_what_is_known_of_the_instance_is_told() -> None:
 
 def test_what_is_not_known_is_null() -> None:
     """A first poll that told nothing still makes a whole document."""
-    told = document(FIRST)
+    parsed = document(FIRST)
 
-    unknown = [key for key, value in told.items() if value is None]
+    unknown = [key for key, value in parsed.items() if value is None]
     assert unknown == [
         "usable",
         "role",
@@ -165,7 +165,7 @@ def test_what_is_not_known_is_null() -> None:
 
 def test_a_fault_is_explained_for_this_instance() -> None:
     """Evidence as it was seen, and commands with the ids filled in."""
-    (fault,) = document(replace(ILL, faults=ILL.faults[2:]))["faults"]
+    (fault,) = document(replace(DEGRADED, faults=DEGRADED.faults[2:]))["faults"]
 
     assert (fault["fault"], fault["since"]) == ("role_mismatch", "2026-03-01T11:00:00Z")
     assert fault["evidence"] == {"role": "web-role", "expected_role": "batch-*"}
@@ -183,10 +183,10 @@ def test_the_access_key_is_not_told() -> None:
 
 def test_before_the_first_poll_there_is_little_to_tell() -> None:
     """What `/status.json` answers with 503 has the same `schema` and `state`, and says why there is no more."""
-    told = unpolled_document(version="1.2.3")
+    parsed = unpolled_document(version="1.2.3")
 
-    assert list(told) == ["schema", "state", "error", "version"]
-    assert (told["schema"], told["state"], told["version"]) == (1, "starting", "1.2.3")
+    assert list(parsed) == ["schema", "state", "error", "version"]
+    assert (parsed["schema"], parsed["state"], parsed["version"]) == (1, "starting", "1.2.3")
 
 
 def test_the_documentation_names_every_key() -> None:

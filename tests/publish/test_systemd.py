@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from promises import Area, promise
-from publish.snapshots import FIRST, ILL, NOON, OK, UNKNOWN, active, with_changes
+from publish.snapshots import DEGRADED, FIRST, NOON, OK, UNKNOWN, active, with_changes
 from rolewatch.errors import UsageError
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.publish import Report, Snapshot
@@ -40,7 +40,7 @@ class Manager:
         self._socket.bind(address.replace("@", "\0", 1) if address.startswith("@") else address)
         self._socket.settimeout(0)
 
-    def told(self) -> list[str]:
+    def received(self) -> list[str]:
         """Return the messages that have come since the last call."""
         messages = []
         with contextlib.suppress(BlockingIOError):
@@ -81,7 +81,7 @@ def test_it_is_told_what_happens(manager: Manager) -> None:
     systemd.ready()
     systemd.stopping()
 
-    assert manager.told() == [
+    assert manager.received() == [
         "READY=1",
         "STATUS=ok: role web-role, credentials until 17:40 UTC",
         "WATCHDOG=1",
@@ -94,10 +94,10 @@ def test_it_is_told_what_happens(manager: Manager) -> None:
 def test_the_status_is_told_when_it_changes(manager: Manager) -> None:
     """Every poll has a status, and most have the same: systemd need not hear it again."""
     systemd = Systemd({"NOTIFY_SOCKET": manager.address})
-    for snapshot in (OK, OK, ILL, ILL, OK):
+    for snapshot in (OK, OK, DEGRADED, DEGRADED, OK):
         systemd.publish(Report(snapshot))
 
-    assert [message[:10] for message in manager.told()] == ["STATUS=ok:", "STATUS=deg", "STATUS=ok:"]
+    assert [message[:10] for message in manager.received()] == ["STATUS=ok:", "STATUS=deg", "STATUS=ok:"]
 
 
 @pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}])
@@ -105,7 +105,7 @@ def test_no_sign_of_life_where_nobody_watches(environ: dict[str, str], manager: 
     """Without WatchdogSec=, or where it is another process that is watched."""
     Systemd({"NOTIFY_SOCKET": manager.address, **environ}).alive()
 
-    assert manager.told() == []
+    assert manager.received() == []
 
 
 @promise(
@@ -121,10 +121,10 @@ def test_a_frozen_manager_is_not_waited_for_and_hears_in_the_end_that_it_is_read
     systemd.alive()
     systemd.reloading(1.0)
     systemd.publish(Report(OK))
-    assert manager.told() == []
+    assert manager.received() == []
     systemd.alive()
 
-    assert manager.told() == ["READY=1", "STATUS=ok: role web-role, credentials until 17:40 UTC", "WATCHDOG=1"]
+    assert manager.received() == ["READY=1", "STATUS=ok: role web-role, credentials until 17:40 UTC", "WATCHDOG=1"]
 
 
 def test_a_manager_that_takes_no_status_from_poll_to_poll_is_told_of(manager: Manager) -> None:
@@ -133,25 +133,25 @@ def test_a_manager_that_takes_no_status_from_poll_to_poll_is_told_of(manager: Ma
     manager.freeze()
     systemd.publish(Report(OK))
     with pytest.raises(BlockingIOError):
-        systemd.publish(Report(ILL))
-    manager.told()
+        systemd.publish(Report(DEGRADED))
+    manager.received()
     systemd.alive()
 
-    assert [message[:10] for message in manager.told()] == ["STATUS=deg"]
+    assert [message[:10] for message in manager.received()] == ["STATUS=deg"]
 
 
 def test_a_status_that_is_over_is_not_told_late(manager: Manager) -> None:
     """It was ok, could not say that it was not, and is ok again: nothing is left to say."""
     systemd = Systemd({"NOTIFY_SOCKET": manager.address})
     systemd.publish(Report(OK))
-    manager.told()
+    manager.received()
     manager.freeze()
-    systemd.publish(Report(ILL))
+    systemd.publish(Report(DEGRADED))
     systemd.publish(Report(OK))
-    manager.told()
+    manager.received()
     systemd.alive()
 
-    assert manager.told() == []
+    assert manager.received() == []
 
 
 def test_what_was_taken_is_not_said_again(manager: Manager) -> None:
@@ -161,7 +161,7 @@ def test_what_was_taken_is_not_said_again(manager: Manager) -> None:
     systemd.alive()
     systemd.alive()
 
-    assert manager.told() == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
+    assert manager.received() == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
 
 
 def test_an_address_of_another_kind_stops_nothing() -> None:
@@ -327,7 +327,7 @@ EARLY = timedelta(hours=13)
             f"failed: credentials_expired since 09:30 UTC: {FAULTS[Fault.CREDENTIALS_EXPIRED].title}",
         ),
         (
-            replace(ILL, faults=ILL.faults[:2]),
+            replace(DEGRADED, faults=DEGRADED.faults[:2]),
             (
                 f"degraded: instance_profile_not_found since 09:30 UTC: "
                 f"{FAULTS[Fault.INSTANCE_PROFILE_NOT_FOUND].title}; rotation_overdue since 11:00 UTC: "

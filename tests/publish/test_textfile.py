@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from publish.pages import parse_text
-from publish.snapshots import FIRST, ILL, OK, STATUS, UNKNOWN, report
+from publish.snapshots import DEGRADED, FIRST, OK, STATUS, UNKNOWN, report
 from rolewatch.errors import UnavailableError
 from rolewatch.publish import Publisher, Snapshot
 from rolewatch.publish.metric_table import FAMILIES
@@ -58,8 +58,8 @@ def test_the_textfile_is_a_publisher(path: Path) -> None:
 def test_the_file_holds_the_page_without_the_process(path: Path) -> None:
     """What a scrape of the port would get of ours, to the byte; node_exporter has its own ``process_*``."""
     metrics = Metrics(version="1.2.3", health=lambda: STATUS)
-    metrics.publish(report(ILL))
-    Textfile(path, metrics.text).publish(report(ILL))
+    metrics.publish(report(DEGRADED))
+    Textfile(path, metrics.text).publish(report(DEGRADED))
     page = metrics.render()[0].decode()
 
     assert path.read_text() == page[: page.index("# HELP process_")]
@@ -70,7 +70,7 @@ def test_the_file_holds_the_page_without_the_process(path: Path) -> None:
 
 def test_no_sample_has_a_time_stamp(path: Path) -> None:
     """node_exporter refuses the whole file for one."""
-    written(path, ILL)
+    written(path, DEGRADED)
     samples = [line for line in path.read_text().splitlines() if not line.startswith("#")]
 
     assert samples
@@ -80,7 +80,7 @@ def test_no_sample_has_a_time_stamp(path: Path) -> None:
 def test_the_help_is_the_same_whatever_is_told(path: Path) -> None:
     """Files of many hosts, or of an older report, never disagree: the collector would tell an error."""
     helps = []
-    for snapshot in (FIRST, OK, ILL, UNKNOWN):
+    for snapshot in (FIRST, OK, DEGRADED, UNKNOWN):
         written(path, snapshot)
         helps.append({line for line in path.read_text().splitlines() if line.startswith("#")})
 
@@ -97,7 +97,7 @@ def test_everybody_may_read_the_file(path: Path) -> None:
 
 def test_nothing_is_left_beside_the_file(path: Path) -> None:
     """However often it is written."""
-    written(path, FIRST, OK, ILL)
+    written(path, FIRST, OK, DEGRADED)
 
     assert [each.name for each in path.parent.iterdir()] == [NAME]
 
@@ -194,12 +194,12 @@ def test_a_daemon_that_never_wrote_takes_nothing_away(path: Path) -> None:
     assert path.read_text() == "not ours"
 
 
-@pytest.mark.parametrize("snapshot", [FIRST, OK, ILL, UNKNOWN], ids=["first", "ok", "ill", "unknown"])
+@pytest.mark.parametrize("snapshot", [FIRST, OK, DEGRADED, UNKNOWN], ids=["first", "ok", "degraded", "unknown"])
 def test_a_look_tells_what_one_look_can(snapshot: Snapshot) -> None:
     """No counter, no histogram, nothing since when, and nothing of a daemon that is not there."""
     page = as_text(single_poll_samples(snapshot, version="1.2.3", role_info=True)).decode()
     families = {family.name: family for family in parse_text(page)}
-    told = {
+    expected = {
         "rolewatch_build_info",
         "rolewatch_state",
         "rolewatch_fault_active",
@@ -213,8 +213,8 @@ def test_a_look_tells_what_one_look_can(snapshot: Snapshot) -> None:
         "rolewatch_clock_offset_seconds",
     }
 
-    assert set(families) <= told
-    assert snapshot is not OK or set(families) == told
+    assert set(families) <= expected
+    assert snapshot is not OK or set(families) == expected
     assert {family.type for family in families.values()} == {"gauge"}
 
 
@@ -230,8 +230,8 @@ def test_promtool_finds_nothing_to_complain_about(path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
-    written(path, ILL)
-    for page in (path.read_bytes(), as_text(single_poll_samples(ILL, version="1.2.3", role_info=True))):
+    written(path, DEGRADED)
+    for page in (path.read_bytes(), as_text(single_poll_samples(DEGRADED, version="1.2.3", role_info=True))):
         lint = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False, timeout=30)
 
         assert (lint.returncode, lint.stdout + lint.stderr) == (0, b"")

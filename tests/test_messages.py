@@ -19,13 +19,13 @@ LONGEST = 300
 
 def test_a_deleted_profile_is_told_with_its_id_and_until_when_the_credentials_work() -> None:
     """The sentence of a raised fault: what, which, what to do, how long there is, where there is more."""
-    told = messages.raised(
+    message = messages.raised(
         Fault.INSTANCE_PROFILE_NOT_FOUND,
         {"code": "InstanceProfileNotFound", "instance_profile_id": "AIPAEXAMPLE0000000000"},
         UNTIL,
     )
 
-    assert told == (
+    assert message == (
         "instance_profile_not_found: the instance profile was deleted (Code InstanceProfileNotFound, "
         "AIPAEXAMPLE0000000000). Attach a valid instance profile; the credentials served last work until 17:31 UTC. "
         "See: rolewatch explain instance_profile_not_found"
@@ -34,9 +34,9 @@ def test_a_deleted_profile_is_told_with_its_id_and_until_when_the_credentials_wo
 
 def test_an_unreachable_imds_is_told_with_its_errno() -> None:
     """The reason and the errno's name are in the sentence, and the hint is that of the reason."""
-    told = messages.raised(Fault.IMDS_UNREACHABLE, {"phase": "connect", "reason": "prohibited", "errno": 13}, {})
+    message = messages.raised(Fault.IMDS_UNREACHABLE, {"phase": "connect", "reason": "prohibited", "errno": 13}, {})
 
-    assert told == (
+    assert message == (
         "imds_unreachable: IMDS cannot be reached (connect, prohibited, EACCES). Lift the prohibit route for the user "
         "that runs rolewatch, or systemd-imdsd's lock. See: rolewatch explain imds_unreachable"
     )
@@ -44,9 +44,9 @@ def test_an_unreachable_imds_is_told_with_its_errno() -> None:
 
 def test_a_lasting_fault_is_told_with_how_long_it_lasts() -> None:
     """The reminder says the same as the first sentence, and since how long."""
-    told = messages.persists(Fault.IMDS_DISABLED, {}, {}, 7500.0)
+    message = messages.persists(Fault.IMDS_DISABLED, {}, {}, 7500.0)
 
-    assert told.startswith("imds_disabled: IMDS is disabled for this instance, for 2 h 5 min now. Enable ")
+    assert message.startswith("imds_disabled: IMDS is disabled for this instance, for 2 h 5 min now. Enable ")
 
 
 def test_an_overdue_rotation_is_told_with_its_figures() -> None:
@@ -58,10 +58,10 @@ def test_an_overdue_rotation_is_told_with_its_figures() -> None:
         "rotation_interval_seconds": 3600,
     }
 
-    told = messages.raised(Fault.ROTATION_OVERDUE, evidence, UNTIL)
+    message = messages.raised(Fault.ROTATION_OVERDUE, evidence, UNTIL)
 
-    assert "(role app, 2 h 11 min old, allowed 2 h, usually every 1 h)" in told
-    assert "work until 17:31 UTC" in told
+    assert "(role app, 2 h 11 min old, allowed 2 h, usually every 1 h)" in message
+    assert "work until 17:31 UTC" in message
 
 
 @pytest.mark.parametrize(("offset", "words"), [(400, "6 min 40 s ahead"), (-86400, "1 d behind")])
@@ -72,16 +72,16 @@ def test_a_wrong_clock_is_told_with_its_direction(offset: int, words: str) -> No
 
 def test_expired_credentials_are_told_with_since_when() -> None:
     """The one fault whose moment is the expiration itself."""
-    told = messages.raised(Fault.CREDENTIALS_EXPIRED, {"role": "app", **UNTIL}, {})
+    message = messages.raised(Fault.CREDENTIALS_EXPIRED, {"role": "app", **UNTIL}, {})
 
-    assert "have expired (role app, since 2026-11-23 17:31 UTC)." in told
+    assert "have expired (role app, since 2026-11-23 17:31 UTC)." in message
 
 
 def test_a_mismatch_names_both_sides() -> None:
     """What is served and what was expected stand side by side."""
-    told = messages.raised(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web-*"}, {})
+    message = messages.raised(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web-*"}, {})
 
-    assert "(role app, expected web-*)" in told
+    assert "(role app, expected web-*)" in message
 
 
 @pytest.mark.parametrize("fault", [Fault.CREDENTIALS_EXPIRED, Fault.CREDENTIALS_REJECTED, Fault.CREDENTIALS_ERROR])
@@ -94,11 +94,11 @@ def test_nobody_is_told_that_useless_credentials_work(fault: Fault) -> None:
 def test_every_sentence_of_a_fault_begins_with_its_name_and_ends_with_where_more_is(fault: Fault) -> None:
     """Stable at both ends, and no longer than a terminal can show."""
     for reason in ("", *FAULTS[fault].variants):
-        told = messages.raised(fault, {"reason": reason} if reason else {}, UNTIL)
+        message = messages.raised(fault, {"reason": reason} if reason else {}, UNTIL)
 
-        assert told.startswith(f"{fault.value}: {FAULTS[fault].title}")
-        assert told.endswith(f"See: rolewatch explain {fault.value}")
-        assert len(told) <= LONGEST
+        assert message.startswith(f"{fault.value}: {FAULTS[fault].title}")
+        assert message.endswith(f"See: rolewatch explain {fault.value}")
+        assert len(message) <= LONGEST
 
 
 @given(
@@ -109,23 +109,23 @@ def test_a_sentence_stays_on_one_line_whatever_the_evidence(fault: Fault, eviden
     """Nothing that IMDS says breaks the line, reaches the terminal as an escape, or makes the sentence fail."""
     sane: Evidence = {key: 5 if key.endswith("_seconds") else value for key, value in evidence.items()}
 
-    told = messages.raised(fault, sane, {})
+    message = messages.raised(fault, sane, {})
 
-    assert told.isprintable()
+    assert message.isprintable()
 
 
 def test_the_end_of_a_fault_is_told_with_its_length() -> None:
     """The sentence names how long it lasted and when it began, with the date: it may be days ago."""
-    told = messages.cleared(Fault.ROLE_MISMATCH, NOON - timedelta(days=1, hours=2), 26 * 3600.0)
+    message = messages.cleared(Fault.ROLE_MISMATCH, NOON - timedelta(days=1, hours=2), 26 * 3600.0)
 
-    assert told == "role_mismatch is over; it lasted 1 d 2 h, since 2026-11-22 10:00 UTC."
+    assert message == "role_mismatch is over; it lasted 1 d 2 h, since 2026-11-22 10:00 UTC."
 
 
 def test_a_change_of_state_names_the_faults_behind_it() -> None:
     """Old state, new state, why, and what the new one means."""
-    told = messages.state_changed(State.OK, State.DEGRADED, [Fault.CLOCK_SKEW])
+    message = messages.state_changed(State.OK, State.DEGRADED, [Fault.CLOCK_SKEW])
 
-    assert told == (
+    assert message == (
         "The state changed from ok to degraded (clock_skew): usable credentials, but something is wrong or will break."
     )
 
@@ -138,9 +138,11 @@ def test_every_state_has_its_words(state: State) -> None:
 
 def test_a_rotation_is_told_with_expiry_and_cadence() -> None:
     """Where the cadence was learned it is told."""
-    told = messages.rotated("app", NOON + timedelta(hours=6), 3600.0)
+    message = messages.rotated("app", NOON + timedelta(hours=6), 3600.0)
 
-    assert told == ("IMDS serves new credentials of role app, good until 18:00 UTC; that happens about every 1 h here.")
+    assert message == (
+        "IMDS serves new credentials of role app, good until 18:00 UTC; that happens about every 1 h here."
+    )
 
 
 def test_a_rotation_without_a_cadence_is_told_all_the_same() -> None:
@@ -150,9 +152,9 @@ def test_a_rotation_without_a_cadence_is_told_all_the_same() -> None:
 
 def test_a_swap_says_what_running_applications_do() -> None:
     """The hint that saves the search: applications keep the old role's credentials."""
-    told = messages.role_changed("app", "web", "app", "web")
+    message = messages.role_changed("app", "web", "app", "web")
 
-    assert told == (
+    assert message == (
         "The instance changed from role app to web and from instance profile app to web. Running applications keep the "
         "old credentials until they refresh them or are restarted."
     )
@@ -164,15 +166,15 @@ def test_a_lost_role_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("consecutive", "told"),
+    ("consecutive", "message"),
     [
         (1, "IMDS gave no usable answer (token, no_answer). A fault is raised if it lasts."),
         (10, "IMDS gave no usable answer (token, no_answer), 10 times now. A fault is raised if it lasts."),
     ],
 )
-def test_a_failed_poll_is_told_with_its_reason(consecutive: int, told: str) -> None:
+def test_a_failed_poll_is_told_with_its_reason(consecutive: int, message: str) -> None:
     """Phase and reason, and the count where it is not the first."""
-    assert messages.poll_failed({"phase": "token", "reason": "no_answer"}, consecutive) == told
+    assert messages.poll_failed({"phase": "token", "reason": "no_answer"}, consecutive) == message
 
 
 @pytest.mark.parametrize(

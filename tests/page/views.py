@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from publish.snapshots import ILL, NOON, OK, UNKNOWN, active, with_changes
+from publish.snapshots import DEGRADED, NOON, OK, UNKNOWN, active, with_changes
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.http.page import RecentEvents, View
 from rolewatch.observation import Moment
@@ -16,7 +16,7 @@ AGE = 12.0
 """Seconds since the last poll."""
 
 
-def looked_at(snapshot: Snapshot, recent: RecentEvents) -> View:
+def view_of(snapshot: Snapshot, recent: RecentEvents) -> View:
     """Return the view of *snapshot*, some seconds after its poll."""
     return View(
         snapshot,
@@ -30,7 +30,7 @@ def looked_at(snapshot: Snapshot, recent: RecentEvents) -> View:
     )
 
 
-def told(snapshot: Snapshot, hours: float, *events: Event) -> Report:
+def report_at(snapshot: Snapshot, hours: float, *events: Event) -> Report:
     """Return the report with *events*, *hours* before noon."""
     return Report(replace(snapshot, moment=Moment(NOON - timedelta(hours=hours), 0.0)), events)
 
@@ -67,9 +67,9 @@ def raised(each: ActiveFault, snapshot: Snapshot) -> Event:
 
 
 QUIET = recent(
-    told(OK, 3.5, started()),
-    told(OK, 3.49, changed(State.STARTING, State.OK)),
-    *(told(OK, hours, rotated(hours)) for hours in (2.5, 1.5, 0.5)),
+    report_at(OK, 3.5, started()),
+    report_at(OK, 3.49, changed(State.STARTING, State.OK)),
+    *(report_at(OK, hours, rotated(hours)) for hours in (2.5, 1.5, 0.5)),
 )
 
 FAILED = with_changes(
@@ -93,46 +93,51 @@ FAILED = with_changes(
 """The trust policy was edited, and the credentials are gone."""
 
 WELL = with_changes(OK, overdue=NOON + timedelta(hours=1, minutes=30))
-OVERDUE = with_changes(ILL, overdue=NOON - timedelta(minutes=30), expiration=NOON + timedelta(hours=3, minutes=32))
-UNTOLD = with_changes(UNKNOWN, overdue=NOON + timedelta(hours=1, minutes=30), state_since=NOON - timedelta(minutes=6))
+OVERDUE = with_changes(DEGRADED, overdue=NOON - timedelta(minutes=30), expiration=NOON + timedelta(hours=3, minutes=32))
+UNKNOWN_OVERDUE = with_changes(
+    UNKNOWN, overdue=NOON + timedelta(hours=1, minutes=30), state_since=NOON - timedelta(minutes=6)
+)
 LONG = "A-role-whose-name-is-as-long-as-IAM-allows-it-to-be-64-characters"
 
-LOOKS: dict[str, View] = {
-    "starting": replace(looked_at(OK, recent()), snapshot=None, age=2.0, refresh=2),
-    "ok": looked_at(WELL, QUIET),
-    "degraded": looked_at(
+VIEWS: dict[str, View] = {
+    "starting": replace(view_of(OK, recent()), snapshot=None, age=2.0, refresh=2),
+    "ok": view_of(WELL, QUIET),
+    "degraded": view_of(
         OVERDUE,
         recent(
-            told(OK, 3.5, started()),
-            told(OK, 3.49, changed(State.STARTING, State.OK)),
-            told(OK, 2.5, rotated(2.5)),
-            *(told(ILL, hours, raised(each, ILL)) for hours, each in zip((2.48, 0.98, 0.95), ILL.faults)),
-            told(ILL, 0.94, changed(State.OK, State.DEGRADED, *(each.fault for each in ILL.faults))),
+            report_at(OK, 3.5, started()),
+            report_at(OK, 3.49, changed(State.STARTING, State.OK)),
+            report_at(OK, 2.5, rotated(2.5)),
+            *(
+                report_at(DEGRADED, hours, raised(each, DEGRADED))
+                for hours, each in zip((2.48, 0.98, 0.95), DEGRADED.faults)
+            ),
+            report_at(DEGRADED, 0.94, changed(State.OK, State.DEGRADED, *(each.fault for each in DEGRADED.faults))),
         ),
     ),
-    "failed": looked_at(
+    "failed": view_of(
         FAILED,
         recent(
-            told(OK, 26.5, started()),
-            told(OK, 26.49, changed(State.STARTING, State.OK)),
-            *(told(OK, hours, rotated(hours)) for hours in (2.5, 1.5)),
-            told(FAILED, 0.48, raised(FAILED.faults[0], FAILED)),
-            told(FAILED, 0.48, changed(State.OK, State.FAILED, Fault.ASSUME_ROLE_UNAUTHORIZED)),
+            report_at(OK, 26.5, started()),
+            report_at(OK, 26.49, changed(State.STARTING, State.OK)),
+            *(report_at(OK, hours, rotated(hours)) for hours in (2.5, 1.5)),
+            report_at(FAILED, 0.48, raised(FAILED.faults[0], FAILED)),
+            report_at(FAILED, 0.48, changed(State.OK, State.FAILED, Fault.ASSUME_ROLE_UNAUTHORIZED)),
         ),
     ),
-    "unknown": looked_at(
-        UNTOLD,
+    "unknown": view_of(
+        UNKNOWN_OVERDUE,
         recent(
-            told(OK, 3.5, started()),
-            told(OK, 3.49, changed(State.STARTING, State.OK)),
-            told(UNTOLD, 0.1, raised(UNTOLD.faults[0], UNTOLD)),
-            told(UNTOLD, 0.1, changed(State.OK, State.UNKNOWN, Fault.IMDS_UNREACHABLE)),
+            report_at(OK, 3.5, started()),
+            report_at(OK, 3.49, changed(State.STARTING, State.OK)),
+            report_at(UNKNOWN_OVERDUE, 0.1, raised(UNKNOWN_OVERDUE.faults[0], UNKNOWN_OVERDUE)),
+            report_at(UNKNOWN_OVERDUE, 0.1, changed(State.OK, State.UNKNOWN, Fault.IMDS_UNREACHABLE)),
         ),
     ),
-    "unlearned": looked_at(
+    "unlearned": view_of(
         with_changes(WELL, rotation_interval=None, overdue=NOON + timedelta(hours=2, minutes=35)), QUIET
     ),
-    "expired": looked_at(
+    "expired": view_of(
         with_changes(
             OK,
             state=State.FAILED,
@@ -144,9 +149,9 @@ LOOKS: dict[str, View] = {
         ),
         QUIET,
     ),
-    "stuck": replace(looked_at(WELL, QUIET), age=900.0, stuck=True),
-    "still": replace(looked_at(WELL, QUIET), refresh=None),
-    "long": looked_at(
+    "stuck": replace(view_of(WELL, QUIET), age=900.0, stuck=True),
+    "still": replace(view_of(WELL, QUIET), refresh=None),
+    "long": view_of(
         with_changes(
             OVERDUE,
             role=LONG,
