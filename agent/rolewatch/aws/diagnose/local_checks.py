@@ -8,7 +8,7 @@ from rolewatch.aws.checks import Outcome, failed, passed, skipped, unknown
 from rolewatch.aws.diagnose.findings import Context, LocalFindings
 from rolewatch.aws.diagnose.host import Override
 from rolewatch.aws.queries import Instance
-from rolewatch.faults import DENYING_FAULTS, IMDS_FAULTS, Fault, faults_read_from
+from rolewatch.faults import IMDS_FAULTS, Fault, faults_read_from
 from rolewatch.faults.explain import explain
 from rolewatch.monitor.classify import Finding
 from rolewatch.observation import Absent, Answered, Credentials, Failure, ProfileInfo, RoleListing
@@ -184,6 +184,10 @@ def listing(local: LocalFindings, answered: Answered) -> Outcome:
     return unknown("IMDS lists no role yet. That is normal shortly after boot.")
 
 
+_WITH_A_CHECK = {Fault.ROTATION_OVERDUE, Fault.ROLE_MISMATCH}
+"""What `credentials` leaves to checks of their own. It reports every other fault of the document, also a new one."""
+
+
 def credentials(local: LocalFindings, answered: Answered) -> Outcome:
     """Check the credentials document: whether it is there, its Code, its fields, and whether it has expired."""
     document = answered.credentials
@@ -191,7 +195,7 @@ def credentials(local: LocalFindings, answered: Answered) -> Outcome:
         return unknown("Without a role in the listing there is no document to ask for.")
     if isinstance(document, Failure):
         return _unread(local, document, "The credentials document")
-    finding = local.finding(*DENYING_FAULTS & faults_read_from(Document.CREDENTIALS))
+    finding = local.finding(*faults_read_from(Document.CREDENTIALS) - _WITH_A_CHECK)
     if finding is not None and finding.document is None:
         return _found(finding, _cause(finding))
     if isinstance(document, Absent):
