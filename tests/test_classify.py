@@ -283,7 +283,7 @@ def test_a_poll_is_silent_on_the_faults_of_imds_that_it_did_not_come_to(seen: Ob
     assert of_imds & set(judge(seen).undetermined) == silent
 
 
-def test_a_date_tells_of_the_clock_even_without_a_token() -> None:
+def test_a_date_shows_the_clock_even_without_a_token() -> None:
     """A 403 carries a `Date`: it shows that the local clock is right again."""
     verdict = judge(unanswered(Reason.FORBIDDEN, Phase.TOKEN, START))
 

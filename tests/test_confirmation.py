@@ -35,7 +35,7 @@ def test_every_confirmed_fault_has_the_check_that_decides_it() -> None:
     assert set(DECIDED_BY.values()) == set(CONFIRMED_FAULTS)
 
 
-def test_what_was_found_decided_and_left_open_is_told_apart() -> None:
+def test_what_was_found_decided_and_left_open_is_distinguished() -> None:
     """A fault that was found holds, one whose check passed does not, and one that could not be decided is not told."""
     read = decode(diagnosis(Fault.ROLE_SWAP_PENDING, Fault.ROTATION_OVERDUE, undecided=Fault.CREDENTIALS_REJECTED))
 
@@ -103,7 +103,7 @@ def test_evidence_that_is_no_name_is_refused(key: str, value: object) -> None:
     assert "CANARY" not in str(caught.value)
 
 
-def test_a_schema_that_is_no_number_is_not_told() -> None:
+def test_a_schema_that_is_no_number_is_not_repeated() -> None:
     """The complaint goes to the journal, and quotes nothing but numbers."""
     with pytest.raises(ConfirmationError) as caught:
         decode(diagnosis(schema="CANARY"))
@@ -223,7 +223,7 @@ def test_a_rejection_needs_two_confirmations_however_many_polls_pass(stage: Stag
     assert (snapshot.state, snapshot.credentials.usable) == (State.FAILED, False)
 
 
-def test_a_confirmation_that_finds_it_mended_clears_it(stage: Stage) -> None:
+def test_a_confirmation_that_finds_a_fault_fixed_clears_it(stage: Stage) -> None:
     """At once: the next one is hours off, and it is no flicker."""
     stage.run(
         stage.watch(),
@@ -236,7 +236,7 @@ def test_a_confirmation_that_finds_it_mended_clears_it(stage: Stage) -> None:
     assert stage.recorder.reports[-1].snapshot.state is State.OK
 
 
-def test_a_confirmation_that_could_not_decide_leaves_it_standing(stage: Stage) -> None:
+def test_a_confirmation_that_could_not_decide_leaves_a_fault_active(stage: Stage) -> None:
     """Throttled or denied is no answer."""
     fault = Fault.TRUST_POLICY_DENIES_EC2
     stage.run(
@@ -261,7 +261,7 @@ def test_evidence_goes_stale(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("ahead", [AHEAD + timedelta(minutes=10), timedelta(hours=5), timedelta(days=3650)], ids=str)
-def test_evidence_of_the_future_is_refused_and_told(stage: Stage, ahead: timedelta) -> None:
+def test_evidence_of_the_future_is_refused_and_reported(stage: Stage, ahead: timedelta) -> None:
     """Evidence from before now grows old; what is dated later could be believed for as long as its writer wants."""
     watch = stage.watch()
     later = rfc3339(START + timedelta(minutes=1) + ahead)
@@ -320,7 +320,7 @@ def test_a_restart_does_not_count_a_confirmation_twice(stage: Stage) -> None:
     assert raised(stage) == []
 
 
-def test_evidence_that_cannot_be_read_is_told_and_the_watching_goes_on(stage: Stage) -> None:
+def test_evidence_that_cannot_be_read_is_reported_and_polling_goes_on(stage: Stage) -> None:
     """It is counted, said once, and everything else is as it was."""
     assert stage.confirmation is not None
     path = stage.confirmation.path

@@ -197,7 +197,7 @@ def test_the_recorded_profile_not_found_gives_the_id_of_its_message() -> None:
 
 
 @pytest.mark.parametrize("with_ids", [True, False], ids=["with-its-arn", "message-only"])
-def test_a_success_that_does_not_contain_a_role_is_told(*, with_ids: bool) -> None:
+def test_a_success_that_does_not_contain_a_role_is_reported(*, with_ids: bool) -> None:
     """The trap: Code is `Success`, and only the Message says that the profile has no role."""
     fields = {"Code": "Success", "Message": "Instance Profile DOES NOT contain a role.  Please see …"}
 

@@ -172,7 +172,7 @@ def test_an_instance_without_identity_has_few_facts() -> None:
         ("eusc-de-east-1", "aws-eusc"),
     ],
 )
-def test_a_region_tells_its_partition(region: str, partition: str) -> None:
+def test_a_region_gives_its_partition(region: str, partition: str) -> None:
     """The partition follows from the Region's name, as botocore has it."""
     assert partition_of(region) == partition
 

@@ -129,7 +129,7 @@ def test_every_placeholder_is_known(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_no_placeholder_stands_between_quotes(entry: Entry) -> None:
+def test_no_placeholder_is_between_quotes(entry: Entry) -> None:
     """What is filled in brings its own quotes; inside others these would end them."""
     for step in steps(entry):
         bare = re.sub(r'"[^"$]*"', "", re.sub(r"'[^']*'", "", step.command))

@@ -236,7 +236,7 @@ def test_an_endpoint_may_end_with_a_slash() -> None:
         assert poll(client(wire.endpoint + "/")) == of(INFO_BODY)
 
 
-def test_neither_session_nor_document_shows_what_it_holds() -> None:
+def test_neither_session_nor_document_shows_its_secrets() -> None:
     """The token and the body are secrets; a repr ends in logs and in tracebacks."""
     with Wire(KIND) as wire:
         session = client(wire.endpoint).session()
@@ -412,7 +412,7 @@ def test_a_401_is_cured_once_in_a_poll() -> None:
     assert [method for method, _ in wire.seen] == ["PUT", "GET", "PUT", "GET", "GET", "GET"]
 
 
-def test_a_401_without_a_new_token_tells_of_the_token() -> None:
+def test_a_401_without_a_new_token_blames_the_token() -> None:
     """The second PUT fails: that is the failure, and it comes without an exception behind it."""
     with Wire([GRANT], [UNAUTHORIZED], [answer(status="403 Forbidden")]) as wire:
         seen = poll(client(wire.endpoint))
@@ -1225,7 +1225,7 @@ def test_the_deadline_ends_the_work_on_what_was_received(read: Callable[[AnswerR
             read(reader)
 
 
-def test_what_libraries_log_holds_no_part_of_an_answer(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_libraries_log_has_no_part_of_an_answer(capfd: pytest.CaptureFixture[str]) -> None:
     """urllib3 logs header lines that it cannot parse: where the blank line is lost, those are the credentials."""
     secret = b'"SecretAccessKey" : "swordfish"'
     handler, level = logging.StreamHandler(), logging.root.level

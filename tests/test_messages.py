@@ -17,7 +17,7 @@ UNTIL = {"expiration": "2026-11-23T17:31:25Z"}
 LONGEST = 300
 
 
-def test_a_deleted_profile_is_told_with_its_id_and_until_when_the_credentials_work() -> None:
+def test_a_deleted_profile_is_reported_with_its_id_and_until_when_the_credentials_work() -> None:
     """The sentence of a raised fault: what, which, what to do, how long there is, where there is more."""
     message = messages.raised(
         Fault.INSTANCE_PROFILE_NOT_FOUND,
@@ -32,7 +32,7 @@ def test_a_deleted_profile_is_told_with_its_id_and_until_when_the_credentials_wo
     )
 
 
-def test_an_unreachable_imds_is_told_with_its_errno() -> None:
+def test_an_unreachable_imds_is_reported_with_its_errno() -> None:
     """The reason and the errno's name are in the sentence, and the hint is that of the reason."""
     message = messages.raised(Fault.IMDS_UNREACHABLE, {"phase": "connect", "reason": "prohibited", "errno": 13}, {})
 
@@ -42,14 +42,14 @@ def test_an_unreachable_imds_is_told_with_its_errno() -> None:
     )
 
 
-def test_a_lasting_fault_is_told_with_how_long_it_lasts() -> None:
+def test_a_lasting_fault_is_reported_with_its_duration() -> None:
     """The reminder says the same as the first sentence, and since how long."""
     message = messages.persists(Fault.IMDS_DISABLED, {}, {}, 7500.0)
 
     assert message.startswith("imds_disabled: IMDS is disabled for this instance, for 2 h 5 min now. Enable ")
 
 
-def test_an_overdue_rotation_is_told_with_its_figures() -> None:
+def test_an_overdue_rotation_is_reported_with_its_figures() -> None:
     """Age, allowance and cadence are durations that a person reads."""
     evidence: Evidence = {
         "role": "app",
@@ -65,12 +65,12 @@ def test_an_overdue_rotation_is_told_with_its_figures() -> None:
 
 
 @pytest.mark.parametrize(("offset", "words"), [(400, "6 min 40 s ahead"), (-86400, "1 d behind")])
-def test_a_wrong_clock_is_told_with_its_direction(offset: int, words: str) -> None:
+def test_a_wrong_clock_is_reported_with_its_direction(offset: int, words: str) -> None:
     """Ahead is a local clock that shows a later time than IMDS."""
     assert f"({words})" in messages.raised(Fault.CLOCK_SKEW, {"clock_offset_seconds": offset}, {})
 
 
-def test_expired_credentials_are_told_with_since_when() -> None:
+def test_expired_credentials_are_reported_with_since_when() -> None:
     """The one fault whose moment is the expiration itself."""
     message = messages.raised(Fault.CREDENTIALS_EXPIRED, {"role": "app", **UNTIL}, {})
 
@@ -85,7 +85,7 @@ def test_a_mismatch_names_both_sides() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.CREDENTIALS_EXPIRED, Fault.CREDENTIALS_REJECTED, Fault.CREDENTIALS_ERROR])
-def test_nobody_is_told_that_useless_credentials_work(fault: Fault) -> None:
+def test_no_message_says_that_useless_credentials_work(fault: Fault) -> None:
     """Where the credentials themselves are the trouble, no time is named until which they work."""
     assert "work until" not in messages.raised(fault, {}, UNTIL)
 
@@ -114,7 +114,7 @@ def test_a_sentence_stays_on_one_line_whatever_the_evidence(fault: Fault, eviden
     assert message.isprintable()
 
 
-def test_the_end_of_a_fault_is_told_with_its_length() -> None:
+def test_the_end_of_a_fault_is_reported_with_its_duration() -> None:
     """The sentence names how long it lasted and when it began, with the date: it may be days ago."""
     message = messages.cleared(Fault.ROLE_MISMATCH, NOON - timedelta(days=1, hours=2), 26 * 3600.0)
 
@@ -136,7 +136,7 @@ def test_every_state_has_its_words(state: State) -> None:
     assert f"to {state.value}: " in messages.state_changed(State.STARTING, state, [])
 
 
-def test_a_rotation_is_told_with_expiry_and_cadence() -> None:
+def test_a_rotation_is_reported_with_expiry_and_cadence() -> None:
     """Where the cadence was learned it is told."""
     message = messages.rotated("app", NOON + timedelta(hours=6), 3600.0)
 
@@ -145,7 +145,7 @@ def test_a_rotation_is_told_with_expiry_and_cadence() -> None:
     )
 
 
-def test_a_rotation_without_a_cadence_is_told_all_the_same() -> None:
+def test_a_rotation_without_a_cadence_is_reported_too() -> None:
     """Nothing is made up before it is learned."""
     assert messages.rotated("app", None, None) == "IMDS serves new credentials of role app."
 
@@ -172,7 +172,7 @@ def test_a_lost_role_is_none() -> None:
         (10, "IMDS gave no usable answer (token, no_answer), 10 times now. A fault is raised if it lasts."),
     ],
 )
-def test_a_failed_poll_is_told_with_its_reason(consecutive: int, message: str) -> None:
+def test_a_failed_poll_is_reported_with_its_reason(consecutive: int, message: str) -> None:
     """Phase and reason, and the count where it is not the first."""
     assert messages.poll_failed({"phase": "token", "reason": "no_answer"}, consecutive) == message
 

@@ -168,7 +168,7 @@ def test_a_poll_that_is_refused_throughout_asks_for_one_more_token() -> None:
     assert seen.credentials is None
 
 
-def test_an_unauthorized_role_is_told_beside_a_successful_info() -> None:
+def test_an_unauthorized_role_is_reported_with_a_successful_info() -> None:
     """The trap: `iam/info` says Success, and only the credentials document says that the role cannot be assumed."""
     error = answer(json.dumps({"Code": "AssumeRoleUnauthorizedAccess", "LastUpdated": "2026-11-23T17:31:00Z"}))
     seen = observe_with(healthy(credentials=error))
@@ -234,7 +234,7 @@ def test_a_swap_between_listing_and_document_is_an_absent_document() -> None:
     assert observe_with(healthy(credentials=NOT_FOUND)).credentials == Absent()
 
 
-def test_other_namespaces_are_not_looked_at() -> None:
+def test_other_namespaces_are_not_read() -> None:
     """`iam-ecs-*` and `identity-credentials` are normal and none of our business: nothing but the four is asked."""
     more = {"/latest/meta-data/iam-ecs-0a/info": INFO, "/latest/meta-data/identity-credentials/ec2/info": INFO}
 
@@ -288,7 +288,7 @@ def test_the_identity_is_asked_only_when_asked_for() -> None:
 @pytest.mark.parametrize(
     "identity", [NOT_FOUND, answer(), answer("[]"), [RESET]], ids=["404", "empty", "list", "reset"]
 )
-def test_an_identity_that_is_not_told_is_none(identity: bytes | Script) -> None:
+def test_a_missing_identity_is_none(identity: bytes | Script) -> None:
     """It is for orientation only: that it is missing is no failure of the poll."""
     seen = observe_with(healthy(identity=identity), questions=Questions(identity=True))
 
@@ -326,7 +326,7 @@ def test_tags_say_what_is_expected() -> None:
 
 
 @pytest.mark.parametrize("broken", [answer(status="503 Slow Down"), [RESET]], ids=["503", "reset"])
-def test_tags_that_were_not_told_change_nothing(broken: bytes | Script) -> None:
+def test_tags_that_were_not_answered_change_nothing(broken: bytes | Script) -> None:
     """One of them failed: None, so that what was expected before stays in force; it is not *expects nothing*."""
     tags: Answers = {TAGS_PATH + "expected-role": answer("Web"), TAGS_PATH + "expected-profile": broken}
 

@@ -54,7 +54,7 @@ def test_the_script_says_whether_there_are_credentials(scenario: str, up: str, t
     ("measured", "kind", "fails"),
     [(20.0, "steady", False), (20.9, "steady", False), (21.1, "steady", True), (99.0, "busy", False)],
 )
-def test_ci_holds_a_bound_give_or_take_what_machines_differ_by(measured: float, kind: str, fails: bool) -> None:  # noqa: FBT001 - a parameter
+def test_ci_checks_a_bound_with_a_margin_for_the_machine(measured: float, kind: str, fails: bool) -> None:  # noqa: FBT001 - a parameter
     """And only where a busy machine changes nothing. A figure beyond its bound is reported all the same."""
     figure = Figure("rolewatch", "USS", "MiB", [measured], 20.0, steady=kind == "steady", play=1.0)
 

@@ -143,7 +143,7 @@ def test_the_development_set_has_the_dependencies_of_the_product() -> None:
     assert {normal(re.split(r"[^A-Za-z0-9._-]", line)[0]) for line in wanted} <= set(names(LOCKS / "dev.txt"))
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_in_one_place() -> None:
     """`rolewatch.__version__` is looked up, and finds what pyproject.toml says."""
     if rolewatch.__version__ == "0+unknown":
         pytest.skip("rolewatch is not installed in this environment; `make test` installs it")
@@ -151,7 +151,7 @@ def test_the_version_stands_in_one_place() -> None:
     assert rolewatch.__version__ == pyproject()["project"]["version"]
 
 
-def test_the_addresses_of_the_project_stand_in_one_place() -> None:
+def test_the_addresses_of_the_project_are_in_one_place() -> None:
     """They are looked up, too; a label that nobody gave an address has none."""
     if rolewatch.__version__ == "0+unknown":
         pytest.skip("rolewatch is not installed in this environment; `make test` installs it")
@@ -187,7 +187,7 @@ def test_every_file_that_the_page_for_developers_names_exists() -> None:
     } == set()
 
 
-def test_a_machine_without_python_is_told_what_to_install() -> None:
+def test_make_without_python_says_what_to_install() -> None:
     """The set-up fails with the remedy, not with a trace."""
     said = run(LOCKS / "make-venv", "no-such-python", "build/never", LOCKS / "dev.txt")
 
@@ -327,7 +327,7 @@ def test_the_daemon_loads_nothing_heavy_that_it_does_not_use(linked: Path, heavy
     assert said.stdout.strip() == "False"
 
 
-def test_a_package_is_whole_for_whoever_asks_for_more(linked: Path) -> None:
+def test_a_package_that_another_program_uses_is_complete(linked: Path) -> None:
     """Encodings are guessed, hosts are encoded, and events are logged as ever, where something does ask."""
     code = (
         "import requests, idna, structlog; answer = requests.Response(); answer._content = 'schön'.encode() * 20; "

@@ -98,7 +98,7 @@ def test_a_fault_is_being_confirmed_while_it_is_half_seen(memory: Memory, expect
 
 
 @pytest.mark.parametrize("memory", [PENDING, CLEARING])
-def test_it_looks_again_in_ten_seconds_while_a_fault_is_confirmed(memory: Memory) -> None:
+def test_it_polls_again_in_ten_seconds_while_a_fault_is_confirmed(memory: Memory) -> None:
     """Raising takes three looks at most and clearing two: there is credit for both."""
     seen = times("i-0123456789abcdef0", lambda polls: memory if polls < 4 else STANDING, 120)
 
@@ -155,7 +155,7 @@ def test_a_longer_interval_of_the_operator_is_kept_when_throttled() -> None:
     assert next_poll(Schedule("seed"), THROTTLED, poll, 0.0)[1] == 300.0
 
 
-def test_confirming_is_never_slower_than_looking() -> None:
+def test_confirming_is_never_slower_than_polling() -> None:
     """With an interval of 5 s, ten seconds would be no haste."""
     poll = PollSettings(interval=5.0)
 

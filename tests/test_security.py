@@ -24,7 +24,7 @@ def test_a_test_that_is_named_exists(name: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(("line", "path"), LINES)
-def test_a_line_of_a_unit_that_is_named_stands_there(line: str, path: str) -> None:
+def test_every_named_line_of_a_unit_exists(line: str, path: str) -> None:
     """Who loosens the unit, says so."""
     assert line in (ROOT / path).read_text(encoding="utf-8").splitlines()
 
@@ -36,7 +36,7 @@ def test_nothing_is_named_otherwise() -> None:
     assert [path for path in re.findall(r"\]\(([^)]+)\)", PAGE) if not (ROOT / path).exists()] == []
 
 
-def test_no_row_stands_twice() -> None:
+def test_no_row_appears_twice() -> None:
     """One row says what holds against one attack: two of them come to differ."""
     rows = [line.split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")]
 

@@ -185,7 +185,7 @@ def test_the_set_that_was_seen_last_is_fresh_enough_in_the_file(tmp_path: Path) 
     assert lookout.memory.credentials.intervals == (3600.0,)
 
 
-def test_a_standing_fault_keeps_its_since_and_is_not_raised_again(tmp_path: Path) -> None:
+def test_an_active_fault_keeps_its_since_and_is_not_raised_again(tmp_path: Path) -> None:
     """What stood before the restart stands after it, though IMDS is blind now; it is told as lasting."""
     lookout = Lookout()
     lookout.see_all(*[answered(credentials=credentials(code="Failed"))] * 2)

@@ -111,7 +111,7 @@ def test_with_any_number_in_any_place_it_watches(number: object, data: st.DataOb
 )
 @given(key=st.sampled_from(EVIDENCE_KEYS), value=ANY_NUMBER | st.sampled_from(["web", "7", "true", ""]))
 @settings(max_examples=examples(400), suppress_health_check=SHARED_DIRECTORY)
-def test_any_evidence_of_a_confirmation_can_be_told(key: str, value: object, tmp_path: Path) -> None:
+def test_any_evidence_of_a_confirmation_can_be_reported(key: str, value: object, tmp_path: Path) -> None:
     """A name in the place of a number is no number. Another user writes the file."""
     path = tmp_path / "evidence.json"
     found = [{"fault": Fault.ROLE_SWAP_PENDING.value, "evidence": {key: value}}]

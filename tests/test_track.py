@@ -85,7 +85,7 @@ def healthy_lookout() -> Lookout:
 
 
 @EACH
-def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> None:
+def test_a_fault_is_raised_after_as_many_polls_as_the_table_says(fault: Fault) -> None:
     """Not by one less; `since` is when it was first seen, by IMDS's clock."""
     lookout = healthy_lookout()
     for _ in range(FAULTS[fault].debounce - 1):
@@ -102,7 +102,7 @@ def test_a_fault_is_raised_by_as_many_looks_as_the_table_says(fault: Fault) -> N
 
 
 @EACH
-def test_a_fault_is_cleared_by_two_looks_without_it(fault: Fault) -> None:
+def test_a_fault_is_cleared_after_two_polls_without_it(fault: Fault) -> None:
     """Not by one: hysteresis, the same for metric and journal."""
     lookout = healthy_lookout()
     lookout.see_all(*[SHOWN[fault]] * 3)
@@ -130,7 +130,7 @@ def test_a_flicker_never_raises(fault: Fault) -> None:
     assert {event.fields["state"] for event in lookout.events(EventKind.STATE_CHANGED)} == {"ok"}
 
 
-def test_one_look_without_it_between_two_with_it_does_not_clear() -> None:
+def test_one_poll_without_a_fault_between_two_with_it_does_not_clear() -> None:
     """A fault that comes and goes stands: seen, not, seen, not… is one fault, told once."""
     lookout = healthy_lookout()
     lookout.see_all(MISSING, MISSING)
@@ -142,7 +142,7 @@ def test_one_look_without_it_between_two_with_it_does_not_clear() -> None:
 
 
 @pytest.mark.parametrize("fault", [fault for fault in SHOWN if fault not in IMDS_FAULTS], ids=lambda fault: fault.value)
-def test_a_blind_imds_leaves_faults_standing(fault: Fault) -> None:
+def test_a_fault_stays_active_while_imds_gives_no_answer(fault: Fault) -> None:
     """What IMDS does not tell is neither so nor not so: the fault stands, with its `since`, until two looks deny it."""
     lookout = healthy_lookout()
     lookout.see_all(*[SHOWN[fault]] * 3)
@@ -190,7 +190,7 @@ def test_no_order_of_failures_hides_that_imds_is_dark(observations: list[Observa
 # Reminders
 
 
-def test_a_lasting_fault_is_told_every_hour() -> None:
+def test_a_lasting_fault_is_reported_every_hour() -> None:
     """For a day: raised once, then repeated once an hour; the metric never leaves."""
     lookout = healthy_lookout()
     simulate(lookout, lambda elapsed: answered(credentials=refused(), date=moment(elapsed).utc), 60, 86400)
@@ -255,7 +255,7 @@ def test_failed_polls_are_counted_anew_after_a_calm_hour() -> None:
 # States
 
 
-def test_the_first_healthy_look_is_ok() -> None:
+def test_the_first_healthy_poll_is_ok() -> None:
     """Nothing is known before it, and nothing has to be confirmed in it."""
     lookout = Lookout()
     assert lookout.snapshot().state is State.STARTING
@@ -286,7 +286,7 @@ def test_the_state_follows_from_the_fault(fault: Fault) -> None:
     assert lookout.snapshot().credentials.usable is (expected is not State.FAILED)
 
 
-def test_credentials_that_are_withdrawn_for_one_look_are_no_failure() -> None:
+def test_credentials_that_are_missing_for_one_poll_are_no_failure() -> None:
     """The profile's role is gone and the old credentials are served: one 404 is a flicker here as anywhere."""
     early = answered(info=without_role())
     lookout = healthy_lookout()
@@ -352,7 +352,7 @@ def test_a_state_of_ok_never_has_a_fault_beside_it() -> None:
     assert lookout.snapshot().state is State.DEGRADED
 
 
-def test_a_daemon_that_is_started_again_knows_the_state_at_the_first_look() -> None:
+def test_a_restarted_daemon_knows_the_state_at_the_first_poll() -> None:
     """The fault that stood still stands, so there is nothing left to confirm; it is told as lasting, not as new."""
     before = healthy_lookout()
     before.see_all(WITHOUT_ROLE, WITHOUT_ROLE)
@@ -444,7 +444,7 @@ def test_an_imds_that_comes_up_late_leaves_no_unknown_behind() -> None:
     assert lookout.snapshot().state is State.OK
 
 
-def test_unknown_ends_when_imds_tells_again_though_nothing_is_confirmed() -> None:
+def test_unknown_ends_when_imds_answers_again_though_nothing_is_confirmed() -> None:
     """Dark, then no iam subtree yet, then no such profile: one look each is no verdict, but IMDS does tell."""
     lookout = Lookout(memory=Memory())
     lookout.see_all(BLIND, BLIND, BLIND, booting(date=START), replace(booting(date=START), info=not_found()))
@@ -616,7 +616,7 @@ def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:
     assert monitor.tags_due(known, wanted, moment(600))
 
 
-def test_what_was_not_told_is_asked_for_again_in_two_minutes() -> None:
+def test_what_was_not_answered_is_requested_again_after_two_minutes() -> None:
     """Identity and tags: not at every poll, and for ever until they are told."""
     wanted = ExpectSettings(role_tag="ExpectedRole")
     asked = memory_with(requested_at=moment().uptime)
@@ -745,7 +745,7 @@ def test_an_error_document_with_keys_in_it_is_no_set() -> None:
 # The learned cadence, over simulated days
 
 
-def test_early_a_stuck_rotation_is_told_four_hours_before_the_credentials_expire() -> None:
+def test_early_a_stuck_rotation_is_reported_four_hours_before_the_credentials_expire() -> None:
     """An hourly instance: overdue about two hours after the last rotation."""
     lookout = Lookout()
     simulate(lookout, Platform(stuck=((24 * 3600, 48 * 3600),)).at, 0, 30 * 3600)
@@ -841,7 +841,7 @@ def test_missed_polls_do_not_keep_it_from_learning() -> None:
 
 
 @pytest.mark.parametrize("intervals", [(), (3600.0, 3600.0), (60.0, 60.0)], ids=["unlearned", "hourly", "quick"])
-def test_the_moment_told_as_overdue_is_when_the_fault_is_raised(intervals: tuple[float, ...]) -> None:
+def test_the_published_overdue_moment_is_when_the_fault_is_raised(intervals: tuple[float, ...]) -> None:
     """Not a second before: what the page draws is what is judged."""
     served = answered(credentials=credentials(updated=START), date=START)
     lookout = Lookout(memory=memory_with(healthy_lookout().memory, intervals=intervals))
@@ -930,7 +930,7 @@ def test_whatever_is_seen_states_faults_and_events_agree(observations: list[tupl
 
 
 @given(seen=observations())
-def test_a_single_look_reports_what_it_sees(seen: Observation) -> None:
+def test_a_single_poll_reports_what_it_observes(seen: Observation) -> None:
     """`check` cannot debounce: every finding stands at once, and the state follows."""
     lookout = Lookout()
     memory, _ = monitor.update_instance(Memory(), seen, moment())
@@ -951,7 +951,7 @@ def test_a_single_look_reports_what_it_sees(seen: Observation) -> None:
     )
 
 
-def test_a_clock_that_is_mended_while_imds_is_silent_invents_no_expiry() -> None:
+def test_a_clock_corrected_while_imds_is_silent_causes_no_expiry() -> None:
     """The remembered offset is of a clock that is no more: IMDS's own time goes on with the uptime instead."""
     lookout = Lookout()
     behind = timedelta(days=1)
@@ -962,7 +962,7 @@ def test_a_clock_that_is_mended_while_imds_is_silent_invents_no_expiry() -> None
 
 
 @pytest.mark.parametrize("error", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=-20000)], ids=str)
-def test_a_clock_that_is_mended_changes_no_duration(error: timedelta) -> None:
+def test_a_corrected_clock_changes_no_duration(error: timedelta) -> None:
     """A skew of ten minutes lasted ten minutes, however far the clock was stepped in the end."""
     lookout = Lookout()
     for half_minute in range(20):

@@ -351,7 +351,7 @@ def test_a_wrong_local_clock_stops_no_counting(error: float, restart: bool, tmp_
 
 
 @HOWEVER_WRONG
-def test_a_wrong_local_clock_is_told_as_before(error: float) -> None:
+def test_a_wrong_local_clock_is_reported_as_before(error: float) -> None:
     """`clock_skew` by the third poll, since the first by IMDS's clock, and with the offset in the same poll."""
     lookout = Lookout(memory=Memory())
     simulate(lookout, Platform().at, 600, 600 + 30 * CONFIRMED, clock_error=error)

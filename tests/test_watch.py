@@ -54,7 +54,7 @@ def asked(imds: Simulator, path: str) -> int:
 # Looking
 
 
-def test_the_first_look_is_at_once(stage: Stage) -> None:
+def test_the_first_poll_is_at_once(stage: Stage) -> None:
     """Before any pause."""
     stage.run_script(stage.watch(), [Wake.STOP])
 
@@ -103,7 +103,7 @@ def test_an_imds_that_flickers_is_asked_at_most_ten_times_a_minute(stage: Stage)
     assert max(sum(1 for other in times if begin <= other < begin + 600) for begin in times) <= 24
 
 
-def test_a_break_is_told_within_a_minute_and_its_end_too(stage: Stage) -> None:
+def test_a_fault_is_reported_within_a_minute_and_its_end_too(stage: Stage) -> None:
     """Looks come every ten seconds while a fault is confirmed or cleared."""
     switch = stage.imds.switch
     stage.run(
@@ -189,7 +189,7 @@ def test_it_waits_as_long_as_the_schedule_says(stage: Stage) -> None:
     assert stage.recorder.times == [0.0, 60.0, 180.0, 300.0]
 
 
-def test_after_a_sleep_of_the_machine_the_next_look_is_at_once(stage: Stage) -> None:
+def test_after_a_suspend_the_next_poll_is_at_once(stage: Stage) -> None:
     """The clock counts suspended time."""
     jumps = iter([3600.0])
 
@@ -224,21 +224,21 @@ def test_the_real_clock_reads_both_clocks() -> None:
 # Signals
 
 
-def test_stop_ends_it_after_the_look(stage: Stage) -> None:
+def test_stop_ends_it_after_the_poll(stage: Stage) -> None:
     """No further look, no further pause."""
     stage.run_script(stage.watch(), [Wake.STOP])
 
     assert len(stage.recorder.reports) == 1
 
 
-def test_poll_looks_at_once(stage: Stage) -> None:
+def test_poll_polls_at_once(stage: Stage) -> None:
     """Without any time having passed."""
     stage.run_script(stage.watch(), [Wake.POLL, Wake.POLL, Wake.STOP])
 
     assert stage.recorder.times == [0.0, 0.0, 0.0]
 
 
-def test_a_reload_takes_the_new_settings_at_once_and_tells(stage: Stage) -> None:
+def test_a_reload_applies_the_new_settings_at_once_and_reports_it(stage: Stage) -> None:
     """The next look is through the new client, judged by the new expectation, and its report has the event."""
     with Simulator(now=stage.time.utc, role="other") as other:
         watch = stage.watch()
@@ -277,7 +277,7 @@ def test_reloads_that_come_within_a_second_of_a_poll_are_two_at_the_most(stage: 
     assert len(stage.recorder.events(EventKind.CONFIG_RELOADED)) == 2
 
 
-def test_a_reload_that_fails_keeps_the_old_settings_and_tells(stage: Stage) -> None:
+def test_a_reload_that_fails_keeps_the_old_settings_and_reports_it(stage: Stage) -> None:
     """A bad file is an event, and nothing else."""
     watch = stage.watch()
     before = watch.setup
@@ -297,7 +297,7 @@ def test_after_a_reload_the_tags_are_asked_for_again(stage: Stage) -> None:
     assert asked(stage.imds, "meta-data/tags/instance/ExpectedRole") == 2
 
 
-def test_an_event_of_the_command_line_is_told_with_the_next_report(stage: Stage) -> None:
+def test_an_event_of_the_command_line_is_published_with_the_next_report(stage: Stage) -> None:
     """`started`, for one; once, and before what the look found."""
     watch = stage.watch()
     started = Event(EventKind.STARTED, Level.NOTICE, "rolewatch has started.")
@@ -341,7 +341,7 @@ def test_a_state_file_that_cannot_be_written_is_counted_like_a_publisher(stage: 
     assert (event.fields["publisher"], event.fields["problem"]) == ("state_file", "No such file or directory")
 
 
-def test_what_a_look_taught_is_remembered_in_the_same_turn(stage: Stage, tmp_path: Path) -> None:
+def test_what_a_poll_taught_is_remembered_in_the_same_turn(stage: Stage, tmp_path: Path) -> None:
     """A daemon that is killed after its first look knows its instance and its role again."""
     state_file = StateFile(tmp_path)
     stage.run_script(stage.watch(save=state_file.save), [Wake.STOP])

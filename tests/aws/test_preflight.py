@@ -155,7 +155,7 @@ def test_without_an_image_the_dry_run_is_skipped_and_leaves_no_doubt(aws: Aws, r
     assert "RunInstances" not in aws.actions()
 
 
-def test_a_role_mistaken_for_an_instance_profile_is_named_with_the_profiles_that_hold_it(
+def test_a_role_mistaken_for_an_instance_profile_is_named_with_the_profiles_that_contain_it(
     aws: Aws, rolewatch: Command
 ) -> None:
     """EC2 says "Invalid IAM Instance Profile name" to the name of a role; the message has the right names."""
@@ -505,7 +505,7 @@ def test_a_permission_on_another_profile_does_not_do(aws: Aws, rolewatch: Comman
     assert json.loads(found["fix"][0]["command"])["Resource"] == profile
 
 
-def test_a_profile_that_holds_a_role_has_no_room(aws: Aws, rolewatch: Command) -> None:
+def test_a_profile_that_contains_a_role_has_no_room(aws: Aws, rolewatch: Command) -> None:
     """One role is the limit, and AWS does not raise it; the better way is a second instance profile."""
     aws.role("old")
     aws.role("web")

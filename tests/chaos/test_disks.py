@@ -115,7 +115,7 @@ def test_a_full_disk_leaves_the_old_files_whole(disk: Disk, simulator: Simulator
     "The disk of the state file and of the text file becomes read-only, and writable again",
     "Polling continues; each failure is counted, the first is logged; both are written at the next poll that may",
 )
-def test_a_read_only_disk_is_told_and_watched_on(disk: Disk, simulator: Simulator) -> None:
+def test_a_read_only_disk_is_reported_and_polling_goes_on(disk: Disk, simulator: Simulator) -> None:
     """What ext4 does at an error of the disk (errors=remount-ro)."""
     daemon = disk.daemon
     simulator.switch("assume_role_unauthorized")

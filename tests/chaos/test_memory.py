@@ -114,7 +114,7 @@ def test_no_key_is_in_memory_after_chunks_that_were_cut_off(tmp_path: Path, miss
     "a core is made of the running daemon with `gcore`",
     "it has registers and no memory",
 )
-def test_a_core_of_the_daemon_holds_no_memory(tmp_path: Path, measured: Measured) -> None:
+def test_a_core_of_the_daemon_contains_no_memory(tmp_path: Path, measured: Measured) -> None:
     """The daemon excludes every mapping from core dumps, and writes no core file."""
     if shutil.which("gcore") is None:
         pytest.skip("gdb is not installed")

@@ -49,7 +49,7 @@ SOME = ["healthy", *sorted(SENT_AS_HEADERS), "imds_truncated", "imds_malformed",
     "everything is logged at debug, and http.client prints what it sends and reads",
     "requests, urllib3 and http.client print no key and no session token",
 )
-def test_a_library_at_debug_tells_no_secret(  # noqa: PLR0913 - what is listened to, and where
+def test_a_library_at_debug_logs_no_secret(  # noqa: PLR0913 - what is listened to, and where
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -135,7 +135,7 @@ def run_check(endpoint: str) -> str:
     "an exception is thrown in any function between the socket and the output, at its beginning or at its end",
     "neither the trace nor anything else that is printed has a secret",
 )
-def test_a_trace_from_anywhere_tells_no_secret(measured: Measured, *, form: Form) -> None:
+def test_a_trace_from_anywhere_shows_no_secret(measured: Measured, *, form: Form) -> None:
     """An error out of memory, out of a value, out of a bug: no message, no chain of causes carries a secret along."""
     errors: list[type[Exception]] = [InjectedError, *form.pick(quick=[], short=[], long=[MemoryError, KeyError])]
     traces = uncaught = 0
@@ -163,7 +163,7 @@ def test_a_trace_from_anywhere_tells_no_secret(measured: Measured, *, form: Form
     "the daemon is aborted in the middle of a poll, as the watchdog does it",
     "the stacks that it prints have no values",
 )
-def test_the_stacks_of_an_abort_tell_no_secret(tmp_path: Path) -> None:
+def test_the_stacks_of_an_abort_show_no_secret(tmp_path: Path) -> None:
     """SIGABRT while the credentials come in, byte by byte."""
     with Simulator(now=utc_now, scenario_name="drip") as simulator:
         with daemon("--config", str(config(tmp_path, simulator))) as process:

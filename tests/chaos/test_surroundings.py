@@ -223,7 +223,7 @@ def test_a_resume_is_no_fault(hours: float, tmp_path: Path, measured: Measured) 
     "It is logged and counted once, and ignored; faults that IMDS shows are reported as before",
 )
 @pytest.mark.parametrize("what", ["garbage", "empty", "pipe", "huge", "directory"])
-def test_garbage_for_evidence_is_told_and_not_believed(what: str, fragile: Fragile) -> None:
+def test_garbage_for_evidence_is_reported_and_not_believed(what: str, fragile: Fragile) -> None:
     """Another process writes it, under another user."""
 
     def spoil() -> None:

@@ -33,7 +33,7 @@ def test_without_a_fault_all_are_listed(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-def test_a_fault_is_told_whole(capsys: pytest.CaptureFixture[str], fault: Fault) -> None:
+def test_a_fault_is_explained_completely(capsys: pytest.CaptureFixture[str], fault: Fault) -> None:
     """The text has the title, every step with its command, the page and the MESSAGE_ID, and fits a terminal."""
     status, out, _ = explain(capsys, fault.value)
 
@@ -104,7 +104,7 @@ def test_an_unknown_reason_is_a_mistake(
     assert complaint in err
 
 
-def test_the_json_form_holds_all_faults(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_json_form_has_all_faults(capsys: pytest.CaptureFixture[str]) -> None:
     """Programs get every fault with every field, and each reason's remedy."""
     _, out, _ = explain(capsys, "--format", "json")
 

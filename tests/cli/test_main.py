@@ -183,7 +183,7 @@ def test_a_locale_without_our_characters_is_no_reason_to_fail() -> None:
     assert "\\u2500" in done.stdout
 
 
-def test_a_look_knows_what_the_daemon_has_learned(
+def test_a_check_knows_what_the_daemon_has_learned(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the hourly cadence in the state file, a set that is four hours old is overdue by that."""

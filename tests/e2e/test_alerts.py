@@ -36,13 +36,13 @@ def test_a_fleet_that_is_well_is_quiet(story: Story) -> None:
 
 
 @pytest.mark.parametrize("lot", INSTANCES)
-def test_what_befalls_an_instance_is_told_by_the_right_alert(story: Story, lot: str) -> None:
+def test_every_trouble_of_an_instance_fires_the_right_alert(story: Story, lot: str) -> None:
     """And by no other. An instance whose trouble is none of its credentials' is not told of at all."""
     assert notified(story, lot) == EXPECTED.get(lot, set())
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_an_alert_needs_no_second_look_up(story: Story, fault: Fault) -> None:
+def test_an_alert_needs_no_look_up(story: Story, fault: Fault) -> None:
     """It names the instance, the cause, the fix with its commands, and when that takes effect; and has its runbook."""
     instance = INSTANCES[fault.value]
     (alert, *_) = (each for each in story.faulty if each.labels.get("instance") == instance)
@@ -77,7 +77,7 @@ def test_alerts_are_grouped_by_what_is_wrong_and_never_by_instance(story: Story)
 
 
 @pytest.mark.parametrize("lot", [lot for lot in INSTANCES if lot in EXPECTED])
-def test_severity_decides_who_is_told(story: Story, lot: str) -> None:
+def test_severity_decides_who_is_notified(story: Story, lot: str) -> None:
     """What is critical goes to the pager, and the rest to the tickets."""
     notified = [each for each in story.faulty if each.labels.get("instance") == INSTANCES[lot]]
 
@@ -86,7 +86,7 @@ def test_severity_decides_who_is_told(story: Story, lot: str) -> None:
 
 
 @pytest.mark.parametrize("lot", INSTANCES)
-def test_the_graver_alert_of_an_instance_holds_the_lesser_back(story: Story, lot: str) -> None:
+def test_the_graver_alert_of_an_instance_inhibits_the_lesser(story: Story, lot: str) -> None:
     """Credentials that have expired were overdue before that; nobody needs to be told so, too."""
     assert story.held_back.get(INSTANCES[lot], set()) == HELD_BACK.get(lot, set())
 
@@ -108,7 +108,7 @@ def test_a_fleet_that_is_gone_is_one_message(story: Story) -> None:
 
 
 @pytest.mark.parametrize("lot", [lot for lot in EXPECTED if lot != "crashing"])
-def test_what_is_mended_is_told_to_be_over(story: Story, lot: str) -> None:
+def test_what_is_repaired_is_reported_as_resolved(story: Story, lot: str) -> None:
     """Every alert ends, and says so."""
     over = {
         each.labels["alertname"]
@@ -120,7 +120,7 @@ def test_what_is_mended_is_told_to_be_over(story: Story, lot: str) -> None:
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_a_fault_is_told_in_time(story: Story, fault: Fault) -> None:
+def test_a_fault_is_notified_in_time(story: Story, fault: Fault) -> None:
     """First the metric, then the alert, then the webhook; and not later than the durations of the files add up to.
 
     Where another instance's alert opened the group before, this one waits for the group's next message.
@@ -143,7 +143,7 @@ def test_prometheus_finds_nothing_wrong_with_the_rules(story: Story) -> None:
     assert [(rule["name"], rule["lastError"]) for rule in story.rules if rule["health"] != "ok"] == []
 
 
-def test_nothing_new_is_told_of_what_is_mended(story: Story) -> None:
+def test_a_repaired_instance_fires_no_new_alert(story: Story) -> None:
     """What was over is not told once more in other words."""
     late = {
         (lot, each.labels["alertname"])

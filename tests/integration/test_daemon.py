@@ -146,7 +146,7 @@ def test_what_it_learned_survives_a_restart(simulator: Simulator, tmp_path: Path
     assert (entry["fault"], entry["since"]) == ("instance_profile_without_role", since)
 
 
-def test_systemd_is_told_that_it_is_ready_alive_and_stopping(simulator: Simulator, tmp_path: Path) -> None:
+def test_systemd_is_notified_that_it_is_ready_alive_and_stopping(simulator: Simulator, tmp_path: Path) -> None:
     """READY, STATUS, WATCHDOG and STOPPING come in on the notify socket; a reload is announced and ended."""
     notify = DatagramSocket(tmp_path / "notify")
     environ = {"NOTIFY_SOCKET": str(notify.path), "WATCHDOG_USEC": "2000000"}

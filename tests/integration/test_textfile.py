@@ -77,7 +77,7 @@ def through(url: str) -> dict[str, float]:
 
 @NEEDS_EXPORTER
 @pytest.mark.parametrize("scenario", ["healthy", "assume_role_unauthorized", "imds_unreachable", "odd_role_name"])
-def test_node_exporter_tells_what_the_daemon_wrote(scenario: str, tmp_path: Path) -> None:
+def test_node_exporter_serves_what_the_daemon_wrote(scenario: str, tmp_path: Path) -> None:
     """Every sample is as in the file, and the collector reports no error."""
     with in_process(tmp_path, scenario) as daemon:
         seen = daemon.run()
@@ -96,7 +96,7 @@ def test_node_exporter_tells_what_the_daemon_wrote(scenario: str, tmp_path: Path
     assert {name: value for name, value in exported.items() if name.startswith("rolewatch_")} == ours
 
 
-def test_the_file_tells_what_the_port_tells(tmp_path: Path) -> None:
+def test_the_file_has_what_the_port_serves(tmp_path: Path) -> None:
     """The same report, at the same moment, but for what is of the process."""
     with in_process(tmp_path, "instance_profile_detached") as daemon:
         seen = daemon.run()
@@ -138,7 +138,7 @@ def test_a_stop_takes_the_file_away(simulator: Simulator, tmp_path: Path) -> Non
 
 
 @NEEDS_EXPORTER
-def test_a_killed_daemon_leaves_a_file_whose_age_is_told(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_killed_daemon_leaves_a_file_whose_age_is_a_metric(simulator: Simulator, tmp_path: Path) -> None:
     """The trap of every text file: node_exporter goes on telling `ok`. Two series of it do not go on."""
     directory = tmp_path / "collected"
     directory.mkdir()
@@ -162,7 +162,7 @@ def test_a_killed_daemon_leaves_a_file_whose_age_is_told(simulator: Simulator, t
     assert abs(exported[f'node_textfile_mtime_seconds{{file="{file}"}}'] - old) < 1
 
 
-def test_a_file_that_cannot_be_written_is_told_and_the_watching_goes_on(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported_and_polling_goes_on(simulator: Simulator, tmp_path: Path) -> None:
     """It is an event, it is counted at the port, and it ends when the directory is there."""
     file = tmp_path / "later" / TEXTFILE
     with daemon(
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_written_is_told_and_the_watching_goes_on(simulato
 
 
 @pytest.mark.parametrize("name", ["healthy", "role_mismatch", "instance_profile_detached", "imds_disabled"])
-def test_one_look_writes_its_verdict(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_poll_writes_its_verdict(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`check --textfile` prints nothing, and its exit status is the state's, as ever."""
     (scenario,) = (each for each in SCENARIOS if each.name == name)
     file = tmp_path / TEXTFILE
@@ -207,7 +207,7 @@ def test_one_look_writes_its_verdict(name: str, tmp_path: Path, capsys: pytest.C
         pytest.param("missing/rolewatch.prom", (69, "cannot be written: No such file or directory"), id="directory"),
     ],
 )
-def test_a_look_that_cannot_write_is_no_verdict(
+def test_a_poll_that_cannot_write_is_no_verdict(
     simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, problem: tuple[int, str]
 ) -> None:
     """Its exit status is none of 0 to 3, and one line says why."""

@@ -78,7 +78,7 @@ def test_a_renewed_certificate_is_shown_after_sighup(
             assert "rolewatch_build_info" in finish(begun)
 
 
-def test_a_broken_renewal_keeps_the_old_certificate_and_is_told(
+def test_a_broken_renewal_keeps_the_old_certificate_and_is_reported(
     simulator: Simulator, authority: Authority, tmp_path: Path
 ) -> None:
     """As where the reload comes between certificate and key. It is counted, and over with the next good reload."""
@@ -102,7 +102,7 @@ def test_a_broken_renewal_keeps_the_old_certificate_and_is_told(
     assert "rolewatch_config_last_reload_successful 1.0" in page_then
 
 
-def test_a_key_that_has_gone_at_a_reload_is_told_and_the_old_pair_stays(
+def test_a_key_that_is_missing_at_a_reload_is_reported_and_the_old_pair_stays(
     simulator: Simulator, authority: Authority, tmp_path: Path
 ) -> None:
     """A renewer may move the old key away before the new one is there."""
@@ -169,7 +169,7 @@ def test_a_key_that_is_missing_ends_the_start_with_its_name(
     assert f"metrics.tls.key_file is {missing}, which does not exist" in line
 
 
-def test_a_certificate_that_deserves_a_look_is_told_at_start_and_reload(
+def test_a_doubtful_certificate_is_reported_at_start_and_reload(
     simulator: Simulator, authority: Authority, tmp_path: Path
 ) -> None:
     """Here a key that every user may read."""

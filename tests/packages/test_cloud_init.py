@@ -278,7 +278,7 @@ def test_a_file_that_was_tampered_with_is_not_installed(host: Host) -> None:
     assert (host.calls, host.left) == ([], [])
 
 
-def test_a_file_that_is_not_there_is_told(host: Host) -> None:
+def test_a_missing_file_is_reported(host: Host) -> None:
     """An error page is no package."""
     host.tool("apt-get")
     done = host.run(filled(host, deb=GOOD))

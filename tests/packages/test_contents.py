@@ -227,7 +227,7 @@ def test_the_sbom_names_every_library_that_the_packages_bring(today: Built) -> N
     assert [one["licenses"] for one in listed.values() if "name" in one["licenses"][0].get("license", {})] == []
 
 
-def test_every_library_is_told_where_distributions_look(today: Built) -> None:
+def test_every_library_is_declared_where_distributions_look(today: Built) -> None:
     """The rpm provides it as bundled, and the deb's copyright has a paragraph for it."""
     names = [one["name"] for one in json.loads(today.only("*.cdx.json").read_text(encoding="utf-8"))["components"]]
     provided = said("rpm", "-qp", "--provides", today.rpm)

@@ -54,7 +54,7 @@ def test_a_drop_in_is_understood_where_its_comment_puts_it(drop_in: Path, tmp_pa
 
 
 @needs_systemd
-def test_a_drop_in_with_a_mistake_is_told(tmp_path: Path) -> None:
+def test_a_drop_in_with_a_mistake_is_reported(tmp_path: Path) -> None:
     """So the test above is not silent because nothing was read."""
     said = said_of(tmp_path, "rolewatch.socket.d", "[Socket]\nIPAddressAllow=everybody\n")
 
@@ -62,7 +62,7 @@ def test_a_drop_in_with_a_mistake_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda path: path.name)
-def test_a_drop_in_says_when_to_use_it_and_what_makes_it_hold(drop_in: Path) -> None:
+def test_a_drop_in_says_when_to_use_it_and_how_to_apply_it(drop_in: Path) -> None:
     """One block of comment, before everything else, and in it the commands."""
     head = drop_in.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
 
@@ -70,7 +70,7 @@ def test_a_drop_in_says_when_to_use_it_and_what_makes_it_hold(drop_in: Path) -> 
     assert any("systemctl daemon-reload" in line for line in head)
 
 
-def test_the_daemon_looks_where_the_confirmation_leaves_its_evidence() -> None:
+def test_the_daemon_reads_where_the_confirmation_writes_its_evidence() -> None:
     """No setting is needed: the defaults and the units name the same two files."""
     confirm = dict(unit("rolewatch-confirm.service"))
     daemon = dict(unit("rolewatch.service"))

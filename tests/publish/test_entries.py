@@ -85,7 +85,7 @@ def test_what_is_bound_to_the_logger_does_not_come_out() -> None:
     [object(), ValueError(CANARY), [CANARY], {"token": CANARY}, b"CANARY", None, True],
     ids=lambda value: type(value).__name__,
 )
-def test_nothing_is_told_by_its_repr(value: object) -> None:
+def test_nothing_is_written_by_its_repr(value: object) -> None:
     """Only text and numbers are values; an exception or a document in a field's place is left out."""
     assert clean(value) is None
     assert allowed({"problem": value}, strict=False) == {}
@@ -93,7 +93,7 @@ def test_nothing_is_told_by_its_repr(value: object) -> None:
         allowed({"problem": value}, strict=True)
 
 
-def test_a_member_of_an_enumeration_is_told_by_its_value() -> None:
+def test_a_member_of_an_enumeration_is_written_by_its_value() -> None:
     """The contract's word, and not Python's."""
     assert clean(State.OK) == "ok"
 
@@ -152,7 +152,7 @@ def test_a_text_that_just_fits_is_not_cut() -> None:
         ("debug", list(Level)),
     ],
 )
-def test_the_level_holds_back_what_matters_less(level: str, expected: list[Level]) -> None:
+def test_the_level_suppresses_less_important_messages(level: str, expected: list[Level]) -> None:
     """The least important level that is told is told itself."""
     sink = Kept()
     for each in Level:
@@ -172,7 +172,7 @@ def test_every_kind_of_event_has_an_id_of_its_own() -> None:
 
 @pytest.mark.parametrize("kind", [EventKind.FAULT_RAISED, EventKind.FAULT_PERSISTS])
 @pytest.mark.parametrize("fault", Fault)
-def test_a_fault_that_stands_has_its_own_id_and_page(kind: EventKind, fault: Fault) -> None:
+def test_an_active_fault_has_its_own_id_and_page(kind: EventKind, fault: Fault) -> None:
     """So that ``journalctl -x`` explains it, and links AWS's page."""
     entry = entry_of(Event(kind, Level.ERROR, "It is so.", fault))
 

@@ -115,7 +115,7 @@ def messages(entries: list[dict[str, str]]) -> list[str]:
     return [entry["MESSAGE"] for entry in entries]
 
 
-def test_the_events_of_a_report_are_told_in_order(make: Make, journald: Journald) -> None:
+def test_the_events_of_a_report_are_written_in_order(make: Make, journald: Journald) -> None:
     """Each once; a report without events tells nothing."""
     journal = make()
     journal.publish(Report(OK))
@@ -154,7 +154,7 @@ def test_the_daemon_leaves_an_unknown_field_out(stderr: Stderr) -> None:
     assert json.loads(line)["role"] == "web"
 
 
-def test_what_is_told_is_counted_by_level(make: Make, journald: Journald) -> None:
+def test_messages_are_counted_by_level(make: Make, journald: Journald) -> None:
     """What the level holds back is not; every level has its figure from the start."""
     journal = make(level="info")
     before = journal.counts
@@ -232,7 +232,7 @@ def test_where_too_many_wait_the_oldest_are_lost_and_that_is_said(make: Make, jo
     assert journal.counts[Level.ERROR] == 1
 
 
-def test_every_loss_is_told_once(make: Make, journald: Journald) -> None:
+def test_every_loss_is_reported_once(make: Make, journald: Journald) -> None:
     """A second stuck spell is told with its own number."""
     journal = make()
     said: list[str] = []

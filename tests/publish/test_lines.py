@@ -94,7 +94,7 @@ def test_colour_changes_nothing_but_the_colour(level: Level) -> None:
     assert painted.count("\x1b[") == 2 * painted.count("\x1b[0m") > 0
 
 
-def test_the_columns_stand_below_each_other() -> None:
+def test_the_columns_are_aligned() -> None:
     """The sentence begins at the same place, whatever happened."""
     starts = {
         for_terminal(replace(STOPPING, kind=kind, level=level), colour=False).index("rolewatch stops.")

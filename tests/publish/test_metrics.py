@@ -167,7 +167,7 @@ def test_nothing_is_exported_but_ours_and_the_process() -> None:
     assert not [name for name in names(text(metrics(OK))) if name.endswith("_created")]
 
 
-def test_a_fault_that_stands_has_a_since_and_one_that_does_not_has_none() -> None:
+def test_an_active_fault_has_a_since_and_an_inactive_one_has_none() -> None:
     """Since when is a moment; a fault that does not stand has none, and 0 would mean 1970."""
     page = text(metrics(DEGRADED))
 

@@ -101,7 +101,7 @@ def test_half_a_megabyte_arrives_as_a_sealed_file(journald: Journald, native: Na
     assert journald.files == 1
 
 
-def test_a_stuck_journald_is_told_from_none(journald: Journald, native: NativeSocket) -> None:
+def test_a_stuck_journald_is_distinguished_from_none(journald: Journald, native: NativeSocket) -> None:
     """A full queue says "later", at once, for datagrams and for files."""
     journald.stuff()
 

@@ -160,7 +160,7 @@ def documents(output: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("namespace")
-def test_journalctl_reads_what_was_told() -> None:
+def test_journalctl_reads_what_was_written() -> None:
     """All fields are there; half a megabyte of lines arrives, and under the same identifier."""
     started, raised, large = documents(staged('"$PYTHON" -c "$PUBLISH"', READ))
 

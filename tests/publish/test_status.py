@@ -116,7 +116,7 @@ def test_the_schema_has_every_key_of_evidence() -> None:
     assert list(evidence) == list(EVIDENCE_KEYS)
 
 
-def test_what_is_known_of_the_instance_is_told() -> None:
+def test_what_is_known_of_the_instance_is_shown() -> None:
     """Each key holds what its name says."""
     parsed = document(DEGRADED)
 
@@ -176,12 +176,12 @@ def test_a_fault_is_explained_for_this_instance() -> None:
     assert fault["page"].startswith("https://docs.aws.amazon.com/")
 
 
-def test_the_access_key_is_not_told() -> None:
+def test_the_access_key_is_not_shown() -> None:
     """Not even the eight digits that tell two sets apart: they are nobody's business but the journal's."""
     assert "0123abcd" not in json.dumps(document(OK))
 
 
-def test_before_the_first_poll_there_is_little_to_tell() -> None:
+def test_before_the_first_poll_the_document_is_short() -> None:
     """What `/status.json` answers with 503 has the same `schema` and `state`, and says why there is no more."""
     parsed = unpolled_document(version="1.2.3")
 

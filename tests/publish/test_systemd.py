@@ -71,7 +71,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
     there.close()
 
 
-def test_it_is_told_what_happens(manager: Manager) -> None:
+def test_it_sends_systemd_each_step(manager: Manager) -> None:
     """Each message is one datagram, as systemd reads it."""
     systemd = Systemd({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "180000000"})
     systemd.ready()
@@ -91,7 +91,7 @@ def test_it_is_told_what_happens(manager: Manager) -> None:
     ]
 
 
-def test_the_status_is_told_when_it_changes(manager: Manager) -> None:
+def test_the_status_is_sent_when_it_changes(manager: Manager) -> None:
     """Every poll has a status, and most have the same: systemd need not hear it again."""
     systemd = Systemd({"NOTIFY_SOCKET": manager.address})
     for snapshot in (OK, OK, DEGRADED, DEGRADED, OK):
@@ -127,7 +127,7 @@ def test_a_frozen_manager_is_not_waited_for_and_hears_in_the_end_that_it_is_read
     assert manager.received() == ["READY=1", "STATUS=ok: role web-role, credentials until 17:40 UTC", "WATCHDOG=1"]
 
 
-def test_a_manager_that_takes_no_status_from_poll_to_poll_is_told_of(manager: Manager) -> None:
+def test_a_manager_that_takes_no_status_from_poll_to_poll_is_reported(manager: Manager) -> None:
     """Once it may have been busy. Twice is a publisher that fails; and what it takes in the end is the last word."""
     systemd = Systemd({"NOTIFY_SOCKET": manager.address})
     manager.freeze()
@@ -140,7 +140,7 @@ def test_a_manager_that_takes_no_status_from_poll_to_poll_is_told_of(manager: Ma
     assert [message[:10] for message in manager.received()] == ["STATUS=deg"]
 
 
-def test_a_status_that_is_over_is_not_told_late(manager: Manager) -> None:
+def test_an_outdated_status_is_not_sent_late(manager: Manager) -> None:
     """It was ok, could not say that it was not, and is ok again: nothing is left to say."""
     systemd = Systemd({"NOTIFY_SOCKET": manager.address})
     systemd.publish(Report(OK))

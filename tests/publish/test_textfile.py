@@ -55,7 +55,7 @@ def test_the_textfile_is_a_publisher(path: Path) -> None:
     assert publisher.name == "textfile"
 
 
-def test_the_file_holds_the_page_without_the_process(path: Path) -> None:
+def test_the_file_has_the_page_without_the_process(path: Path) -> None:
     """What a scrape of the port would get of ours, to the byte; node_exporter has its own ``process_*``."""
     metrics = Metrics(version="1.2.3", health=lambda: STATUS)
     metrics.publish(report(DEGRADED))
@@ -77,7 +77,7 @@ def test_no_sample_has_a_time_stamp(path: Path) -> None:
     assert all(re.fullmatch(r"[a-z_]+(\{.*\})? \S+", line) for line in samples)
 
 
-def test_the_help_is_the_same_whatever_is_told(path: Path) -> None:
+def test_the_help_is_the_same_for_every_snapshot(path: Path) -> None:
     """Files of many hosts, or of an older report, never disagree: the collector would tell an error."""
     helps = []
     for snapshot in (FIRST, OK, DEGRADED, UNKNOWN):
@@ -145,7 +145,7 @@ def test_what_lies_in_the_way_is_neither_followed_nor_waited_for(path: Path, kin
     assert elsewhere.read_text() == "mine"
 
 
-def test_a_file_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported_with_a_fix(tmp_path: Path) -> None:
     """The directory may come later: the next poll tries again."""
     path = tmp_path / "later" / NAME
     with pytest.raises(UnavailableError, match=r"cannot be written: No such file or directory\. Its directory has to"):
@@ -195,7 +195,7 @@ def test_a_daemon_that_never_wrote_takes_nothing_away(path: Path) -> None:
 
 
 @pytest.mark.parametrize("snapshot", [FIRST, OK, DEGRADED, UNKNOWN], ids=["first", "ok", "degraded", "unknown"])
-def test_a_look_tells_what_one_look_can(snapshot: Snapshot) -> None:
+def test_a_single_poll_writes_the_families_it_can(snapshot: Snapshot) -> None:
     """No counter, no histogram, nothing since when, and nothing of a daemon that is not there."""
     page = as_text(single_poll_samples(snapshot, version="1.2.3", role_info=True)).decode()
     families = {family.name: family for family in parse_text(page)}
@@ -218,7 +218,7 @@ def test_a_look_tells_what_one_look_can(snapshot: Snapshot) -> None:
     assert {family.type for family in families.values()} == {"gauge"}
 
 
-def test_a_look_keeps_the_names_to_itself_where_that_is_wanted() -> None:
+def test_a_single_poll_leaves_the_names_out_where_that_is_set() -> None:
     """``role_info = false`` holds for the file as it does for the port."""
     page = as_text(single_poll_samples(OK, version="1.2.3", role_info=False))
 

@@ -39,7 +39,7 @@ def control(simulator: Simulator) -> Client:
     return Client(simulator.control or "")
 
 
-def test_the_scenario_is_switched_and_told(control: Client, simulator: Simulator) -> None:
+def test_the_scenario_is_switched_and_reported(control: Client, simulator: Simulator) -> None:
     """PUT the name, GET the name."""
     answer = control.ask("PUT", "/scenario", b"assume-role-unauthorized\n")
 
@@ -103,7 +103,7 @@ def test_the_first_page_says_what_there_is(control: Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/rotate", 405), ("POST", "/scenario", 405), ("GET", "/latest/", 404)]
 )
-def test_a_wrong_way_in_is_told_the_right_one(control: Client, method: str, path: str, status: int) -> None:
+def test_a_wrong_path_is_answered_with_the_right_one(control: Client, method: str, path: str, status: int) -> None:
     """404 with all that is there, 405 with Allow."""
     answer = control.ask(method, path)
 
@@ -192,7 +192,7 @@ def test_the_host_of_a_url_comes_before_the_header(simulator: Simulator, url: st
     assert raw(str(simulator.control), f"GET {url} HTTP/1.1", f"Host: {host}").status == status
 
 
-def test_a_forwarded_host_is_not_looked_at(control: Client) -> None:
+def test_a_forwarded_host_is_ignored(control: Client) -> None:
     """Who may set one header may set the other."""
     assert control.ask("GET", "/scenario", X_Forwarded_Host="evil.example").status == 200
     assert control.ask("GET", "/scenario", Host="evil.example", X_Forwarded_Host="127.0.0.1").status == 421

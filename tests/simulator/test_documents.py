@@ -190,7 +190,7 @@ def test_no_profile_leaves_no_iam_subtree(client: Client, simulator: Simulator) 
     assert [client.get(path).status for path in paths] == [404] * 4
 
 
-def test_the_account_is_told_even_without_a_role(client: Client, simulator: Simulator) -> None:
+def test_the_account_is_served_even_without_a_role(client: Client, simulator: Simulator) -> None:
     """`identity-credentials/ec2/info` is there on every instance."""
     simulator.switch("instance_profile_detached")
 

@@ -90,7 +90,7 @@ def test_an_empty_answer_is_a_success(simulator: Simulator, client: Client) -> N
     assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"", "0")
 
 
-def test_a_malformed_document_holds_all_secrets(simulator: Simulator, client: Client) -> None:
+def test_a_malformed_document_contains_all_secrets(simulator: Simulator, client: Client) -> None:
     """Not JSON, and dangerous to log."""
     inject(simulator, Effect.MALFORMED)
     body = client.get(LEAF).body.decode()
@@ -108,7 +108,7 @@ def test_a_page_can_come_with_status_200(simulator: Simulator, client: Client) -
     assert (answer.status, answer.headers["Content-Type"], answer.body[:5]) == (200, "text/html", b"<?xml")
 
 
-def test_what_is_not_http_holds_all_secrets_in_its_first_line(simulator: Simulator, client: Client) -> None:
+def test_what_is_not_http_contains_all_secrets_in_its_first_line(simulator: Simulator, client: Client) -> None:
     """A client that shows the bad status line shows the secrets."""
     inject(simulator, Effect.NOT_HTTP)
     line = raw(simulator, client).split(b"\r\n")[0].decode()

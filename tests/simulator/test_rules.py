@@ -70,7 +70,7 @@ def test_what_is_not_there_is_an_html_page(client: Client) -> None:
     assert (answer.headers["Content-Type"], answer.headers[TTL]) == ("text/html", "60")
 
 
-def test_an_answer_tells_what_is_left_of_the_token(client: Client, clock: Clock) -> None:
+def test_an_answer_has_the_remaining_lifetime_of_the_token(client: Client, clock: Clock) -> None:
     """The header of a GET is the remaining life, of a 404 likewise."""
     clock.move(seconds=45)
 
@@ -151,7 +151,7 @@ def test_a_token_is_only_to_be_had_under_latest(client: Client) -> None:
         ("PUT", "/latest/meta-data/iam/info", "OPTIONS, GET, HEAD"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(client: Client, method: str, path: str, allow: str) -> None:
+def test_a_wrong_method_is_answered_with_the_right_ones(client: Client, method: str, path: str, allow: str) -> None:
     """405 with Allow and no body."""
     answer = client.ask(method, path)
 

@@ -71,7 +71,7 @@ def test_what_is_remembered_shows_no_token(simulator: Simulator, client: Client)
     assert client.token not in repr(simulator.requests)
 
 
-def test_exchanges_are_told_without_secrets(clock: Clock) -> None:
+def test_exchanges_are_logged_without_secrets(clock: Clock) -> None:
     """Method, path and what became of it; neither query nor header."""
     exchanges: list[Exchange] = []
     with Simulator(now=clock, on_exchange=exchanges.append) as simulator:

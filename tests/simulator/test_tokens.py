@@ -37,7 +37,7 @@ def test_every_token_is_another() -> None:
         pytest.param(3600, 0, id="long after"),
     ],
 )
-def test_a_token_tells_how_long_it_has_left(after: float, left: int) -> None:
+def test_a_token_contains_its_remaining_lifetime(after: float, left: int) -> None:
     """The seconds left are rounded up, and 0 from the end on."""
     tokens = Tokens(b"k" * 32)
 
