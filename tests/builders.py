@@ -130,7 +130,7 @@ def judge(seen: Observation, known: Prior | None = None, now: Moment | None = No
 
 
 def faults(verdict: Verdict) -> tuple[Fault, ...]:
-    """Return which faults hold."""
+    """Return the faults that *verdict* found."""
     return tuple(finding.fault for finding in verdict.findings)
 
 
@@ -153,16 +153,16 @@ def memory_with(memory: Memory | None = None, **changes: Any) -> Memory:
 
 @dataclass
 class Lookout:
-    """Judgement and memory over simulated time: what `watch` does, without the world."""
+    """Classifies and remembers over simulated time: what `watch` does, without sockets, files and clocks."""
 
     settings: Settings = field(default_factory=Settings)
     memory: Memory = field(default_factory=lambda: memory_with(boot_id="boot", instance_id=INSTANCE_ID))
     now: Moment = field(default_factory=moment)
     published: list[tuple[Moment, Event]] = field(default_factory=list)
-    """Every event, with the moment at which it was told."""
+    """Every event, with the moment at which it was published."""
 
     def see(self, seen: Observation, now: Moment | None = None) -> Snapshot:
-        """Take *seen* in as of *now*.
+        """Process the observation *seen* as of *now*.
 
         Where that is not given: half a minute after the last, and IMDS's clock, if any, has moved on from `START`, too.
         """
@@ -180,17 +180,17 @@ class Lookout:
         return self.snapshot()
 
     def see_all(self, *observations: Observation) -> Snapshot:
-        """Take some looks in, half a minute apart."""
+        """Process some observations, half a minute apart."""
         for observation in observations:
             self.see(observation)
         return self.snapshot()
 
     def snapshot(self) -> Snapshot:
-        """Return what may be told now."""
+        """Return the snapshot that is published now."""
         return monitor.snapshot_of(self.memory, self.settings, self.now)
 
     def active(self) -> tuple[Fault, ...]:
-        """Return the faults that stand."""
+        """Return the active faults."""
         return tuple(active.fault for active in self.snapshot().faults)
 
     def events(self, kind: EventKind, fault: Fault | None = None) -> list[Event]:
@@ -198,7 +198,7 @@ class Lookout:
         return [event for _, event in self.published if event.kind is kind and fault in (None, event.fault)]
 
     def times(self, kind: EventKind, fault: Fault | None = None) -> list[float]:
-        """Return when the events of one kind were told, in seconds of uptime."""
+        """Return when the events of one kind were published, in seconds of uptime."""
         return [now.uptime for now, event in self.published if event.kind is kind and fault in (None, event.fault)]
 
 
@@ -228,7 +228,7 @@ class Platform:
             made = following
 
     def at(self, elapsed: float) -> Answered:
-        """Return the look at *elapsed*."""
+        """Return the observation at *elapsed* seconds after `START`."""
         made = self.updated(elapsed)
         return answered(
             credentials=credentials(
@@ -239,7 +239,7 @@ class Platform:
         )
 
 
-def simulate(  # noqa: PLR0913 - a span of time, and how it is looked at
+def simulate(  # noqa: PLR0913 - a span of time, and how it is polled
     lookout: Lookout,
     observe: Callable[[float], Observation],
     begin: float,
@@ -248,7 +248,7 @@ def simulate(  # noqa: PLR0913 - a span of time, and how it is looked at
     step: float = 30.0,
     clock_error: float = 0.0,
 ) -> None:
-    """Let *lookout* look every *step* seconds from *begin* until before *end*, in seconds after `START`."""
+    """Let *lookout* poll every *step* seconds from *begin* until before *end*, in seconds after `START`."""
     elapsed = begin
     while elapsed < end:
         lookout.see(observe(elapsed), moment(elapsed, clock_error=clock_error))

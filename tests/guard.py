@@ -11,12 +11,12 @@ FORBIDDEN = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fd00:
 """Where a real IMDS, and everything else that a cloud keeps link-local, may answer."""
 
 SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
-"""The audit events with which a packet begins, whoever sends it: our code, requests, botocore."""
+"""The audit events with which a packet begins, from our code, requests or botocore."""
 
 SCRUBBED_PREFIXES = ("AWS_", "ROLEWATCH_", "LISTEN_", "WATCHDOG_")
 SCRUBBED = frozenset(
     {
-        # What systemd tells a service.
+        # What systemd passes to a service.
         "NOTIFY_SOCKET",
         "JOURNAL_STREAM",
         "INVOCATION_ID",
@@ -29,7 +29,7 @@ SCRUBBED = frozenset(
         "HTTPS_PROXY",
         "ALL_PROXY",
         "NO_PROXY",
-        # What changes how text looks.
+        # What changes the style of text.
         "NO_COLOR",
         "FORCE_COLOR",
         "COLUMNS",

@@ -1,7 +1,7 @@
 """Every parser of outside text in the package, with the input that would cost it most: for tests/test_linear_work.py.
 
 A parser is a function that uses a regular expression, splits a text, or calls one of `DECODERS`. The test finds them in
-the source. To add one: give it a `Parser` here that reaches it, with frames in which ``§`` stands for the part that an
+the source. To add one: give it a `Parser` here that reaches it, with frames in which ``§`` marks the part that an
 attacker repeats; or, where only texts of our own reach it, name it in `OWN_TEXTS` with the reason.
 """
 
@@ -102,7 +102,7 @@ UNITS = (
 
 
 class Place:
-    """Where parsers read: a directory, an IMDS that answers what it is told to, and a simulator."""
+    """Where parsers read: a directory, an IMDS with scripted answers, and a simulator."""
 
     def __init__(self, directory: Path, opened: contextlib.ExitStack) -> None:
         """Start the servers; *opened* ends them."""
@@ -134,7 +134,7 @@ class Place:
         self.client.session().get("meta-data/iam/info")
 
     def ask_simulator(self, head: bytes) -> bytes:
-        """Send *head* to the simulator, and return its answer. TOKEN stands for a session token."""
+        """Send *head* to the simulator, and return its answer. TOKEN is replaced by a session token."""
         host, _, port = self._simulator.endpoint.rpartition("/")[2].partition(":")
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(head.replace(b"TOKEN", self._token))
@@ -154,7 +154,7 @@ class Parser:
     largest: int
     """Characters of the largest text that is accepted; where nothing bounds it, enough to see how the work grows."""
     frames: Sequence[str]
-    """Texts; ``§`` stands for what is repeated. One without it is parsed as it is, to reach what good texts reach."""
+    """Texts; ``§`` marks what is repeated. One without it is parsed as it is, to reach what good texts reach."""
     units: Sequence[str] = UNITS
 
     def inputs(self) -> Iterator[tuple[str, str]]:

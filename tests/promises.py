@@ -22,7 +22,7 @@ _HEAD = """\
 # What rolewatch survives
 
 Each row is a test of the repository, and its figures are what the test measured when this page was written: the worst
-of all its cases, and, where the test has one, the bound that it holds. `make reliability` runs them all, in the form of
+of all its cases, and, where the test has one, its bound. `make reliability` runs them all, in the form of
 minutes that CI runs, and writes the page anew; `make reliability FORM=--long` takes an hour: a month of polls instead
 of a day, a year of the tracker's instead of a month, resets at each byte instead of some, half a minute of each flood.
 A poll's deadline is 0.6 or 4 s in the first table, where it is 10 s as shipped; its bound is that and two seconds. The
@@ -42,7 +42,7 @@ class Area(Enum):
 
 
 def promise(area: Area, what: str, outcome: str) -> pytest.MarkDecorator:
-    """Return the mark of a test that holds a promise: *what* may happen, and what rolewatch *holds* then.
+    """Return the mark of a test that holds a promise: *what* may happen, and the *outcome* that rolewatch guarantees.
 
     Both are phrases without a full stop.
     """
@@ -58,7 +58,7 @@ class Measured(Protocol):
 
 @pytest.fixture
 def measured(record_property: Callable[[str, object], None]) -> Measured:
-    """Note figures for the page, each with the bound that the test holds it to."""
+    """Note figures for the page, each with the bound that the test checks."""
 
     def note(name: str, value: float, unit: str, *, bound: float | None = None) -> None:
         record_property("figure", (name, value, unit, bound))
@@ -153,7 +153,7 @@ def page(rows: list[Row], form: str) -> str:
     for area in Area:
         of_area = [row for row in rows if row.area is area]
         if of_area:
-            head = "| what happens | what holds | measured | held by |\n|---|---|---|---|"
+            head = "| what happens | outcome | measured | test |\n|---|---|---|---|"
             parts.append("\n".join([f"## {area.value}\n", head, *map(str, of_area), ""]))
     return "\n".join(parts)
 

@@ -91,7 +91,7 @@ def in_ecmascript(pattern: re.Pattern[Any], method: str, where: str) -> Use:
     for python, ecmascript in _SPELLINGS:
         source = source.replace(python, ecmascript)
     source = _COUNT.sub(_unbounded, source)
-    # Two UTF-16 units to ECMAScript; one of the private use area stands for each: the order of a range is kept.
+    # Two UTF-16 units to ECMAScript; one of the private use area replaces each: the order of a range is kept.
     source = "".join(each if ord(each) <= 0xFFFF else chr(0xE000 | ord(each) & 0xFFF) for each in source)
     if method not in ANYWHERE:
         source = f"^(?:{source})" + ("$" if method in WHOLE else "")

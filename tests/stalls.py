@@ -16,7 +16,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 PERIOD = 0.02
-"""Seconds between two looks at the clock, on each processor."""
+"""Seconds between two readings of the clock, on each processor."""
 STALL = 0.2
 """Seconds from which a delay counts. Clients and servers of the tests have time-outs of this order."""
 RUNS = 3

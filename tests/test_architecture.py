@@ -232,7 +232,7 @@ def test_nothing_is_asserted_in_the_product() -> None:
 
 
 def test_only_commands_print() -> None:
-    """Everything else tells through publish: a stray line on standard output would end up in the journal."""
+    """Everything else writes through publish: a stray line on standard output would end up in the journal."""
     wrong = [
         where(path, node)
         for path in modules()

@@ -72,7 +72,7 @@ def test_what_has_no_length_is_no_interval(old: datetime | None, new: datetime |
 
 @pytest.mark.parametrize(("days", "kept"), [(1, True), (2, False), (3_000_000, False)])
 def test_an_interval_of_more_than_a_day_is_not_learned(days: int, kept: bool) -> None:  # noqa: FBT001 - a parameter
-    """No role session lives that long. An IMDS may date a set in any year; the state file holds no such interval."""
+    """No role session lives that long. An IMDS may date a set in any year; the state file has no such interval."""
     begin = datetime.min.replace(tzinfo=START.tzinfo)
     end = begin + timedelta(days=days)
 

@@ -1,4 +1,4 @@
-"""Judgement: every arm of an observation at every edge of time, each trap by its name, what holds of all of them."""
+"""Classification: every arm of an observation at every edge of time, each trap by name, and what is true of all."""
 
 from __future__ import annotations
 
@@ -421,7 +421,7 @@ def test_a_missing_field_is_named() -> None:
     assert finding.evidence["missing_fields"] == "SecretAccessKey, Token"
 
 
-# What holds of all observations
+# True of all observations
 
 KNOWN = st.builds(
     Prior,

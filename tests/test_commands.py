@@ -141,7 +141,7 @@ def of_the_table(known: Mapping[str, str]) -> Iterator[Printed]:
 
 
 def of_diagnose(known: Mapping[str, str]) -> Iterator[Printed]:
-    """Yield the commands of every fault, fitted to what EC2 may have told."""
+    """Yield the commands of every fault, with the names that EC2 may have served."""
     known = {**known, "association_id": "iip-assoc-1"}
     for situation in (
         Situation(association_known=True),
@@ -254,7 +254,7 @@ def test_an_option_is_one_word_whatever_its_value(value: str) -> None:
 
 
 def test_a_placeholder_stays_readable() -> None:
-    """What is unknown stands there without quotes, as in every page."""
+    """What is unknown appears without quotes, as in every page."""
     assert shell.option("role-name", shell.placeholder("expected_role")) == "--role-name=<expected-role>"
     assert f"Name={shell.shorthand('<instance-profile>')}" == "Name=<instance-profile>"
 

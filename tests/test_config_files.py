@@ -88,7 +88,7 @@ def test_conf_d_is_read_without_the_file(etc: Path) -> None:
 
 
 def test_leftovers_in_conf_d_are_not_read(etc: Path) -> None:
-    """Files of package managers and editors are skipped. A file that looks like settings is a warning."""
+    """Files of package managers and editors are skipped. A name that resembles a settings file causes a warning."""
     for name in ("a.toml~", "a.toml.rpmnew", "a.toml.dpkg-old", ".a.toml", ".#a.toml", "README", "b.TOML", "c.conf"):
         (etc / "conf.d" / name).write_text("broken")
 

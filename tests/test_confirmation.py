@@ -31,12 +31,12 @@ HOUR = 3600.0
 
 
 def test_every_confirmed_fault_has_the_check_that_decides_it() -> None:
-    """A fault that only AWS can tell would otherwise never be cleared."""
+    """A fault that only AWS can show would otherwise never be cleared."""
     assert set(DECIDED_BY.values()) == set(CONFIRMED_FAULTS)
 
 
 def test_what_was_found_decided_and_left_open_is_distinguished() -> None:
-    """A fault that was found holds, one whose check passed does not, and one that could not be decided is not told."""
+    """A fault that was found is active, one whose check passed is not, and an undecided one is not reported."""
     read = decode(diagnosis(Fault.ROLE_SWAP_PENDING, Fault.ROTATION_OVERDUE, undecided=Fault.CREDENTIALS_REJECTED))
 
     assert read.at == START
@@ -71,7 +71,7 @@ def test_a_check_that_was_skipped_decides_nothing() -> None:
     ],
 )
 def test_what_is_no_diagnosis_is_refused(text: str) -> None:
-    """With an error of our own, whatever stands there."""
+    """With an error of our own, for any contents."""
     with pytest.raises(ConfirmationError):
         decode(text)
 
@@ -79,7 +79,7 @@ def test_what_is_no_diagnosis_is_refused(text: str) -> None:
 @promise(
     Area.SECRETS,
     "the evidence of a confirmation is hostile: keys, a token, markup or 200 kB where a name should be",
-    "it is refused, and nothing of it is told",
+    "it is refused, and nothing of it is repeated",
 )
 @pytest.mark.parametrize("key", ["role", "instance_profile", "instance_profile_id", "code", "confirmed", "document"])
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def raised(stage: Stage) -> list[Fault]:
 
 
 def test_one_confirmation_raises_what_needs_one(stage: Stage) -> None:
-    """A swap that is pending is told by metric and journal like any other fault, and says when it was confirmed."""
+    """A swap that is pending is in metric and journal like any other fault, and says when it was confirmed."""
     stage.run(stage.watch(), 10 * 60, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING)))
 
     snapshot = stage.recorder.reports[-1].snapshot
@@ -291,7 +291,7 @@ def test_evidence_of_the_future_is_believed_when_its_time_has_come(stage: Stage)
 
 
 def test_a_local_clock_that_is_set_back_clears_nothing(stage: Stage) -> None:
-    """What was believed once stands, though it seems to be of the future now."""
+    """Evidence that was accepted once stays, though it seems to be of the future now."""
 
     def set_back() -> None:
         stage.time.error = -3600.0

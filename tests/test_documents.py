@@ -22,7 +22,7 @@ from rolewatch.vocabulary import Phase, Reason
 ROLE = "WebServerRole"
 KEY_ID = "ASIAIOSFODNN7EXAMPLE"
 LETTERS_KEY_ID = "ASIAIOSFODNNSEXAMPLE"
-"""One key id in thirty has no digit, and then looks like a word."""
+"""One key id in thirty has no digit, and then resembles a word."""
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105 - AWS's own example
 LETTERS_SECRET = "WJalrXUtnFEMIxKsMDENGxbPxRfiCYEXAMPLEKEY"  # noqa: S105 - likewise, with letters only
 TOKEN = "IQoJb3JpZ2luX2VjEXAMPLE" + "Zm9vYmFy" * 60 + "=="
@@ -146,7 +146,7 @@ def test_the_recorded_success_is_read_without_its_secrets() -> None:
     ],
 )
 def test_the_recorded_unauthorized_document_keeps_its_code(url: str) -> None:
-    """`AssumeRoleUnauthorizedAccess` comes with Code, Message and LastUpdated only; its freshness is told, too."""
+    """`AssumeRoleUnauthorizedAccess` comes with Code, Message and LastUpdated only; its freshness is reported, too."""
     parsed = read(
         recorded(
             {
@@ -265,7 +265,7 @@ def test_a_missing_code_with_all_fields_is_a_value() -> None:
 
 
 def test_a_code_in_lower_case_is_kept() -> None:
-    """The Go SDK compares the Code without regard to case, and so must whoever judges: the word has to arrive."""
+    """The Go SDK compares the Code without regard to case, and so must the classifier: the word has to arrive."""
     assert read(recorded({**SUCCESS, "Code": "success"})).code == "success"
 
 
@@ -300,7 +300,7 @@ def test_an_empty_code_is_none() -> None:
     "code", ["Has Blank", "X" * 65, "Line\nBreak", "Nul\0", "Ünïcode", "<b>", "a/b", " ", 5, 1.5], ids=repr
 )
 def test_a_code_of_another_shape_is_called_unreadable(code: object) -> None:
-    """Whatever is no word of letters is not repeated; that there was something is told."""
+    """Whatever is no word of letters is not repeated; that there was something is reported."""
     assert read(recorded({**SUCCESS, "Code": code})).code == "unreadable"
 
 
@@ -439,7 +439,7 @@ def test_a_tag_is_a_pattern_or_nothing(body: bytes, pattern: str | None) -> None
 
 
 def test_a_path_of_any_printable_characters_hides_no_name() -> None:
-    """A profile's path may hold punctuation of every kind; the name behind it is read all the same."""
+    """A profile's path may contain punctuation of every kind; the name behind it is read all the same."""
     arn = "arn:aws-cn:iam::123456789012:instance-profile/a:b/c~d/%2e!/Web"
 
     parsed = documents.profile_info(recorded({**INFO, "InstanceProfileArn": arn}))
@@ -562,7 +562,7 @@ def test_no_secret_leaves_a_parser_from_whatever_field(parse: Parser, body: byte
 @EVERY_PARSER
 @pytest.mark.parametrize("secret", SECRETS)
 def test_no_secret_leaves_from_swapped_fields(parse: Parser, secret: str) -> None:
-    """Every field of every document holds the secret, one at a time and all at once."""
+    """Every field of every document contains the secret, one at a time and all at once."""
     whole = {**IDENTITY, **INFO, **SUCCESS, "Message": "Instance Profile does not contain a role."}
     bodies = [recorded({**whole, field: secret}) for field in whole]
     bodies += [recorded({**whole, field: f"Instance Profile with Id {secret} cannot be found."}) for field in whole]
@@ -574,7 +574,7 @@ def test_no_secret_leaves_from_swapped_fields(parse: Parser, secret: str) -> Non
 @EVERY_PARSER
 @pytest.mark.parametrize("spoil", [b"\xff", b'"', b"\0"], ids=["not-utf-8", "not-json", "nul"])
 def test_no_secret_hangs_from_the_error_of_a_spoilt_document(parse: Parser, spoil: bytes) -> None:
-    """The errors of the decoders hold the whole document: none of them is in the chain, not even suppressed."""
+    """The errors of the decoders contain the whole document: none of them is in the chain, not even suppressed."""
     parsed = outcome(parse, recorded(SUCCESS) + spoil)
 
     assert not [secret for secret in SECRETS if secret in spoken(parsed)]
@@ -622,7 +622,7 @@ def test_a_secret_with_a_stray_byte_in_it_is_overwritten_around_it(secret: str, 
 
 
 def test_a_value_keeps_no_reference_to_what_it_was_read_from() -> None:
-    """No object that the result refers to is, or holds, a secret."""
+    """No object that the result refers to is, or contains, a secret."""
     parsed = read(recorded({**SUCCESS, "Token": "".join(TOKEN)}))
     seen: list[object] = []
     waiting: list[object] = [vars(parsed)]

@@ -126,7 +126,7 @@ def test_a_plain_expectation_is_filled_in() -> None:
 
 @pytest.mark.parametrize("expected", [("web-*",), ("web", "db"), ("w?b",), ("[ab]c",), ()])
 def test_a_pattern_is_no_name_to_paste(expected: tuple[str, ...]) -> None:
-    """Facts hold an expectation only where it is one plain name."""
+    """Facts contain an expectation only where it is one plain name."""
     assert "expected_role" not in facts_of(snapshot(expected_role=expected))
 
 

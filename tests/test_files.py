@@ -159,7 +159,7 @@ def test_a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it(path: Pa
 
 @pytest.mark.parametrize("kind", [kind for kind in SPECIAL_FILES if kind not in {"directory", "device"}])
 def test_what_lies_at_the_path_is_replaced_and_not_opened(path: Path, kind: str) -> None:
-    """A FIFO without a reader would hold the writer up, a link lead it elsewhere."""
+    """A FIFO without a reader would block the writer, and a link would lead it elsewhere."""
     SPECIAL_FILES[kind](path)
     files.replace(path, b"ours", mode=0o600)
 

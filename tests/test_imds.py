@@ -85,7 +85,7 @@ def poll(asked: Client, path: str = INFO) -> Seen:
         return asked.session().get(path)
     except ImdsError as error:
         caught = error
-    assert (caught.__cause__, caught.__context__) == (None, None), "requests' errors hold the request, token included"
+    assert (caught.__cause__, caught.__context__) == (None, None), "requests' errors have the request, token included"
     return caught.failure
 
 
@@ -976,7 +976,7 @@ def test_a_status_is_an_answer_and_not_tried_again() -> None:
 
 
 def test_attempts_neither_stretch_the_deadline_nor_change_the_evidence() -> None:
-    """The last attempt runs out of the poll's time: what stopped the answers is still what is told."""
+    """The last attempt runs out of the poll's time: what stopped the answers is still what is reported."""
     with Wire([HOLD]) as wire:
         begun = time.monotonic()
         seen = poll(client(wire.endpoint, attempts=100, timeout=0.2, deadline=0.5))
@@ -1002,7 +1002,7 @@ def date_of(header: str | None, status: str = "200 OK") -> datetime | None:
 
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "503 Slow Down"])
 def test_the_date_is_noted_whatever_the_status(status: str) -> None:
-    """A refusal tells the time, too."""
+    """A refusal has IMDS's time, too."""
     assert date_of(DATE, status) == MOMENT
 
 
@@ -1041,7 +1041,7 @@ def test_a_date_is_utc_whatever_its_zone() -> None:
 
 
 def test_an_answer_without_a_date_keeps_the_last_one() -> None:
-    """The clock is that of the last answer that told it."""
+    """The clock is that of the last answer that has a Date."""
     with Wire(play(info=b"HTTP/1.1 200 OK\r\n\r\n" + INFO_BODY)) as wire:
         session = client(wire.endpoint).session()
         session.get(INFO)

@@ -29,7 +29,7 @@ SPLITTING = {"split", "rsplit", "splitlines", "partition", "rpartition"}
 STEEPEST = 2.5
 """How much more twice the input may cost."""
 NOTHING = 0.004
-"""CPU seconds. A largest input that costs less holds up nobody, and is too short to be measured."""
+"""CPU seconds. A largest input that costs less delays nothing, and is too short to be measured."""
 TOO_LONG = 2.0
 """CPU seconds that no input may cost."""
 SHIFTS = (9, 7, 5, 3, 1, 0)
@@ -135,7 +135,7 @@ def steepness(parser: Parser, frame: str, unit: str, place: Place) -> float:
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_twice_the_input_costs_twice_the_work(name: str, place: Place, form: Form) -> None:
-    """Whatever is repeated, and wherever: no input holds up the daemon, or a command, for longer than its length."""
+    """Whatever is repeated, in any place: no input delays the daemon or a command by more than its length allows."""
     parser = PARSERS[name]
     gc.disable()
     try:

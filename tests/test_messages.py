@@ -78,7 +78,7 @@ def test_expired_credentials_are_reported_with_since_when() -> None:
 
 
 def test_a_mismatch_names_both_sides() -> None:
-    """What is served and what was expected stand side by side."""
+    """The served and the expected role are side by side."""
     message = messages.raised(Fault.ROLE_MISMATCH, {"role": "app", "expected_role": "web-*"}, {})
 
     assert "(role app, expected web-*)" in message
@@ -132,12 +132,12 @@ def test_a_change_of_state_names_the_faults_behind_it() -> None:
 
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_has_its_words(state: State) -> None:
-    """A state that nobody explains would be told with an exception."""
+    """The message about a state without an explanation would be an exception."""
     assert f"to {state.value}: " in messages.state_changed(State.STARTING, state, [])
 
 
 def test_a_rotation_is_reported_with_expiry_and_cadence() -> None:
-    """Where the cadence was learned it is told."""
+    """The cadence is in the message where it was learned."""
     message = messages.rotated("app", NOON + timedelta(hours=6), 3600.0)
 
     assert message == (
@@ -161,7 +161,7 @@ def test_a_swap_says_what_running_applications_do() -> None:
 
 
 def test_a_lost_role_is_none() -> None:
-    """A role that is gone is told as none, and an unchanged profile not at all."""
+    """A role that is gone is reported as none, and an unchanged profile is left out."""
     assert messages.role_changed("app", None, "p", "p").startswith("The instance changed from role app to none. ")
 
 

@@ -146,7 +146,7 @@ def test_a_poll_is_exactly_four_requests() -> None:
     ],
 )
 def test_the_documents_are_two_independent_verdicts(broken: bytes | Script) -> None:
-    """Whatever happens to one, the other is read; the failure stands in the place of the one that failed."""
+    """Whatever happens to one, the other is read; the failure takes the place of the one that failed."""
     without_info, without_credentials = observe_with(healthy(info=broken)), observe_with(healthy(credentials=broken))
     kind = Absent if broken is NOT_FOUND else Failure
 
@@ -257,7 +257,7 @@ def test_other_namespaces_are_not_read() -> None:
     ],
 )
 def test_without_a_token_nothing_else_is_asked(token: bytes | Script, reason: Reason, *, dated: bool) -> None:
-    """No IMDSv1: the poll ends with its PUT, as a value that has the failure, and IMDS's clock where it was told."""
+    """No IMDSv1: the poll ends with its PUT, as a value that has the failure, and IMDS's clock where it was sent."""
     with Wire(imds(healthy(), token=token)) as wire:
         seen = observe(client(wire.endpoint), ANY, Questions(identity=True, tags=True))
 
@@ -379,6 +379,6 @@ def test_no_secret_is_in_what_any_broken_poll_gives() -> None:
 
 
 def test_a_grant_is_what_recordings_say() -> None:
-    """The script that the other tests stand on: 56 characters, and the TTL header."""
+    """The script that the other tests use: 56 characters, and the TTL header."""
     assert len(TOKEN) == 56
     assert b"content-length: 56" in GRANT.lower()

@@ -108,7 +108,7 @@ def test_nothing_of_the_caller_s_environment_gets_in() -> None:
 
 @pytest.mark.parametrize("lock", sorted(LOCKS.glob("*.txt")), ids=lambda path: path.name)
 def test_a_lock_names_no_host_and_no_place(lock: Path) -> None:
-    """It holds for every index and every machine: no URL, no index, no directory but the project's own."""
+    """It works with every index and on every machine: no URL, no index, no directory but the project's own."""
     text = lock.read_text(encoding="utf-8")
 
     assert re.findall(r"\S*://\S*|.*index-url.*|.*find-links.*|.*trusted-host.*|.*\s/\S+|.* @ .*", text) == []
@@ -125,7 +125,7 @@ def test_a_lock_has_a_version_and_a_hash_for_all_that_was_asked_for(lock: Path) 
 
 @pytest.mark.parametrize("lock", sorted(LOCKS.glob("*.txt")), ids=lambda path: path.name)
 def test_a_lock_keeps_the_extras_that_are_asked_for(lock: Path) -> None:
-    """Else pip 23 looks for the ``coverage[toml]`` of pytest-cov by itself, and has no hash for what it finds."""
+    """Else pip 23 searches for the ``coverage[toml]`` of pytest-cov by itself, and has no hash for what it finds."""
     text = lock.read_text(encoding="utf-8")
     extras = set(WITH_EXTRAS.findall(text))
     wanted = lock.with_suffix(".in").read_text(encoding="utf-8").replace(",", ", ")

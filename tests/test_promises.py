@@ -47,7 +47,7 @@ class Terminal:
 
 
 def test_the_page_has_the_worst_figure_of_all_cases(tmp_path: Path) -> None:
-    """Whoever reads it wants to know what to expect at the most."""
+    """A reader wants to know what to expect at the most."""
     page, path = Page(tmp_path / "page.md"), tmp_path / "page.md"
     for case, value in (("a", 1.0), ("b", 3.0), ("c", 2.0)):
         page.pytest_runtest_logreport(
@@ -73,7 +73,7 @@ def test_the_page_has_each_figure_with_the_bound_of_its_own_case(tmp_path: Path)
 
 
 def test_the_page_is_not_written_where_a_promise_is_broken(tmp_path: Path) -> None:
-    """A page of promises that do not hold is worse than an old one."""
+    """A page of promises that are not kept is worse than an old one."""
     page, terminal = Page(tmp_path / "page.md"), Terminal()
     page.pytest_runtest_logreport(report("tests/test_x.py::test_rain", PROMISED))
     page.pytest_runtest_logreport(report("tests/test_x.py::test_snow", PROMISED, outcome="failed"))
@@ -85,7 +85,7 @@ def test_the_page_is_not_written_where_a_promise_is_broken(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("value", [1.0, pytest.param(2.0, marks=pytest.mark.xfail(raises=AssertionError))])
 def test_a_figure_beyond_its_bound_fails_the_test(value: float, measured: Measured) -> None:
-    """A bound on the page is one that a test holds."""
+    """A bound on the page is one that a test checks."""
     measured("size", value, "m", bound=1.5)
 
 
@@ -102,7 +102,7 @@ pytest.main(["--collect-only", "-qq", "-m", "promise", "-p", "no:xdist", *sys.ar
 
 
 def test_the_page_lists_every_promise_of_the_tests(tmp_path: Path) -> None:
-    """Whoever adds, changes or removes one writes the page anew: ``make reliability``."""
+    """A change to a promise requires a new page: ``make reliability``."""
     pytest.importorskip("moto", reason="some of the tests need it, and are not found without it")
     files = [
         str(path.relative_to(ROOT))

@@ -51,7 +51,7 @@ def test_blanks_names_and_large_counts_are_translated() -> None:
 
 
 def test_every_expression_is_judged_as_it_is_used() -> None:
-    """Some that stand for all: matched whole, from the start, anywhere, in two ways, and by a helper."""
+    """Examples of all kinds: matched whole, from the start, anywhere, in two ways, and by a helper."""
     found = {(use.where, use.method) for use in uses()}
 
     assert {

@@ -1,4 +1,4 @@
-"""When to look next: spread over a fleet, hasty while it matters, polite always."""
+"""When the next poll is: spread over a fleet, sooner while a fault is confirmed, never too often."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def gaps(seen: list[float]) -> list[float]:
 
 
 def test_a_place_on_the_grid_is_kept() -> None:
-    """After the first wait, a calm instance looks every 30 s, always at the same place of the half minute."""
+    """After the first wait, a calm instance polls every 30 s, always at the same place of the half minute."""
     seen = times("i-0123456789abcdef0", lambda _: CALM, 3600)
 
     assert gaps(seen)[1:] == [pytest.approx(30.0)] * (len(seen) - 2)
@@ -78,7 +78,7 @@ def test_the_place_is_the_same_in_every_process() -> None:
 
 
 def test_a_thousand_instances_spread_evenly() -> None:
-    """A fleet that was started together does not look together: no tenth of the interval has a crowd."""
+    """A fleet that was started together does not poll together: every tenth of the interval has its share."""
     counts = [0] * 10
     for number in range(1000):
         _, wait = next_poll(Schedule(f"i-{number:017x}"), CALM, POLL, 0.0)
@@ -99,7 +99,7 @@ def test_a_fault_is_being_confirmed_while_it_is_half_seen(memory: Memory, expect
 
 @pytest.mark.parametrize("memory", [PENDING, CLEARING])
 def test_it_polls_again_in_ten_seconds_while_a_fault_is_confirmed(memory: Memory) -> None:
-    """Raising takes three looks at most and clearing two: there is credit for both."""
+    """Raising takes three polls at most and clearing two: there is credit for both."""
     seen = times("i-0123456789abcdef0", lambda polls: memory if polls < 4 else STANDING, 120)
 
     assert gaps(seen)[:3] == [10.0, 10.0, 10.0]

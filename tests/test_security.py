@@ -37,7 +37,7 @@ def test_nothing_is_named_otherwise() -> None:
 
 
 def test_no_row_appears_twice() -> None:
-    """One row says what holds against one attack: two of them come to differ."""
+    """One row for each attack: two rows about one attack would come to differ."""
     rows = [line.split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")]
 
     assert sorted(row for row, count in Counter(rows).items() if count > 1 and row != "| tries to") == []

@@ -78,7 +78,7 @@ def saved(directory: Path, memory: Memory = FULL) -> StateFile:
 
 
 def rewrite(state_file: StateFile, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change what stands in the file."""
+    """Change the contents of the file."""
     state = json.loads(state_file.path.read_text())
     change(state)
     state_file.path.write_text(json.dumps(state))
@@ -148,7 +148,7 @@ def restart(lookout: Lookout, state_file: StateFile, *, boot_id: str = "boot") -
 
 
 def test_the_learned_cadence_survives_a_restart_every_hour(tmp_path: Path) -> None:
-    """A daemon that is restarted between any two rotations learns all the same, and tells a stuck one in two hours."""
+    """A daemon that is restarted between any two rotations still learns, and reports a stuck one within two hours."""
     platform = Platform(stuck=((6 * 3600, 24 * 3600),))
     lookout, state_file = Lookout(), StateFile(tmp_path)
     for begin in range(1800, 6 * 3600, 3600):
@@ -186,7 +186,7 @@ def test_the_set_that_was_seen_last_is_fresh_enough_in_the_file(tmp_path: Path) 
 
 
 def test_an_active_fault_keeps_its_since_and_is_not_raised_again(tmp_path: Path) -> None:
-    """What stood before the restart stands after it, though IMDS is blind now; it is told as lasting."""
+    """A fault from before the restart stays active without an answer of IMDS; it is reported as lasting."""
     lookout = Lookout()
     lookout.see_all(*[answered(credentials=credentials(code="Failed"))] * 2)
     since = lookout.snapshot().faults[0].since
@@ -256,7 +256,7 @@ VALUES: list[Any] = [None, True, 0, -1, 1e999, float("nan"), 10**400, "", "x", "
 
 @pytest.mark.parametrize("value", VALUES, ids=[ascii(value)[:12] for value in VALUES])
 def test_with_any_value_replaced_it_loads_or_is_refused(value: object, tmp_path: Path) -> None:
-    """Whatever stands where something else should: a memory that can be worked with, or a `StateFileError`."""
+    """With any value in any place: a memory that can be worked with, or a `StateFileError`."""
     state_file = saved(tmp_path)
     whole = json.loads(state_file.path.read_text())
     for path in paths_of(whole):
@@ -271,13 +271,13 @@ def test_with_any_value_replaced_it_loads_or_is_refused(value: object, tmp_path:
         assert all(event.message.isprintable() for _, event in lookout.published)
 
 
-def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - whatever JSON holds
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - any JSON
     """Return the way to every value inside *value*, itself included."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(found for key, each in inner for found in paths_of(each, (*path, key)))]
 
 
-def with_value(value: Any, path: tuple[Any, ...], new: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+def with_value(value: Any, path: tuple[Any, ...], new: object) -> Any:  # noqa: ANN401 - any JSON
     """Return *value* with *new* at *path*."""
     if not path:
         return new
@@ -346,7 +346,7 @@ def test_a_pipe_in_its_place_does_not_hang_the_start(tmp_path: Path) -> None:
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    """Mode 0600, though it holds no secret."""
+    """Mode 0600, though it contains no secret."""
     assert stat.S_IMODE(saved(tmp_path).path.stat().st_mode) == 0o600
 
 

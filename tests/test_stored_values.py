@@ -1,4 +1,4 @@
-"""What stands in the daemon's files is calculated with: whole polls follow, whatever numbers and names it holds."""
+"""The daemon calculates with the contents of its files: whole polls follow, whatever they contain."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def start_with(directory: Path, state: object) -> None:
             poll(daemon, number, answers(START + number * HOUR))
 
 
-def state(directory: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
+def state(directory: Path) -> Any:  # noqa: ANN401 - any JSON
     """Return the state of a daemon that remembers something of every kind."""
     file = StateFile(directory)
     file.save(replace(FULL, boot_id=BOOT), moment())
@@ -91,7 +91,7 @@ def test_with_any_intervals_it_watches(number: object, count: int, tmp_path: Pat
 @pytest.mark.slow
 @promise(
     Area.SURROUNDINGS,
-    "Any number stands in the place of any value of the state file",
+    "Any number is in the place of any value of the state file",
     "The file is ignored, or whole polls go well with what was loaded: verdict, metrics, page, journal, state file",
 )
 @given(number=ANY_NUMBER, data=st.data())
@@ -106,8 +106,8 @@ def test_with_any_number_in_any_place_it_watches(number: object, data: st.DataOb
 @pytest.mark.slow
 @promise(
     Area.SURROUNDINGS,
-    "Any number, or any name, stands in the place of any piece of evidence of a confirmation",
-    "The evidence is refused, or told like any other: in verdict, metrics, page, journal and state file",
+    "Any number, or any name, is in the place of any piece of evidence of a confirmation",
+    "The evidence is refused, or reported like any other: in verdict, metrics, page, journal and state file",
 )
 @given(key=st.sampled_from(EVIDENCE_KEYS), value=ANY_NUMBER | st.sampled_from(["web", "7", "true", ""]))
 @settings(max_examples=examples(400), suppress_health_check=SHARED_DIRECTORY)

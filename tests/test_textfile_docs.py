@@ -1,4 +1,4 @@
-"""What docs/textfile.md and the example units tell operators to do, tried with promtool, systemd and our own parser."""
+"""What docs/textfile.md and the example units ask operators to do, tried with promtool, systemd and our own parser."""
 
 from __future__ import annotations
 

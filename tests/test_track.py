@@ -70,7 +70,7 @@ SHOWN: dict[Fault, Observation] = {
     Fault.ROLE_MISMATCH: answered(listing=RoleListing("other"), credentials=credentials(role="other")),
     Fault.CLOCK_SKEW: answered(date=START - HOUR, credentials=credentials(updated=START - HOUR)),
 }
-"""A look that shows one fault, and no other, under `EXPECTING`."""
+"""For each fault, an observation that shows it and no other, under `EXPECTING`."""
 EACH = pytest.mark.parametrize("fault", list(SHOWN), ids=lambda fault: fault.value)
 
 
@@ -120,7 +120,7 @@ def test_a_fault_is_cleared_after_two_polls_without_it(fault: Fault) -> None:
     "fault", [fault for fault in SHOWN if FAULTS[fault].debounce > 1], ids=lambda fault: fault.value
 )
 def test_a_flicker_never_raises(fault: Fault) -> None:
-    """One look less than it takes, then a healthy one, fifty times: nothing."""
+    """One poll fewer than the debounce requires, then a healthy one, fifty times: no event."""
     lookout = healthy_lookout()
     for _ in range(50):
         lookout.see_all(*[SHOWN[fault]] * (FAULTS[fault].debounce - 1))
@@ -131,7 +131,7 @@ def test_a_flicker_never_raises(fault: Fault) -> None:
 
 
 def test_one_poll_without_a_fault_between_two_with_it_does_not_clear() -> None:
-    """A fault that comes and goes stands: seen, not, seen, not… is one fault, told once."""
+    """A fault that is observed at every second poll is one active fault, reported once."""
     lookout = healthy_lookout()
     lookout.see_all(MISSING, MISSING)
     for _ in range(20):
@@ -143,7 +143,7 @@ def test_one_poll_without_a_fault_between_two_with_it_does_not_clear() -> None:
 
 @pytest.mark.parametrize("fault", [fault for fault in SHOWN if fault not in IMDS_FAULTS], ids=lambda fault: fault.value)
 def test_a_fault_stays_active_while_imds_gives_no_answer(fault: Fault) -> None:
-    """What IMDS does not tell is neither so nor not so: the fault stands, with its `since`, until two looks deny it."""
+    """Without an answer the fault is undetermined: it stays active, with its `since`, until two polls clear it."""
     lookout = healthy_lookout()
     lookout.see_all(*[SHOWN[fault]] * 3)
     since = lookout.memory.faults[fault].since
@@ -167,7 +167,7 @@ def test_a_fault_stays_active_while_imds_gives_no_answer(fault: Fault) -> None:
     ids=["connect, token", "token, document", "connect, document", "connect, forbidden", "all"],
 )
 def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(observations: list[Observation]) -> None:
-    """Dropped packets hit the SYN, then the token, then a document: IMDS is dark, and that is told within ten looks."""
+    """Dropped packets hit the SYN, then the token, then a document: a fault is reported within ten polls."""
     lookout = healthy_lookout()
     for observation in (observations * 10)[:10]:
         lookout.see(observation)
@@ -179,7 +179,7 @@ def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(observati
 @given(observations=st.lists(st.sampled_from([BLIND, HOP_LIMIT, DISABLED, GARBLED]), min_size=54, max_size=54))
 @settings(max_examples=examples(50))
 def test_no_order_of_failures_hides_that_imds_is_dark(observations: list[Observation]) -> None:
-    """However its failures follow each other, a dark IMDS is told, at the 54th look at the latest."""
+    """In whatever order the failures come, an unreachable IMDS is reported at the 54th poll at the latest."""
     lookout = healthy_lookout()
     lookout.see_all(*observations)
 
@@ -214,7 +214,7 @@ def test_the_reminder_is_a_setting() -> None:
 
 
 def test_trap_exit_or_silence_after_a_day_of_503() -> None:
-    """24 hours of 503: the fault stands, the state stays visible, failed polls are told at 1, 10, 100, 1000."""
+    """24 hours of 503: fault and state stay visible; failed polls 1, 10, 100 and 1000 are reported."""
     throttled = unanswered(Reason.THROTTLED, Phase.TOKEN)
     lookout = healthy_lookout()
     simulate(lookout, lambda _: throttled, 60, 86400)
@@ -240,7 +240,7 @@ def test_throttled_polls_are_counted_in_a_row() -> None:
 
 
 def test_failed_polls_are_counted_anew_after_a_calm_hour() -> None:
-    """The first failure of another day is told again; within the hour it is not."""
+    """The first failure of another day is reported again; one within the hour is not."""
     lookout = healthy_lookout()
     lookout.see(BLIND)
     simulate(lookout, Platform().at, 120, 1800)
@@ -268,7 +268,7 @@ def test_the_first_healthy_poll_is_ok() -> None:
 
 @EACH
 def test_the_state_follows_from_the_fault(fault: Fault) -> None:
-    """`unknown` where IMDS does not tell, `failed` without usable credentials, `degraded` with them."""
+    """`unknown` where IMDS gives no usable answer, `failed` without usable credentials, `degraded` with them."""
     lookout = healthy_lookout()
     lookout.see_all(*[SHOWN[fault]] * 3)
     expected = State.FAILED
@@ -343,7 +343,7 @@ def test_a_wrong_clock_does_not_end_credentials_while_imds_is_blind() -> None:
 
 
 def test_a_state_of_ok_never_has_a_fault_beside_it() -> None:
-    """A wrong clock is confirmed by a look that tells nothing of the credentials: the last word on those stands."""
+    """A wrong clock is confirmed by a poll without credentials: the last status of those is kept."""
     lookout = healthy_lookout()
     lookout.see_all(answered(date=START - HOUR), answered(date=START - HOUR))
     lookout.see(replace(GARBLED, date=START - HOUR))
@@ -353,7 +353,7 @@ def test_a_state_of_ok_never_has_a_fault_beside_it() -> None:
 
 
 def test_a_restarted_daemon_knows_the_state_at_the_first_poll() -> None:
-    """The fault that stood still stands, so there is nothing left to confirm; it is told as lasting, not as new."""
+    """The fault is still active, so nothing is left to confirm; it is reported as lasting, not as new."""
     before = healthy_lookout()
     before.see_all(WITHOUT_ROLE, WITHOUT_ROLE)
     kept = memory_with(
@@ -376,7 +376,7 @@ BOOTED = START - timedelta(minutes=1)
 
 
 def booting(pending: datetime | None = BOOTED, **changes: object) -> Answered:
-    """Return a look at an instance without an ``iam`` subtree yet."""
+    """Return an observation of an instance without an ``iam`` subtree yet."""
     return detached(identity=Identity(INSTANCE_ID, pending_time=pending), **changes)
 
 
@@ -406,7 +406,7 @@ def test_the_grace_is_by_imds_clock_and_not_by_a_wrong_local_one() -> None:
 
 @pytest.mark.parametrize("pending", [None, START + DAY], ids=["no pendingTime", "pendingTime in the future"])
 def test_the_grace_is_by_uptime_where_pending_time_is_not_there(pending: datetime | None) -> None:
-    """60 s after the kernel's start it holds, 10 minutes after it does not."""
+    """Grace applies 60 s after the kernel's start, and no longer 10 minutes after it."""
     young, old = Lookout(memory=Memory()), Lookout(memory=Memory())
     for elapsed in (0, 30, 60):
         young.see(booting(pending, date=START), moment(elapsed, uptime=60))
@@ -445,7 +445,7 @@ def test_an_imds_that_comes_up_late_leaves_no_unknown_behind() -> None:
 
 
 def test_unknown_ends_when_imds_answers_again_though_nothing_is_confirmed() -> None:
-    """Dark, then no iam subtree yet, then no such profile: one look each is no verdict, but IMDS does tell."""
+    """Unreachable, then no iam subtree yet, then no such profile: one poll each is no verdict, but IMDS answers."""
     lookout = Lookout(memory=Memory())
     lookout.see_all(BLIND, BLIND, BLIND, booting(date=START), replace(booting(date=START), info=not_found()))
 
@@ -558,7 +558,7 @@ def test_a_single_poll_drops_the_memory_of_another_instance_at_once() -> None:
 
 
 def test_what_this_process_raised_stays_when_the_memory_is_dropped() -> None:
-    """IMDS was dark when an image was started: its fault is this instance's, and it is told when it is over."""
+    """IMDS was dark when an image was started: its fault is this instance's, and its end is reported."""
     lookout = Lookout(memory=memory_with(boot_id="boot", instance_id="i-0fedcba9876543210"))
     auditor = Auditor()
     found = answered(identity=Identity(INSTANCE_ID))
@@ -605,7 +605,7 @@ def test_the_expected_role_comes_from_the_settings_or_else_from_the_tag(
 
 
 def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:
-    """Every ten minutes, at the first look, and again after a look that did not tell."""
+    """At the first poll, then every ten minutes, and again after a poll that got no answer."""
     wanted = ExpectSettings(role_tag="ExpectedRole")
     fresh = Memory()
     known, _ = monitor.update_instance(fresh, answered(tags=Tags()), moment())
@@ -617,7 +617,7 @@ def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:
 
 
 def test_what_was_not_answered_is_requested_again_after_two_minutes() -> None:
-    """Identity and tags: not at every poll, and for ever until they are told."""
+    """Identity and tags: not at every poll, and without end until they are answered."""
     wanted = ExpectSettings(role_tag="ExpectedRole")
     asked = memory_with(requested_at=moment().uptime)
 
@@ -637,7 +637,7 @@ OTHER = answered(listing=RoleListing("app-server"), credentials=credentials(role
 
 
 def test_trap_role_name_cached_for_ever() -> None:
-    """A role that is swapped while we run is an event, after two looks, and no fault; the next look is judged by it."""
+    """A role that is swapped while we run is an event, after two polls, and no fault; the next poll is judged by it."""
     lookout = Lookout()
     lookout.see_all(answered(), OTHER)
     assert not lookout.events(EventKind.ROLE_CHANGED)
@@ -650,7 +650,7 @@ def test_trap_role_name_cached_for_ever() -> None:
 
 
 def test_a_role_that_flickers_did_not_change() -> None:
-    """Now one, now the other: neither is told twice in a row."""
+    """The roles alternate: neither is reported twice in a row."""
     lookout = Lookout()
     for _ in range(20):
         lookout.see_all(answered(), OTHER)
@@ -683,7 +683,7 @@ def test_a_fault_is_no_change_of_role(observation: Observation) -> None:
 
 
 def set_of(minutes: int, serial: int = 0) -> Answered:
-    """Return a look at a set that was made so many minutes after `START`."""
+    """Return an observation of a set that was made so many minutes after `START`."""
     return answered(
         credentials=credentials(updated=START + timedelta(minutes=minutes), serial=serial or minutes),
         date=START + timedelta(minutes=minutes, seconds=10),
@@ -713,7 +713,7 @@ def test_documents_that_alternate_are_no_rotations() -> None:
 
 
 def test_a_set_that_was_only_dated_anew_is_no_rotation() -> None:
-    """The access key id tells two sets apart, not what the document says of its time."""
+    """The access key id distinguishes two sets, not what the document says of its time."""
     lookout = Lookout()
     lookout.see_all(set_of(0, 1), set_of(5, 1), set_of(10, 1))
 
@@ -784,7 +784,7 @@ def test_late_rotating_credentials_raise_nothing_once_learned() -> None:
 
 
 def test_short_lived_credentials_raise_nothing() -> None:
-    """15 minutes, renewed every ten: from the first look on."""
+    """15 minutes, renewed every ten: from the first poll on."""
     lookout = Lookout()
     simulate(lookout, Platform(period=600, life=900).at, 0, 6 * 3600)
 
@@ -793,7 +793,7 @@ def test_short_lived_credentials_raise_nothing() -> None:
 
 @pytest.mark.parametrize("when", [1.2, 2.7, 8.3])
 def test_one_re_association_by_hand_does_not_break_it(when: float) -> None:
-    """Early or late: nothing is raised by it, and a stuck rotation is still told in two hours."""
+    """Early or late: nothing is raised by it, and a stuck rotation is still reported within two hours."""
     lookout = Lookout()
     platform = Platform(extra=(when * 3600,), stuck=((16 * 3600, 40 * 3600),))
     simulate(lookout, platform.at, 0, 16 * 3600, step=60)
@@ -904,7 +904,7 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
     assert lookout.snapshot().state is State.UNKNOWN
 
 
-# What holds of every history
+# True of every history
 
 
 @given(
@@ -919,7 +919,7 @@ def test_a_date_at_the_end_of_time_does_not_end_the_watching() -> None:
 )
 @settings(max_examples=examples(150))
 def test_whatever_is_seen_states_faults_and_events_agree(observations: list[tuple[Observation, float, float]]) -> None:
-    """Random histories, clock steps included: no exception, and what is told never contradicts itself."""
+    """Random histories, clock steps included: no exception, and what is published never contradicts itself."""
     lookout, auditor = Lookout(EXPECTING), Auditor()
     elapsed = 0.0
     for seen, step, error in observations:
@@ -931,7 +931,7 @@ def test_whatever_is_seen_states_faults_and_events_agree(observations: list[tupl
 
 @given(seen=observations())
 def test_a_single_poll_reports_what_it_observes(seen: Observation) -> None:
-    """`check` cannot debounce: every finding stands at once, and the state follows."""
+    """`check` cannot debounce: every finding is active at once, and the state follows."""
     lookout = Lookout()
     memory, _ = monitor.update_instance(Memory(), seen, moment())
     memory = keep_time(memory, seen, moment())

@@ -66,7 +66,7 @@ RESTARTS = ("no restart", "restart before", "restart after", "restart before and
 
 
 def forged(date: datetime, at: float, *, document: datetime | None = None) -> Answered:
-    """Return a look *at* seconds after `START`: IMDS's clock shows *date*, and its set is of *document* or *date*."""
+    """Return an observation *at* seconds after `START`: IMDS's clock shows *date*, its set *document* or *date*."""
     made = document or date
     until = made + 6 * HOUR if made < END - DAY else END
     good = Platform().at(at)
@@ -240,7 +240,7 @@ def test_silence_does_not_end_a_doubt() -> None:
 
 @FORGED_DATES
 def test_a_forged_poll_in_a_rotation_costs_that_one_at_most(date: datetime) -> None:
-    """In the place of the last look at a set, or of the first at its successor."""
+    """In the place of the last observation of a set, or of the first of its successor."""
     for at in (3570, 3600):
         lookout = Lookout()
         simulate(lookout, Platform().at, 0, at)
@@ -286,7 +286,7 @@ def test_a_fault_that_is_not_raised_yet_is_dated_anew_when_the_clock_moves() -> 
 
 
 def test_a_fault_that_is_raised_keeps_its_since() -> None:
-    """The journal has told it, and `rolewatch history` finds the end of a fault by its `since`."""
+    """It is in the journal, and `rolewatch history` finds the end of a fault by its `since`."""
     lookout, failed = Lookout(), credentials(code="Failed")
     for at in (0, 30):
         lookout.see(answered(credentials=failed, date=moment(at).utc + 8 * HOUR), moment(at))
@@ -442,7 +442,7 @@ def test_an_imds_without_a_clock_is_kept_by_the_local_one() -> None:
 
 
 def test_the_builders_are_of_the_set_that_is_meant() -> None:
-    """A forged look is usable, so that nothing but its dates could keep it from being learned from."""
+    """A forged observation is usable, so that nothing but its dates could keep it from being learned from."""
     lookout = Lookout()
 
     assert lookout.see(forged(START, 0), moment()).credentials.usable is True

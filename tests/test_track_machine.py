@@ -1,4 +1,4 @@
-"""The tracker over months: whatever befalls the instance, its clocks and the daemon, what is promised holds."""
+"""The tracker over months: its promises are kept, whatever happens to the instance, its clocks and the daemon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from promises import Area, Measured, promise
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 OUTCOME = (
-    "Each fault stands once it was seen as often as its debounce says, tells when it began, is told again every hour, "
+    "Each fault is active once it was seen as often as its debounce says, has its beginning, is repeated every hour, "
     "and is cleared; no other is raised"
 )
 
@@ -41,12 +41,12 @@ class Tracker(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 4), every=st.sampled_from([10, 30, 120]))
     def poll(self, count: int, every: int) -> None:
-        """Look some times."""
+        """Poll some times."""
         self.history.watch(count, every)
 
     @rule(hours=st.integers(1, 9), every=st.sampled_from([120, 300]))
     def go_on(self, hours: int, every: int) -> None:
-        """Look for some hours."""
+        """Poll for some hours."""
         self.history.watch(hours * HOUR // every, every)
 
     @rule(condition=st.sampled_from(list(CONDITIONS)), count=st.integers(0, 4))
@@ -77,7 +77,7 @@ class Tracker(RuleBasedStateMachine):
         how=st.sampled_from(["suspended", "down"]),
     )
     def lose_polls(self, seconds: int, how: str) -> None:
-        """Suspend the machine, or stop the daemon: nobody looks, and all clocks go on."""
+        """Suspend the machine, or stop the daemon: no poll is made, and all clocks go on."""
         self.history.instance.pass_(seconds)
         if how == "down":
             self.history.restart()
@@ -129,7 +129,7 @@ QUIET = 18 * HOUR
 
 
 def trouble(history: History, chance: random.Random) -> None:
-    """Let something befall the instance for a while, and mend it."""
+    """Inflict a condition on the instance for a while, and repair it."""
     instance, every = history.instance, chance.choice([30, 120, 300])
     instance.condition = chance.choice([WELL, *CONDITIONS])
     instance.clock_error = chance.choice([0, 0, 0, 45, -3600, 86400, -40 * DAY])
@@ -156,7 +156,7 @@ def trouble(history: History, chance: random.Random) -> None:
 @promise(
     Area.ENDURANCE,
     "A year in simulated time (in the short form a month), with troubles of every kind on most days",
-    "Every fault stands when it should and no other; the hours between are quiet; what is remembered stays small",
+    "Every fault is active when it should be and no other; the hours between are quiet; what is remembered stays small",
 )
 @pytest.mark.slow
 def test_a_year(tmp_path: Path, measured: Measured, *, form: Form) -> None:

@@ -74,7 +74,7 @@ def test_an_hour_of_health_is_polite(stage: Stage) -> None:
 
 
 def test_an_imds_without_identity_document_or_tags_is_asked_no_more_often(stage: Stage) -> None:
-    """What IMDS does not tell is asked for again, but not at every poll."""
+    """What IMDS does not answer is requested again, but not at every poll."""
     stage.settings = replace(stage.settings, expect=ExpectSettings(role_tag="ExpectedRole"))
     stage.imds.enter(
         replace(
@@ -104,7 +104,7 @@ def test_an_imds_that_flickers_is_asked_at_most_ten_times_a_minute(stage: Stage)
 
 
 def test_a_fault_is_reported_within_a_minute_and_its_end_too(stage: Stage) -> None:
-    """Looks come every ten seconds while a fault is confirmed or cleared."""
+    """Polls come every ten seconds while a fault is confirmed or cleared."""
     switch = stage.imds.switch
     stage.run(
         stage.watch(),
@@ -142,7 +142,7 @@ def test_an_imds_that_vanishes_and_comes_back_ends_nothing(stage: Stage) -> None
 
 
 def test_the_memory_of_another_instance_is_dropped_with_an_event(stage: Stage) -> None:
-    """It is told in the second report: the identity is asked for twice."""
+    """It is published in the second report: the identity is asked for twice."""
     watch = stage.watch(memory=memory_with(instance_id="i-0000000000000000f", boot_id="boot"))
     stage.run_script(watch, [Wake.POLL, Wake.POLL, Wake.STOP])
 
@@ -225,7 +225,7 @@ def test_the_real_clock_reads_both_clocks() -> None:
 
 
 def test_stop_ends_it_after_the_poll(stage: Stage) -> None:
-    """No further look, no further pause."""
+    """No further poll, no further pause."""
     stage.run_script(stage.watch(), [Wake.STOP])
 
     assert len(stage.recorder.reports) == 1
@@ -239,7 +239,7 @@ def test_poll_polls_at_once(stage: Stage) -> None:
 
 
 def test_a_reload_applies_the_new_settings_at_once_and_reports_it(stage: Stage) -> None:
-    """The next look is through the new client, judged by the new expectation, and its report has the event."""
+    """The next poll is through the new client, judged by the new expectation, and its report has the event."""
     with Simulator(now=stage.time.utc, role="other") as other:
         watch = stage.watch()
 
@@ -256,7 +256,7 @@ def test_a_reload_applies_the_new_settings_at_once_and_reports_it(stage: Stage) 
 
 
 def test_reloads_that_come_within_a_second_of_a_poll_are_two_at_the_most(stage: Stage) -> None:
-    """The first is at once; the last is not lost, and stands for all that came between."""
+    """The first is at once; the last is not lost, and covers all that came between."""
     reloads: list[float] = []
 
     def reload() -> tuple[Setup | None, Event]:
@@ -298,7 +298,7 @@ def test_after_a_reload_the_tags_are_asked_for_again(stage: Stage) -> None:
 
 
 def test_an_event_of_the_command_line_is_published_with_the_next_report(stage: Stage) -> None:
-    """`started`, for one; once, and before what the look found."""
+    """`started`, for one; once, and before what the poll found."""
     watch = stage.watch()
     started = Event(EventKind.STARTED, Level.NOTICE, "rolewatch has started.")
     watch.queue(started)
@@ -312,7 +312,7 @@ def test_an_event_of_the_command_line_is_published_with_the_next_report(stage: S
 
 
 def test_a_publisher_that_fails_is_counted_and_the_watching_goes_on(stage: Stage) -> None:
-    """The others get every report; told at the 1st, 10th and 100th time, without a word of what the error said."""
+    """The others get every report; failures 1, 10 and 100 are reported, without a word of what the error said."""
     watch = stage.watch(Broken())
     stage.run_script(watch, [*[Wake.POLL] * 100, Wake.STOP])
 
@@ -332,7 +332,7 @@ def test_every_publisher_is_counted_from_the_beginning(stage: Stage) -> None:
 
 
 def test_a_state_file_that_cannot_be_written_is_counted_like_a_publisher(stage: Stage, tmp_path: Path) -> None:
-    """And told in the words of the system."""
+    """And is reported in the words of the system."""
     watch = stage.watch(save=StateFile(tmp_path / "missing").save)
     stage.run_script(watch, [Wake.POLL, Wake.STOP])
 
@@ -342,7 +342,7 @@ def test_a_state_file_that_cannot_be_written_is_counted_like_a_publisher(stage: 
 
 
 def test_what_a_poll_taught_is_remembered_in_the_same_turn(stage: Stage, tmp_path: Path) -> None:
-    """A daemon that is killed after its first look knows its instance and its role again."""
+    """A daemon that is killed after its first poll knows its instance and its role again."""
     state_file = StateFile(tmp_path)
     stage.run_script(stage.watch(save=state_file.save), [Wake.STOP])
     loaded = state_file.load(boot_id="boot")

@@ -1,4 +1,4 @@
-"""The units of systemd, for the tests that hold them to something."""
+"""The units of systemd, for the tests that check them."""
 
 from __future__ import annotations
 

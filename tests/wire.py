@@ -214,7 +214,7 @@ GRANT = answer(TOKEN, headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
 def imds(documents: Mapping[str, bytes | Script], *, token: bytes | Script = GRANT) -> Play:
     """Play an IMDS with *documents* (by path below the root): whole answers, or scripts. 404 for anything else.
 
-    It answers a GET without a token, too: whoever falls back to IMDSv1 is not stopped here, and is seen in `requests`.
+    It answers a GET without a token, too: a fallback to IMDSv1 is not stopped here, and is seen in `requests`.
     """
 
     def play(request: Request) -> Script:

@@ -1,7 +1,7 @@
 """An AWS on loopback: moto's server, and the simulator as the IMDS of one instance of it.
 
 moto's server is asked over HTTP as AWS would be, with IAM enforced. What its API cannot do is done in its memory, and
-only that: the simulated instance, its profile and its credentials get the ids that IMDS tells.
+only that: the simulated instance, its profile and its credentials get the ids that IMDS serves.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An AWS on loopback: moto's server with its IAM enforcement, and before it what moto lacks.
 
-Moto (5.2) has no SimulatePrincipalPolicy, and its RunInstances looks neither at iam:PassRole nor at the instance
+Moto (5.2) has no SimulatePrincipalPolicy, and its RunInstances checks neither iam:PassRole nor the instance
 profile before it answers a dry run. Both are answered here, in the shapes that AWS has (API reference, 2026); the
 verdicts come from moto's own policy evaluation, over the policies that the test has put into moto.
 """

@@ -248,7 +248,7 @@ def test_a_missing_region_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_is_logged_while_aws_is_asked(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Botocore's debug log holds the session token; it is off for as long as boto3 works, and as before afterwards."""
+    """Botocore's debug log contains the session token; it is off while boto3 works, and restored afterwards."""
     with serving(403, QUERY.format(code="AccessDenied", message="x")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with caplog.at_level(logging.DEBUG):
@@ -260,7 +260,7 @@ def test_nothing_is_logged_while_aws_is_asked(
 
 
 def test_an_api_shows_no_key() -> None:
-    """Neither its representation nor, once it has forgotten, its attributes hold one."""
+    """Neither its representation nor, once it has forgotten, its attributes contain one."""
     made = api()
     assert "canary" not in repr(made)
     made.close()

@@ -27,7 +27,7 @@ def test_the_checks_that_decide_exist() -> None:
 
 
 def test_a_healthy_instance_decides_all_four(house: House) -> None:
-    """None of them holds, and none is left open."""
+    """None of them is found, and none is left open."""
     read = confirmed(house)
 
     assert (read.instance_id, read.findings, read.undetermined) == (INSTANCE_ID, (), ())

@@ -200,7 +200,7 @@ def test_the_credentials_of_another_instance_are_noticed() -> None:
     ],
 )
 def test_an_unreachable_imds_is_explained_by_the_host(reason: Reason, check: str, word: str) -> None:
-    """The reason points to who stands in the way."""
+    """The reason names what denies the call."""
     found = diagnose(context(builders.unanswered(reason)))
 
     assert found.root is not None

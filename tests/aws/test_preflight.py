@@ -130,7 +130,7 @@ VISIBLE = ("visible", "--role", "web")
 
 
 def test_a_launch_that_will_work_passes_every_check(aws: Aws, rolewatch: Command) -> None:
-    """The profile exists, holds a role that EC2 may assume, and the user may launch with it, says a dry run, too."""
+    """The profile exists, contains a role that EC2 may assume, and the user may launch with it, says a dry run, too."""
     role = aws.role("web", path="/apps/")
     aws.profile("web-profile", role="web")
     aws.user(allow(*READING), allow("ec2:RunInstances"), allow("iam:PassRole", on=role))
@@ -175,7 +175,7 @@ def test_a_role_mistaken_for_an_instance_profile_is_named_with_the_profiles_that
 
 
 def test_the_arn_of_a_role_is_not_looked_up_as_an_instance_profile(aws: Aws, rolewatch: Command) -> None:
-    """A profile may have the role's name and hold something else: the ARN says what was meant."""
+    """A profile may have the role's name and contain something else: the ARN says what was meant."""
     role = aws.role("web")
     aws.profile("web", role=aws.role("other").rpartition("/")[2])
     aws.user(allow(*READING))

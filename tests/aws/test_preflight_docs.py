@@ -71,7 +71,7 @@ def test_every_topic_of_awss_page_has_its_section_and_its_command() -> None:
 
 @pytest.mark.parametrize("outlook", list(Outlook))
 def test_every_exit_status_is_in_the_manual(outlook: Outlook) -> None:
-    """With the word that stands first in what is printed, and in the document."""
+    """With the word that begins the printed line, and in the document."""
     text = page("preflight.md")
 
     assert re.search(rf"^\| {outlook.value} \|.*`{outlook.name.replace('_', ' ')}` \|$", text, re.MULTILINE)

@@ -74,7 +74,7 @@ def test_every_kind_of_principal_is_known(arn: str, kind: Kind, name: str) -> No
     ],
 )
 def test_what_is_no_principal_is_wrong_usage(arn: str) -> None:
-    """The message shows what an ARN of a principal looks like."""
+    """The message shows the form of a principal's ARN."""
     with pytest.raises(UsageError, match="arn:aws:iam::123456789012:user/NAME"):
         parse_principal(arn)
 
@@ -110,7 +110,7 @@ def test_what_can_be_no_profile_is_wrong_usage(text: str) -> None:
 
 
 def test_a_role_is_not_given_by_the_arn_of_a_profile() -> None:
-    """The message shows what the ARN of a role looks like."""
+    """The message shows the form of a role's ARN."""
     with pytest.raises(UsageError, match=":role/NAME"):
         parse_role("arn:aws:iam::123456789012:instance-profile/web")
 
@@ -181,7 +181,7 @@ def test_each_partition_is_simulated_with_its_own_names(partition: str, region: 
 
 
 def test_pages_are_read_to_the_last() -> None:
-    """A role may be in more profiles than one page holds."""
+    """A role may be in more profiles than one page has."""
 
     class Paged(CannedApi):
         def ask(self, call: Any, **parameters: Any) -> Any:  # noqa: ANN401 - as above
@@ -364,7 +364,7 @@ def test_the_document_has_the_fix() -> None:
 
 
 def test_names_are_quoted_in_commands() -> None:
-    """IAM's names may hold what means something to a shell; what is pasted stays one word."""
+    """IAM's names may contain a shell's special characters; a pasted name stays one word."""
     commands = [step.command for step in profile_checks.make_room("a=b", old="c,d", new="e")]
 
     assert "--instance-profile-name=a=b" in commands[1]
@@ -449,7 +449,7 @@ def test_a_role_and_its_session_are_the_same_principal(arn: str) -> None:
 
 
 def test_profiles_that_could_not_be_read_are_looked_up_by_hand() -> None:
-    """Where the role was found, and what holds it was not, the fix has the command."""
+    """Where the role was found, and the profiles that contain it were not, the fix has the command."""
     refusal = Refused(Trouble.ACCESS_DENIED, "iam:ListInstanceProfilesForRole", "AccessDenied")
 
     outcome = profile_checks.profile_exists(

@@ -49,7 +49,7 @@ def test_keys_show_nothing() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_scenario_raises(scenario: Scenario) -> None:
-    """Whatever IMDS answers: keys that can stand in a header, or None."""
+    """For every answer of IMDS: keys that can be in a header, or None."""
     with Simulator(now=now, scenario_name=scenario.name) as simulator:
         keys = asked(simulator, timeouts_for(scenario))
 

@@ -154,7 +154,7 @@ def test_china_has_two_names_for_ec2(partition: str, service: str, expected: Tru
 
 
 def test_the_reason_names_whom_it_lets_in() -> None:
-    """The service that stands where EC2 should is named; so is the condition that EC2 cannot meet."""
+    """The service in the place of EC2 is named; so is the condition that EC2 cannot meet."""
     assert "rds.amazonaws.com" in judge(policy(statement({"Service": "rds.amazonaws.com"}))).why
     mfa = judge(policy(statement(condition={"Bool": {"aws:MultiFactorAuthPresent": "true"}}))).why
     assert "aws:MultiFactorAuthPresent" in mfa
@@ -162,7 +162,7 @@ def test_the_reason_names_whom_it_lets_in() -> None:
 
 
 def test_text_is_read_encoded_or_not() -> None:
-    """The API's XML holds URL-encoded JSON, files hold plain JSON, botocore gives decoded JSON: one verdict."""
+    """The API's XML has URL-encoded JSON, files have plain JSON, botocore gives decoded JSON: one verdict."""
     text = json.dumps(policy(statement()))
 
     assert judge(text).trust is judge(quote(text)).trust is judge(json.loads(text)).trust is ALLOWS

@@ -302,7 +302,7 @@ class Subject:
 
 
 def polite(request: Request) -> None:
-    """Hold that *request* is one of ours, header by header, and that nothing that IMDS said is in it but a name."""
+    """Check that *request* is one of ours, header by header, and that of what IMDS sent it has only a name."""
     put = request.method == "PUT"
     assert put or request.method == "GET"
     assert request.path in PATHS.values() or _ROLE.fullmatch(request.path), request.path

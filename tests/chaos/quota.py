@@ -14,8 +14,8 @@ from units import unit
 _UNIT = dict(unit("rolewatch.service"))
 SHARE = int(_UNIT["CPUQuota"].removesuffix("%")) / 100
 PERIOD = float(_UNIT["CPUQuotaPeriodSec"].removesuffix("s"))
-HELD_UP = PERIOD * (1 - SHARE)
-"""Seconds for which Linux holds up, in each period, who has used up what it has."""
+THROTTLED = PERIOD * (1 - SHARE)
+"""Seconds for which Linux throttles, in each period, a process that has used its quota."""
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD, _QUOTA = (f"{int(seconds * 1_000_000)}" for seconds in (PERIOD, SHARE * PERIOD))
 _BOUNDS = {"cpu.max": f"{_QUOTA} {_PERIOD}", "cpu.cfs_period_us": _PERIOD, "cpu.cfs_quota_us": _QUOTA}
@@ -24,7 +24,7 @@ _BOUNDS = {"cpu.max": f"{_QUOTA} {_PERIOD}", "cpu.cfs_period_us": _PERIOD, "cpu.
 
 @contextlib.contextmanager
 def as_the_unit_has_it(process: int) -> Iterator[None]:
-    """Hold *process* to the unit's ``CPUQuota=`` until the block ends.
+    """Limit *process* to the unit's ``CPUQuota=`` until the block ends.
 
     Skip the test where that cannot be done: many containers may not make a control group.
     """

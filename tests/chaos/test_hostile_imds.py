@@ -471,7 +471,7 @@ INJECTIONS = {
 
 @promise(
     Area.IMDS,
-    "Names of roles hold paths, header lines, NUL, or 10 kB",
+    "Names of roles contain paths, header lines, NUL, or 10 kB",
     "Nothing is asked for but what is always asked for, and no header is split; the poll says imds_error",
 )
 @pytest.mark.parametrize("name", INJECTIONS.values(), ids=INJECTIONS)
@@ -499,7 +499,7 @@ SPLITTING = ("CR LF", "CR", "NUL", "10 kB", "10 MB", "a blank", "escape", "no UT
 
 @promise(
     Area.IMDS,
-    "A session token holds header lines, NUL, no ASCII, or 10 MB",
+    "A session token contains header lines, NUL, no ASCII, or 10 MB",
     "It is never sent back; the poll says imds_error, and the next is good",
 )
 @pytest.mark.parametrize("token", SPLITTING)

@@ -381,5 +381,5 @@ def test_with_a_frozen_systemd_it_starts_and_watches(simulator: Simulator, tmp_p
             assert time.monotonic() - begun < LIMIT
             said += systemd.received()
             time.sleep(PAUSE)
-        measured("until it is told that rolewatch is ready", time.monotonic() - begun, "s", bound=5.0)
+        measured("until systemd hears that rolewatch is ready", time.monotonic() - begun, "s", bound=5.0)
     systemd.close()

@@ -274,7 +274,7 @@ def test_watching_and_scraping_go_on_with_the_quota_of_the_unit(
 ) -> None:
     """A flood uses up the quota, and then the daemon is paused for most of each second."""
     with quota.as_the_unit_has_it(watched.process.pid):
-        measure_during(watched, flood, measured, LATE + quota.HELD_UP)
+        measure_during(watched, flood, measured, LATE + quota.THROTTLED)
 
 
 def measure_during(watched: Watched, flood: Flood, measured: Measured, late_at_most: float) -> None:

@@ -26,12 +26,12 @@ SHAPES = {
     "lines": "x/CANARY\nSecretAccessKey=CANARY/\n",
     "long": "CANARY" * 2000,
 }
-"""What a secret looks like, in a field where none is expected."""
+"""The shape of a secret, in a field where none is expected."""
 
 
 @promise(
     Area.SECRETS,
-    "IMDS stands in any of its scenarios",
+    "IMDS is in any of its scenarios",
     "metrics, text file, page, status, journal at debug, STATUS, state file and `check` have no secret that was served",
 )
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ SHAPES = {
 def test_no_served_secret_comes_out_of_the_daemon(
     scenario: Scenario, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Metrics, status, page, journal at debug, STATUS, state file, console and the environment hold none of them."""
+    """Metrics, status, page, journal at debug, STATUS, state file, console and the environment have none of them."""
     monkeypatch.setenv("ROLEWATCH_IMDS_TIMEOUT", str(timeouts_for(scenario).timeout))
     monkeypatch.setenv("ROLEWATCH_IMDS_DEADLINE", str(timeouts_for(scenario).deadline))
     with in_process(tmp_path, scenario.name, expect=ExpectSettings(role=("nobody",))) as daemon:
@@ -106,7 +106,7 @@ def planted(bodies: Mapping[str, bytes]) -> Iterator[str]:
 
 @promise(
     Area.SECRETS,
-    "a secret stands where none belongs: in every field, as a name, as the whole body, in half a document",
+    "a secret is where none belongs: in every field, as a name, as the whole body, in half a document",
     "it stays inside",
 )
 @pytest.mark.parametrize("form", ["journal", "json", "console"])
@@ -134,7 +134,7 @@ def test_no_planted_secret_comes_out_of_the_daemon(
 
 
 def test_a_session_token_is_not_in_what_the_client_shows_of_itself(tmp_path: Path) -> None:
-    """The representations that a traceback or a debugger prints hold no token and no body."""
+    """The representations that a traceback or a debugger prints have no token and no body."""
     canary = SHAPES["secret-access-key"]
     with planted({"api/token": canary.encode(), "meta-data/iam/info": canary.encode()}) as endpoint:
         client = Client(endpoint, ImdsSettings(), monotonic=lambda: 0.0)

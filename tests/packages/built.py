@@ -18,7 +18,7 @@ EPOCH = 1_790_000_000
 """The time of the commit, as far as these builds know: in September 2026, younger than the libraries."""
 OLDER = "0.0.9"
 OURS_IN_OLDER = "# As version 0.0.9 shipped it.\n"
-"""What tells the settings of the older package from today's."""
+"""What distinguishes the settings of the older package from today's."""
 TOOLS = {"dpkg-buildpackage": "dpkg-dev", "dh": "debhelper", "dh_python3": "dh-python", "rpmbuild": "rpm"}
 """Each with the package of Debian's that has it."""
 
@@ -99,7 +99,7 @@ def _build_all(builds: Builds) -> None:
 
 
 def _environment(**more: str) -> dict[str, str]:
-    """Return our environment without what the make that runs the tests told us."""
+    """Return our environment without the variables of the make that runs the tests."""
     inherited = ("MAKE", "MFLAGS", "SOURCE_DATE_EPOCH", "PIP_REQUIRE", "DEB_", "DH_")
     return {**{name: value for name, value in os.environ.items() if not name.startswith(inherited)}, **more}
 

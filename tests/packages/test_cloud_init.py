@@ -43,7 +43,7 @@ def written(path: Path) -> dict[str, str]:
 
 
 def schema(path: Path) -> subprocess.CompletedProcess[str]:
-    """Let cloud-init look at *path*."""
+    """Let cloud-init validate *path*."""
     return subprocess.run(
         ["cloud-init", "schema", "--config-file", str(path)], capture_output=True, text=True, check=False
     )
@@ -268,7 +268,7 @@ def test_a_file_with_the_right_sum_is_installed(
 
 
 def test_a_file_that_was_tampered_with_is_not_installed(host: Host) -> None:
-    """One byte is enough. cloud-init tells that the script has failed: `cloud-init status --long`."""
+    """One byte is enough. cloud-init reports that the script has failed: `cloud-init status --long`."""
     host.tool("apt-get")
     (host.files / "rolewatch_0.1.0_all.deb").write_bytes(GOOD + b"!")
     done = host.run(filled(host, deb=GOOD))

@@ -1,4 +1,4 @@
-"""What the packages hold, and what lies beside them."""
+"""The files in the packages, and the files beside them."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ for row in lay_out.rows(sys.argv[2]):
         listed["/usr/lib/systemd/system/" + row.target] = row.mode
 print(json.dumps(listed))
 """
-"""Prints the list of files for a family, as it stands in another copy of the project."""
+"""Prints the list of files for a family, in another copy of the project."""
 
 
 def test_both_packages_install_the_same(today: Built) -> None:
@@ -152,7 +152,7 @@ def test_settings_are_all_that_an_upgrade_asks_about(today: Built, tmp_path: Pat
 
 
 def test_the_shipped_settings_change_nothing(today: Built, tmp_path: Path) -> None:
-    """Every key stands there as a comment, at its default."""
+    """Every key is there as a comment, at its default."""
     said("dpkg-deb", "--extract", today.deb, tmp_path)
     text = (tmp_path / "etc/rolewatch/rolewatch.toml").read_text(encoding="utf-8")
 
@@ -186,7 +186,7 @@ def test_a_version_before_the_release_sorts_before_it(python: str, package: str)
 
 
 def test_two_builds_are_one_and_the_same(builds: Builds) -> None:
-    """Whoever builds a commit gets the published bytes: in any place, with any umask, locale and time zone."""
+    """Every build of a commit gives the published bytes: in any place, with any umask, locale and time zone."""
     first, second = builds.today.tree / "dist/SHA256SUMS", builds.again.tree / "dist/SHA256SUMS"
 
     assert first.read_text() == second.read_text()

@@ -83,7 +83,7 @@ def test_terraform_refuses_an_argument_that_does_not_exist(tmp_path: Path) -> No
 
 
 def test_the_role_that_terraform_fills_in_is_the_one_of_the_cloud_init_files() -> None:
-    """It replaces the name that stands there."""
+    """It replaces the name in the example."""
     replaced = re.search(r'replace\(file\(var\.cloud_init\), "([^"]+)"', TERRAFORM.read_text(encoding="utf-8"))
 
     assert replaced is not None
@@ -176,7 +176,7 @@ def test_ansible_lint_has_nothing_to_say(tmp_path: Path) -> None:
 
 
 def test_ansible_adds_the_repositories_that_cloud_init_adds() -> None:
-    """One repository, whoever writes its name down."""
+    """Every place names the same repository."""
     yaml = pytest.importorskip("yaml", reason="PyYAML is not among these libraries")
     (play,) = yaml.safe_load(ANSIBLE.read_text(encoding="utf-8"))
     cloud_init = (ROOT / "packaging/cloud-init/debian.yaml").read_text(encoding="utf-8")

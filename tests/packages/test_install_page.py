@@ -1,4 +1,4 @@
-"""docs/install.md: what it tells to type can be typed, and what it points to is there."""
+"""docs/install.md: its commands can be typed, and its links lead to something."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def blocks() -> list[str]:
-    """Return what the page tells to type."""
+    """Return the commands of the page."""
     return re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
@@ -47,7 +47,7 @@ def test_every_example_is_on_the_page() -> None:
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: block.splitlines()[0][:40])
 def test_what_is_to_be_typed_is_clean(block: str) -> None:
-    """By shellcheck; some lines stand beside each other, so that one failing does not end the others."""
+    """By shellcheck; some lines are alternatives, so that one failing does not end the others."""
     shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed")

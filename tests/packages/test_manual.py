@@ -51,7 +51,7 @@ def test_man_has_nothing_to_complain_of(page: Path) -> None:
 
 @needs_man
 def test_a_mistake_in_a_page_is_reported(tmp_path: Path) -> None:
-    """So man looks at all."""
+    """The check reads every page."""
     page = tmp_path / "broken.8"
     page.write_text(COMMANDS.read_text(encoding="utf-8") + ".nonsense\n", encoding="utf-8")
 

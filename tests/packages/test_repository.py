@@ -28,7 +28,7 @@ class Signer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells GnuPG."""
+        """What GnuPG reads."""
         return {**os.environ, "GNUPGHOME": str(self.home), "SOURCE_DATE_EPOCH": str(EPOCH)}
 
     def publish(self, packages: Path, repository: Path, key: str = KEY) -> subprocess.CompletedProcess[str]:

@@ -40,7 +40,7 @@ def said_of(directory: Path, drop_in: str, content: str) -> str:
 
 
 def place(drop_in: Path) -> str:
-    """Return the directory that the comment of *drop_in* tells to put it into."""
+    """Return the directory into which the comment of *drop_in* says to put it."""
     found = re.search(r"^# Put it into /etc/systemd/system/(\S+\.d)/, then:$", drop_in.read_text("utf-8"), re.MULTILINE)
     assert found is not None, f"{drop_in.name} does not say where it goes"
     return found[1]
@@ -121,7 +121,7 @@ def test_a_user_passes_the_directories_that_old_systemd_makes_for_mounts(name: s
 
 
 def test_the_quota_of_the_daemon_lets_a_start_through_in_one_go() -> None:
-    """It takes 0.15 s of CPU, and Linux makes whoever is over the quota of a period wait for the next."""
+    """It takes 0.15 s of CPU, and Linux makes a process over the quota of a period wait for the next."""
     assert SHARE * PERIOD >= 0.2
 
 

@@ -126,7 +126,7 @@ class Browser:
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401 - whatever it is in JavaScript
         """Return the value of *expression* in JavaScript; a promise is waited for.
 
-        In an isolated world, where the page's policy does not stand in the way.
+        In an isolated world, where the page's policy does not apply.
         """
         frame = self.call("Page.getFrameTree")["frameTree"]["frame"]["id"]
         world = self.call("Page.createIsolatedWorld", frameId=frame, worldName="test")["executionContextId"]

@@ -42,7 +42,7 @@ BY_STATE = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.s
 
 
 def visit(directory: Path, scene: Scene, inspect: Callable[[str], None]) -> None:
-    """Run a daemon until its state is decided, and call *look* with the address of its page."""
+    """Run a daemon until its state is decided, and call *inspect* with the address of its page."""
     addresses: list[str] = []
     with in_process(directory, scene.scenario, expect=scene.expect) as daemon:
         daemon.run((POLLS - 1, lambda: inspect(f"http://{addresses[0]}/")), polls=POLLS, ready=addresses.append)

@@ -232,7 +232,7 @@ def filled_in(alert: Alert, instance: str) -> dict[str, str]:
 @NEEDS_PROMTOOL
 @pytest.mark.parametrize("fault", Fault)
 def test_a_long_fault_fires_with_its_text_and_a_short_one_does_not(fault: Fault, tmp_path: Path) -> None:
-    """It fires after its wait, with all annotations, and ends after its hold."""
+    """It fires after its wait, with all annotations, and ends after its ``keep_firing_for``."""
     (alert, *_) = (each for each in alerts(Options()) if each.name == alert_name(fault))
     wait = int(alert.wait.rstrip("m"))
     faulty = Instance("i-0a", faults={fault: between(10, 50)}, usable=between(10, 50, other=1, value=0))

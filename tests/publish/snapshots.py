@@ -38,7 +38,7 @@ FIRST = Snapshot(
     state_since=NOON,
     polls=PollSummary(ended=1, duration=0.02, interval=30.0),
 )
-"""The least that a poll can tell."""
+"""The least that a poll can find out."""
 
 OK = with_changes(
     FIRST,
@@ -57,11 +57,11 @@ OK = with_changes(
     rotations=3,
     last_success=NOON,
 )
-"""All is well."""
+"""No fault."""
 
 
 def active(fault: Fault, *, hours: float = 1.0, **evidence: Any) -> ActiveFault:
-    """Return *fault*, standing since so many hours before noon."""
+    """Return *fault*, active since *hours* before noon."""
     return ActiveFault(fault, NOON - timedelta(hours=hours), evidence)
 
 
@@ -87,7 +87,7 @@ UNKNOWN = with_changes(
     duration=2.04,
     last_success=NOON - timedelta(minutes=7),
 )
-"""IMDS does not answer. What it told before stays true."""
+"""IMDS does not answer. What it answered before stays in the snapshot."""
 
 STATUS = AgentStatus(
     config_ok=True,
@@ -99,5 +99,5 @@ STATUS = AgentStatus(
 
 
 def report(snapshot: Snapshot) -> Report:
-    """Return the report of one turn that ended in *snapshot*, with nothing to tell."""
+    """Return the report of one turn that ended in *snapshot*, without events."""
     return Report(snapshot)

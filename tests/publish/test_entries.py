@@ -1,4 +1,4 @@
-"""Only what is on the allow-list is told, and clean."""
+"""Only fields on the allow-list are written, without control characters."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def entry_of(event: Event, *, strict: bool = False) -> Entry:
 
 
 def test_every_field_of_the_model_comes_out() -> None:
-    """All of `EVENT_FIELDS` are told, in that order, and the version with every event."""
+    """All of `EVENT_FIELDS` are written, in that order, and the version with every event."""
     fields = {name: f"<{name}>" for name in reversed(EVENT_FIELDS)}
 
     entry = entry_of(Event(EventKind.STARTED, Level.NOTICE, "It started.", fields=fields), strict=True)
@@ -153,7 +153,7 @@ def test_a_text_that_just_fits_is_not_cut() -> None:
     ],
 )
 def test_the_level_suppresses_less_important_messages(level: str, expected: list[Level]) -> None:
-    """The least important level that is told is told itself."""
+    """A message at the configured level is written."""
     sink = Kept()
     for each in Level:
         logger(sink, level).write("It stops.", record=Event(EventKind.STOPPING, each, "It stops."))

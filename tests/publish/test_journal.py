@@ -29,7 +29,7 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
 
 
 def event(number: int = 0, level: Level = Level.NOTICE) -> Event:
-    """Return an event that can be told from others by its sentence."""
+    """Return an event with a sentence of its own."""
     return Event(EventKind.STOPPING, level, f"event {number}")
 
 
@@ -116,7 +116,7 @@ def messages(entries: list[dict[str, str]]) -> list[str]:
 
 
 def test_the_events_of_a_report_are_written_in_order(make: Make, journald: Journald) -> None:
-    """Each once; a report without events tells nothing."""
+    """Each once; a report without events writes nothing."""
     journal = make()
     journal.publish(Report(OK))
     journal.publish(Report(OK, tuple(event(number) for number in range(5))))
@@ -155,7 +155,7 @@ def test_the_daemon_leaves_an_unknown_field_out(stderr: Stderr) -> None:
 
 
 def test_messages_are_counted_by_level(make: Make, journald: Journald) -> None:
-    """What the level holds back is not; every level has its figure from the start."""
+    """What the level suppresses is not; every level has its figure from the start."""
     journal = make(level="info")
     before = journal.counts
     for level in (*Level, Level.ERROR):
@@ -233,7 +233,7 @@ def test_where_too_many_wait_the_oldest_are_lost_and_that_is_said(make: Make, jo
 
 
 def test_every_loss_is_reported_once(make: Make, journald: Journald) -> None:
-    """A second stuck spell is told with its own number."""
+    """A second stuck spell is reported with its own number."""
     journal = make()
     said: list[str] = []
     for extra in (3, 5):

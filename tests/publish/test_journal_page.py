@@ -32,7 +32,7 @@ def full_entry() -> Entry:
 
 
 def test_every_field_has_its_row() -> None:
-    """In the order in which they are written; none is told that does not exist."""
+    """In the order in which they are written; none is described that does not exist."""
     assert list(rows("Fields")) == [name for name, _ in fields(full_entry())]
 
 

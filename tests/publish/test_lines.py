@@ -73,7 +73,7 @@ def test_a_line_for_a_terminal_can_be_read(entry: Entry, line: str) -> None:
 
 
 def test_a_long_sentence_is_wrapped_in_its_column() -> None:
-    """On a terminal, so that the times stand free; nothing is cut."""
+    """On a terminal, so that the columns before it stay free; nothing is cut."""
     shown = for_terminal(replace(STOPPING, message="It stops. " * 20), colour=False, width=80)
 
     first, *others = shown.splitlines()

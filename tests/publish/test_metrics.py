@@ -39,7 +39,7 @@ PAGES = {
 EVERYTHING = with_changes(
     OK, faults=tuple(active(fault) for fault in Fault), role="r" * 200, failures=dict.fromkeys(FailureLabel, 3)
 )
-"""More than can ever be: every fault stands."""
+"""More than can ever be: every fault is active."""
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -103,7 +103,7 @@ def test_promtool_finds_nothing_to_complain_about(name: str) -> None:
 
 
 def test_every_label_value_has_a_series_before_the_first_poll() -> None:
-    """A series that appears later cannot be told from one that was reset, and an alert on it starts too late."""
+    """A series that appears later is indistinguishable from a reset one, and an alert on it starts too late."""
     page = text(metrics(None))
 
     assert {state: of(page, "rolewatch_state", state=state.value) for state in State} == {
@@ -168,7 +168,7 @@ def test_nothing_is_exported_but_ours_and_the_process() -> None:
 
 
 def test_an_active_fault_has_a_since_and_an_inactive_one_has_none() -> None:
-    """Since when is a moment; a fault that does not stand has none, and 0 would mean 1970."""
+    """Since when is a moment; an inactive fault has none, and 0 would mean 1970."""
     page = text(metrics(DEGRADED))
 
     assert of(page, "rolewatch_fault_active", fault="role_mismatch") == 1.0
@@ -219,7 +219,7 @@ def published_names(made: Metrics) -> dict[str, str]:
 )
 @pytest.mark.parametrize("changes", ["role", "instance_profile", "both"])
 def test_imds_makes_a_bounded_number_of_series(changes: str, measured: Measured) -> None:
-    """Every name is a series for as long as Prometheus keeps data. Those that were told before are told again."""
+    """Every name is a series for as long as Prometheus keeps data. Earlier names are published again."""
     made, seen = metrics(OK), {tuple(published_names(metrics(OK)).items())}
     for number in range(500):
         keys = ("role", "instance_profile") if changes == "both" else (changes,)
@@ -234,12 +234,12 @@ def test_imds_makes_a_bounded_number_of_series(changes: str, measured: Measured)
 
 
 def test_no_name_in_iam_can_be_other() -> None:
-    """What stands for too many names is no name: `documents` would refuse it."""
+    """The label value for too many names is no valid name: `documents` would refuse it."""
     assert aws_names.name(OTHER) is None
 
 
 def test_no_id_and_no_arn_is_in_a_label() -> None:
-    """Ids make new series when they change, and tell more than a monitoring system has to know."""
+    """Ids make new series when they change, and say more than a monitoring system has to know."""
     page = text(metrics(OK))
 
     assert [
@@ -394,7 +394,7 @@ def test_a_scraper_may_ask_for_some_metrics_only() -> None:
 
 
 def test_a_first_report_that_knows_nothing_makes_a_page() -> None:
-    """At boot IMDS may tell nothing: what is not known is absent, and not 0."""
+    """At boot IMDS may give no answer: an unknown value is absent, and not 0."""
     page = text(metrics(FIRST))
 
     assert of(page, "rolewatch_polls_total") == 1.0
@@ -404,7 +404,7 @@ def test_a_first_report_that_knows_nothing_makes_a_page() -> None:
 
 
 def test_the_documentation_has_the_table() -> None:
-    """docs/metrics.md holds every row as the code has it. The table is made by `pages.metrics`."""
+    """docs/metrics.md has every row as the code has it. The table is made by `pages.metrics`."""
     lines = DOCUMENTATION.read_text(encoding="utf-8").splitlines()
     begin, end = lines.index("<!-- begin: metrics, generated -->"), lines.index("<!-- end: metrics, generated -->")
 
@@ -431,7 +431,7 @@ def test_every_metric_answers_a_question(name: str) -> None:
 
 
 def test_every_query_of_the_documentation_is_promql(tmp_path: Path) -> None:
-    """Prometheus itself accepts what docs/metrics.md tells people to ask."""
+    """Prometheus itself accepts the queries of docs/metrics.md."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")

@@ -1,4 +1,4 @@
-"""journald's native protocol, against a socket that stands in for journald."""
+"""journald's native protocol, against a socket in the place of journald."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page as a text: what it says in each state. `tests/page` looks at it with a browser."""
+"""The page as a text: what it says in each state. `tests/page` opens it with a browser."""
 
 from __future__ import annotations
 

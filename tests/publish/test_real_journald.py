@@ -225,7 +225,7 @@ def test_history_reads_this_machines_own_journal(cgroup: Path) -> None:
 
 @promise(
     Area.SURROUNDINGS,
-    "A local user writes entries to the journal that look like rolewatch's, with every field that a process can set",
+    "A local user writes entries to the journal that imitate rolewatch's, with every field that a process can set",
     "`rolewatch history` leaves them out, and says how many there are",
 )
 def test_history_leaves_out_what_another_process_forged(cgroup: Path, measured: Measured) -> None:

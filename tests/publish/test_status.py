@@ -83,7 +83,7 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
 
 @pytest.mark.parametrize("snapshot", SNAPSHOTS.values(), ids=SNAPSHOTS)
 def test_every_document_is_as_the_schema_says(snapshot: Snapshot) -> None:
-    """And it has no key that the schema does not know: what is told is documented."""
+    """And it has no key that the schema does not know: every key is documented."""
     parsed = document(snapshot)
 
     assert list(violations(parsed, SCHEMA)) == []
@@ -117,7 +117,7 @@ def test_the_schema_has_every_key_of_evidence() -> None:
 
 
 def test_what_is_known_of_the_instance_is_shown() -> None:
-    """Each key holds what its name says."""
+    """Each key has the value that its name says."""
     parsed = document(DEGRADED)
 
     del parsed["faults"]
@@ -144,7 +144,7 @@ def test_what_is_known_of_the_instance_is_shown() -> None:
 
 
 def test_what_is_not_known_is_null() -> None:
-    """A first poll that told nothing still makes a whole document."""
+    """A first poll without an answer still makes a whole document."""
     parsed = document(FIRST)
 
     unknown = [key for key, value in parsed.items() if value is None]
@@ -177,7 +177,7 @@ def test_a_fault_is_explained_for_this_instance() -> None:
 
 
 def test_the_access_key_is_not_shown() -> None:
-    """Not even the eight digits that tell two sets apart: they are nobody's business but the journal's."""
+    """Not even the eight digits that distinguish two sets: only the journal has them."""
     assert "0123abcd" not in json.dumps(document(OK))
 
 

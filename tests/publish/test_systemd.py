@@ -1,4 +1,4 @@
-"""What systemd is told and what it hands in, over real sockets."""
+"""What rolewatch sends to systemd and receives from it, over real sockets."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_no_sign_of_life_where_nobody_watches(environ: dict[str, str], manager: 
 @promise(
     Area.SURROUNDINGS,
     "systemd is frozen, and the queue of its notify socket is full",
-    "Nothing waits for it; that rolewatch is ready, and its sign of life, are told once it reads again",
+    "Nothing waits for it; the ready message and the sign of life are sent once it reads again",
 )
 def test_a_frozen_manager_is_not_waited_for_and_hears_in_the_end_that_it_is_ready(manager: Manager) -> None:
     """Ready is said again with each sign of life until it is taken, for systemd ends who does not say it."""
@@ -170,7 +170,7 @@ def test_an_address_of_another_kind_stops_nothing() -> None:
 
 
 def test_a_manager_that_has_gone_stops_nothing_but_publish_says_so(manager: Manager) -> None:
-    """The messages are lost; the status fails, which is counted and told, and is tried again at the next turn."""
+    """The messages are lost; the status fails, which is counted and reported, and is tried again at the next turn."""
     systemd = Systemd({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1000000"})
     manager.close()
     systemd.ready()
@@ -303,7 +303,7 @@ def test_the_sockets_that_systemd_hands_in_are_taken() -> None:
 
 
 def test_a_socket_of_another_kind_is_refused() -> None:
-    """ListenDatagram= in the socket unit is a mistake that is told, not served."""
+    """ListenDatagram= in the socket unit is a mistake that is reported, not served."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
         descriptor = high(datagram)
         said = handed_in(descriptor)

@@ -78,7 +78,7 @@ def test_no_sample_has_a_time_stamp(path: Path) -> None:
 
 
 def test_the_help_is_the_same_for_every_snapshot(path: Path) -> None:
-    """Files of many hosts, or of an older report, never disagree: the collector would tell an error."""
+    """Files of many hosts, or of an older report, never disagree: the collector would report an error."""
     helps = []
     for snapshot in (FIRST, OK, DEGRADED, UNKNOWN):
         written(path, snapshot)
@@ -103,7 +103,7 @@ def test_nothing_is_left_beside_the_file(path: Path) -> None:
 
 
 def test_half_a_file_is_never_seen(path: Path) -> None:
-    """Whoever reads while it is written sees the page before or the page after, and no other `.prom` file."""
+    """A reader during the write sees the page before or the page after, and no other `.prom` file."""
     pages = [f"# {digit * 100_000}\n".encode() for digit in "12"]
     write_textfile(path, pages[0])
     seen: list[bytes] = []
@@ -129,7 +129,7 @@ def test_half_a_file_is_never_seen(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "link", "pipe"])
 def test_what_lies_in_the_way_is_neither_followed_nor_waited_for(path: Path, kind: str) -> None:
-    """In a directory that others write to, too: a link leads nowhere, and a pipe without a reader holds nobody up."""
+    """In a directory that others write to, too: a link leads nowhere, and a pipe without a reader blocks nothing."""
     in_the_way = path.with_name(f".{NAME}.new")
     elsewhere = path.with_name("elsewhere")
     elsewhere.write_text("mine")
@@ -178,7 +178,7 @@ def test_a_full_disk_leaves_the_last_file_whole(path: Path) -> None:
 
 
 def test_a_daemon_that_stops_takes_its_file_away(path: Path) -> None:
-    """What nobody looks after is not told any more."""
+    """A metric that nothing updates is not served any more."""
     textfile = written(path, OK)
     textfile.stop()
 
@@ -219,14 +219,14 @@ def test_a_single_poll_writes_the_families_it_can(snapshot: Snapshot) -> None:
 
 
 def test_a_single_poll_leaves_the_names_out_where_that_is_set() -> None:
-    """``role_info = false`` holds for the file as it does for the port."""
+    """``role_info = false`` applies to the file as it does to the port."""
     page = as_text(single_poll_samples(OK, version="1.2.3", role_info=False))
 
     assert b"web-role" not in page
 
 
 def test_promtool_finds_nothing_to_complain_about(path: Path) -> None:
-    """Neither in the daemon's file nor in that of one look."""
+    """Neither in the daemon's file nor in that of a single poll."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")

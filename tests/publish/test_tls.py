@@ -1,4 +1,4 @@
-"""``[metrics.tls]``: what is wrong with its files is told with the file, and with nothing of what is in it."""
+"""``[metrics.tls]``: what is wrong with a file is reported with its path, and with nothing of its contents."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Outcome:
     """By the seconds that had passed."""
 
     def broken(self) -> list[str]:
-        """Return a sentence for each bound that does not hold."""
+        """Return a sentence for each bound that is exceeded."""
         sentences = [
             f"{NAMES[name][0]}: {growth:+.3g} {NAMES[name][1]}, and the bound is {GROWTH[name]:+g}"
             for name, growth in self.growth()

@@ -1,4 +1,4 @@
-"""A soak by hand: ``make soak``. Exit status 1 where a bound does not hold.
+"""A soak by hand: ``make soak``. Exit status 1 where a bound is exceeded.
 
 The daemon runs as packaged, on the system's Python; everything is on loopback.
 """
@@ -47,7 +47,7 @@ def main() -> int:
         outcome = Soak(Path(directory), plan, accelerated=arguments.skip).run(arguments.duration, show=show)
     print("\n".join(outcome.table()))
     broken = outcome.broken()
-    print("\n".join(broken) or "Every bound holds.")
+    print("\n".join(broken) or "Every figure is within its bound.")
     return 1 if broken else 0
 
 
