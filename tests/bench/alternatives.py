@@ -126,7 +126,7 @@ def script_costs(endpoint: str, target: Path, rounds: int) -> list[Figure]:
     runs = [run_script(endpoint, target) for _ in range(rounds)]
     return [
         Figure(SCRIPT, "RSS", "MiB", [each.rss for each in runs]),
-        Figure(SCRIPT, "CPU of one look at IMDS", "ms", [each.cpu * 1000 for each in runs]),
+        Figure(SCRIPT, "CPU of one poll", "ms", [each.cpu * 1000 for each in runs]),
         Figure(SCRIPT, "start to the first answer", "ms", [each.seconds * 1000 for each in runs]),
     ]
 

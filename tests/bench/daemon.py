@@ -58,7 +58,7 @@ def memory_and_cpu(endpoint: str, polls: int, rounds: int) -> list[Figure]:
         Figure(NAME, "RSS", "MiB", [last["rss"]]),
         Figure(NAME, "threads", "", [last["threads"]], 2, steady=True),
         Figure(NAME, "growth in file descriptors", "", [last["fds"] - first["fds"]], 0, steady=True),
-        Figure(NAME, "CPU of one look at IMDS", "ms", cpu, CPU),
+        Figure(NAME, "CPU of one poll", "ms", cpu, CPU),
     ]
 
 

@@ -1,7 +1,7 @@
 """Which of the simulator's scenarios each alternative notices, and how long after it began.
 
 Time is the bench's: the simulator, rolewatch and botocore are handed its clock, the script and blackbox_exporter have
-none (they tell a state and a time stamp, and an alert does the rest). So hours pass at once, and nothing is estimated.
+none (they give a state and a time stamp, and an alert does the rest). So hours pass at once, and nothing is estimated.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SETTLED = 60
 INTERVAL = timedelta(seconds=30)
 FIRST = timedelta(minutes=5)
 STRIDE = timedelta(minutes=20)
-"""Between two looks after the `FIRST` minutes, of everything but rolewatch: nothing changes between them but age."""
+"""Between two polls after the `FIRST` minutes, of everything but rolewatch: nothing changes between them but age."""
 SOON = timedelta(minutes=15)
 """The script's users are alerted when credentials expire this soon: IMDS promises new ones five minutes before."""
 PATIENCE = 30.0
@@ -75,12 +75,12 @@ class Detection:
 
 
 def detect(scenarios: Sequence[Scenario], directory: Path) -> list[Detection]:
-    """Let each of *scenarios* befall a healthy instance, before the eyes of each alternative."""
+    """Run each of *scenarios* on a healthy instance, watched by each alternative."""
     return [Detection(each, {name: watch(each, directory) for name, watch in _WATCHERS.items()}) for each in scenarios]
 
 
 def can_occur(scenario: Scenario) -> bool:
-    """Return whether *scenario* can befall a running instance: one that was just started cannot."""
+    """Return whether *scenario* can begin on a running instance: that of a fresh start cannot."""
     return scenario.conditions.uptime == HEALTHY.uptime
 
 
@@ -122,7 +122,7 @@ def _rolewatch(scenario: Scenario, _: Path) -> Noticed:
             name = "alarm"
 
             def publish(self, report: Report) -> None:
-                """Look at *report*."""
+                """Note the first *report* with a fault."""
                 if begun is not None and report.snapshot.faults:
                     found.append(clock.now - begun)
 
@@ -151,7 +151,7 @@ def _rolewatch(scenario: Scenario, _: Path) -> Noticed:
 
 
 def _probe(scenario: Scenario, begin: Callable[[Simulator, Clock, ExitStack], Callable[[], bool]]) -> Noticed:
-    """Look again and again with what *begin* gives, until it says that something is wrong."""
+    """Call the probe that *begin* returns again and again, until it says that something is wrong."""
     clock = Clock(datetime.now(timezone.utc))
     with ExitStack() as stack:
         simulator = stack.enter_context(Simulator(now=clock.utc))

@@ -17,7 +17,7 @@ class Figure:
     samples: Sequence[float]
     bound: float | None = None
     steady: bool = False
-    """Whether a busy machine leaves it as it is, so that CI can hold the bound."""
+    """Whether a busy machine leaves it as it is, so that CI can check the bound."""
     play: float = 0.0
     """What other machines and versions may add to it: by so much may it be beyond the bound in CI."""
 

@@ -27,7 +27,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("USS", "MiB"),
     ("PSS", "MiB"),
     ("RSS", "MiB"),
-    ("CPU of one look at IMDS", "ms"),
+    ("CPU of one poll", "ms"),
     ("CPU of one scrape", "ms"),
     ("start to the first answer", "ms"),
     *((f"scrape {what}, {clients} at once", "ms") for clients in (1, 10, 100) for what in ("p50", "p99")),
@@ -63,19 +63,19 @@ a thread that had gone to sleep and was woken, system calls are what `strace` co
 a closed loop, on the same machine, so that with 100 at once its own time counts, too.
 """
 _BOUNDS = """\
-The bounds that `make bench` holds rolewatch to:
+The bounds that `make bench` checks:
 """
 _DETECTION = """\
 ## Who notices, and after how long
 
-Each scenario of `rolewatch simulate` befalls an instance that was well, just after all but rolewatch looked, which is
+Each scenario of `rolewatch simulate` begins on a healthy instance, just after all but rolewatch polled, which is
 somewhere in its interval.
 **rolewatch** has noticed when it raises a fault, which it does when it has seen it in one to three polls; one that throttles
-or is unavailable it asks less often. It had seen no rotation before: where it knows the cadence, it tells of a stopped one
+or is unavailable it polls less often. It had seen no rotation before: where it knows the cadence, it reports a stopped one
 after two intervals. The **script** has noticed when it says that there are no credentials, or that they expire within 15 minutes; **blackbox_exporter** when the probe
 fails; the **botocore loop** when the program gets an exception, or waits for half a minute. Seven hours are watched, longer
 than any credentials live (two where nothing is wrong), with clocks that the bench sets; after the first five minutes all but
-rolewatch look every 20 minutes. To botocore this is kind: where IMDS fails it would go on with expired credentials for some
+rolewatch poll every 20 minutes. To botocore this is kind: where IMDS fails it would go on with expired credentials for some
 minutes more.
 """
 

@@ -1,6 +1,6 @@
 """A loop that keeps the role's credentials fresh as botocore does, every 30 s. Started by the bench, never by hand.
 
-``python3 refresh_credentials.py ENDPOINT``: prints a line after the first look.
+``python3 refresh_credentials.py ENDPOINT``: prints a line after the first poll.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Everything is on loopback and bounded in time. The daemon runs on the system's Python through the shipped launcher; the
 simulators and the scrapers are other processes, so that their cost is not counted. A whole run writes
-docs/performance.md; ``--quick`` measures rolewatch alone and holds it to the bounds that a busy machine leaves alone,
+docs/performance.md; ``--quick`` measures rolewatch alone and checks the bounds that a busy machine leaves alone,
 give or take what another version of a library may add.
 """
 
@@ -50,7 +50,7 @@ def of_others(directory: Path, rounds: int) -> list[Figure]:
             url = blackbox.url or ""
             figures += latencies(blackbox.name, url, rounds)
             figures.append(
-                alternatives.cpu_of_a_scrape(blackbox.name, blackbox.process, url, rounds, "CPU of one look at IMDS")
+                alternatives.cpu_of_a_scrape(blackbox.name, blackbox.process, url, rounds, "CPU of one poll")
             )
             figures += alternatives.memory_figures(blackbox)
         with alternatives.botocore_loop(endpoint) as loop:
@@ -65,7 +65,7 @@ def show(figures: list[Figure]) -> None:
 
 
 def quick() -> int:
-    """Hold rolewatch to what does not depend on how busy the machine is."""
+    """Check the bounds that do not depend on how busy the machine is."""
     figures = of_rolewatch(QUICK_POLLS, 1)
     show(figures)
     return 1 if any(figure.fails for figure in figures) else 0
@@ -77,7 +77,7 @@ def whole() -> int:
     if missing:
         print(f"make bench needs {', '.join(missing)}. On Debian, apt-get install them (see .ci/run).")
         return 2
-    logging.disable(logging.CRITICAL)  # botocore tells of each refresh that failed, which is what is counted
+    logging.disable(logging.CRITICAL)  # botocore logs each refresh that failed, which is what is counted
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         figures = of_rolewatch(POLLS, 5)

@@ -73,7 +73,7 @@ def test_output_that_is_no_file_is_refused_before_anybody_is_asked(
 def test_a_callers_mistake_is_no_verdict(
     words: tuple[str, ...], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Wrong usage is 64, wrong settings are 78; neither looks like 1, 2 or 3."""
+    """Wrong usage is 64, wrong settings are 78; neither can be taken for 1, 2 or 3."""
     assert run(*words) == status
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -81,7 +81,7 @@ def test_a_callers_mistake_is_no_verdict(
 
 
 def test_a_pipe_gets_plain_aligned_rows() -> None:
-    """No escape sequence; the notes stand in one column."""
+    """No escape sequence; the notes are in one column."""
     out = io.StringIO()
     show_results(ROWS, out, {})
     printed = out.getvalue()

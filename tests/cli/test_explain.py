@@ -69,7 +69,7 @@ def test_a_reason_without_a_remedy_of_its_own_gets_the_general_one(capsys: pytes
 
 @pytest.mark.parametrize("name", ["imds_hop_limt", "IMDS-HOP-LIMITS"])
 def test_an_unknown_fault_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """A typing mistake costs no second look at the manual."""
+    """After a typing mistake, the message names the right word."""
     status, out, err = explain(capsys, name)
 
     assert status == EX_USAGE

@@ -26,7 +26,7 @@ from rolewatch.vocabulary import EVENT_FIELDS
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 GOLDEN = Path(__file__).parents[1] / "golden" / "history.txt"
-"""What the story looks like. Read a difference before you take it over."""
+"""The expected output. Read a difference before you accept it."""
 NOT_FOUND = "instance_profile_not_found"
 
 WRITER = {"_TRANSPORT": "journal", "_SYSTEMD_UNIT": "rolewatch.service", "_UID": "990"}

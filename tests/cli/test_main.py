@@ -26,7 +26,7 @@ AGENT = Path(__file__).resolve().parents[2] / "agent"
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """Run an IMDS that serves nothing usable: the verdict of a look is 2."""
+    """Run an IMDS that serves nothing usable: the verdict of a poll is 2."""
     with Simulator(now=lambda: datetime.now(timezone.utc), scenario_name="assume_role_unauthorized") as running:
         yield running
 
@@ -91,7 +91,7 @@ def test_a_mistake_ends_with_64(words: Sequence[str], status: int) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_good_verdict(simulator: Simulator) -> None:
-    """`check | true` must not look like health to a script with pipefail, and there is no traceback."""
+    """`check | true` must not appear healthy to a script with pipefail, and there is no traceback."""
     done = shell('"$@" | true', "check", "--endpoint", simulator.endpoint)
 
     assert done.returncode in (2, 74)
@@ -99,7 +99,7 @@ def test_a_reader_that_goes_away_is_no_good_verdict(simulator: Simulator) -> Non
 
 
 def test_an_output_that_cannot_be_written_ends_with_74(simulator: Simulator) -> None:
-    """EX_IOERR with one line, where a full disk would otherwise look like `degraded`."""
+    """EX_IOERR with one line, where a full disk would otherwise be reported as `degraded`."""
     done = shell('"$@" >/dev/full', "check", "--endpoint", simulator.endpoint)
 
     assert done.returncode == 74
@@ -150,7 +150,7 @@ def test_wrong_usage_ends_with_64_where_standard_error_is_full() -> None:
 
 
 def test_an_interrupt_is_no_traceback(simulator: Simulator) -> None:
-    """Ctrl-C during a look at a silent IMDS ends with 130 and not one line."""
+    """Ctrl-C during a poll of a silent IMDS ends with 130 and not one line."""
     simulator.switch("silent")
     popen = subprocess.Popen(
         # What a shell starts in the background ignores SIGINT, and so does what that starts: these tests, perhaps.

@@ -30,7 +30,7 @@ LEAF = "meta-data/iam/security-credentials/"
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str], list[str]]]:
-    """Run the command on free ports; yield the process, the URLs that it told, and what it printed so far."""
+    """Run the command on free ports; yield the process, the URLs that it printed, and what it printed so far."""
     command = [sys.executable, "-m", "rolewatch", "simulate", "--listen", "127.0.0.1:0", *arguments]
     if "--control" not in arguments:
         command += ["--control", "127.0.0.1:0"]

@@ -1,4 +1,4 @@
-"""The story is played once for all tests of this directory; at the end stands how long everything took."""
+"""The story is played once for all tests of this directory; at the end a table shows how long everything took."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the latencies, whatever else pytest is told to print."""
+    """Print the latencies, with any options of pytest."""
     story = config.stash.get(STORY, None)
     if story is not None:
         for line in table(story):

@@ -91,14 +91,14 @@ class Member:
         return self._process.tail(8)
 
     def inflict(self, fault: Fault) -> None:
-        """Let *fault* come about: in IMDS, or in what a confirmation finds out."""
+        """Cause *fault*: in IMDS, or in the evidence of a confirmation."""
         if fault in CONFIRMED_FAULTS:
             self.confirm(fault)
         else:
             self.simulator.switch(scenario_of(fault))
 
     def repair(self) -> None:
-        """Let everything be well."""
+        """Make IMDS and the evidence healthy again."""
         self.simulator.switch("healthy")
         if self.evidence.exists():
             self.confirm()

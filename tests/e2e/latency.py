@@ -13,13 +13,13 @@ from rolewatch.faults import FAULTS, Fault
 from rolewatch.settings import ConfirmSettings, PollSettings
 
 EXPLAINED = (
-    "Seconds from the fault to the metric, the alert and the webhook, and from its mending to the word that it is",
+    "Seconds from the fault to the metric, the alert and the webhook, and from its repair to the message that it is",
     "over, with time compressed {0:g} times. At most: until the webhook has it where time is not compressed, for the",
     "first alert of a group; one that joins its group later may wait for {1} more. What a window has to fill with has",
     "no such bound.",
     "",
 )
-HEAD = ("what befell it", "alert", "severity", "metric", "alert", "webhook", "over", "at most")
+HEAD = ("trouble", "alert", "severity", "metric", "alert", "webhook", "over", "at most")
 
 
 def table(story: Story) -> Iterator[str]:
@@ -55,7 +55,7 @@ def rule_of(name: str) -> dict[str, Any]:
 
 
 def at_most(lot: str, name: str) -> float:
-    """Return the most seconds that can pass, uncompressed, from what befell an instance until the webhook has it.
+    """Return the most seconds that can pass, uncompressed, from the trouble of an instance until the webhook has it.
 
     Polls, a scrape, an evaluation of the rules, ``for``, and Alertmanager's ``group_wait``; time-outs come on top.
     """
@@ -74,11 +74,11 @@ def _until_metric(lot: str) -> float:
 
 
 GROUP_INTERVAL = seconds(CONFIG["route"]["group_interval"])
-"""Seconds that an alert waits at most where its group was told already."""
+"""Seconds that an alert waits at most where its group was notified already."""
 
 
 def group_wait(severity: str) -> float:
-    """Return how long Alertmanager waits before it tells of the first alert of a group."""
+    """Return how long Alertmanager waits before it notifies of the first alert of a group."""
     route = CONFIG["route"]
     wait = route.get("group_wait", "30s")
     for child in route.get("routes", ()):

@@ -21,7 +21,7 @@ from rolewatch.settings import Settings
 
 
 def main(text: str) -> None:
-    """Watch until told to stop."""
+    """Run the daemon until it is asked to stop."""
     signals.block()
     given = json.loads(text)
     file = Path(given.pop("file"))

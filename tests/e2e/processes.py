@@ -18,13 +18,13 @@ from harness import get
 PATIENCE = 60.0
 """Seconds that anything may take that is a second's work on a machine with nothing else to do, one answer, too."""
 BREATH = 0.05
-"""Seconds between two looks at something that is waited for."""
+"""Seconds between two checks of a condition."""
 
 T = TypeVar("T")
 
 
 def until(probe: Callable[[], T | None], what: str, *, patience: float = PATIENCE) -> T:
-    """Return what *look* returns as soon as it is something; fail with *what* where it stays nothing."""
+    """Return the first true result of *probe*; raise TimeoutError with *what* after *patience* seconds."""
     end = time.monotonic() + patience
     while True:
         found = probe()

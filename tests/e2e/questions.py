@@ -18,7 +18,7 @@ WINDOW = "20s"
 
 @dataclass(frozen=True)
 class Question:
-    """A query, and where it stands."""
+    """A query, and where it is written."""
 
     where: str
     expr: str
@@ -50,7 +50,7 @@ def _page() -> Iterator[Question]:
 
 
 def _board(uid: str, instance: str) -> Iterator[Question]:
-    """Yield the queries of a board, with *instance* for its variable; of one that is ill for the faults that stand."""
+    """Yield the queries of a board, with *instance* for its variable; with a faulty one for the active faults."""
     board = json.loads((ROOT / f"packaging/grafana/{uid}.json").read_text(encoding="utf-8"))
     for panel in board["panels"]:
         of = INSTANCES[Fault.ROTATION_OVERDUE.value] if panel["title"] == "Faults that stand" else instance

@@ -1,4 +1,4 @@
-"""The rule file and Alertmanager's example, as they are shipped, and which alert tells of what."""
+"""The rule file and Alertmanager's example, as they are shipped, and which alert each trouble fires."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ EXPECTED: dict[str, set[str]] = {
     REFUSED: {"RolewatchConfigReloadFailed"},
     CRASHING: {"RolewatchCrashLooping"},
 }
-"""The alerts that must be told of each lot, and no others of it."""
+"""The alerts that each lot must fire, and it fires no others."""
 
 HELD_BACK: dict[str, set[str]] = {
     Fault.CREDENTIALS_EXPIRED.value: {"RolewatchCredentialsExpiring"},
     EXPIRED: {"RolewatchCredentialsExpiring", alert_name(Fault.ROTATION_OVERDUE)},
 }
-"""The alerts of each lot that fire, and are held back because another of its alerts says more."""
+"""The alerts of each lot that fire, and are inhibited because another of its alerts says more."""

@@ -1,7 +1,7 @@
-"""What happens, once, for all tests of this directory: a fleet is well, falls ill, is looked at, mended, and stopped.
+"""What happens, once, for all tests of this directory: a fleet is healthy, faulty, queried, repaired, stopped.
 
-Every fault of the table befalls an instance of its own, all at the same time. Beside them stand instances on which
-rolewatch itself is in trouble. What came of it is kept, and the tests read it.
+Every fault of the table has an instance of its own, all at the same time. There are also instances on which
+rolewatch itself is in trouble. The results are kept, and the tests read them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FACTOR = 60.0
 PATIENCE = 120.0
 """Seconds that a whole fleet may take for one step, on a machine that has other things to do, too."""
 CALM = 10
-"""Scrapes of a fleet that is well, before anything befalls it: ten minutes, uncompressed."""
+"""Scrapes of a healthy fleet, before the first fault: ten minutes, uncompressed."""
 RESTARTS = 4
 REQUESTS = 4
 """Of one poll."""
@@ -44,13 +44,13 @@ WELL, SLOW, FLICKERING, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED = (
     "stopped",
     "expired",
 )
-"""What befalls the instances that have no fault of their own, or two."""
+"""The states of the instances that have no fault of their own, or two."""
 LOTS = (*(fault.value for fault in Fault), WELL, SLOW, FLICKERING, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED)
-"""What befalls whom: each of these a different instance."""
+"""The troubles: each has an instance of its own."""
 INSTANCES = {lot: f"i-0{number:016x}" for number, lot in enumerate(LOTS, 0xE2E0)}
 """Their instance ids."""
 STRUCK, STRIKE = LOTS[:12], Fault.INSTANCE_PROFILE_DETACHED
-"""Those whom the same fault befalls in the end, as one wrong change would have it: more than ten."""
+"""Those that get the same fault in the end, as after one wrong change: more than ten."""
 STOPPABLE = LOTS[: len(LOTS) // 3]
 """Those whose daemons are stopped at last: more than a fifth of the fleet."""
 SPEEDS = {WELL: 8 * FACTOR, Fault.CLOCK_SKEW.value: 1.0}
@@ -61,7 +61,7 @@ Prometheus's clock, which is here the one that is wrong, too."""
 
 @dataclass
 class Times:
-    """When what befell an instance was seen where: Unix times."""
+    """When the trouble of an instance was seen in each place: Unix times."""
 
     inflicted: float
     metric: float | None = None
@@ -76,24 +76,24 @@ class Story:
     """What came of it."""
 
     before: list[Notification] = field(default_factory=list)
-    """What was told while the fleet was well."""
+    """The notifications while the fleet was healthy."""
     faulty: list[Arrival] = field(default_factory=list)
-    """The alerts that were told until the fleet was mended."""
+    """The alerts of which the webhook was notified until the fleet was repaired."""
     repaired: list[Arrival] = field(default_factory=list)
-    """The alerts that were told from then on."""
+    """Those from then on."""
     struck: list[Arrival] = field(default_factory=list)
-    """The alerts that were told when the same fault had befallen half of the fleet."""
+    """Those when half of the fleet had the same fault."""
     stopped: list[Arrival] = field(default_factory=list)
-    """The alerts that were told after a third of the fleet had been stopped."""
+    """Those after a third of the fleet had been stopped."""
     held_back: dict[str, set[str]] = field(default_factory=dict)
-    """The alerts that Alertmanager held back because of another, by instance, while the fleet was ill."""
+    """The alerts that Alertmanager inhibited because of another, by instance, while the fleet was faulty."""
     held_back_when_struck: dict[str, set[str]] = field(default_factory=dict)
     held_back_at_last: dict[str, set[str]] = field(default_factory=dict)
     """Likewise, when half of it had been struck, and when a third had been stopped."""
     times: dict[str, Times] = field(default_factory=dict)
     """By lot."""
     answers: dict[str, list[Series]] = field(default_factory=dict)
-    """What the queries gave while the fleet was ill."""
+    """The results of the queries while the fleet was faulty."""
     rules: list[dict[str, Any]] = field(default_factory=list)
     """The rules as Prometheus had them at the end, with their health."""
 
@@ -120,7 +120,7 @@ class Stage:
         self.story.before = self.webhook.notifications
 
     def fall_ill(self, expected: Mapping[str, set[str]], held: Mapping[str, set[str]]) -> None:
-        """Let every fault befall its instance; wait until every alert of *expected* was told, and all *held* were."""
+        """Inflict every fault; wait until the webhook has all alerts of *expected*, and all *held* are inhibited."""
         for fault in Fault:
             self._inflict(fault.value, lambda member, fault=fault: member.inflict(fault))
         self._inflict(SLOW, lambda member: member.simulator.switch("slow"))
@@ -138,7 +138,7 @@ class Stage:
         try:
             until(notified, "all alerts", patience=PATIENCE)
         except TimeoutError:
-            message = f"not told: {self._missing(expected)}; held back: {self._held_back()}"
+            message = f"not notified: {self._missing(expected)}; held back: {self._held_back()}"
             raise TimeoutError(message) from None
         self.story.held_back = self._held_back()
         self.story.faulty = list(self.webhook.arrivals())
@@ -148,9 +148,9 @@ class Stage:
         self.story.answers = {query: self.prometheus.query(query) for query in queries}
 
     def be_repaired(self, expected: Mapping[str, set[str]]) -> None:
-        """Mend everything, and wait until every alert of *expected* was told to be over, by lot.
+        """Repair everything, and wait until every alert of *expected*, by lot, is resolved.
 
-        But for the one that went on crashing: its window is an hour, and it is held for half an hour more.
+        Except that of the crashing one: its window is an hour, and it keeps firing for half an hour more.
         """
         for lot, member in self.members.items():
             if lot == STOPPED:
@@ -175,14 +175,14 @@ class Stage:
         self.story.repaired = list(self.webhook.arrivals())[len(self.story.faulty) :]
 
     def be_struck(self, single: str) -> None:
-        """Let one fault befall half of the fleet; wait for the alert of the fleet, and for it to hold back *single*."""
+        """Inflict one fault on half of the fleet; wait for the alert of the fleet, and for it to inhibit *single*."""
         for lot in STRUCK:
             self.members[lot].inflict(STRIKE)
         self.story.struck = self._fleet_alerts("RolewatchFleetFault", {lot: {single} for lot in STRUCK})
         self.story.held_back_when_struck = self._held_back()
 
     def be_stopped(self, single: str) -> None:
-        """Stop a third of the daemons; wait for the alert of the fleet, and for it to hold back *single*."""
+        """Stop a third of the daemons; wait for the alert of the fleet, and for it to inhibit *single*."""
         for lot in STOPPABLE:
             self.members[lot].stop()
         self.story.stopped = self._fleet_alerts("RolewatchFleetDown", {lot: {single} for lot in STOPPABLE})
@@ -215,7 +215,7 @@ class Stage:
                 times.resolved = _arrival(self.story.repaired, instance, name, "resolved")
 
     def logs(self) -> str:
-        """Return the ends of all logs, for who looks for what went wrong."""
+        """Return the ends of all logs, to find out what went wrong."""
         return "\n".join(f"{lot} ({member.name}):\n{member.tail()}" for lot, member in self.members.items())
 
     def _inflict(self, lot: str, act: Any) -> None:  # noqa: ANN401 - what it returns is nobody's business

@@ -1,4 +1,4 @@
-"""What befalls a fleet is told by the right alert, can be acted on, is grouped and held back as promised, and ends."""
+"""Every trouble of a fleet fires the right alert, which can be acted on, is grouped and inhibited, and ends."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ LATE = 10.0
 
 
 def notified(story: Story, lot: str) -> set[str]:
-    """Return the alerts that were told of *lot* while the fleet was ill."""
+    """Return the alerts that *lot* fired while the fleet was faulty."""
     return {each.labels["alertname"] for each in story.faulty if each.labels.get("instance") == INSTANCES[lot]}
 
 
 def test_a_fleet_that_is_well_is_quiet(story: Story) -> None:
-    """Nothing is told, not even while it starts."""
+    """No alert fires, not even while it starts."""
     assert story.before == []
 
 
 @pytest.mark.parametrize("lot", INSTANCES)
 def test_every_trouble_of_an_instance_fires_the_right_alert(story: Story, lot: str) -> None:
-    """And by no other. An instance whose trouble is none of its credentials' is not told of at all."""
+    """And no other. An instance whose trouble does not concern its credentials fires none."""
     assert notified(story, lot) == EXPECTED.get(lot, set())
 
 
@@ -87,12 +87,12 @@ def test_severity_decides_who_is_notified(story: Story, lot: str) -> None:
 
 @pytest.mark.parametrize("lot", INSTANCES)
 def test_the_graver_alert_of_an_instance_inhibits_the_lesser(story: Story, lot: str) -> None:
-    """Credentials that have expired were overdue before that; nobody needs to be told so, too."""
+    """Credentials that have expired were overdue before that: a second message would add nothing."""
     assert story.held_back.get(INSTANCES[lot], set()) == HELD_BACK.get(lot, set())
 
 
 def test_one_change_that_breaks_half_a_fleet_is_one_message(story: Story) -> None:
-    """The fleet's alert names the fault and the number, and holds the single ones back."""
+    """The fleet's alert names the fault and the number, and inhibits the single ones."""
     (fleet, *_) = (each for each in story.struck if each.labels["alertname"] == "RolewatchFleetFault")
 
     assert fleet.labels["fault"] == STRIKE.value
@@ -102,7 +102,7 @@ def test_one_change_that_breaks_half_a_fleet_is_one_message(story: Story) -> Non
 
 
 def test_a_fleet_that_is_gone_is_one_message(story: Story) -> None:
-    """The single agents that do not answer are held back as soon as it is the fleet that does not."""
+    """The single agents that do not answer are inhibited as soon as it is the fleet that does not."""
     assert [each for each in story.stopped if each.labels["alertname"] == "RolewatchFleetDown"]
     assert all("RolewatchDown" in story.held_back_at_last[INSTANCES[lot]] for lot in STOPPABLE)
 
@@ -144,7 +144,7 @@ def test_prometheus_finds_nothing_wrong_with_the_rules(story: Story) -> None:
 
 
 def test_a_repaired_instance_fires_no_new_alert(story: Story) -> None:
-    """What was over is not told once more in other words."""
+    """A resolved alert is not followed by another about the same trouble."""
     late = {
         (lot, each.labels["alertname"])
         for each in story.repaired

@@ -17,7 +17,7 @@ RULE = {
 
 @pytest.mark.parametrize(("text", "expected"), [("5m", 300.0), ("1h30m", 5400.0), ("250ms", 0.25), ("1d", 86400.0)])
 def test_a_duration_is_read_as_prometheus_reads_it(text: str, expected: float) -> None:
-    """Several units stand one after the other."""
+    """A duration may have several units, one after the other."""
     assert seconds(text) == expected
 
 

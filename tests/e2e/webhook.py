@@ -1,4 +1,4 @@
-"""What stands where a pager would: it keeps every notification of Alertmanager, and when it came."""
+"""A webhook in the place of a pager: it keeps every notification of Alertmanager, and when it came."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ atheris.Setup(
         f"-artifact_prefix={directory}/{name}/",
         f"-dict={dictionary}",
         "-max_len=16384",
-        "-timeout=20",  # seconds; a document that takes longer holds the watching up
+        "-timeout=20",  # seconds; a document that takes longer delays the polls
         "-rss_limit_mb=1024",
         "-print_final_stats=1",
     ],

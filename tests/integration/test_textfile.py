@@ -139,7 +139,7 @@ def test_a_stop_takes_the_file_away(simulator: Simulator, tmp_path: Path) -> Non
 
 @NEEDS_EXPORTER
 def test_a_killed_daemon_leaves_a_file_whose_age_is_a_metric(simulator: Simulator, tmp_path: Path) -> None:
-    """The trap of every text file: node_exporter goes on telling `ok`. Two series of it do not go on."""
+    """The trap of every text file: node_exporter goes on serving `ok`. Two series of it do not go on."""
     directory = tmp_path / "collected"
     directory.mkdir()
     file = directory / TEXTFILE
@@ -228,13 +228,13 @@ def test_the_text_file_is_one_form_among_others(simulator: Simulator, capsys: py
 
 
 def wait_for(file: Path, text: str) -> None:
-    """Return as soon as *file* holds *text*."""
+    """Return as soon as *file* contains *text*."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         with contextlib.suppress(FileNotFoundError):
             if text in file.read_text():
                 return
-    pytest.fail(f"{file} does not come to hold {text}")
+    pytest.fail(f"{file} still lacks {text}")
 
 
 def listening(pid: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Each network fault, as it looks on the wire."""
+"""Each network fault, on the wire."""
 
 from __future__ import annotations
 
