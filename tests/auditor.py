@@ -73,12 +73,12 @@ class Auditor:
 
 def _check_state(snapshot: Snapshot, memory: Memory) -> None:
     """Check the state against the faults, and the memory against its bounds."""
-    standing = [active.fault for active in snapshot.faults]
+    faults = [active.fault for active in snapshot.faults]
     if snapshot.state is State.OK:
-        assert not standing
+        assert not faults
         assert snapshot.credentials.usable is not None
     if snapshot.state is State.DEGRADED:
-        assert standing
+        assert faults
     if snapshot.state is State.FAILED:
         assert snapshot.credentials.usable is False
     if snapshot.state is State.UNKNOWN:

@@ -76,9 +76,9 @@ def _shown(fault: Fault, *, serves: bool = False, lists: bool = True, **changes:
     return Condition(lambda good: replace(good, **changes), frozenset({fault}), serves=serves, lists=lists)  # type: ignore[arg-type]
 
 
-WELL = "well"
+HEALTHY = "healthy"
 CONDITIONS: Mapping[str, Condition] = {
-    WELL: Condition(lambda good: good, serves=True),
+    HEALTHY: Condition(lambda good: good, serves=True),
     "unreachable": _dark(Fault.IMDS_UNREACHABLE, Reason.CONNECT_TIMEOUT, Phase.CONNECT),
     "hop limit": _dark(Fault.IMDS_HOP_LIMIT, Reason.NO_ANSWER, Phase.TOKEN),
     "disabled": _dark(Fault.IMDS_DISABLED, Reason.FORBIDDEN, Phase.TOKEN),
@@ -115,7 +115,7 @@ class Instance:
     number: int = 0
     """Which instance it is: an image may be started as another."""
     role: str = ROLE
-    condition: str = WELL
+    condition: str = HEALTHY
     made: int = -600
     """When the set of credentials was made."""
     period: int = 3600

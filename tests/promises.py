@@ -42,7 +42,7 @@ class Area(Enum):
 
 
 def promise(area: Area, what: str, outcome: str) -> pytest.MarkDecorator:
-    """Return the mark of a test that holds a promise: *what* may happen, and the *outcome* that rolewatch guarantees.
+    """Return the mark of a test that checks a promise: *what* may happen, and the *outcome* that rolewatch guarantees.
 
     Both are phrases without a full stop.
     """

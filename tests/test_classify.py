@@ -276,7 +276,7 @@ def test_without_a_token_everything_behind_it_is_undetermined() -> None:
 def test_a_poll_is_silent_on_the_faults_of_imds_that_it_did_not_come_to(seen: Observation, silent: set[Fault]) -> None:
     """Where no connection came about, nothing is said of the hop limit; where no token, nothing of later errors.
 
-    Else an IMDS that fails now here, now there would never be dark often enough in one way to be called dark.
+    Else an IMDS that fails now here, now would never fail often enough in one way to be called unreachable.
     """
     of_imds = {Fault.IMDS_UNREACHABLE, Fault.IMDS_HOP_LIMIT, Fault.IMDS_DISABLED, Fault.IMDS_ERROR}
 
@@ -338,7 +338,7 @@ def test_trap_silence_when_token_or_profile_is_missing() -> None:
 @pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=10), timedelta(minutes=14, seconds=59)])
 @pytest.mark.parametrize("interval", [None, 600.0])
 def test_trap_short_lived_credentials_raise_nothing(age: timedelta, interval: float | None) -> None:
-    """Credentials of 15 minutes (kube2iam and its like) are well until they expire, learned or not."""
+    """Credentials of 15 minutes (kube2iam and its like) are healthy until they expire, learned or not."""
     seen = aged(age, life=timedelta(minutes=15))
 
     assert faults(judge(seen, Prior(rotation_interval=interval))) == ()

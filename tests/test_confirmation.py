@@ -250,7 +250,7 @@ def test_a_confirmation_that_could_not_decide_leaves_a_fault_active(stage: Stage
 
 
 def test_evidence_goes_stale(stage: Stage) -> None:
-    """Twice the interval old, it is not believed any more: the fault is cleared, and not left standing for ever."""
+    """Twice the interval old, it is not accepted any more: the fault is cleared, and does not stay active for ever."""
     stage.settings = replace(stage.settings, confirm=replace(stage.settings.confirm, interval=600.0))
     stage.run(stage.watch(), HOUR, (60, lambda: evidence(stage, Fault.ROLE_SWAP_PENDING)))
 

@@ -194,9 +194,9 @@ def test_the_partitions_are_those_of_botocore() -> None:
 def test_a_hostile_name_stays_one_word(name: str) -> None:
     """Whatever name IMDS gives, the shell reads it as one argument and runs nothing of it."""
     fix = explain(Fault.ROTATION_OVERDUE, {"instance_profile": name}, FACTS).fix
-    looking = next(step for step in fix if step.command.startswith("aws iam get-instance-profile"))
+    lookup = next(step for step in fix if step.command.startswith("aws iam get-instance-profile"))
 
-    words = shlex.split(looking.command)
+    words = shlex.split(lookup.command)
 
     assert f"--instance-profile-name={name if is_printable(name) else '<instance-profile>'}" in words
 

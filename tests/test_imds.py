@@ -51,7 +51,7 @@ from wire import (
     Wire,
     answer,
     imds,
-    nobody,
+    not_listening,
 )
 
 INFO = "meta-data/iam/info"
@@ -426,7 +426,7 @@ def test_a_401_without_a_new_token_blames_the_token() -> None:
 
 def test_refused_is_a_failure_to_connect() -> None:
     """Nothing listens, or a firewall rejects: the errno is the evidence."""
-    with nobody() as endpoint:
+    with not_listening() as endpoint:
         seen = poll(client(endpoint))
 
     assert seen == Failure(Phase.CONNECT, Reason.REFUSED, "api/token", errno=111)
@@ -1282,7 +1282,7 @@ def test_hundreds_of_failing_polls_leak_neither_descriptors_nor_threads() -> Non
             with Wire(plays[number % len(plays)]) as wire:
                 asked.append(client(wire.endpoint, timeout=0.02))
                 poll(asked[-1])
-        with nobody() as endpoint:
+        with not_listening() as endpoint:
             for _ in range(50):
                 poll(client(endpoint))
         after = _held()

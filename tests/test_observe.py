@@ -40,7 +40,7 @@ from wire import (
     Wire,
     answer,
     imds,
-    nobody,
+    not_listening,
 )
 
 IDENTITY_PATH = "/latest/dynamic/instance-identity/document"
@@ -268,8 +268,8 @@ def test_without_a_token_nothing_else_is_asked(token: bytes | Script, reason: Re
 
 
 def test_refused_is_a_value() -> None:
-    """Nobody listens: no exception passes."""
-    with nobody() as endpoint:
+    """Nothing listens: no exception passes."""
+    with not_listening() as endpoint:
         seen = observe(client(endpoint), ANY, NOTHING_MORE)
 
     assert seen == Unanswered(Failure(Phase.CONNECT, Reason.REFUSED, "api/token", errno=111))

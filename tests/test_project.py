@@ -348,7 +348,7 @@ def test_a_command_for_people_finds_rich(private: Path) -> None:
 
 
 def test_the_environment_cannot_lead_the_launcher_astray(private: Path, tmp_path: Path) -> None:
-    """PYTHONPATH, PYTHONSTARTUP and a module in the working directory are not looked at."""
+    """PYTHONPATH, PYTHONSTARTUP and a module in the working directory are not read."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "rolewatch.py").write_text("raise SystemExit('astray')")
 

@@ -20,7 +20,7 @@ POLL = PollSettings()
 CALM = Memory()
 PENDING = Memory(faults={Fault.ROLE_MISMATCH: FaultState(since=START, evidence={}, seen=1)})
 CLEARING = Memory(faults={Fault.ROLE_MISMATCH: FaultState(since=START, evidence={}, active=True, seen=2, unseen=1)})
-STANDING = Memory(faults={Fault.ROLE_MISMATCH: FaultState(since=START, evidence={}, active=True, seen=9)})
+ACTIVE = Memory(faults={Fault.ROLE_MISMATCH: FaultState(since=START, evidence={}, active=True, seen=9)})
 THROTTLED = memory_with(throttled=1)
 
 
@@ -89,8 +89,8 @@ def test_a_thousand_instances_spread_evenly() -> None:
 
 @pytest.mark.parametrize(
     ("memory", "expected"),
-    [(CALM, False), (PENDING, True), (CLEARING, True), (STANDING, False)],
-    ids=["calm", "pending", "clearing", "standing"],
+    [(CALM, False), (PENDING, True), (CLEARING, True), (ACTIVE, False)],
+    ids=["calm", "pending", "clearing", "active"],
 )
 def test_a_fault_is_being_confirmed_while_it_is_half_seen(memory: Memory, expected: bool) -> None:  # noqa: FBT001
     """One that was seen and is not raised, or not seen and not cleared."""
@@ -100,7 +100,7 @@ def test_a_fault_is_being_confirmed_while_it_is_half_seen(memory: Memory, expect
 @pytest.mark.parametrize("memory", [PENDING, CLEARING])
 def test_it_polls_again_in_ten_seconds_while_a_fault_is_confirmed(memory: Memory) -> None:
     """Raising takes three polls at most and clearing two: there is credit for both."""
-    seen = times("i-0123456789abcdef0", lambda polls: memory if polls < 4 else STANDING, 120)
+    seen = times("i-0123456789abcdef0", lambda polls: memory if polls < 4 else ACTIVE, 120)
 
     assert gaps(seen)[:3] == [10.0, 10.0, 10.0]
     assert gaps(seen)[3] >= 15
@@ -118,7 +118,7 @@ def test_the_credit_of_haste_comes_back() -> None:
     [
         lambda _: PENDING,
         lambda polls: PENDING if polls % 2 else CALM,
-        lambda polls: CLEARING if polls % 3 else STANDING,
+        lambda polls: CLEARING if polls % 3 else ACTIVE,
     ],
     ids=["always", "every other", "two of three"],
 )
@@ -163,7 +163,7 @@ def test_confirming_is_never_slower_than_polling() -> None:
 
 
 @given(
-    polls=st.lists(st.sampled_from([CALM, PENDING, CLEARING, STANDING, THROTTLED, memory_with(PENDING, throttled=9)])),
+    polls=st.lists(st.sampled_from([CALM, PENDING, CLEARING, ACTIVE, THROTTLED, memory_with(PENDING, throttled=9)])),
     interval=st.floats(1, 3600),
     begin=st.floats(0, 1e8),
 )

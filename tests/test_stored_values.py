@@ -37,7 +37,7 @@ SHARED_DIRECTORY = [HealthCheck.function_scoped_fixture]
 
 
 def answers(updated: datetime) -> list[Answer | Failure]:
-    """Return what IMDS answers a minute after it got the set of *updated*: four documents of a role that is well."""
+    """Return what IMDS answers a minute after it got the set of *updated*: four documents of a healthy role."""
     document = {
         "Code": "Success",
         "LastUpdated": rfc3339(updated),

@@ -558,7 +558,7 @@ def test_a_single_poll_drops_the_memory_of_another_instance_at_once() -> None:
 
 
 def test_what_this_process_raised_stays_when_the_memory_is_dropped() -> None:
-    """IMDS was dark when an image was started: its fault is this instance's, and its end is reported."""
+    """IMDS was unreachable when an image was started: its fault is this instance's, and its end is reported."""
     lookout = Lookout(memory=memory_with(boot_id="boot", instance_id="i-0fedcba9876543210"))
     auditor = Auditor()
     found = answered(identity=Identity(INSTANCE_ID))

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from builders import ROLE
 from forms import Form
-from history import CONDITIONS, WELL, History
+from history import CONDITIONS, HEALTHY, History
 from promises import Area, Measured, promise
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -51,15 +51,15 @@ class Tracker(RuleBasedStateMachine):
 
     @rule(condition=st.sampled_from(list(CONDITIONS)), count=st.integers(0, 4))
     def inflict(self, condition: str, count: int) -> None:
-        """Let IMDS answer otherwise, or well again."""
+        """Let IMDS answer otherwise, or as a healthy one again."""
         self.history.instance.condition = condition
         self.history.watch(count, 30)
 
     @rule()
     def repair(self) -> None:
-        """Let all be well."""
+        """Make everything healthy."""
         instance = self.history.instance
-        instance.condition, instance.stuck, instance.role, instance.clock_error = WELL, False, ROLE, 0
+        instance.condition, instance.stuck, instance.role, instance.clock_error = HEALTHY, False, ROLE, 0
 
     @rule(stuck=st.booleans())
     def stick(self, *, stuck: bool) -> None:
@@ -131,12 +131,12 @@ QUIET = 18 * HOUR
 def trouble(history: History, chance: random.Random) -> None:
     """Inflict a condition on the instance for a while, and repair it."""
     instance, every = history.instance, chance.choice([30, 120, 300])
-    instance.condition = chance.choice([WELL, *CONDITIONS])
+    instance.condition = chance.choice([HEALTHY, *CONDITIONS])
     instance.clock_error = chance.choice([0, 0, 0, 45, -3600, 86400, -40 * DAY])
     instance.role = chance.choice([ROLE, ROLE, ROLE, "admin"])
     instance.stuck = chance.random() < 0.3
     history.watch(chance.choice([1, 2, 3, 20, 100]), every)
-    one, other = instance.condition, chance.choice([WELL, *CONDITIONS])
+    one, other = instance.condition, chance.choice([HEALTHY, *CONDITIONS])
     for turn in range(chance.choice([0, 6])):  # it comes and goes
         instance.condition = one if turn % 2 else other
         history.watch(chance.choice([1, 1, 3]), every)
@@ -149,7 +149,7 @@ def trouble(history: History, chance: random.Random) -> None:
     elif ending < 0.5 or lost:
         history.restart()
     history.watch(chance.choice([0, 1, 2, 150]), every)
-    instance.condition, instance.clock_error, instance.role, instance.stuck = WELL, 0, ROLE, False
+    instance.condition, instance.clock_error, instance.role, instance.stuck = HEALTHY, 0, ROLE, False
     history.watch(3, every)
 
 
@@ -167,7 +167,7 @@ def test_a_year(tmp_path: Path, measured: Measured, *, form: Form) -> None:
     while history.instance.elapsed < end:
         alarms = history.alarms
         history.watch(chance.randrange(QUIET) // 300, 300)
-        assert history.alarms == alarms, "an alarm while all was well"
+        assert history.alarms == alarms, "an alarm while everything was healthy"
         trouble(history, chance)
         troubles += 1
     memory = len(pickle.dumps(history.remembered)) / 1024

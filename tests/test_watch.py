@@ -51,7 +51,7 @@ def asked(imds: Simulator, path: str) -> int:
     return sum(1 for request in imds.requests if request.path == f"/latest/{path}")
 
 
-# Looking
+# Polling
 
 
 def test_the_first_poll_is_at_once(stage: Stage) -> None:

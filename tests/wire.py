@@ -225,8 +225,8 @@ def imds(documents: Mapping[str, bytes | Script], *, token: bytes | Script = GRA
 
 
 @contextlib.contextmanager
-def nobody() -> Iterator[str]:
-    """Give an endpoint where nothing listens: bound, and never listening, so that nobody else can take the port."""
+def not_listening() -> Iterator[str]:
+    """Yield an endpoint where nothing listens: bound, and never listening, so that no process can take the port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -22,7 +22,7 @@ def confirmed(house: House) -> Confirmation:
 
 
 def test_the_checks_that_decide_exist() -> None:
-    """A check that was renamed would leave its fault standing for ever."""
+    """A check that was renamed would leave its fault active for ever."""
     assert set(DECIDED_BY) <= {check.id for check in CHECKS}
 
 

@@ -35,7 +35,7 @@ HORIZON = timedelta(hours=7)
 QUIET = timedelta(hours=2)
 """The same where nothing is wrong: by then a false alarm has come."""
 SETTLED = 60
-"""So many pauses of five seconds at most, and the daemon has seen an instance that is well."""
+"""So many pauses of five seconds at most, and the daemon has seen a healthy instance."""
 INTERVAL = timedelta(seconds=30)
 FIRST = timedelta(minutes=5)
 STRIDE = timedelta(minutes=20)
@@ -193,7 +193,7 @@ def _blackbox(scenario: Scenario, _: Path) -> Noticed:
 
 
 def _botocore(scenario: Scenario, _: Path) -> Noticed:
-    """Use the credentials as a program does, which fetched them while all was well; botocore raises, or hangs.
+    """Use the credentials as a program does, which fetched them while there was no fault; botocore raises, or hangs.
 
     Its time-out is for one read: of an IMDS that drips it waits for each byte.
     """

@@ -28,7 +28,7 @@ SIZE = 64 * 1024
 
 @dataclass
 class Disk:
-    """A small disk that only the daemon sees, at *path*; looked at through the daemon's own root."""
+    """A small disk that only the daemon sees, at *path*, which is read through the daemon's own root."""
 
     path: Path
     daemon: DaemonProcess

@@ -111,15 +111,15 @@ class Stage:
     _started: set[float] = field(default_factory=set)
     _flickered: int = 0
 
-    def be_well(self) -> None:
-        """Wait until every instance is well, has been scraped for a while, and no alert is even pending."""
+    def wait_until_healthy(self) -> None:
+        """Wait until every instance is healthy and was scraped for a while, and no alert is even pending."""
         members = len(self.members)
         calm = f'count(count_over_time((rolewatch_state{{state="ok"}} == 1)[{2 * CALM}s:1s]) >= {CALM})'
-        until(lambda: self._value(calm) == members, "a fleet that is well", patience=PATIENCE)
+        until(lambda: self._value(calm) == members, "a healthy fleet", patience=PATIENCE)
         until(lambda: not self.prometheus.alerts(), "no alert at all")
         self.story.before = self.webhook.notifications
 
-    def fall_ill(self, expected: Mapping[str, set[str]], held: Mapping[str, set[str]]) -> None:
+    def inflict_faults(self, expected: Mapping[str, set[str]], held: Mapping[str, set[str]]) -> None:
         """Inflict every fault; wait until the webhook has all alerts of *expected*, and all *held* are inhibited."""
         for fault in Fault:
             self._inflict(fault.value, lambda member, fault=fault: member.inflict(fault))
@@ -143,11 +143,11 @@ class Stage:
         self.story.held_back = self._held_back()
         self.story.faulty = list(self.webhook.arrivals())
 
-    def be_asked(self, queries: Sequence[str]) -> None:
+    def query(self, queries: Sequence[str]) -> None:
         """Ask Prometheus all *queries*."""
         self.story.answers = {query: self.prometheus.query(query) for query in queries}
 
-    def be_repaired(self, expected: Mapping[str, set[str]]) -> None:
+    def repair_all(self, expected: Mapping[str, set[str]]) -> None:
         """Repair everything, and wait until every alert of *expected*, by lot, is resolved.
 
         Except that of the crashing one: its window is an hour, and it keeps firing for half an hour more.
@@ -174,14 +174,14 @@ class Stage:
         until(over, "every alert to be over", patience=PATIENCE)
         self.story.repaired = list(self.webhook.arrivals())[len(self.story.faulty) :]
 
-    def be_struck(self, single: str) -> None:
+    def break_half(self, single: str) -> None:
         """Inflict one fault on half of the fleet; wait for the alert of the fleet, and for it to inhibit *single*."""
         for lot in STRUCK:
             self.members[lot].inflict(STRIKE)
         self.story.struck = self._fleet_alerts("RolewatchFleetFault", {lot: {single} for lot in STRUCK})
         self.story.held_back_when_struck = self._held_back()
 
-    def be_stopped(self, single: str) -> None:
+    def stop_a_third(self, single: str) -> None:
         """Stop a third of the daemons; wait for the alert of the fleet, and for it to inhibit *single*."""
         for lot in STOPPABLE:
             self.members[lot].stop()
@@ -218,7 +218,7 @@ class Stage:
         """Return the ends of all logs, to find out what went wrong."""
         return "\n".join(f"{lot} ({member.name}):\n{member.tail()}" for lot, member in self.members.items())
 
-    def _inflict(self, lot: str, act: Any) -> None:  # noqa: ANN401 - what it returns is nobody's business
+    def _inflict(self, lot: str, act: Any) -> None:  # noqa: ANN401 - the result is not used
         self.story.times[lot] = Times(time.time())
         act(self.members[lot])
 
@@ -239,7 +239,7 @@ class Stage:
                 crashing.start()
 
     def _flicker(self, member: Member) -> None:
-        """Let one poll of *member* fail where a whole one was well since the last that failed: never two in a row."""
+        """Let one poll of *member* fail if one succeeded since the last that failed: never two in a row."""
         asked = len(member.simulator.requests)
         if asked - self._flickered >= 2 * REQUESTS:
             self._flickered = asked
@@ -323,13 +323,13 @@ def play(  # noqa: PLR0913 - keyword-only; all are independent
         )
         stage = Stage(dict(zip(LOTS, members)), server, manager, webhook)
         try:
-            stage.be_well()
-            stage.fall_ill(expected, held)
-            stage.be_asked(queries)
-            stage.be_repaired(expected)
+            stage.wait_until_healthy()
+            stage.inflict_faults(expected, held)
+            stage.query(queries)
+            stage.repair_all(expected)
             stage.note_times(expected)
-            stage.be_struck(*expected[STRIKE.value])
-            stage.be_stopped(*expected[STOPPED])
+            stage.break_half(*expected[STRIKE.value])
+            stage.stop_a_third(*expected[STOPPED])
             stage.story.rules = server.rules()
         except BaseException:
             print(stage.logs())  # noqa: T201 - pytest shows it with the failure

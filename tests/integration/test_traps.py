@@ -99,7 +99,7 @@ def test_trap_fallback_to_imdsv1(scenario: str, tmp_path: Path) -> None:
 
 
 def test_trap_fifty_milliseconds_for_a_token(tmp_path: Path) -> None:
-    """A watchdog gave IMDS 50 ms, and called a slow token none. By our defaults half a second is well."""
+    """A watchdog gave IMDS 50 ms, and called a slow token none. By our defaults half a second is no fault."""
     with in_process(tmp_path, "slow") as daemon:
         daemon.timeouts = ImdsSettings()
         seen = daemon.run(polls=1)

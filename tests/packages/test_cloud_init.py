@@ -63,7 +63,7 @@ def test_cloud_init_takes_the_file(path: Path) -> None:
     ("old", "new"), [("package_update: true", "package_update: perhaps"), ("packages: [rolewatch]", "packages: {a: 1}")]
 )
 def test_cloud_init_refuses_a_file_with_a_mistake(old: str, new: str, tmp_path: Path) -> None:
-    """So the test above is not silent because nobody looked."""
+    """So the test above does not pass because it checks nothing."""
     text = (ROOT / "packaging/cloud-init/debian.yaml").read_text(encoding="utf-8")
     assert old in text
     (tmp_path / "wrong.yaml").write_text(text.replace(old, new), encoding="utf-8")

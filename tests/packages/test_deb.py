@@ -21,7 +21,7 @@ case $* in
     *) SYSTEMD_OFFLINE=1 exec /usr/bin/systemctl.real "$@" ;;
 esac
 """
-"""Where no systemd runs: what it would have to do is written down, and the files are looked at as ever."""
+"""Where no systemd runs: its calls are recorded, and the files are checked as always."""
 
 
 def enabled(system: System) -> str:

@@ -76,7 +76,7 @@ def test_terraform_takes_the_example(tmp_path: Path) -> None:
 @needs_provider
 @pytest.mark.slow
 def test_terraform_refuses_an_argument_that_does_not_exist(tmp_path: Path) -> None:
-    """So the test above is not silent because nobody looked."""
+    """So the test above does not pass because it checks nothing."""
     text = TERRAFORM.read_text(encoding="utf-8").replace("http_put_response_hop_limit", "http_hop_limit")
 
     assert "http_hop_limit" in validated(tmp_path, text).stderr
@@ -108,7 +108,7 @@ def test_packer_takes_the_example(tmp_path: Path) -> None:
 
 @needs("packer")
 def test_packer_refuses_a_block_that_does_not_exist(tmp_path: Path) -> None:
-    """So the test above is not silent because nobody looked."""
+    """So the test above does not pass because it checks nothing."""
     (tmp_path / "wrong.pkr.hcl").write_text("bild {\n}\n", encoding="utf-8")
 
     assert run("packer", "validate", "-syntax-only", "wrong.pkr.hcl", where=tmp_path).returncode != 0
@@ -156,7 +156,7 @@ def test_ansible_takes_the_example(tmp_path: Path) -> None:
 @needs("ansible-playbook")
 @pytest.mark.slow
 def test_ansible_refuses_a_keyword_that_does_not_exist(tmp_path: Path) -> None:
-    """So the test above is not silent because nobody looked."""
+    """So the test above does not pass because it checks nothing."""
     text = ANSIBLE.read_text(encoding="utf-8").replace("notify: ", "notifies: ")
     (tmp_path / "wrong.yml").write_text(text, encoding="utf-8")
 

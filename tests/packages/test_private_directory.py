@@ -90,7 +90,7 @@ def under_the_launcher(tree: Path, code: str, **more: str) -> subprocess.Complet
 
 @pytest.mark.usefixtures("distribution")
 def test_diagnose_asks_aws_with_what_the_packages_bring(today: Built, account: cloud.Cloud) -> None:
-    """From a workstation, on the system's Python: every check that asks AWS is made, and the instance is well."""
+    """From a workstation, on the system's Python: every check that asks AWS is made, and the instance is healthy."""
     done = subprocess.run(
         [
             today.tree / "build/private/bin/rolewatch",

@@ -92,7 +92,7 @@ FAILED = with_changes(
 )
 """The trust policy was edited, and the credentials are gone."""
 
-WELL = with_changes(OK, overdue=NOON + timedelta(hours=1, minutes=30))
+HEALTHY = with_changes(OK, overdue=NOON + timedelta(hours=1, minutes=30))
 OVERDUE = with_changes(DEGRADED, overdue=NOON - timedelta(minutes=30), expiration=NOON + timedelta(hours=3, minutes=32))
 UNKNOWN_OVERDUE = with_changes(
     UNKNOWN, overdue=NOON + timedelta(hours=1, minutes=30), state_since=NOON - timedelta(minutes=6)
@@ -101,7 +101,7 @@ LONG = "A-role-whose-name-is-as-long-as-IAM-allows-it-to-be-64-characters"
 
 VIEWS: dict[str, View] = {
     "starting": replace(view_of(OK, recent()), snapshot=None, age=2.0, refresh=2),
-    "ok": view_of(WELL, QUIET),
+    "ok": view_of(HEALTHY, QUIET),
     "degraded": view_of(
         OVERDUE,
         recent(
@@ -135,7 +135,7 @@ VIEWS: dict[str, View] = {
         ),
     ),
     "unlearned": view_of(
-        with_changes(WELL, rotation_interval=None, overdue=NOON + timedelta(hours=2, minutes=35)), QUIET
+        with_changes(HEALTHY, rotation_interval=None, overdue=NOON + timedelta(hours=2, minutes=35)), QUIET
     ),
     "expired": view_of(
         with_changes(
@@ -149,8 +149,8 @@ VIEWS: dict[str, View] = {
         ),
         QUIET,
     ),
-    "stuck": replace(view_of(WELL, QUIET), age=900.0, stuck=True),
-    "still": replace(view_of(WELL, QUIET), refresh=None),
+    "stuck": replace(view_of(HEALTHY, QUIET), age=900.0, stuck=True),
+    "still": replace(view_of(HEALTHY, QUIET), refresh=None),
     "long": view_of(
         with_changes(
             OVERDUE,

@@ -80,7 +80,7 @@ def answering(snapshot: Snapshot | None = OK, *, status: AgentStatus = STATUS) -
 
 @pytest.fixture
 def house() -> Iterator[House]:
-    """Return an endpoint where all is well."""
+    """Return an endpoint whose role is healthy."""
     with answering() as running:
         yield running
 
@@ -125,7 +125,7 @@ def test_head_has_the_fields_of_get(house: House, path: str) -> None:
     ],
 )
 def test_paths_are_exact(house: House, path: str) -> None:
-    """A path that is nearly right is wrong; a scraper with a typo must not think that all is well."""
+    """A path that is nearly right is wrong; a scraper with a typo must not conclude that there is no fault."""
     assert ask(house.address, path).status == 404
 
 

@@ -53,7 +53,7 @@ class Plan:
     rest: int = 4
     """Polls in good health after it."""
     lives: tuple[int, ...] = (40, 40, 40)
-    """Polls after which the daemon is restarted, in the beginning; the last life is the one that is looked at."""
+    """Polls after which the daemon is restarted, in the beginning; the last life is the one that is measured."""
     warm: int = 0
     """Polls of the last life before the figures are taken; 0: all scenarios once."""
     reload_every: int = 97
