@@ -1,4 +1,4 @@
-"""Certificates for tests, made by the openssl command: a CA, and whom it vouches for."""
+"""Certificates for tests, made by the openssl command: a CA, and the certificates that it signs."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Authority:
         return made
 
     def settings(self, server: Pair, *, client_ca: Path | None = None, min_version: str = "tls12") -> TlsSettings:
-        """Return the settings that show *server* and let in whom *client_ca* vouches for."""
+        """Return the settings that present *server* and accept the clients whose certificates *client_ca* signed."""
         return TlsSettings(str(server.cert), str(server.key), str(client_ca or ""), min_version)
 
     def trusting(self, client: Pair | None = None) -> ssl.SSLContext:

@@ -67,7 +67,7 @@ def refuse_real_imds(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def scrub() -> None:
-    """Take out of the environment whatever our code, the SDKs or systemd's protocols would read there.
+    """Remove from the environment what our code, the SDKs or systemd's protocols would read there.
 
     Child processes inherit the result, and the audit hook does not reach them: they find IMDS switched off, and no
     profile in the home directory. A test that wants otherwise hands its own environment to its child.

@@ -66,7 +66,7 @@ class Condition:
     """Whether a role is listed."""
 
 
-def _dark(fault: Fault, reason: Reason, phase: Phase) -> Condition:
+def _without_answer(fault: Fault, reason: Reason, phase: Phase) -> Condition:
     """Return a condition without a token: it rules out the faults of IMDS before *fault*, and no other."""
     later = frozenset(IMDS_FAULTS[IMDS_FAULTS.index(fault) + 1 :])
     return Condition(lambda _: unanswered(reason, phase), frozenset({fault}), OTHERS | later, lists=False)
@@ -79,10 +79,10 @@ def _shown(fault: Fault, *, serves: bool = False, lists: bool = True, **changes:
 HEALTHY = "healthy"
 CONDITIONS: Mapping[str, Condition] = {
     HEALTHY: Condition(lambda good: good, serves=True),
-    "unreachable": _dark(Fault.IMDS_UNREACHABLE, Reason.CONNECT_TIMEOUT, Phase.CONNECT),
-    "hop limit": _dark(Fault.IMDS_HOP_LIMIT, Reason.NO_ANSWER, Phase.TOKEN),
-    "disabled": _dark(Fault.IMDS_DISABLED, Reason.FORBIDDEN, Phase.TOKEN),
-    "throttled": _dark(Fault.IMDS_ERROR, Reason.THROTTLED, Phase.TOKEN),
+    "unreachable": _without_answer(Fault.IMDS_UNREACHABLE, Reason.CONNECT_TIMEOUT, Phase.CONNECT),
+    "hop limit": _without_answer(Fault.IMDS_HOP_LIMIT, Reason.NO_ANSWER, Phase.TOKEN),
+    "disabled": _without_answer(Fault.IMDS_DISABLED, Reason.FORBIDDEN, Phase.TOKEN),
+    "throttled": _without_answer(Fault.IMDS_ERROR, Reason.THROTTLED, Phase.TOKEN),
     "garbled": Condition(
         lambda good: replace(good, credentials=failure(Reason.MALFORMED)), frozenset({Fault.IMDS_ERROR}), OF_CREDENTIALS
     ),
@@ -146,7 +146,7 @@ class Instance:
         return INSTANCE_ID if not self.number else f"i-{self.number:017x}"
 
     def pass_(self, seconds: int) -> None:
-        """Let time pass, and EC2 rotate."""
+        """Advance the clock by *seconds*; EC2 rotates when due."""
         self.elapsed += seconds
         self.uptime += seconds
         if not self.stuck and self.elapsed >= self.made + self.period:

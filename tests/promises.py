@@ -116,7 +116,7 @@ class Page:
         self._broken: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what the report of one test says."""
+        """Record the promise and the figures in the report of one test."""
         properties: list[tuple[str, Any]] = list(report.user_properties)
         found = [value for name, value in properties if name == "promise"]
         if not found:

@@ -1,4 +1,4 @@
-"""One way through the house: who may import whom, who may read a clock, who may speak. Read from the source."""
+"""The architecture: which room imports which, reads a clock, or prints. Read from the source."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def ours() -> Iterator[tuple[str, str, str]]:
 
 
 def test_every_module_has_its_row_in_the_table() -> None:
-    """A new module says whom it may import; a row without a module is gone with it."""
+    """A new module needs a row with its imports; the row of a removed module goes with it."""
     assert {home(path) for path in modules()} == set(MAY_IMPORT)
 
 

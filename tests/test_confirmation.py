@@ -174,7 +174,7 @@ def test_a_file_without_an_end_does_not_fill_the_daemon() -> None:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    """Give a healthy IMDS, and a confirmation that may leave its evidence."""
+    """Yield a healthy IMDS, and a confirmation that may leave its evidence."""
     now = Time()
     with Simulator(now=now.utc) as imds:
         stage = Stage(imds, now, confirmation=ConfirmationFile(tmp_path / "evidence.json"))
@@ -184,7 +184,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def evidence(stage: Stage, *faults: Fault, **changes: Any) -> None:
-    """Let a confirmation of this moment leave its evidence."""
+    """Write the evidence of a confirmation of this moment."""
     assert stage.confirmation is not None
     instance = {"instance_id": "i-0123456789abcdef0", "polled": rfc3339(stage.time.utc())}
     stage.confirmation.path.write_text(diagnosis(*faults, **{**instance, **changes}))

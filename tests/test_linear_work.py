@@ -95,7 +95,7 @@ def is_of_own_texts(function: Found) -> bool:
 
 @pytest.fixture(name="place", scope="module")
 def a_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Give the parsers something to read from. What urllib3 logs, which nobody hears but pytest, is not measured."""
+    """Give the parsers something to read from. What urllib3 logs, which only pytest reads, is not measured."""
     with contextlib.ExitStack() as opened:
         opened.callback(logging.disable, logging.NOTSET)
         logging.disable()

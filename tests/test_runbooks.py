@@ -37,7 +37,7 @@ def test_every_fault_and_every_alert_has_its_page_and_no_page_is_an_orphan() -> 
 
 @pytest.mark.parametrize("fault", Fault)
 def test_a_runbook_has_its_parts_in_order(fault: Fault) -> None:
-    """How it looks, how to confirm it, what to do, how to prevent it: and something written under each."""
+    """How it looks, how to confirm it, what to do, how to prevent it: and some text under each."""
     assert re.findall(r"^## (.+)$", text(fault.value), flags=re.MULTILINE) == PARTS
     assert all(len(part(fault.value, heading)) > 50 for heading in PARTS)
     assert "What applications say:" in part(fault.value, "How it looks")

@@ -178,7 +178,7 @@ def test_an_imds_that_fails_now_here_now_there_is_a_fault_nevertheless(observati
 
 @given(observations=st.lists(st.sampled_from([BLIND, HOP_LIMIT, DISABLED, GARBLED]), min_size=54, max_size=54))
 @settings(max_examples=examples(50))
-def test_no_order_of_failures_hides_that_imds_is_dark(observations: list[Observation]) -> None:
+def test_no_order_of_failures_hides_that_imds_is_unreachable(observations: list[Observation]) -> None:
     """In whatever order the failures come, an unreachable IMDS is reported at the 54th poll at the latest."""
     lookout = healthy_lookout()
     lookout.see_all(*observations)

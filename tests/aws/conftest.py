@@ -24,7 +24,7 @@ def aws_server() -> Iterator[object]:
 
 @pytest.fixture
 def house(aws_server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """Give an account with one healthy instance, its IMDS, and the command."""
+    """Yield an account with one healthy instance, its IMDS, and the command."""
     from aws import cloud
     from rolewatch.simulator import Simulator
 

@@ -42,7 +42,7 @@ Printed = tuple[int, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Give one AWS to all tests here."""
+    """Yield one AWS for all tests of this file."""
     made = Server()
     yield made
     made.stop()
@@ -59,7 +59,7 @@ def post(url: str, body: str = "") -> None:
 
 @pytest.fixture
 def aws(server: Server) -> Aws:
-    """Give an empty AWS, which allows everything until the command is run."""
+    """Return an empty AWS, which allows everything until the command is run."""
     endpoint = server.aws.endpoint
     post(f"{endpoint}/moto-api/reset-auth", "inf")
     post(f"{endpoint}/moto-api/reset")
@@ -99,7 +99,7 @@ class Command:
 
 @pytest.fixture
 def rolewatch(aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Give the command, which asks the AWS."""
+    """Return the command, which asks the AWS."""
     return Command(aws, monkeypatch, capsys)
 
 

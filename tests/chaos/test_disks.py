@@ -45,7 +45,7 @@ class Disk:
                 file.write(b"\0" * 512)
 
     def free(self) -> None:
-        """Give them back."""
+        """Free the blocks again: remove the file that fills the disk."""
         (self.seen / "ballast").unlink()
 
     def await_text(self, name: str, text: str) -> None:

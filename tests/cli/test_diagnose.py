@@ -34,7 +34,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the entry point know the command."""
+    """Register the command with the entry point."""
     monkeypatch.setitem(cli.COMMANDS, "diagnose", "say why the credentials are wrong, and what to do")
 
 

@@ -1,4 +1,4 @@
-"""Every query that people are given is asked of a real Prometheus, with a fleet in trouble, and has an answer."""
+"""Every published query has a result in a real Prometheus, with a fleet in trouble."""
 
 from __future__ import annotations
 

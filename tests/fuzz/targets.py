@@ -68,7 +68,7 @@ def with_secrets(data: bytes) -> bytes:
 
 
 def parse(data: bytes) -> None:
-    """Hand *data* to every parser: a value or an `ImdsError`, and no secret in it nor in what hangs from it."""
+    """Parse *data* with every parser: the result is a value or an `ImdsError`, without a secret in any object of it."""
     for parser in PARSERS.values():
         error = None
         result: object = None
@@ -83,7 +83,7 @@ def parse(data: bytes) -> None:
 
 
 def watch(data: bytes) -> None:
-    """Let a whole daemon watch what *data* says, for some polls: it continues, and no output has a secret."""
+    """Run a whole daemon for some polls with the answers in *data*: it continues, and no output has a secret."""
     which, polls = (data[0] if data else 0), data[1:].split(POLL)[:MOST_POLLS]
     directory = Path(tempfile.mkdtemp(prefix="rolewatch-fuzz-"))
     try:

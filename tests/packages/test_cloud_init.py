@@ -200,7 +200,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(name="host")
 def a_host(tmp_path: Path) -> Iterator[Host]:
-    """Give a host with the common tools, and a web server with TLS on loopback."""
+    """Yield a host with the common tools, and a web server with TLS on loopback."""
     missing = [tool for tool in (*TOOLS, "openssl") if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed")

@@ -37,7 +37,7 @@ class Stderr:
     """A pipe or a socket in standard error's place."""
 
     def __init__(self) -> None:
-        """Make it, with nobody reading yet."""
+        """Create it, without a reader."""
         self._reader, writer = socket.socketpair()
         self.descriptor = writer.detach()
 
@@ -63,7 +63,7 @@ class Stderr:
         os.set_blocking(self.descriptor, True)
 
     def close(self) -> None:
-        """Give both ends back."""
+        """Close both ends."""
         self._reader.close()
         os.close(self.descriptor)
 
