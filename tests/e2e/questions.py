@@ -53,7 +53,7 @@ def _board(uid: str, instance: str) -> Iterator[Question]:
     """Yield the queries of a board, with *instance* for its variable; with a faulty one for the active faults."""
     board = json.loads((ROOT / f"packaging/grafana/{uid}.json").read_text(encoding="utf-8"))
     for panel in board["panels"]:
-        of = INSTANCES[Fault.ROTATION_OVERDUE.value] if panel["title"] == "Faults that stand" else instance
+        of = INSTANCES[Fault.ROTATION_OVERDUE.value] if panel["title"] == "Active faults" else instance
         for target in panel.get("targets", ()):
             filled = target["expr"].replace("$__rate_interval", WINDOW).replace("$job", ".+").replace("$instance", of)
             yield _question(f"{uid}: {panel['title']}", filled)

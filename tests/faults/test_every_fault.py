@@ -6,6 +6,7 @@ Start here to find all that a fault has. What fails names the missing step of do
 
 from __future__ import annotations
 
+import html
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_the_daemon_raises_the_fault_in_journal_and_metrics(fault: Fault, tmp_pa
     (shown,) = seen.status["faults"]
     assert (shown["fault"], shown["title"], shown["page"]) == (fault.value, entry.title, entry.page)
     assert shown["fix"][0]["text"] == explain(fault, shown["evidence"], {}).fix[0].text
-    assert entry.title in seen.page
+    assert entry.title in html.unescape(seen.page)
 
 
 @EACH
