@@ -31,6 +31,7 @@ from rolewatch.aws.preflight.names import (
     service_of_launch,
 )
 from rolewatch.aws.queries import Caller, Profile, Role
+from rolewatch.aws_names import iam_region
 from rolewatch.errors import UsageError
 
 LAUNCH_CHECKS: tuple[Check[Answers], ...] = (
@@ -61,9 +62,6 @@ VISIBLE_CHECKS: tuple[Check[Answers], ...] = (
     Check("visible.profiles", "The role is in an instance profile", profile_checks.is_in_profile),
     Check("visible.name", "The console shows the role's own name", profile_checks.shown_by_its_name),
 )
-
-_GLOBAL_REGIONS = {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-"""The Region of IAM's endpoint in each partition (botocore's endpoints, 2026): ``aws:RequestedRegion`` of its calls."""
 
 
 def launch(
@@ -214,7 +212,8 @@ def _passing(service: str, who: Principal, region: str) -> dict[str, str]:
 
 
 def _global_region(who: Principal) -> dict[str, str]:
-    return {"aws:RequestedRegion": _GLOBAL_REGIONS.get(who.partition, "us-east-1")}
+    """Return the condition key that calls of IAM have: the Region of IAM's endpoint (botocore's endpoints, 2026)."""
+    return {"aws:RequestedRegion": iam_region(who.partition)}
 
 
 SCHEMA = 1

@@ -81,20 +81,20 @@ def parse_role(text: str) -> ResourceName:
     return _parse(text, "role", ("role",), _LONGEST_ROLE)
 
 
-def _parse(text: str, noun: str, kinds: tuple[str, ...], longest: int) -> ResourceName:
+def _parse(text: str, kind: str, kinds: tuple[str, ...], longest: int) -> ResourceName:
     if not text.startswith("arn:"):
-        return ResourceName(_checked(text, noun, longest), kind=kinds[0])
+        return ResourceName(_checked(text, kind, longest), kind=kinds[0])
     arn = parse_arn(text)
     if arn is None or arn.service != "iam" or arn.kind not in kinds or not arn.path:
         example = f"arn:aws:iam::123456789012:{kinds[0]}/NAME"
-        raise UsageError(f"{text!r} is not the ARN of an IAM {noun}. It looks like {example}; the name is enough, too.")
-    return ResourceName(_checked(arn.name, noun, longest), text, arn.kind)
+        raise UsageError(f"{text!r} is not the ARN of an IAM {kind}. It looks like {example}; the name is enough, too.")
+    return ResourceName(_checked(arn.name, kind, longest), text, arn.kind)
 
 
-def _checked(name: str, noun: str, longest: int) -> str:
+def _checked(name: str, kind: str, longest: int) -> str:
     if not NAME.fullmatch(name) or len(name) > longest:
         raise UsageError(
-            f"{name!r} cannot be the name of an IAM {noun}: 1 to {longest} letters, digits or _+=,.@- and no path."
+            f"{name!r} cannot be the name of an IAM {kind}: 1 to {longest} letters, digits or _+=,.@- and no path."
         )
     return name
 

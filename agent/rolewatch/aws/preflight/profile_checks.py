@@ -278,8 +278,8 @@ def is_in_profile(answers: Answers) -> Outcome:
             create(role, role),
         )
     names = ", ".join(holders)
-    noun = "instance profile" if len(holders) == 1 else "instance profiles"
-    return passed(f"The role is in the {noun} {names}.", instance_profiles=names)
+    label = "instance profile" if len(holders) == 1 else "instance profiles"
+    return passed(f"The role is in the {label} {names}.", instance_profiles=names)
 
 
 def shown_by_its_name(answers: Answers) -> Outcome:
