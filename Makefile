@@ -6,7 +6,7 @@ SYSTEM_PYTHON ?= /usr/bin/python3
 # Which set of libraries: dev (the newest), or floors (the oldest that we support).
 LOCK ?= dev
 # How many tests at a time.
-JOBS ?= 2
+JOBS ?= 3
 # How long each target is fuzzed.
 FUZZ_SECONDS ?= 180
 # `make lock UPGRADE=--upgrade` takes newer versions; without it only what the .in files ask for changes.

@@ -67,9 +67,10 @@ DECODERS = frozenset(
 
 OWN_TEXTS: Mapping[str, str] = {
     "__init__.project_url": "the metadata of our own package",
+    "imds.client.Client.__init__": "a setting, whose form `config` has checked",
+    "imds.host.": "answers of the kernel, in messages of at most 8 KiB",
     "alerts.": "renders the table of faults",
     "aws.diagnose.findings.Context.partition": "an ARN that `documents.profile_info` has read",
-    "aws.diagnose.host._route": "reached through `host.inspect`; the kernel writes these files, a line is short",
     "cli.render.": "a command of the table of faults",
     "http.page._parts": "our own page.html",
     "http.page.command": "a command of the table of faults",
@@ -211,7 +212,12 @@ def _shadows(text: str, place: Place) -> None:
 
 
 def _host(text: str, place: Place) -> None:
-    for name in ("proc/net/route", "proc/cmdline", "sys/devices/virtual/dmi/id/board_asset_tag"):
+    for name in (
+        "proc/self/net/route",
+        "proc/self/net/ipv6_route",
+        "proc/cmdline",
+        "sys/devices/virtual/dmi/id/board_asset_tag",
+    ):
         place.written(name, text)
     environ = {"no_proxy": text.replace("\0", "")}
     host.inspect("http://169.254.169.254", environ, root=place.directory, run=lambda _: text)

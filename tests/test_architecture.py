@@ -87,6 +87,7 @@ MAY_OPEN_FILES = {
     "files.py": "it is the one that does",
     "__init__.py": "its own metadata, beside the package",
     "aws/diagnose/host.py": "files of the kernel",
+    "imds/host.py": "files of the kernel",
     "cli/__init__.py": "/dev/null",
     "cli/output.py": "/dev/null",
     "cli/poll_once.py": "a file of the kernel",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Union
 
 from rolewatch.vocabulary import Evidence, Phase, Reason
@@ -22,6 +23,48 @@ class Moment:
     """Seconds since boot, suspended time included (CLOCK_BOOTTIME). Never goes backwards."""
 
 
+class RouteKind(str, Enum):
+    """What the kernel does with a packet for an address."""
+
+    UNICAST = "unicast"
+    """It sends it out."""
+    LOCAL = "local"
+    """The address is one of this host's own."""
+    NONE = "none"
+    """It has no route."""
+    UNREACHABLE = "unreachable"
+    PROHIBIT = "prohibit"
+    BLACKHOLE = "blackhole"
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way that the kernel chooses for an address, for this process's user, by all rules and tables."""
+
+    kind: RouteKind
+    interface: str = ""
+    gateway: str = ""
+    """The next hop; empty where the address itself is looked for on the interface."""
+    source: str = ""
+    """The local address that it would send from."""
+    table: int = 0
+    """The number of the routing table; 254 is `main`. 0 where the kernel named none."""
+    no_neighbour: bool = False
+    """Nobody answers for the next hop (ARP, neighbour discovery): no packet leaves."""
+    default_interface: str = ""
+    """The interface of the main table's default route; empty if there is none. Another one than `interface` means that
+    something took this address out of the usual way."""
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether packets leave by another interface than that of the default route."""
+        return bool(self.interface and self.default_interface and self.interface != self.default_interface)
+
+
+_MAIN, _LOCAL = 254, 255
+"""The tables in which every route is looked for anyhow (ip-rule(8))."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """A request to IMDS that gave no usable answer, with the evidence."""
@@ -32,16 +75,22 @@ class Failure:
     """The path below ``/latest/`` of the request, without the role's name."""
     errno: int | None = None
     status: int | None = None
+    route: Route | None = None
+    """The kernel's way to IMDS, where connecting failed."""
 
     @property
     def evidence(self) -> Evidence:
         """The failure as evidence."""
+        route = self.route or Route(RouteKind.NONE)
         facts = {
             "phase": self.phase.value,
             "reason": self.reason.value,
             "errno": self.errno,
             "http_status": self.status,
             "document": self.document or None,
+            "route_interface": route.interface or None,
+            "route_gateway": route.gateway or None,
+            "route_table": route.table if route.table not in (0, _MAIN, _LOCAL) else None,
         }
         return {key: value for key, value in facts.items() if value is not None}
 

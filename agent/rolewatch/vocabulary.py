@@ -38,6 +38,9 @@ EVIDENCE_KEYS = (
     "errno",
     "http_status",
     "document",
+    "route_interface",
+    "route_gateway",
+    "route_table",
     "code",
     "role",
     "roles",
@@ -115,9 +118,19 @@ class Reason(str, Enum):
     NO_ROUTE = ("no_route", FailureLabel.CONNECT)
     """ENETUNREACH: no route to the address."""
     HOST_UNREACHABLE = ("host_unreachable", FailureLabel.CONNECT)
-    """EHOSTUNREACH: an `unreachable` route, no neighbour that answers, or a REJECT with admin-prohibited."""
+    """EHOSTUNREACH: an `unreachable` route."""
+    WRONG_ROUTE = ("wrong_route", FailureLabel.CONNECT)
+    """No answer, and the kernel sends elsewhere: the next hop is not there, or packets leave the default interface."""
+    LOCAL_ADDRESS = ("local_address", FailureLabel.CONNECT)
+    """The address of IMDS is one of this host's own, and nothing listens there."""
+    REJECTED = ("rejected", FailureLabel.CONNECT)
+    """EHOSTUNREACH or ENETUNREACH though route and next hop are well: a REJECT, here or on the way."""
     PROHIBITED = ("prohibited", FailureLabel.CONNECT)
-    """EACCES: a `prohibit` route, such as systemd-imdsd's lock for unprivileged processes; or SELinux."""
+    """EACCES by a `prohibit` route, such as systemd-imdsd's lock for unprivileged processes."""
+    CONFINED = ("confined", FailureLabel.CONNECT)
+    """EACCES, and no route prohibits: SELinux, AppArmor, Landlock or another sandbox."""
+    NO_FREE_PORT = ("no_free_port", FailureLabel.CONNECT)
+    """EADDRNOTAVAIL: all local ports for new connections are in use."""
     BLACKHOLE = ("blackhole", FailureLabel.CONNECT)
     """EINVAL: a `blackhole` route."""
     FILTERED = ("filtered", FailureLabel.CONNECT)

@@ -18,7 +18,7 @@ from rolewatch.aws.diagnose.host import Host, Override, Overrides
 from rolewatch.aws.queries import Association, Caller, Instance, MetadataOptions, Profile, Role
 from rolewatch.faults import Fault
 from rolewatch.monitor.memory import Memory
-from rolewatch.observation import Absent, Identity, Observation
+from rolewatch.observation import Absent, Identity, Observation, Route, RouteKind
 from rolewatch.settings import Settings
 from rolewatch.vocabulary import Reason, State
 
@@ -48,6 +48,7 @@ IN_AWS = AwsFindings(
     profile=Profile(builders.PROFILE, builders.PROFILE_ID, ARN, ROLE),
     proof=CALLER,
 )
+WAY = Route(RouteKind.UNICAST, "ens5", "10.0.0.1", default_interface="ens5")
 IDENTITY = Identity(builders.INSTANCE_ID, "eu-west-1", ACCOUNT)
 
 
@@ -57,7 +58,7 @@ def local(seen: Observation | None = None, **changes: Any) -> LocalFindings:
     verdict = builders.judge(seen)
     memory, _ = monitor.update_instance(Memory(), seen, builders.moment())
     snapshot = monitor.single_poll(memory, seen, verdict, Settings(), builders.moment())
-    made = LocalFindings(seen, verdict, snapshot, Host("169.254.169.254", "ens5"), Overrides(), "the user web")
+    made = LocalFindings(seen, verdict, snapshot, Host("169.254.169.254", WAY), Overrides(), "the user web")
     return replace(made, **changes)
 
 
@@ -212,7 +213,7 @@ def test_an_unreachable_imds_is_explained_by_the_host(reason: Reason, check: str
 
 def test_dropped_packets_explain_a_silent_imds() -> None:
     """Only where IMDS does not answer; a count by itself is no fault."""
-    busy = Host("169.254.169.254", "ens5", allowance_exceeded=7)
+    busy = Host("169.254.169.254", WAY, allowance_exceeded=7)
     silent = local(builders.unanswered(Reason.CONNECT_TIMEOUT), host=busy)
 
     assert outcome(diagnose(context(local=silent)), "host.allowance").status is Status.FAIL

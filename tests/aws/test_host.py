@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from rolewatch.aws.diagnose.host import Host, execute, inspect, proxies
+from rolewatch.observation import RouteKind
 
 ENDPOINT = "http://169.254.169.254"
-ANY = "0.0.0.0"  # noqa: S104 - the default route
-HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
-
-
-def number(address: str) -> str:
-    """Return *address* as /proc/net/route has it: in the host's byte order."""
-    return f"{struct.unpack('=L', bytes(int(part) for part in address.split('.')))[0]:08X}"
-
-
-def route(interface: str, network: str, mask: str, *, flags: str = "0001", metric: int = 0) -> str:
-    """Return a line of /proc/net/route."""
-    return f"{interface}\t{number(network)}\t00000000\t{flags}\t0\t0\t{metric}\t{number(mask)}\t0\t0\t0\n"
-
-
-DEFAULT = route("ens5", ANY, ANY, flags="0003", metric=512)
-IMDS = route("ens5", "169.254.169.254", "255.255.255.255", flags="0005", metric=512)
-PROHIBIT = route("*", "169.254.169.254", "255.255.255.255", flags="0205")
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -39,72 +22,23 @@ def tree(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def no_ethtool(command: Sequence[str]) -> str | None:
-    """Be an ethtool that fails."""
-    assert command[1:] == ["-S", "ens5"]
-    return None
-
-
 def inspected(root: Path, endpoint: str = ENDPOINT, **files: str) -> Host:
     """Return what is found on a host with *files*."""
-    return inspect(endpoint, {}, root=tree(root, files), run=no_ethtool)
+    return inspect(endpoint, {}, root=tree(root, files), run=lambda _: None)
 
 
-def test_the_longest_route_wins(tmp_path: Path) -> None:
-    """The default route leads elsewhere than IMDS's own."""
-    routes = HEADER + route("docker0", ANY, ANY, flags="0003") + IMDS
-    found = inspected(tmp_path, **{"proc/net/route": routes})
-
-    assert found.interface == "ens5"
-    assert not found.rejected
-
-
-def test_the_lower_metric_wins(tmp_path: Path) -> None:
-    """Of two default routes the kernel takes the cheaper one."""
-    routes = HEADER + route("ens6", ANY, ANY, flags="0003", metric=600) + DEFAULT
-
-    assert inspected(tmp_path, **{"proc/net/route": routes}).interface == "ens5"
-
-
-def test_a_rejecting_route_is_seen(tmp_path: Path) -> None:
-    """A prohibit route, as systemd-imdsd sets one."""
-    found = inspected(tmp_path, **{"proc/net/route": HEADER + DEFAULT + PROHIBIT})
-
-    assert found.rejected
-    assert found.interface is None
-
-
-@pytest.mark.parametrize("text", ["", HEADER, HEADER + "rubbish\n", HEADER + "ens5\tzz\tzz\tzz\t0\t0\t0\tzz\n"])
-def test_what_cannot_be_read_is_not_known(tmp_path: Path, text: str) -> None:
-    """No routes at all are not taken for no route."""
-    found = inspected(tmp_path, **{"proc/net/route": text})
-
-    assert (found.interface, found.rejected, found.routes_read) == (None, False, False)
-
-
-def test_ipv6_routes_are_read(tmp_path: Path) -> None:
-    """The IPv6 endpoint has a table of its own."""
-    zeros = "0" * 32
-    lines = (
-        f"{zeros} 00 {zeros} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     ens5\n"
-        f"{zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200       lo\n"
-    )
-    found = inspected(tmp_path, "http://[fd00:ec2::254]", **{"proc/net/ipv6_route": lines})
-
-    assert found.interface == "ens5"
-
-
-def test_loopback_needs_no_route(tmp_path: Path) -> None:
-    """It is in the local table, which /proc does not show."""
+def test_the_kernel_names_the_way(tmp_path: Path) -> None:
+    """Loopback is this host itself. Other ways are built in tests/integration/test_errno_table.py."""
     found = inspect("http://127.0.0.1:1338", {}, root=tmp_path, run=lambda _: None)
 
-    assert (found.interface, found.routes_read) == ("lo", True)
+    assert found.route is not None
+    assert (found.route.kind, found.route.interface) == (RouteKind.LOCAL, "lo")
 
 
 def test_the_ena_counter_is_read(tmp_path: Path) -> None:
     """As ethtool -S prints it."""
     printed = "NIC statistics:\n     tx_timeout: 0\n     linklocal_allowance_exceeded: 42\n"
-    found = inspect(ENDPOINT, {}, root=tree(tmp_path, {"proc/net/route": HEADER + IMDS}), run=lambda _: printed)
+    found = inspect("http://127.0.0.1", {}, root=tmp_path, run=lambda _: printed)
 
     assert found.allowance_exceeded == 42
 
@@ -152,7 +86,7 @@ def test_proxies_are_named_and_not_shown(environ: dict[str, str], expected: Sequ
 
 def test_a_named_endpoint_is_taken_as_it_is(tmp_path: Path) -> None:
     """Nothing is resolved: that would be a packet."""
-    assert inspect("http://imds.example", {}, root=tmp_path).routes_read is False
+    assert inspect("http://imds.example", {}, root=tmp_path).route is None
 
 
 def test_a_command_that_fails_is_nothing() -> None:

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,17 @@ def listen() -> None:
     """Listen on a port of its own, and reach it from here."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         connect(*server.getsockname())
+
+
+def add_route() -> None:
+    """Let the kernel reject an address that nobody has: asking for routes by rtnetlink is allowed, no change is."""
+    address = socket.inet_aton("192.0.2.1")
+    route = struct.pack("=8BI", socket.AF_INET, 32, 0, 0, 254, 4, 0, 7, 0) + struct.pack("=HH4s", 8, 1, address)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+        kernel.send(struct.pack("=IHHII", 16 + len(route), 24, 0x405, 1, 0) + route)
+        number = -struct.unpack_from("=i", kernel.recv(8192), 16)[0]
+    if number:
+        raise OSError(number, os.strerror(number))
 
 
 def outlive() -> None:
@@ -147,7 +159,7 @@ TRIES: dict[str, Callable[[], object]] = {
     ),
     "raw_socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
     "packet_socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
-    "netlink_socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "add_route": add_route,
     "io_uring": lambda: call("syscall", IO_URING_SETUP, 8, ctypes.create_string_buffer(120)),
     "write_etc": lambda: Path("/etc/probe").touch(),
     "write_settings": lambda: Path("/etc/rolewatch/conf.d/99-probe.toml").touch(),

@@ -25,13 +25,15 @@ from rolewatch.vocabulary import Who
 UNREACHABLE: Mapping[str, Remedy] = {
     "refused": Remedy(
         cause=(
-            "The connection was refused. On an EC2 instance, a firewall rule rejects it, often for single users, as "
-            "in AWS's own guide. Inside a container, perhaps nothing listens there."
+            "The connection was refused. On an EC2 instance, either a firewall rule rejects it, often for single users,"
+            " as in AWS's own guide, or a NAT rule sends it to a local program (a role proxy) that does not run. "
+            "Inside a container, perhaps nothing listens there."
         ),
         hint="Allow the user that runs rolewatch through the firewall rule that rejects it.",
         fix=(
             PROBE,
             FIREWALL,
+            REDIRECT,
             Step(
                 "If the rule protects IMDS by user, allow rolewatch before the rule that rejects. Save the new rule "
                 "with your firewall rules, or it is lost at the next reboot.",
@@ -67,10 +69,124 @@ UNREACHABLE: Mapping[str, Remedy] = {
         takes_effect=AT_ONCE,
         who=Who.HOST,
     ),
+    "wrong_route": Remedy(
+        cause=(
+            "The kernel sends packets for IMDS the wrong way: through an interface or to a next hop where IMDS is not, "
+            "and nobody answers there. The evidence has the interface, the gateway, and the routing table if it is not "
+            "the main one. Usual causes: a route of another subnet, kept in an image; a bridge or a second interface "
+            "that took 169.254.0.0/16; a VPN or an exit node that takes all traffic."
+        ),
+        hint="Correct the route to the IMDS address.",
+        fix=(
+            ROUTE,
+            Step(
+                "Remove the route that leads there, with the interface and the table that the first command names. "
+                "Then remove it where it is made, or it is back after the next boot: the image's network settings, "
+                "cloud-init, the VPN.",
+                "sudo ip route del 169.254.169.254",
+                id="remove-wrong-route",
+            ),
+            Step(
+                "If a VPN or a policy rule has to take all other traffic, make an exception for IMDS: a route by the "
+                "interface of the default route. Make it permanent where the VPN sets its own.",
+                "DEVICE=$(ip route show default table main | sed -n '1s/.* dev \\([^ ]*\\).*/\\1/p')\n"
+                'sudo ip route add 169.254.169.254 dev "$DEVICE"\n'
+                "sudo ip rule add pref 100 to 169.254.169.254 lookup main",
+                id="add-exception",
+            ),
+        ),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
+    "local_address": Remedy(
+        cause=(
+            "The address of IMDS is an address of this host itself, and nothing answers there. A tool that plays IMDS "
+            "put it there (a credentials server, an emulator, a container agent) and left it. No firewall is involved."
+        ),
+        hint="Remove the address of IMDS from this host's own interface.",
+        fix=(
+            Step(
+                "Show which interface has the address.",
+                "ip -o address show to 169.254.169.254",
+                id="see-local-address",
+            ),
+            Step(
+                "Remove it there; with the tool that sets it, if that still runs.",
+                "sudo ip address del 169.254.169.254/32 dev lo   # or the interface that the first command names",
+                id="remove-local-address",
+            ),
+        ),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
+    "rejected": Remedy(
+        cause=(
+            "Something rejects the packets (ICMP unreachable, such as admin-prohibited), though the kernel's route and "
+            "its next hop are well: either a firewall rule of this host with REJECT, or one on the way."
+        ),
+        hint="Find the firewall rule that rejects packets for IMDS.",
+        fix=(PROBE, FIREWALL, ROUTE),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
+    "confined": Remedy(
+        cause=(
+            "The kernel denies the connection to this program (EACCES), and no route prohibits it: mandatory access "
+            "control (SELinux, AppArmor), Landlock, or another sandbox of the program. Other programs of this host may "
+            "reach IMDS."
+        ),
+        hint="Let the security policy of this host allow rolewatch to connect to IMDS.",
+        fix=(
+            Step(
+                "Look for the denial: of SELinux in the audit log, of AppArmor in the kernel's.",
+                "sudo ausearch -m avc -ts recent 2>/dev/null | tail -n 5\n"
+                "sudo journalctl -k --since -1h --grep 'apparmor=\"DENIED\"|avc: *denied' | tail -n 5",
+                id="see-denial",
+            ),
+            Step(
+                "Show the policy that rolewatch's process is under: unconfined, or its name.",
+                'sudo cat "/proc/$(systemctl show --value -p MainPID rolewatch.service)/attr/current"',
+                id="see-confinement",
+            ),
+            Step(
+                "Allow the connection to TCP port 80 in that policy, or take the drop-in away that confines the unit.",
+                "systemctl show rolewatch.service -p DropInPaths -p SELinuxContext -p AppArmorProfile",
+                id="see-drop-ins",
+            ),
+        ),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
+    "no_free_port": Remedy(
+        cause=(
+            "This host has no free local port for a new connection (EADDRNOTAVAIL): programs have opened too many. "
+            "IMDS is not at fault, and other connections fail, too."
+        ),
+        hint="Find the program that uses up the local ports.",
+        fix=(
+            Step(
+                "Show how many connections there are by state, and the range of ports for them.",
+                "ss -s\nsysctl net.ipv4.ip_local_port_range",
+                id="see-ports",
+            ),
+            Step(
+                "Show which programs have the most connections, and to where.",
+                "sudo ss -Htnp | awk '{print $5, $6}' | sed 's/:[0-9]* / /; s/,pid=.*//' |\n"
+                "  sort | uniq -c | sort -rn | head",
+                id="see-users-of-ports",
+            ),
+            Step(
+                "Restart that program, or let it reuse its connections. A wider range of ports gives time.",
+                "sudo sysctl -w net.ipv4.ip_local_port_range='10240 65535'",
+                id="widen-port-range",
+            ),
+        ),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
     "host_unreachable": Remedy(
         cause=(
-            "The kernel has a route, but no host answers on it (EHOSTUNREACH): an `unreachable` route, or a route "
-            "through the wrong interface, where no neighbour has the address."
+            "The kernel refuses the address (EHOSTUNREACH): an `unreachable` route, set by hand or by provisioning."
         ),
         hint="Correct the route to the IMDS address.",
         fix=(
@@ -86,8 +202,8 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
     "prohibited": Remedy(
         cause=(
-            "A `prohibit` route refuses the address to this user (EACCES). The lock of systemd-imdsd is such a route "
-            "(systemd 261 and later, systemd.imds.network=locked): only root and systemd-imdsd may use IMDS."
+            "A `prohibit` route refuses the address to this user (EACCES), as the kernel confirms. systemd-imdsd locks "
+            "IMDS by one (systemd 261 and later, systemd.imds.network=locked): only root and systemd-imdsd may use it."
         ),
         hint="Lift the prohibit route for the user that runs rolewatch, or systemd-imdsd's lock.",
         fix=(
@@ -164,8 +280,9 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
     "connect_timeout": Remedy(
         cause=(
-            "No answer arrived, not even a refusal: a firewall rule drops packets, or EC2 does, because the network "
-            "interface exceeds its budget of link-local packets."
+            "No answer arrived, not even a refusal, though the kernel's route and its next hop look right: either a "
+            "firewall drops packets, by a rule or by the policy of a chain (of what goes out or of what comes in), or "
+            "EC2 does, because the network interface exceeds its budget of link-local packets."
         ),
         hint="Check for a firewall rule that drops packets, and check linklocal_allowance_exceeded.",
         fix=(
@@ -177,6 +294,7 @@ UNREACHABLE: Mapping[str, Remedy] = {
                 "  sort | uniq -c | sort -rn | head",
                 id="find-busy-process",
             ),
+            ROUTE,
             PROBE,
             FIREWALL,
         ),

@@ -194,14 +194,16 @@ PROBE = Step(
 )
 
 ROUTE = Step(
-    "Show the route that the kernel uses; rules may differ between users.",
-    "ip route get 169.254.169.254\nip rule show\nip route show table all | grep -F 169.254.169.254",
+    "Show the route that the kernel uses for rolewatch's user; rules may differ between users.",
+    "ip route get 169.254.169.254 uid {uid}\nip rule show\nip route show table all | grep -F 169.254.169.254",
     id="see-route",
 )
 
 FIREWALL = Step(
-    "Find rules for 169.254.169.254, or for the user (--uid-owner, skuid).",
-    "sudo iptables -S | grep -E '169\\.254|uid-owner'\nsudo nft list ruleset | grep -E '169\\.254|skuid'",
+    "Find rules for 169.254.169.254 or for the user (--uid-owner, skuid), and chains whose policy drops what no rule "
+    "allows.",
+    "sudo iptables -S | grep -E '169\\.254|uid-owner|^-P .* DROP|REJECT'\n"
+    "sudo nft list ruleset | grep -E '169\\.254|skuid|policy drop|reject'",
     id="see-firewall",
 )
 
@@ -214,8 +216,10 @@ BUDGET = Step(
 )
 
 REDIRECT = Step(
-    "Find what redirects requests for IMDS to itself (kube2iam, kiam, a transparent proxy).",
-    "sudo iptables -t nat -S | grep -F 169.254.169.254\nsudo nft list ruleset | grep -B3 -A3 -F 169.254.169.254",
+    "Find what redirects requests for IMDS to itself (kube2iam, kiam, a transparent proxy), also by a "
+    "rule for all of port 80.",
+    "sudo iptables -t nat -S | grep -E '169\\.254|DNAT|REDIRECT'\n"
+    "sudo nft list ruleset | grep -E '169\\.254|dnat|redirect'",
     id="see-redirect",
 )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Callable, TypeVar
 
 from rolewatch.errors import ImdsError
 from rolewatch.imds import documents
 from rolewatch.imds.client import Client, DatedImdsError, Session
+from rolewatch.imds.host import with_route
 from rolewatch.observation import Absent, Answered, Failure, Observation, RoleListing, Tags, Unanswered
 from rolewatch.settings import ExpectSettings
-from rolewatch.vocabulary import Document
+from rolewatch.vocabulary import Document, Phase, Reason
 
 INFO_PATH = Document.INFO.value
 ROLES_PATH = Document.LISTING.value
@@ -38,7 +40,10 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
     except DatedImdsError as error:
         return Unanswered(error.failure, error.date)
     except ImdsError as error:
-        return Unanswered(error.failure)
+        failure = error.failure
+        if failure.phase is Phase.CONNECT and failure.reason is not Reason.SWITCHED_OFF:
+            failure = with_route(failure, client.host, os.getuid())
+        return Unanswered(failure)
     info = _read(session, INFO_PATH, documents.profile_info)
     listing = _read(session, ROLES_PATH, documents.role_listing)
     credentials = None

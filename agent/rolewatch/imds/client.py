@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -59,6 +59,7 @@ class Client:
     def __init__(self, endpoint: str, settings: ImdsSettings, *, monotonic: Monotonic) -> None:
         """Prepare requests to *endpoint* (``http://HOST[:PORT]``) within the bounds of *settings*. Send nothing yet."""
         self._base = endpoint.rstrip("/") + "/latest/"
+        self.host = urlsplit(endpoint).hostname or ""
         self._settings = settings
         self._monotonic = monotonic
         self._wire = Wire(monotonic)

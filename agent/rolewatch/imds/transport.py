@@ -59,6 +59,8 @@ _CONNECT_REASONS = {
     errno.EACCES: Reason.PROHIBITED,
     errno.EINVAL: Reason.BLACKHOLE,
     errno.EPERM: Reason.FILTERED,
+    errno.EADDRNOTAVAIL: Reason.NO_FREE_PORT,
+    errno.EAGAIN: Reason.NO_FREE_PORT,
     errno.ETIMEDOUT: Reason.CONNECT_TIMEOUT,
 }
 """What a failed connect means, by errno: measured on Linux with routes and nftables rules of each kind."""

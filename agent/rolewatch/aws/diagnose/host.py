@@ -6,27 +6,23 @@ It reads files and variables, and sends nothing.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
-import struct
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Callable, Optional
 from urllib.parse import urlsplit
 
 from rolewatch import files
-from rolewatch.aws import queries
+from rolewatch.imds.host import dmi_instance_id, route_to
+from rolewatch.observation import Route
 from rolewatch.text import printable
 
-Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 Runner = Callable[[Sequence[str]], Optional[str]]
 """Run a command and return what it printed; None where it cannot be run or fails."""
 
-_REJECT = 0x0200
-"""RTF_REJECT: unreachable, prohibit or blackhole (linux/route.h)."""
-_UP = 0x0001
 _IMDSD = ("usr/lib/systemd/systemd-imdsd", "lib/systemd/systemd-imdsd")
 _IMDSD_OPTION = "systemd.imds.network="
 """On the kernel's command line: ``locked`` or ``unlocked`` (systemd#40980, #41359; systemd 261)."""
@@ -58,11 +54,8 @@ class Host:
 
     address: str
     """The address of IMDS."""
-    interface: str | None = None
-    """The network interface that the main routing table sends it through."""
-    rejected: bool = False
-    """The main routing table rejects it: unreachable, prohibit or blackhole."""
-    routes_read: bool = True
+    route: Route | None = None
+    """The way that the kernel chooses for it, for this user; None if the kernel cannot be asked."""
     allowance_exceeded: int | None = None
     """Packets to link-local addresses that the ENA driver's device has dropped since boot; None if unavailable."""
     imdsd: bool = False
@@ -76,26 +69,18 @@ class Host:
 
 
 def inspect(endpoint: str, environ: Mapping[str, str], *, root: Path = Path("/"), run: Runner | None = None) -> Host:
-    """Return what the files below *root* say about the way to *endpoint*. Total: unreadable means unknown."""
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return Host(address=host, routes_read=False, instance_id=_dmi(root), proxies=proxies(host, environ))
-    found = list(_routes(root, address.version))
-    fitting = [route for route in found if address in route.network]
-    best = max(fitting, key=lambda route: (route.network.prefixlen, -route.metric), default=None)
-    interface = "lo" if address.is_loopback else best.interface if best and not best.rejects else None
+    """Return what the kernel and the files below *root* say about the way to *endpoint*. Total."""
+    address = urlsplit(endpoint).hostname or ""
+    route = route_to(address, os.getuid())
+    interface = route.interface if route else ""
     return Host(
-        address=str(address),
-        interface=interface,
-        rejected=bool(best and best.rejects and not address.is_loopback),
-        routes_read=bool(found) or address.is_loopback,
+        address=address,
+        route=route,
         allowance_exceeded=_allowance(interface, run or execute) if interface else None,
         imdsd=any((root / path).exists() for path in _IMDSD),
         imdsd_network=_imdsd_network(_read(root / "proc/cmdline")),
-        instance_id=_dmi(root),
-        proxies=proxies(host, environ),
+        instance_id=dmi_instance_id(root),
+        proxies=proxies(address, environ),
     )
 
 
@@ -129,46 +114,6 @@ def _excepts(exception: str, host: str) -> bool:
         return bool(name) and (host == name or host.endswith("." + name.lstrip(".")))
 
 
-@dataclass(frozen=True)
-class _Route:
-    network: Network
-    metric: int
-    interface: str
-    rejects: bool
-
-
-def _routes(root: Path, version: int) -> Iterator[_Route]:
-    """Yield the main table's routes. Other tables, and rules, are visible only with netlink."""
-    parse, name = (_route4, "route") if version == 4 else (_route6, "ipv6_route")  # noqa: PLR2004 - IPv4
-    for line in _read(root / "proc/net" / name).splitlines():
-        try:
-            route = parse(line.split())
-        except (ValueError, IndexError, struct.error):
-            continue
-        if route is not None:
-            yield route
-
-
-def _route4(fields: Sequence[str]) -> _Route | None:
-    """Read a line of ``/proc/net/route``: numbers in the host's byte order, in hex."""
-    flags = int(fields[3], 16)
-    if not flags & (_UP | _REJECT):
-        return None
-    destination, mask = (ipaddress.IPv4Address(struct.pack("=L", int(fields[index], 16))) for index in (1, 7))
-    network = ipaddress.IPv4Network(f"{destination}/{mask}", strict=False)
-    return _Route(network, int(fields[6]), fields[0], bool(flags & _REJECT))
-
-
-def _route6(fields: Sequence[str]) -> _Route | None:
-    """Read a line of ``/proc/net/ipv6_route``."""
-    flags = int(fields[8], 16)
-    if not flags & (_UP | _REJECT):
-        return None
-    address = ipaddress.IPv6Address(bytes.fromhex(fields[0]))
-    network = ipaddress.IPv6Network((address, int(fields[1], 16)), strict=False)
-    return _Route(network, int(fields[5], 16), fields[9], bool(flags & _REJECT))
-
-
 def _allowance(interface: str, run: Runner) -> int | None:
     """Return ENA's counter of dropped link-local packets (EC2 user guide, monitoring-network-performance-ena, 2026)."""
     for program in _ETHTOOL:
@@ -177,12 +122,6 @@ def _allowance(interface: str, run: Runner) -> int | None:
             if name.strip() == "linklocal_allowance_exceeded" and value.strip().isdigit():
                 return int(value)
     return None
-
-
-def _dmi(root: Path) -> str | None:
-    """Return the instance id that Nitro puts into DMI as the board's asset tag (EC2 user guide, 2026)."""
-    tag = _read(root / "sys/devices/virtual/dmi/id/board_asset_tag").strip()
-    return tag if queries.is_instance_id(tag) else None
 
 
 def _imdsd_network(command_line: str) -> str:

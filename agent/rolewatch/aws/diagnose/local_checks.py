@@ -11,7 +11,7 @@ from rolewatch.aws.queries import Instance
 from rolewatch.faults import IMDS_FAULTS, Fault, faults_read_from
 from rolewatch.faults.explain import explain
 from rolewatch.monitor.classify import Finding
-from rolewatch.observation import Absent, Answered, Credentials, Failure, ProfileInfo, RoleListing
+from rolewatch.observation import Absent, Answered, Credentials, Failure, ProfileInfo, RoleListing, RouteKind
 from rolewatch.publish.messages import duration
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import Document, FailureLabel, Reason, State
@@ -44,18 +44,45 @@ def token(local: LocalFindings) -> Outcome:
     return failed(f"{what} {_cause(finding)}", finding.fault, finding.evidence)
 
 
+_WAYS = {
+    RouteKind.NONE: "The kernel has no route to {}.",
+    RouteKind.UNREACHABLE: "An unreachable route rejects {}.",
+    RouteKind.PROHIBIT: "A prohibit route rejects {} for this user.",
+    RouteKind.BLACKHOLE: "A blackhole route drops what is sent to {}.",
+}
+
+
 def route(local: LocalFindings) -> Outcome:
-    """Check the local route to IMDS."""
-    host = local.host
-    if host.rejected:
-        return failed(f"The main routing table rejects {host.address} (unreachable, prohibit or blackhole).")
-    if host.interface:
-        return passed(f"{host.address} goes out through {host.interface}.", interface=host.interface)
-    if local.failure is None:
-        return passed(f"IMDS answered at {host.address}; the main routing table does not show how.")
-    if not host.routes_read:
-        return unknown(f"The routes to {host.address} could not be read.")
-    return failed(f"The main routing table has no route to {host.address}.")
+    """Check the kernel's way to IMDS, for this user and by all rules and tables."""
+    address, way = local.host.address, local.host.route
+    if way is None:
+        return unknown(f"The kernel's route to {address} could not be read.")
+    if way.kind in _WAYS:
+        return failed(_WAYS[way.kind].format(address))
+    if way.kind is RouteKind.LOCAL:
+        if local.failure is None or local.failure.reason is not Reason.LOCAL_ADDRESS:
+            return passed(f"{address} is an address of this host itself.")
+        return failed(f"{address} is an address of this host itself ({way.interface}), and nothing answers there.")
+    words = f"{address} goes out through {way.interface}" + (f" by way of {way.gateway}" if way.gateway else "")
+    if local.failure is not None and local.failure.reason is Reason.WRONG_ROUTE:
+        table = f" (routing table {way.table})" if "route_table" in local.failure.evidence else ""
+        why = "nobody answers there" if way.no_neighbour else f"the default route leaves by {way.default_interface}"
+        return failed(f"{words}{table}, and {why}.")
+    return passed(f"{words}.", interface=way.interface)
+
+
+_BY_FIREWALL = {
+    Reason.REFUSED: (
+        "The connection is refused: a firewall rule (REJECT), perhaps only for this user, a NAT rule to a program that "
+        "does not run, or nothing listens."
+    ),
+    Reason.REJECTED: "The packets are rejected though the route is well: a firewall rule (REJECT), here or on the way.",
+    Reason.FILTERED: "A local filter refuses the packet: nftables, the unit's IPAddressDeny, or seccomp.",
+    Reason.CONNECT_TIMEOUT: (
+        "The connection is not answered: a firewall (a rule or a chain's policy of DROP), or packets are lost "
+        "on the way."
+    ),
+}
 
 
 def firewall(local: LocalFindings) -> Outcome:
@@ -64,16 +91,8 @@ def firewall(local: LocalFindings) -> Outcome:
         return passed(
             f"IMDS answers {local.user}. Rules by uid may treat other users, such as applications, differently."
         )
-    reason = local.failure.reason
-    if reason is Reason.REFUSED:
-        return failed(
-            "The connection is refused: a firewall rule (REJECT), perhaps only for this user, or nothing listens."
-        )
-    if reason is Reason.FILTERED:
-        return failed("A local filter refuses the packet: nftables, the unit's IPAddressDeny, or seccomp.")
-    if reason is Reason.CONNECT_TIMEOUT:
-        return failed("The connection is not answered: a firewall rule (DROP), or packets are dropped on the way.")
-    return passed("The failure is not one that a firewall makes.")
+    likely = _BY_FIREWALL.get(local.failure.reason)
+    return failed(likely) if likely else passed("The failure is not one that a firewall makes.")
 
 
 def hop_limit(context: Context) -> Outcome:
@@ -97,7 +116,7 @@ def hop_limit(context: Context) -> Outcome:
 
 def allowance(local: LocalFindings) -> Outcome:
     """Check the budget of link-local packets: IMDS, DNS and NTP share 1024 a second on an interface."""
-    interface, count = local.host.interface, local.host.allowance_exceeded
+    interface, count = local.host.route and local.host.route.interface, local.host.allowance_exceeded
     if count is None:
         return unknown("The counter linklocal_allowance_exceeded is not available (no ENA driver, or no ethtool).")
     if count == 0:

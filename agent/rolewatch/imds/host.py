@@ -1,0 +1,219 @@
+"""What this host knows of its way to IMDS, and of itself: the kernel's route and neighbour, and the firmware's names.
+
+It asks the kernel by rtnetlink and reads its files. No packet is sent, no privilege is needed, and everything is total:
+what cannot be read is not known.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from rolewatch.aws_names import INSTANCE_ID
+from rolewatch.observation import Failure, Route, RouteKind
+from rolewatch.vocabulary import Reason
+
+# linux/netlink.h, linux/rtnetlink.h, linux/neighbour.h
+_HEADER = struct.Struct("=IHHII")
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")
+_ATTRIBUTE = struct.Struct("=HH")
+_REQUEST = 1
+_ERROR = 2
+_GET_ROUTE, _NEW_ROUTE = 26, 24
+_GET_NEIGHBOUR, _NEW_NEIGHBOUR = 30, 28
+_LOOK_UP_TABLE = 0x1000
+"""RTM_F_LOOKUP_TABLE: return the table that has the route, and not always `main`."""
+_DESTINATION, _INTERFACE, _GATEWAY, _SOURCE, _TABLE, _UID = 1, 4, 5, 7, 15, 25
+_LOCAL_TYPE = 2
+_NEIGHBOUR_ADDRESS = 1
+_NO_NEIGHBOUR = 0x01 | 0x20
+"""NUD_INCOMPLETE and NUD_FAILED: nobody has answered for the address, yet or at all."""
+_LARGEST = 8192
+"""Bytes of an answer of the kernel; one about one route has some 150."""
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+_REJECTING = {
+    errno.ENETUNREACH: RouteKind.NONE,
+    errno.EHOSTUNREACH: RouteKind.UNREACHABLE,
+    errno.EACCES: RouteKind.PROHIBIT,
+    errno.EINVAL: RouteKind.BLACKHOLE,
+}
+"""What the kernel answers about a route that rejects (measured with each kind on Linux 6.1)."""
+
+
+def route_to(host: str, uid: int) -> Route | None:
+    """Return the kernel's way to *host* for the user *uid*; None for a name, or if the kernel cannot be asked."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    family = _FAMILIES[address.version]
+    size = address.max_prefixlen
+    body = _ROUTE.pack(family, size, 0, 0, 0, 0, 0, 0, _LOOK_UP_TABLE)
+    body += _attribute(_DESTINATION, address.packed) + _attribute(_UID, struct.pack("=I", uid))
+    try:
+        kind, payload = _ask(_GET_ROUTE, body)
+    except OSError as error:
+        rejecting = _REJECTING.get(error.errno or 0)
+        return None if rejecting is None else Route(rejecting, default_interface=default_interface(address.version))
+    if kind != _NEW_ROUTE or len(payload) < _ROUTE.size:
+        return None
+    route_type = payload[7]
+    found = dict(_attributes(payload[_ROUTE.size :]))
+    index = _number(found.get(_INTERFACE))
+    gateway = found.get(_GATEWAY, b"")
+    interface = _name(index)
+    return Route(
+        RouteKind.LOCAL if route_type == _LOCAL_TYPE else RouteKind.UNICAST,
+        interface=interface,
+        gateway=_text(gateway),
+        source=_text(found.get(_SOURCE, b"")),
+        table=_number(found.get(_TABLE)) or payload[4],
+        no_neighbour=route_type != _LOCAL_TYPE and _has_no_neighbour(family, index, gateway or address.packed),
+        default_interface=default_interface(address.version),
+    )
+
+
+def with_route(failure: Failure, host: str, uid: int) -> Failure:
+    """Return *failure* to connect to *host*, with the kernel's way there, and named by what that shows.
+
+    An errno alone is ambiguous: EHOSTUNREACH comes from an `unreachable` route, from a next hop that does not answer
+    and from a firewall's REJECT; a time-out of two seconds ends before the kernel's search for the next hop, which
+    takes three (net.ipv4.neigh.*.mcast_solicit). Loopback is nobody's wrong address.
+    """
+    route = route_to(host, uid)
+    if route is None or ipaddress.ip_address(host).is_loopback:
+        return failure
+    return replace(failure, reason=_reason(failure.reason, route), route=route)
+
+
+def _reason(reason: Reason, route: Route) -> Reason:
+    if reason is Reason.PROHIBITED:
+        return reason if route.kind is RouteKind.PROHIBIT else Reason.CONFINED
+    if reason not in (Reason.REFUSED, Reason.NO_ROUTE, Reason.HOST_UNREACHABLE, Reason.CONNECT_TIMEOUT):
+        return reason
+    if route.kind is RouteKind.LOCAL:
+        return Reason.LOCAL_ADDRESS
+    if reason is Reason.REFUSED or route.kind is not RouteKind.UNICAST:
+        return reason
+    if route.no_neighbour or route.is_aside:
+        return Reason.WRONG_ROUTE
+    return reason if reason is Reason.CONNECT_TIMEOUT else Reason.REJECTED
+
+
+def _has_no_neighbour(family: int, index: int, address: bytes) -> bool:
+    body = _NEIGHBOUR.pack(family, index, 0, 0, 0) + _attribute(_NEIGHBOUR_ADDRESS, address)
+    try:
+        kind, payload = _ask(_GET_NEIGHBOUR, body)
+    except OSError:  # the kernel has no entry: nothing was sent there lately
+        return False
+    if kind != _NEW_NEIGHBOUR or len(payload) < _NEIGHBOUR.size:
+        return False
+    return bool(_NEIGHBOUR.unpack_from(payload)[2] & _NO_NEIGHBOUR)
+
+
+def _ask(kind: int, body: bytes) -> tuple[int, bytes]:
+    """Send one request to the kernel, and return the type and the payload of its answer.
+
+    Raise `OSError` with the kernel's errno if it refuses, or if there is no netlink.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as kernel:  # 0: NETLINK_ROUTE
+        kernel.settimeout(1.0)
+        kernel.sendto(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, 1, 0) + body, (0, 0))
+        answer, sender = kernel.recvfrom(_LARGEST)
+    if sender[0] != 0 or len(answer) < _HEADER.size:
+        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
+    length, answered, _, _, _ = _HEADER.unpack_from(answer)
+    payload = answer[_HEADER.size : length]
+    if answered == _ERROR:
+        number = -struct.unpack_from("=i", payload)[0] if len(payload) >= 4 else errno.EPROTO  # noqa: PLR2004 - an int
+        raise OSError(number, os.strerror(number))
+    return answered, payload
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the attributes of an answer; a broken one ends them."""
+    start = 0
+    while start + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, start)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind, data[start + _ATTRIBUTE.size : start + length]
+        start += length + -length % 4
+
+
+def _number(value: bytes | None) -> int:
+    return int(struct.unpack("=I", value)[0]) if value is not None and len(value) == 4 else 0  # noqa: PLR2004 - an int
+
+
+def _text(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed)) if len(packed) in (4, 16) else ""
+
+
+def _name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except (OSError, OverflowError):
+        return ""
+
+
+_UP_AND_NOT_REJECTING = 0x0001
+_REJECTS = 0x0200
+
+
+def default_interface(version: int, root: Path = Path("/")) -> str:
+    """Return the interface of the main table's default route of IP *version*; empty if there is none.
+
+    From ``/proc/self/net/route`` or ``ipv6_route`` below *root*. Of several, the one with the least metric.
+    """
+    best: tuple[int, str] | None = None
+    for line in _read(root / ("proc/self/net/route" if version == 4 else "proc/self/net/ipv6_route")).splitlines():  # noqa: PLR2004 - IPv4
+        fields = line.split()
+        try:
+            if version == 4:  # noqa: PLR2004 - IPv4
+                whole = int(fields[1], 16) == 0 and int(fields[7], 16) == 0
+                metric, flags, name = int(fields[6]), int(fields[3], 16), fields[0]
+            else:
+                whole = int(fields[0], 16) == 0 and int(fields[1], 16) == 0
+                metric, flags, name = int(fields[5], 16), int(fields[8], 16), fields[9]
+        except (ValueError, IndexError):
+            continue
+        if whole and flags & _UP_AND_NOT_REJECTING and not flags & _REJECTS and (best is None or metric < best[0]):
+            best = (metric, name)
+    return best[1] if best else ""
+
+
+_DMI = "sys/devices/virtual/dmi/id/"
+
+
+def dmi_instance_id(root: Path = Path("/")) -> str | None:
+    """Return the instance id that the firmware has; None if it has none, as on Xen and outside EC2.
+
+    Nitro has it as the board's asset tag (EC2 user guide, "Identify EC2 Linux instances", 2026). Any user may read it.
+    """
+    tag = _read(root / _DMI / "board_asset_tag").strip()
+    return tag if INSTANCE_ID.fullmatch(tag) else None
+
+
+def vendor(root: Path = Path("/")) -> str:
+    """Return the vendor of this machine, as the firmware has it: ``Amazon EC2``, ``Xen``, …; empty if it has none."""
+    return _read(root / _DMI / "sys_vendor").strip()[:64]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
