@@ -24,6 +24,8 @@ class Auditor:
         self._last_event: dict[Fault, float] = {}
         self._found: set[Fault] = set()
         """The faults that were active when the process started."""
+        self._levels: dict[Fault, int] = {}
+        """The level of each fault's last event: one that got worse has another at once."""
         self.state = State.STARTING
 
     def restarted(self, *, same_boot: bool) -> None:
@@ -66,8 +68,10 @@ class Auditor:
             assert fault not in self.since, f"{fault.value} was raised twice"
         else:
             assert fault in self.since, f"{fault.value} has a reminder before it was raised"
-            assert now - self._last_event.get(fault, -self._reminder) >= self._reminder
+            worse = event.level.value < self._levels.get(fault, 0)
+            assert worse or now - self._last_event.get(fault, -self._reminder) >= self._reminder
         self._last_event[fault] = now
+        self._levels[fault] = event.level.value
         assert self.since.setdefault(fault, since) == since
 
 

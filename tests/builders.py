@@ -41,6 +41,7 @@ PROFILE_ID = "AIPAEXAMPLE000000001"
 INSTANCE_ID = "i-0123456789abcdef0"
 
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 

@@ -324,6 +324,7 @@ class History:
         self._early = self._early + 1 if early else 0
         if self._early >= CLEARED_AFTER or (early and not self._overdue):
             assert not active, f"rotation_overdue is active after {age} s"
-        if age > (max(life / 2, 7200) if instance.steady else max(life, 7200)):
+        late = min(max(life / 2, 7200), life - 300) if instance.steady else life - 300
+        if late < age < life:  # once it has expired, credentials_expired takes its place
             assert active, f"rotation_overdue is not active after {age} s"
         self._overdue = active

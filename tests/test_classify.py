@@ -15,6 +15,7 @@ from builders import (
     DAY,
     HOUR,
     LIFE,
+    MINUTE,
     PROFILE,
     PROFILE_ID,
     ROLE,
@@ -38,10 +39,10 @@ from observations import observations
 from rolewatch.errors import ImdsError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.imds import documents
-from rolewatch.monitor.classify import Prior, classify
+from rolewatch.monitor.classify import Finding, Prior, classify
 from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing
 from rolewatch.settings import LimitSettings
-from rolewatch.vocabulary import EVIDENCE_KEYS, CredentialStatus, Phase, Reason
+from rolewatch.vocabulary import EVIDENCE_KEYS, CredentialStatus, Document, Level, Phase, Reason
 
 USABLE, UNUSABLE, UNDETERMINED, PENDING = (
     CredentialStatus.USABLE,
@@ -137,9 +138,17 @@ TABLE: tuple[Row, ...] = (
     ("no LastUpdated", answered(credentials=credentials(last_updated=None)), Prior(), (), USABLE),
     # edges of time
     ("expires in a second", aged(LIFE - SECOND), Prior(), (Fault.ROTATION_OVERDUE,), USABLE),
-    ("expires this very second", aged(LIFE), Prior(), (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE), UNUSABLE),
-    ("expired a second ago", aged(LIFE + SECOND), Prior(), (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE),
-     UNUSABLE),
+    ("expires this very second", aged(LIFE), Prior(), (Fault.CREDENTIALS_EXPIRED,), UNUSABLE),
+    ("expired a second ago", aged(LIFE + SECOND), Prior(), (Fault.CREDENTIALS_EXPIRED,), UNUSABLE),
+    ("five minutes left of an hour", aged(55 * MINUTE, life=HOUR), Prior(), (), USABLE),
+    ("less than five minutes left of an hour", aged(55 * MINUTE + SECOND, life=HOUR), Prior(),
+     (Fault.ROTATION_OVERDUE,), USABLE),
+    ("less than five minutes left, on a platform that rotates late", aged(LIFE - 5 * MINUTE + SECOND),
+     Prior(rotation_interval=21600.0), (Fault.ROTATION_OVERDUE,), USABLE),
+    ("just made, and lives for four minutes", aged(2 * MINUTE, life=4 * MINUTE), Prior(), (), USABLE),
+    ("a profile that was not found, in the credentials document",
+     answered(credentials=credentials(code="InstanceProfileNotFound", missing=("Token",))), Prior(),
+     (Fault.INSTANCE_PROFILE_NOT_FOUND,), UNUSABLE),
     ("half its life old", aged(LIFE / 2), Prior(), (), USABLE),
     ("over half its life old", aged(LIFE / 2 + SECOND), Prior(), (Fault.ROTATION_OVERDUE,), USABLE),
     ("two hours old, lives for three", aged(2 * HOUR, life=3 * HOUR), Prior(), (), USABLE),
@@ -151,7 +160,7 @@ TABLE: tuple[Row, ...] = (
     ("over a quarter of its life old, cadence of a minute", aged(LIFE / 4 + SECOND), Prior(rotation_interval=60.0),
      (Fault.ROTATION_OVERDUE,), USABLE),
     ("expired, on a platform that rotates late", aged(LIFE + SECOND), Prior(rotation_interval=21600.0),
-     (Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE), UNUSABLE),
+     (Fault.CREDENTIALS_EXPIRED,), UNUSABLE),
     ("made a minute from now", aged(timedelta(minutes=-1)), HOURLY, (), USABLE),
     ("expired before it was made", answered(credentials=credentials(life=-18 * HOUR)), Prior(),
      (Fault.CREDENTIALS_EXPIRED,), UNUSABLE),
@@ -335,10 +344,10 @@ def test_trap_silence_when_token_or_profile_is_missing() -> None:
     assert faults(judge(detached()))
 
 
-@pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=10), timedelta(minutes=14, seconds=59)])
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=5), timedelta(minutes=10)])
 @pytest.mark.parametrize("interval", [None, 600.0])
 def test_trap_short_lived_credentials_raise_nothing(age: timedelta, interval: float | None) -> None:
-    """Credentials of 15 minutes (kube2iam and its like) are healthy until they expire, learned or not."""
+    """Credentials of 15 minutes (kube2iam and its like) are healthy until the last five, learned or not."""
     seen = aged(age, life=timedelta(minutes=15))
 
     assert faults(judge(seen, Prior(rotation_interval=interval))) == ()
@@ -537,7 +546,7 @@ def test_a_wrong_local_clock_neither_invents_nor_hides_an_expiry(age: int, error
     found = faults(judge(aged(timedelta(seconds=age)), HOURLY, moment(error)))
 
     assert (Fault.CREDENTIALS_EXPIRED in found) is (age >= LIFE.total_seconds())
-    assert (Fault.ROTATION_OVERDUE in found) is (age > 7200)
+    assert (Fault.ROTATION_OVERDUE in found) is (7200 < age < LIFE.total_seconds())
 
 
 @pytest.mark.parametrize("age", [LIFE - SECOND, LIFE], ids=["expires in a second", "expires now"])
@@ -565,3 +574,26 @@ def test_a_wrong_local_clock_neither_invents_nor_hides_anything_but_itself(
     assert wrong.credentials is right.credentials
     assert [each for each in wrong.findings if each.fault is not Fault.CLOCK_SKEW] == list(right.findings)
     assert (Fault.CLOCK_SKEW in faults(wrong)) is (abs(error) > LimitSettings().clock_skew)
+
+
+def test_a_set_near_its_end_is_critical_and_an_older_one_is_not() -> None:
+    """AWS promises the successor five minutes before: one fault, whose severity follows from its evidence."""
+    entry = FAULTS[Fault.ROTATION_OVERDUE]
+
+    def overdue(age: timedelta) -> Finding:
+        (finding,) = judge(aged(age)).findings
+        return finding
+
+    assert entry.severity_with(overdue(LIFE - 6 * MINUTE).evidence) is Level.WARNING
+    assert entry.severity_with(overdue(LIFE - 4 * MINUTE).evidence) is Level.CRITICAL
+    assert overdue(LIFE - 4 * MINUTE).evidence["remaining_seconds"] == 240
+
+
+def test_a_bad_document_of_one_of_two_roles_is_reported_with_the_number_of_roles() -> None:
+    """The second line of the listing may be the reason."""
+    failure = Failure(Phase.DOCUMENT, Reason.MALFORMED, Document.CREDENTIALS.value)
+    verdict = judge(answered(listing=RoleListing(ROLE, roles=2), credentials=failure))
+
+    (finding,) = verdict.findings
+    assert finding.fault is Fault.IMDS_ERROR
+    assert (finding.evidence["reason"], finding.evidence["roles"]) == ("malformed", 2)

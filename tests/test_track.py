@@ -44,7 +44,7 @@ from rolewatch.monitor.memory import Memory
 from rolewatch.observation import Absent, Answered, Identity, Moment, Observation, RoleListing, Tags
 from rolewatch.settings import ExpectSettings, LimitSettings, Settings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import CredentialStatus, EventKind, FailureLabel, Phase, Reason, State
+from rolewatch.vocabulary import CredentialStatus, EventKind, FailureLabel, Level, Phase, Reason, State
 
 EXPECTING = Settings(expect=ExpectSettings(role=(ROLE,)))
 BLIND = unanswered()
@@ -856,12 +856,20 @@ def test_the_published_overdue_moment_is_when_the_fault_is_raised(intervals: tup
 
 
 def test_nothing_is_overdue_where_nothing_is_served() -> None:
-    """Withdrawn credentials are not waited for, and dates at the end of time have no end after them."""
-    last = datetime.max.replace(tzinfo=timezone.utc)
-    lookout = healthy_lookout()
+    """Withdrawn credentials are not waited for."""
+    assert healthy_lookout().see_all(detached(), detached()).credentials.overdue is None
 
-    assert lookout.see_all(detached(), detached()).credentials.overdue is None
-    assert lookout.see(answered(credentials=credentials(updated=last - HOUR, life=HOUR))).credentials.overdue is None
+
+def test_a_set_that_nears_its_end_is_an_event_of_its_own() -> None:
+    """Overdue for hours is a warning. In the last five minutes the journal says so again at once, as critical."""
+    lookout = Lookout()
+    lookout.see_all(*[answered(credentials=credentials(updated=START - LIFE + timedelta(minutes=7)))] * 8)
+    events = [event for _, event in lookout.published if event.fault is Fault.ROTATION_OVERDUE]
+
+    assert [(each.kind, each.level) for each in events] == [
+        (EventKind.FAULT_RAISED, Level.WARNING),
+        (EventKind.FAULT_PERSISTS, Level.CRITICAL),
+    ]
 
 
 def test_swapping_the_role_every_now_and_then_teaches_no_cadence() -> None:

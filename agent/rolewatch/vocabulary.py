@@ -54,6 +54,7 @@ EVIDENCE_KEYS = (
     "age_seconds",
     "allowed_age_seconds",
     "rotation_interval_seconds",
+    "remaining_seconds",
     "clock_offset_seconds",
     "confirmed",
 )

@@ -112,12 +112,18 @@ class Entry:
     for a fault that a poll shows. If that check is skipped, the confirmation says nothing about this fault."""
     alert_after: str = "5m"
     """How long it must be active before its alert fires (``for`` of the alerting rule)."""
+    critical_with: str = ""
+    """The key of the evidence with which it is critical, whatever `severity` says; empty if there is none."""
     warns_while_usable: bool = False
     """Whether its alert is only a warning while the last credentials are still served and usable."""
     example: Evidence = field(default_factory=dict)
     """Evidence as a poll would give it, for the sample journal line in the runbook."""
     variants: Mapping[str, Remedy] = field(default_factory=dict)
     """Remedies for single reasons, by `Reason` value (or by AWS's Code), where they differ from the remedy."""
+
+    def severity_with(self, evidence: Evidence) -> Level:
+        """Return how severe the fault is with *evidence*."""
+        return Level.CRITICAL if self.critical_with in evidence else self.severity
 
 
 _OUTLIVE = (
@@ -505,7 +511,8 @@ ENTRIES: tuple[Entry, ...] = (
         title="new credentials are overdue",
         meaning=(
             "The credentials work, and EC2 has not replaced them when it should have. It normally does so about every"
-            " hour, and each set is valid for six hours: there is time to act before anything fails."
+            " hour, and each set is valid for six hours: mostly there is time to act before anything fails. With less "
+            "than five minutes left the fault is critical: AWS promises a new set before that."
         ),
         remedy=Remedy(
             cause=(
@@ -537,6 +544,7 @@ ENTRIES: tuple[Entry, ...] = (
         reads=frozenset({Document.LISTING, Document.CREDENTIALS}),
         keeps_credentials=True,
         alert_after="15m",  # hours are left
+        critical_with="remaining_seconds",
         example={
             "role": "app-prod",
             "age_seconds": 7500,

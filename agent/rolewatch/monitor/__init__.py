@@ -255,10 +255,7 @@ def _overdue(credentials: CredentialHistory) -> datetime | None:
     if shown is None or shown.last_updated is None or shown.expiration is None:
         return None
     life = shown.expiration - shown.last_updated
-    try:
-        return shown.last_updated + allowed_age(life, learned(credentials.intervals))
-    except OverflowError:  # dates at the end of time
-        return None
+    return shown.last_updated + allowed_age(life, learned(credentials.intervals))
 
 
 def single_poll(

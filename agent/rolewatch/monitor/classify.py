@@ -58,6 +58,9 @@ class Verdict:
 
 
 SUCCESS = "success"
+PROFILE_NOT_FOUND = "instanceprofilenotfound"
+"""Codes in lower case: AWS writes its own `InstanceProfileNotFound`."""
+PROMISED = timedelta(minutes=5)
 UNLEARNED_OVERDUE = timedelta(hours=2)
 """Without a learned interval a set is overdue when it is older than this *and* than half its life. IMDS rotates about
 hourly sets that live 6 h 02 min to 6 h 35 min (recordings 2015-2025); later rotation is on record, so the rule is
@@ -132,8 +135,13 @@ class _Judgement:
     def add(
         self, fault: Fault, evidence: Evidence, failure: Failure | None = None, document: Document | None = None
     ) -> None:
-        """Add *fault*, with the failed request or the unusual document that shows it. The first evidence stays."""
-        self._findings.setdefault(fault, Finding(fault, evidence, failure, document))
+        """Add *fault*, with the failed request or the unusual document that shows it.
+
+        Of two findings of one fault the one with more evidence stays, or else the first.
+        """
+        found = self._findings.get(fault)
+        if found is None or len(evidence) > len(found.evidence):
+            self._findings[fault] = Finding(fault, evidence, failure, document)
 
     def mark_undetermined(self, faults: Iterable[Fault]) -> None:
         """Note that the observation can neither confirm nor rule out *faults*."""
@@ -170,12 +178,14 @@ def _judge_clock(verdict: _Judgement, offset: float | None, limits: LimitSetting
 def _judge_reading(verdict: _Judgement, observation: Answered, prior: Prior) -> None:
     """Judge whether the documents could be read, and mark what depends on those that could not as undetermined."""
     info, listing, credentials = observation.info, observation.listing, observation.credentials
+    several = _several_roles(listing)
     if isinstance(listing, Failure) and not (_denies_role(info) and listing.reason is Reason.EMPTY):
         # A profile without a role may have an empty listing: one emulator does so, AWS's own answer is not on record.
         verdict.add(Fault.IMDS_ERROR, listing.evidence, listing)
         verdict.mark_undetermined(faults_read_from(Document.LISTING))
     if isinstance(credentials, Failure):
-        verdict.add(Fault.IMDS_ERROR, credentials.evidence, credentials)
+        # A second role in the listing may be the reason.
+        verdict.add(Fault.IMDS_ERROR, {**credentials.evidence, **several}, credentials)
         verdict.mark_undetermined(faults_read_from(Document.CREDENTIALS))
     if isinstance(info, Failure):
         verdict.add(Fault.IMDS_ERROR, info.evidence, info)
@@ -184,9 +194,9 @@ def _judge_reading(verdict: _Judgement, observation: Answered, prior: Prior) -> 
             verdict.mark_undetermined({Fault.ROLE_MISMATCH})
         if isinstance(listing, Absent):  # no role is listed, and why is in the document that could not be read
             verdict.mark_undetermined(faults_read_from(Document.LISTING))
-    if isinstance(listing, RoleListing) and listing.roles > 1:
+    if several and not isinstance(credentials, Failure):
         failure = Failure(Phase.DOCUMENT, Reason.AMBIGUOUS, Document.LISTING.value, status=200)
-        verdict.add(Fault.IMDS_ERROR, {**failure.evidence, "roles": listing.roles, "role": listing.role}, failure)
+        verdict.add(Fault.IMDS_ERROR, {**failure.evidence, **several}, failure)
 
 
 def _judge_profile(verdict: _Judgement, observation: Answered, prior: Prior) -> None:
@@ -240,12 +250,19 @@ def _judge_credentials(verdict: _Judgement, observation: Answered, prior: Prior,
 
 
 def _not_found(info: ProfileInfo) -> bool:
-    return (info.code or "").lower() == "instanceprofilenotfound"
+    return (info.code or "").lower() == PROFILE_NOT_FOUND
 
 
 def _denies_role(info: ProfileInfo | Absent | Failure) -> bool:
     """Return whether *info* explains that no role is served: there is no profile, or none in it."""
     return isinstance(info, ProfileInfo) and (info.without_role or _not_found(info))
+
+
+def _several_roles(listing: RoleListing | Absent | Failure) -> dict[str, Scalar]:
+    """Return as evidence that *listing* names more than one role, and its first; empty if it does not."""
+    if isinstance(listing, RoleListing) and listing.roles > 1:
+        return {"roles": listing.roles, "role": listing.role}
+    return {}
 
 
 def _unread(listing: RoleListing | Absent | Failure) -> bool:
@@ -259,6 +276,9 @@ def _judge_document(verdict: _Judgement, document: Credentials, prior: Prior, no
     if code != SUCCESS or document.missing:
         verdict.credentials = CredentialStatus.UNUSABLE
         evidence = {**facts, **_facts(code=document.code)}
+        if code == PROFILE_NOT_FOUND:
+            verdict.add(Fault.INSTANCE_PROFILE_NOT_FOUND, evidence, document=Document.CREDENTIALS)
+            return
         if code == "assumeroleunauthorizedaccess":
             verdict.add(Fault.ASSUME_ROLE_UNAUTHORIZED, evidence)
             return
@@ -274,8 +294,8 @@ def _judge_document(verdict: _Judgement, document: Credentials, prior: Prior, no
         return
     verdict.credentials = CredentialStatus.USABLE if now < document.expiration else CredentialStatus.UNUSABLE
     if verdict.credentials is CredentialStatus.UNUSABLE:
-        verdict.add(Fault.CREDENTIALS_EXPIRED, facts)
-    if document.last_updated is not None:
+        verdict.add(Fault.CREDENTIALS_EXPIRED, facts)  # "there is time to act" would be wrong beside it
+    elif document.last_updated is not None:
         _judge_age(
             verdict,
             facts,
@@ -299,11 +319,20 @@ def allowed_age(life: timedelta, interval: float | None) -> timedelta:
     """Return how old a set that lives for *life* may grow before a successor is overdue.
 
     With a learned interval: twice that, since one rotation may come late; at least a quarter of its life, so that a few
-    quick re-associations do not cause false alarms; and at most its life. Without one, the cautious rule.
+    quick re-associations do not cause false alarms. Without one, the cautious rule. Never beyond `end_of`.
     """
-    if interval is None:
-        return max(life / 2, UNLEARNED_OVERDUE)
-    return min(max(timedelta(seconds=2 * interval), life / 4), life)
+    allowed = max(life / 2, UNLEARNED_OVERDUE) if interval is None else max(timedelta(seconds=2 * interval), life / 4)
+    return min(allowed, life - end_of(life))
+
+
+def end_of(life: timedelta) -> timedelta:
+    """Return the end of a set's *life* in which its successor must be served, whatever was learned.
+
+    It is five minutes: AWS makes new credentials available at least five minutes before the old ones expire (EC2 user
+    guide, "Retrieve security credentials from instance metadata", 2026). Half its life at most: a set of some minutes
+    is not late as soon as it is made.
+    """
+    return min(PROMISED, life / 2)
 
 
 def _judge_age(
@@ -320,6 +349,8 @@ def _judge_age(
     }
     if interval is not None:
         evidence["rotation_interval_seconds"] = round(interval)
+    if life - age < end_of(life):
+        evidence["remaining_seconds"] = round((life - age).total_seconds())
     verdict.add(Fault.ROTATION_OVERDUE, evidence)
 
 

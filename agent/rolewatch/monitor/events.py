@@ -40,7 +40,7 @@ def change_events(before: Memory, after: Memory) -> list[Event]:
 def fault_events(
     before: Memory, after: Memory, snapshot: Snapshot, reminder: float, now: Moment
 ) -> tuple[Memory, list[Event]]:
-    """Return the events of faults that were raised or cleared, or are active for another *reminder* seconds.
+    """Return the events of faults that were raised or cleared, got worse, or are active for another *reminder* seconds.
 
     The memory that comes with them is *after*, with the time of each event.
     """
@@ -50,7 +50,9 @@ def fault_events(
     for fault, state in after.faults.items():
         old = before.faults.get(fault)
         raised = state.active and not (old and old.active)
-        due = state.logged_at is None or now.uptime - state.logged_at >= reminder
+        severity = FAULTS[fault].severity_with(state.evidence)
+        worse = old is not None and severity.value < FAULTS[fault].severity_with(old.evidence).value
+        due = worse or state.logged_at is None or now.uptime - state.logged_at >= reminder
         if not state.active or not (raised or due):
             continue
         faults[fault] = replace(state, logged_at=now.uptime)
@@ -61,7 +63,7 @@ def fault_events(
             else messages.persists(fault, state.evidence, facts, _lasted(state, after, now))
         )
         fields = {**state.evidence, "since": rfc3339(state.since)}
-        events.append(Event(kind, FAULTS[fault].severity, message, fault, fields))
+        events.append(Event(kind, severity, message, fault, fields))
     for fault, state in before.faults.items():
         if state.active and fault not in after.faults:
             seconds = _lasted(state, after, now)
@@ -88,8 +90,9 @@ def poll_events(before: Memory, after: Memory, verdict: Verdict) -> list[Event]:
     finding, failed = verdict.imds_finding, after.polls.failed
     if finding is None or failed == before.polls.failed or not messages.is_power_of_ten(failed):
         return []
-    fields = {**finding.evidence, "failures": failed}
-    message = messages.poll_failed(finding.evidence, failed)
+    alike = after.polls.alike
+    fields = {**finding.evidence, "failures": alike}
+    message = messages.poll_failed(finding.evidence, alike)
     return [Event(EventKind.POLL_FAILED, Level.WARNING, message, fields=fields)]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from rolewatch.faults import Fault
 from rolewatch.observation import Identity, Moment, RoleBinding, Tags
 from rolewatch.text import shift
-from rolewatch.vocabulary import Evidence, FailureLabel, State
+from rolewatch.vocabulary import Evidence, FailureLabel, Reason, State
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,9 @@ class PollHistory:
     last_success_uptime: float = 0.0
     failed: int = 0
     """Failed polls since the last calm hour, to thin out `poll_failed`."""
+    alike: int = 0
+    """Those of them since the last one with another reason than the last has, which is `reason`."""
+    reason: Reason | None = None
     failed_at: float | None = None
     """Uptime of the last failed poll."""
     throttled: int = 0

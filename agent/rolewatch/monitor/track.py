@@ -104,7 +104,16 @@ def update_polls(
     reason = finding.failure.reason
     failures: dict[FailureLabel, int] = {**polls.failures, reason.label: polls.failures.get(reason.label, 0) + 1}
     throttled = polls.throttled + 1 if reason is Reason.THROTTLED else 0
-    return replace(polls, failures=failures, failed=polls.failed + 1, failed_at=now.uptime, throttled=throttled)
+    alike = polls.alike + 1 if reason is polls.reason and polls.failed else 1
+    return replace(
+        polls,
+        failures=failures,
+        failed=polls.failed + 1,
+        failed_at=now.uptime,
+        alike=alike,
+        reason=reason,
+        throttled=throttled,
+    )
 
 
 def update_credentials(memory: Memory, observation: Observation, verdict: Verdict, now: Moment) -> CredentialHistory:

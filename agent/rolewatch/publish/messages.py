@@ -145,6 +145,7 @@ _DURATIONS = (
     ("age_seconds", "{} old"),
     ("allowed_age_seconds", "allowed {}"),
     ("rotation_interval_seconds", "usually every {}"),
+    ("remaining_seconds", "expires in {}"),
 )
 
 

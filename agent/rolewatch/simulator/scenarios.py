@@ -213,7 +213,7 @@ _CHAIN = (
         "The credentials expired an hour ago",
         Group.FAULT,
         replace(HEALTHY, age=timedelta(hours=7, minutes=2), lifetime_spread=timedelta(0)),
-        _failed(Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE),
+        _failed(Fault.CREDENTIALS_EXPIRED),
     ),
     Scenario(
         "credentials_expired_short_lived",
@@ -409,7 +409,7 @@ _TRAPS = (
         "The local clock is a day behind; the credentials have expired",
         Group.TRAP,
         replace(HEALTHY, imds_ahead=timedelta(days=1), age=timedelta(hours=7, minutes=2), lifetime_spread=timedelta(0)),
-        _failed(Fault.CREDENTIALS_EXPIRED, Fault.ROTATION_OVERDUE, Fault.CLOCK_SKEW),
+        _failed(Fault.CREDENTIALS_EXPIRED, Fault.CLOCK_SKEW),
         note="By the local clock they would be valid.",
     ),
     Scenario(
