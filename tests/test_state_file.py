@@ -204,6 +204,32 @@ def test_another_boot_keeps_what_it_learned_and_forgets_what_stood(tmp_path: Pat
     assert loaded == memory_with(FULL, boot_id="another", faults={}, usable_seen=False, served=False)
 
 
+def test_the_state_of_another_instance_is_refused_where_the_firmware_names_this_one(tmp_path: Path) -> None:
+    """An image made of a running instance, on Nitro: its state is known to be another's before IMDS answers."""
+    state_file = saved(tmp_path)
+
+    with pytest.raises(StateFileError, match=f"belongs to another instance \\({INSTANCE_ID}\\)"):
+        state_file.load(boot_id=BOOT, instance_id="i-0bbbbbbbbbbbbbbbb")
+    assert state_file.load(boot_id=BOOT, instance_id=INSTANCE_ID) == FULL
+
+
+def test_nothing_of_another_endpoint_is_published_while_imds_is_silent(tmp_path: Path) -> None:
+    """Whose faults they are is not known before its identity document is read: only `imds_unreachable` is."""
+    saved(tmp_path)
+    lookout = Lookout(memory=StateFile(tmp_path, "http://127.0.0.1:28381").load(boot_id=BOOT))
+    snapshot = lookout.see_all(*[unanswered()] * 3)
+
+    assert lookout.active() == (Fault.IMDS_UNREACHABLE,)
+    assert (snapshot.credentials.expiration, snapshot.binding.role) == (None, None)
+
+
+def test_without_the_id_of_the_boot_no_fault_is_taken_over(tmp_path: Path) -> None:
+    """Two boots without an id are not one boot."""
+    state_file = saved(tmp_path, memory_with(FULL, boot_id=""))
+
+    assert state_file.load(boot_id="").faults == {}
+
+
 def test_a_memory_of_another_instance_is_dropped_when_that_is_known(tmp_path: Path) -> None:
     """An image with a state file in it: an event, and nothing of it stays but the boot."""
     lookout = Lookout(memory=saved(tmp_path).load(boot_id=BOOT))
@@ -431,8 +457,8 @@ def test_no_secret_is_in_it(tmp_path: Path) -> None:
     state = json.loads(saved(tmp_path).path.read_text())
 
     assert set(state) == {
-        "version", "instance_id", "boot_id", "faults", "served", "current", "newest", "settled", "intervals",
-        "credentials_seen",
+        "version", "instance_id", "boot_id", "endpoint", "faults", "served", "current", "newest", "settled",
+        "intervals", "credentials_seen",
     }  # fmt: skip
     assert set(state["served"]) == {"role", "fingerprint", "last_updated", "expiration", "seen"}
     assert state["served"]["fingerprint"] == "0123abcd"

@@ -14,6 +14,7 @@ from rolewatch.cli import poll_once
 from rolewatch.errors import ConfigError, RolewatchError, StateFileError
 from rolewatch.http import Endpoint, tls
 from rolewatch.imds.client import Client
+from rolewatch.imds.host import dmi_instance_id
 from rolewatch.monitor.confirmation import ConfirmationFile
 from rolewatch.monitor.loop import MIN_GAP, Clock, Loop, Pause, Reload, Setup, clock
 from rolewatch.monitor.memory import Memory
@@ -234,7 +235,7 @@ def _load_memory(state_file: StateFile | None) -> tuple[Memory, Sequence[Event]]
     if state_file is None:
         return Memory(boot_id=boot_id), ()
     try:
-        return state_file.load(boot_id=boot_id), ()
+        return state_file.load(boot_id=boot_id, instance_id=dmi_instance_id()), ()
     except StateFileError as error:
         message = f"The state file is ignored and will be replaced: {error}."
         fields = {"file": str(state_file.path), "problem": str(error)}

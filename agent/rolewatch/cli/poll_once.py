@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rolewatch import monitor
+from rolewatch.config import resolve_endpoint
 from rolewatch.errors import StateFileError
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
+from rolewatch.imds.host import dmi_instance_id
 from rolewatch.monitor.classify import Verdict, classify
 from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.loop import clock
@@ -27,7 +29,7 @@ INSTALLED = "/var/lib/rolewatch"
 def state_file(settings: Settings, environ: Mapping[str, str]) -> StateFile | None:
     """Return the state file of the daemon; None if it has none. Of several directories from systemd it is the first."""
     directory = settings.state.directory or environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return StateFile(Path(directory)) if directory else None
+    return StateFile(Path(directory), resolve_endpoint(settings.imds)) if directory else None
 
 
 def confirmation_request(settings: Settings, environ: Mapping[str, str]) -> Path | None:
@@ -53,9 +55,9 @@ def load_memory(settings: Settings) -> Memory:
     """
     file = state_file(settings, os.environ)
     if file is None and not settings.imds.endpoint:
-        file = StateFile(Path(INSTALLED))
+        file = StateFile(Path(INSTALLED), resolve_endpoint(settings.imds))
     try:
-        return Memory() if file is None else file.load(boot_id=boot_id())
+        return Memory() if file is None else file.load(boot_id=boot_id(), instance_id=dmi_instance_id())
     except StateFileError:
         return Memory()
 

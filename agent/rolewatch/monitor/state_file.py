@@ -40,17 +40,23 @@ class StateFile:
 
     name = "state_file"
 
-    def __init__(self, directory: Path) -> None:
-        """Keep the state in *directory*, which must exist and be writable when `save` is called."""
+    def __init__(self, directory: Path, endpoint: str = "") -> None:
+        """Keep the state in *directory*, which must exist and be writable when `save` is called.
+
+        *endpoint* is the URL of the IMDS that the state is of.
+        """
         self.path = directory / NAME
+        self._endpoint = endpoint
         self._written: str | None = None
         self._written_at = -math.inf
 
-    def load(self, *, boot_id: str) -> Memory:
+    def load(self, *, boot_id: str, instance_id: str | None = None) -> Memory:
         """Return the saved memory; an empty one if there is no file.
 
-        The faults of another boot are dropped, because a stop and start refreshes the credentials; the rotation
-        interval, the role and the last set are kept. Raise `StateFileError` if the file cannot be used.
+        The faults of another boot, or of another endpoint, are dropped: a stop and start refreshes the credentials, and
+        in an image made of a running instance they are another's. The rotation interval, the role and the last set are
+        kept, and not published before IMDS answers. Raise `StateFileError` if the file cannot be used, or if it belongs
+        to another instance than *instance_id*, the one that the firmware names.
         """
         try:
             content = files.read(self.path, limit=MAX_SIZE, follow_links=False).data.decode("utf-8")
@@ -60,11 +66,14 @@ class StateFile:
             message = f"{self.path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
             raise StateFileError(message) from None
         try:
-            memory = _decode(Fields.parse(content))
+            state = Fields.parse(content)
+            memory, endpoint = _decode(state), state.optional_text("endpoint") if state.has("endpoint") else None
         except (ValueError, RecursionError):
             message = f"{self.path}: not a state file of version {VERSION}"
             raise StateFileError(message) from None
-        if memory.boot_id != boot_id:
+        if instance_id and memory.instance.id not in (None, instance_id):
+            raise StateFileError(f"{self.path}: belongs to another instance ({memory.instance.id})")
+        if not boot_id or memory.boot_id != boot_id or endpoint not in (None, self._endpoint):
             credentials = replace(memory.credentials, usable_seen=False, served=False)
             return replace(memory, boot_id=boot_id, faults={}, credentials=credentials)
         return memory
@@ -72,21 +81,22 @@ class StateFile:
     def save(self, memory: Memory, now: Moment) -> None:
         """Write *memory* if it differs from what the file contains. Raise `OSError` if that fails."""
         without_set = replace(memory, credentials=replace(memory.credentials, last=None))
-        stable = json.dumps(_encode(without_set), sort_keys=True)
+        stable = json.dumps(_encode(without_set, self._endpoint), sort_keys=True)
         if stable == self._written and now.uptime - self._written_at < KEEP_FRESH:
             return
-        content = json.dumps(_encode(memory), indent=1, sort_keys=True)
+        content = json.dumps(_encode(memory, self._endpoint), indent=1, sort_keys=True)
         files.replace(self.path, f"{content}\n".encode(), mode=MODE)
         self._written, self._written_at = stable, now.uptime
 
 
-def _encode(memory: Memory) -> dict[str, Any]:
+def _encode(memory: Memory, endpoint: str) -> dict[str, Any]:
     history, confirmed = memory.credentials, memory.binding.confirmed
     last = history.last
     return {
         "version": VERSION,
         "instance_id": memory.instance.id,
         "boot_id": memory.boot_id,
+        "endpoint": endpoint,
         "faults": {
             fault.value: {"since": rfc3339(state.since), "evidence": dict(state.evidence)}
             for fault, state in memory.faults.items()
@@ -161,6 +171,7 @@ EVIDENCE_RANGES: Mapping[str, Range] = {
     "errno": (-4095, 4095),
     "http_status": (0, 999),
     "roles": (0, 1_000_000),
+    "route_table": (0, 2**32),
     **{key: (-_ALL_TIME, _ALL_TIME) for key in EVIDENCE_KEYS if key.endswith("_seconds")},
 }
 """The pieces of evidence that are numbers. All others are text."""
@@ -179,6 +190,10 @@ class Fields:
     def parse(cls, content: str) -> Fields:
         """Return the JSON object *content*. Raise `ValueError` or `RecursionError` if it is none."""
         return cls(json.loads(content, parse_int=_whole_number))
+
+    def has(self, key: str) -> bool:
+        """Return whether there is a member *key*."""
+        return key in self._members
 
     def get(self, key: str) -> object:
         """Return the member *key*, of any type."""
