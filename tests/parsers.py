@@ -67,7 +67,6 @@ DECODERS = frozenset(
 
 OWN_TEXTS: Mapping[str, str] = {
     "__init__.project_url": "the metadata of our own package",
-    "imds.client.Client.__init__": "a setting, whose form `config` has checked",
     "imds.host.": "answers of the kernel, in messages of at most 8 KiB",
     "alerts.": "renders the table of faults",
     "aws.diagnose.findings.Context.partition": "an ARN that `documents.profile_info` has read",

@@ -40,7 +40,7 @@ from rolewatch.errors import ImdsError
 from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
 from rolewatch.imds import documents
 from rolewatch.monitor.classify import Finding, Prior, classify
-from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing
+from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing, Signs
 from rolewatch.settings import LimitSettings
 from rolewatch.vocabulary import EVIDENCE_KEYS, CredentialStatus, Document, Level, Phase, Reason
 
@@ -597,3 +597,41 @@ def test_a_bad_document_of_one_of_two_roles_is_reported_with_the_number_of_roles
     (finding,) = verdict.findings
     assert finding.fault is Fault.IMDS_ERROR
     assert (finding.evidence["reason"], finding.evidence["roles"]) == ("malformed", 2)
+
+
+@pytest.mark.parametrize(
+    ("signs", "responder"),
+    [
+        (Signs(firmware_id="i-0bbbbbbbbbbbbbbbb"), "other_instance"),
+        (Signs(is_local_address=True), "local_address"),
+        (Signs(has_identity=False), "not_ec2"),
+    ],
+)
+def test_usable_credentials_of_another_responder_are_never_ok(signs: Signs, responder: str) -> None:
+    """Programs act with another's rights, and nothing fails. The settings may accept that responder."""
+    prior = Prior(signs=signs, answering_instance_id="i-0aaaaaaaaaaaaaaaa")
+    verdict = judge(answered(), prior)
+
+    (finding,) = verdict.findings
+    assert (finding.fault, finding.evidence["responder"]) == (Fault.IMDS_INTERCEPTED, responder)
+    assert verdict.credentials is USABLE
+    assert faults(judge(answered(), replace(prior, accepted=(responder,)))) == ()
+
+
+def test_this_instance_s_own_imds_is_no_other_responder() -> None:
+    """The firmware and the identity document agree; on Xen and in a simulator the firmware names none."""
+    own = "i-0aaaaaaaaaaaaaaaa"
+
+    assert faults(judge(answered(), Prior(signs=Signs(firmware_id=own), answering_instance_id=own))) == ()
+    assert faults(judge(answered(), Prior(answering_instance_id=own))) == ()
+
+
+def test_a_404_that_ec2_does_not_send_accuses_no_instance_profile() -> None:
+    """A role proxy has no role for this program. The same 404 of EC2 means that the profile is detached."""
+    foreign = Absent(like_ec2=False)
+    verdict = judge(answered(info=foreign, listing=foreign, credentials=None))
+
+    assert faults(verdict) == (Fault.IMDS_INTERCEPTED,)
+    assert verdict.credentials is UNUSABLE
+    assert faults(judge(answered(credentials=foreign))) == (Fault.IMDS_INTERCEPTED,)
+    assert faults(judge(detached())) == (Fault.INSTANCE_PROFILE_DETACHED,)

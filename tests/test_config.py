@@ -158,7 +158,7 @@ def test_every_problem_of_every_source_is_reported_at_once(etc: Path) -> None:
             '[imds]\n"a b" = 30\n',
             (
                 '2: there is no setting imds."a b"; [imds] has endpoint, '
-                "endpoint_mode, timeout, attempts, deadline, allow_any_endpoint, disabled."
+                "endpoint_mode, timeout, attempts, deadline, allow_any_endpoint, accept_responder, disabled."
             ),
         ),
         ("[imds]\ntimout = 30\n", "2: there is no setting imds.timout; did you mean timeout in [imds]?"),
@@ -314,6 +314,7 @@ def test_every_setting_can_be_set_in_a_file_and_in_the_environment(etc: Path) ->
         "imds.attempts": (2, "2"),
         "imds.deadline": (20, "20"),
         "imds.allow_any_endpoint": (True, "yes"),
+        "imds.accept_responder": (["not_ec2", "local_address"], "not_ec2 local_address"),
         "imds.disabled": (True, "TRUE"),
         "poll.interval": ("1m", "60"),
         "poll.confirm_interval": (5.5, "5.5"),

@@ -28,9 +28,9 @@ from rolewatch.errors import ImdsError
 from rolewatch.imds.client import Client, DatedImdsError, Document
 from rolewatch.imds.transport import MAX_BODY, MAX_LINE, MAX_LINES, AnswerReader
 from rolewatch.imds.transport import Wire as OnWire
-from rolewatch.observation import Failure
+from rolewatch.observation import Absent, Failure
 from rolewatch.settings import ImdsSettings
-from rolewatch.vocabulary import Phase, Reason
+from rolewatch.vocabulary import Phase, Reason, Responder
 from stalls import STALL
 from wire import (
     AT_ONCE,
@@ -65,7 +65,7 @@ SHORT = 2 * STALL
 """Seconds of time-outs that are to be over, and not before the server has said what it says: what makes that late is a
 stall, and then the test is played again."""
 
-Seen = Union[Document, Failure, None]
+Seen = Union[Document, Failure, Absent]
 
 
 def of(body: bytes) -> Document:
@@ -278,7 +278,8 @@ def test_each_status_of_the_put_has_its_reason(status: int, reason: Reason) -> N
     """The status is judged at the door and kept as evidence; there is no GET after it."""
     responses.put(f"{ENDPOINT}{TOKEN_PATH}", status=status, body=TOKEN, headers={"Location": f"{ENDPOINT}/x"})
 
-    assert poll(client(ENDPOINT)) == Failure(Phase.TOKEN, reason, "api/token", status=status)
+    stranger = Responder.NOT_EC2 if reason is Reason.UNEXPECTED_STATUS else None
+    assert poll(client(ENDPOINT)) == Failure(Phase.TOKEN, reason, "api/token", status=status, responder=stranger)
     assert [call.request.method for call in responses.calls] == ["PUT"]
 
 
@@ -298,7 +299,9 @@ def test_a_404_to_the_put_is_a_failure() -> None:
     """Whatever answers 404 to the PUT is no IMDSv2."""
     responses.put(f"{ENDPOINT}{TOKEN_PATH}", status=404)
 
-    assert poll(client(ENDPOINT)) == Failure(Phase.TOKEN, Reason.UNEXPECTED_STATUS, "api/token", status=404)
+    assert poll(client(ENDPOINT)) == Failure(
+        Phase.TOKEN, Reason.UNEXPECTED_STATUS, "api/token", status=404, responder=Responder.NOT_EC2
+    )
 
 
 @responses.activate
@@ -307,7 +310,7 @@ def test_a_404_to_a_get_is_an_answer() -> None:
     responses.put(f"{ENDPOINT}{TOKEN_PATH}", body=TOKEN)
     responses.get(f"{ENDPOINT}{INFO_PATH}", status=404, body="<html>")
 
-    assert poll(client(ENDPOINT)) is None
+    assert isinstance(poll(client(ENDPOINT)), Absent)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -775,7 +778,7 @@ def test_a_bad_chunk_size_is_an_answer_or_a_failure_in_time(size: bytes, end: by
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nabcd" + end, Phase.DOCUMENT
         )
 
-    assert isinstance(seen, Failure) or (seen is not None and seen.body in b"abcd" + end)
+    assert isinstance(seen, Failure) or (isinstance(seen, Document) and seen.body in b"abcd" + end)
 
 
 def test_a_length_that_is_too_short_cuts_the_body() -> None:
@@ -1318,3 +1321,32 @@ def test_one_client_does_not_grow() -> None:
         grown = _piled_up() - before
 
     assert grown < 40
+
+
+# Who answers.
+
+
+@responses.activate
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (403, {"Server": "EC2ws"}, (Reason.FORBIDDEN, None, "")),
+        (403, {}, (Reason.FORBIDDEN, None, "")),
+        (403, {"Server": "squid/5.7"}, (Reason.FORBIDDEN, Responder.PROXY, "squid")),
+        (403, {"Via": "1.1 edge"}, (Reason.FORBIDDEN, Responder.PROXY, "")),
+        (403, {"Server": "Metadata Server for VM"}, (Reason.FORBIDDEN, Responder.NOT_EC2, "Metadata")),
+        (503, {"Server": "EC2ws"}, (Reason.THROTTLED, None, "")),
+        (503, {"Server": "envoy"}, (Reason.SERVER_ERROR, Responder.PROXY, "envoy")),
+        (405, {"Server": "EC2ws"}, (Reason.UNEXPECTED_STATUS, Responder.NOT_EC2, "")),
+        (400, {"Server": "IMDS/150.870.65.1854"}, (Reason.UNEXPECTED_STATUS, Responder.NOT_EC2, "IMDS")),
+    ],
+)
+def test_an_answer_shows_who_sent_it(
+    status: int, headers: dict[str, str], expected: tuple[Reason, Responder | None, str]
+) -> None:
+    """EC2's IMDS by its `Server` header; a proxy by its own headers; another cloud by the status of its answer."""
+    responses.put(f"{ENDPOINT}{TOKEN_PATH}", status=status, headers=headers)
+    failure = poll(client(ENDPOINT))
+
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.responder, failure.server) == expected

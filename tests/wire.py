@@ -206,7 +206,8 @@ def answer(
     return f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + content
 
 
-NOT_FOUND = answer("<html><h1>404 - Not Found</h1></html>\n", "404 Not Found", headers={"Content-Type": "text/html"})
+EC2_404 = {"Content-Type": "text/html", "X-aws-ec2-metadata-token-ttl-seconds": "60"}
+NOT_FOUND = answer("<html><h1>404 - Not Found</h1></html>\n", "404 Not Found", headers=EC2_404)
 GRANT = answer(TOKEN, headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
 """The answer to the PUT."""
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Union
 
-from rolewatch.vocabulary import Evidence, Phase, Reason
+from rolewatch.vocabulary import Evidence, Phase, Reason, Responder
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ class Failure:
     status: int | None = None
     route: Route | None = None
     """The kernel's way to IMDS, where connecting failed."""
+    responder: Responder | None = None
+    """Who answered, where the answer shows that it was not EC2's IMDS."""
+    server: str = ""
+    """The name in the answer's `Server` header, without a version, where it is not IMDS's."""
 
     @property
     def evidence(self) -> Evidence:
@@ -88,6 +92,8 @@ class Failure:
             "errno": self.errno,
             "http_status": self.status,
             "document": self.document or None,
+            "responder": self.responder.value if self.responder else None,
+            "server": self.server or None,
             "route_interface": route.interface or None,
             "route_gateway": route.gateway or None,
             "route_table": route.table if route.table not in (0, _MAIN, _LOCAL) else None,
@@ -98,6 +104,21 @@ class Failure:
 @dataclass(frozen=True)
 class Absent:
     """IMDS answered 404: the document does not exist."""
+
+    like_ec2: bool = True
+    """Whether the answer has the header that EC2's IMDS sends with each answer to a token, its 404 included."""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What shows whether it is this instance's IMDS that answers; only in polls that read the identity document."""
+
+    firmware_id: str | None = None
+    """The instance id in this machine's firmware; None if it has none, or for an endpoint on loopback."""
+    is_local_address: bool = False
+    """Whether IMDS's address is one of this host's own. Loopback is not meant."""
+    has_identity: bool = True
+    """Whether there is an identity document; every EC2 instance has one."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +209,8 @@ class Answered:
     """None if the listing named no role."""
     identity: Identity | None = None
     """Only in polls that requested it."""
+    signs: Signs | None = None
+    """Likewise."""
     tags: Tags | None = None
     """Only in polls that requested them and got an answer."""
     date: datetime | None = None

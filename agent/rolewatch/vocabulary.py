@@ -38,6 +38,9 @@ EVIDENCE_KEYS = (
     "errno",
     "http_status",
     "document",
+    "responder",
+    "server",
+    "answering_instance_id",
     "route_interface",
     "route_gateway",
     "route_table",
@@ -169,6 +172,19 @@ class Reason(str, Enum):
     """Not HTTP, not UTF-8, not JSON, not an object, or not a name."""
     AMBIGUOUS = ("ambiguous", FailureLabel.MALFORMED)
     """The listing names more than one role; an instance has at most one."""
+
+
+class Responder(str, Enum):
+    """What answers in the place of this instance's IMDS."""
+
+    PROXY = "proxy"
+    """A proxy between this host and IMDS."""
+    OTHER_INSTANCE = "other_instance"
+    """The IMDS of another instance, by its identity document and this machine's firmware."""
+    LOCAL_ADDRESS = "local_address"
+    """A program on this host, which has IMDS's address."""
+    NOT_EC2 = "not_ec2"
+    """A role proxy, an emulator, or the metadata service of another cloud."""
 
 
 class CredentialStatus(str, Enum):

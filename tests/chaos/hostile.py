@@ -22,7 +22,7 @@ from promises import Measured
 from rolewatch.faults import Fault
 from rolewatch.settings import ImdsSettings
 from rolewatch.text import rfc3339
-from wire import INFO_PATH, ROLES_PATH, TOKEN, TOKEN_PATH, Request, Script, Wire, answer
+from wire import EC2_404, INFO_PATH, ROLES_PATH, TOKEN, TOKEN_PATH, Request, Script, Wire, answer
 
 TESTS = Path(__file__).resolve().parents[1]
 HASTY = ImdsSettings(timeout=0.3, deadline=0.6)
@@ -103,8 +103,10 @@ class Behaviour:
     def faults(self, phase: str) -> frozenset[Fault]:
         """Return the faults that the poll may find with this behaviour in *phase*."""
         if phase in OPTIONAL:  # optional: without them the last values stay
-            return self.right - {Fault.IMDS_ERROR, Fault.IMDS_HOP_LIMIT}
-        return frozenset({Fault.IMDS_HOP_LIMIT}) if self.silent and phase == "token" else self.right
+            return self.right - {Fault.IMDS_ERROR, Fault.IMDS_HOP_LIMIT, Fault.IMDS_INTERCEPTED}
+        if self.silent and phase == "token":
+            return frozenset({Fault.IMDS_HOP_LIMIT})
+        return self.right
 
 
 Make = Callable[[bytes], bytes]
@@ -295,7 +297,7 @@ class Subject:
     def _answer(self, request: Request) -> Script:
         phase = next((name for name, path in PATHS.items() if path == request.path), None)
         if phase is None:
-            return [whole(b"", "404 Not Found")]
+            return [whole(b"", "404 Not Found", **EC2_404)]
         if phase in self._playing:
             return self._playing[phase]
         return [whole(documents()[phase])]

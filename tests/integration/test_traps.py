@@ -22,7 +22,7 @@ from units import UNITS
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
-EXPOSURE = 1.2
+EXPOSURE = 1.3
 """Of 10, by systemd-analyze of 252: node_exporter of Debian has 9.2, the SSM agent 9.6 (measured in 2026)."""
 
 

@@ -13,6 +13,7 @@ from rolewatch.aws.queries import Caller
 from rolewatch.errors import ImdsError
 from rolewatch.imds import ROLES_PATH, documents
 from rolewatch.imds.client import Client
+from rolewatch.observation import Absent
 from rolewatch.text import is_printable
 
 IAM_ROLE = "iam-role"
@@ -58,13 +59,13 @@ def fetch(client: Client) -> Keys | None:
     try:
         session = client.session()
         listing = session.get(ROLES_PATH)
-        if listing is None:
+        if isinstance(listing, Absent):
             return None
         role = documents.role_listing(listing.body).role
         document = session.get(ROLES_PATH, role=role)
     except ImdsError:
         return None
-    return None if document is None else _keys(role, document.body)
+    return None if isinstance(document, Absent) else _keys(role, document.body)
 
 
 def _keys(role: str, body: bytearray) -> Keys | None:

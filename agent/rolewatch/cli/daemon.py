@@ -14,7 +14,6 @@ from rolewatch.cli import poll_once
 from rolewatch.errors import ConfigError, RolewatchError, StateFileError
 from rolewatch.http import Endpoint, tls
 from rolewatch.imds.client import Client
-from rolewatch.imds.host import dmi_instance_id
 from rolewatch.monitor.confirmation import ConfirmationFile
 from rolewatch.monitor.loop import MIN_GAP, Clock, Loop, Pause, Reload, Setup, clock
 from rolewatch.monitor.memory import Memory
@@ -112,7 +111,7 @@ class Daemon:
             systemd.alive()
 
         state_file = poll_once.state_file(settings, self.environ)
-        memory, problems = _load_memory(state_file)
+        memory, problems = _load_memory(state_file, config.resolve_endpoint(settings.imds))
         loop = Loop(
             setup=self._setup(settings),
             memory=memory,
@@ -229,13 +228,13 @@ def _at_start(settings: Settings) -> Settings:
     return replace(settings, metrics=replace(settings.metrics, tls=TlsSettings(), allowed_hosts=()))
 
 
-def _load_memory(state_file: StateFile | None) -> tuple[Memory, Sequence[Event]]:
+def _load_memory(state_file: StateFile | None, endpoint: str) -> tuple[Memory, Sequence[Event]]:
     """Return the saved memory, or an empty one with the event of a state file that cannot be used."""
     boot_id = poll_once.boot_id()
     if state_file is None:
         return Memory(boot_id=boot_id), ()
     try:
-        return state_file.load(boot_id=boot_id, instance_id=dmi_instance_id()), ()
+        return poll_once.load_state(state_file, endpoint), ()
     except StateFileError as error:
         message = f"The state file is ignored and will be replaced: {error}."
         fields = {"file": str(state_file.path), "problem": str(error)}

@@ -12,7 +12,7 @@ from rolewatch.config import resolve_endpoint
 from rolewatch.errors import StateFileError
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
-from rolewatch.imds.host import dmi_instance_id
+from rolewatch.imds.host import host_of_url, instance_id_for
 from rolewatch.monitor.classify import Verdict, classify
 from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.loop import clock
@@ -48,6 +48,11 @@ def boot_id() -> str:
         return ""
 
 
+def load_state(file: StateFile, endpoint: str) -> Memory:
+    """Return the memory in *file* for the IMDS at *endpoint*. Raise `StateFileError` if it cannot be used."""
+    return file.load(boot_id=boot_id(), instance_id=instance_id_for(host_of_url(endpoint)))
+
+
 def load_memory(settings: Settings) -> Memory:
     """Return what the daemon of this instance has learned, so that a single poll agrees with it.
 
@@ -57,7 +62,7 @@ def load_memory(settings: Settings) -> Memory:
     if file is None and not settings.imds.endpoint:
         file = StateFile(Path(INSTALLED), resolve_endpoint(settings.imds))
     try:
-        return Memory() if file is None else file.load(boot_id=boot_id(), instance_id=dmi_instance_id())
+        return Memory() if file is None else load_state(file, resolve_endpoint(settings.imds))
     except StateFileError:
         return Memory()
 

@@ -99,7 +99,7 @@ def _filled(step: Step, values: Mapping[str, str]) -> Step:
 
 def remedy_for(entry: Entry, evidence: Evidence) -> Remedy:
     """Return the remedy of *entry* for the reason, or else the Code, that *evidence* names."""
-    for key in ("reason", "code"):
+    for key in ("responder", "reason", "code"):
         variant = entry.variants.get(str(evidence.get(key, "")))
         if variant is not None:
             return variant
@@ -110,7 +110,7 @@ def _values(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Mappi
     """Return the values of placeholders: from *evidence*, else from *facts*."""
     values = {name: facts[name] for name in PLACEHOLDERS if facts.get(name)}
     values.setdefault("iam_region", iam_region(facts.get("partition", "")))
-    for name in ("role", "instance_profile", "instance_profile_id"):
+    for name in ("role", "instance_profile", "instance_profile_id", "answering_instance_id"):
         if evidence.get(name):
             values[name] = str(evidence[name])
     for name in ("expected_role", "expected_instance_profile"):

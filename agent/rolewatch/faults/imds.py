@@ -321,6 +321,67 @@ UNREACHABLE: Mapping[str, Remedy] = {
     ),
 }
 
+_ROLE_PROXY = Step(
+    "If a role proxy is meant to answer (kiam, kube2iam, an emulator), look whether it has a role for this program, "
+    "and accept it: accept_responder under [imds].",
+    "rolewatch config show | grep accept_responder",
+    id="accept-responder",
+)
+
+INTERCEPTED: Mapping[str, Remedy] = {
+    "proxy": Remedy(
+        cause=(
+            "A proxy answers for IMDS, with its own headers: a transparent proxy, a service mesh's sidecar, or a "
+            "rule that redirects port 80. IMDS itself refuses what a proxy forwards with X-Forwarded-For."
+        ),
+        hint="Let requests for IMDS pass around the proxy.",
+        fix=(
+            RESPONDER,
+            REDIRECT,
+            Step("Take the address of IMDS out of what the proxy gets, in its own rules.", id="exclude-from-proxy"),
+        ),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
+    "other_instance": Remedy(
+        cause=(
+            "The IMDS that answers is that of another instance ({answering_instance_id}): packets for IMDS are "
+            "forwarded to it, as by a router or a firewall appliance. Programs here act with that instance's role."
+        ),
+        hint="Correct the route, so that this instance's own IMDS answers.",
+        fix=(ROUTE, REDIRECT, RESPONDER),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
+    "local_address": Remedy(
+        cause=(
+            "The address of IMDS is an address of this host itself, and a program of this host answers there: a "
+            "credentials server (aws-vault and its like), an emulator, or an agent of containers."
+        ),
+        hint="Stop the program that plays IMDS on this host, or accept it.",
+        fix=(
+            Step(
+                "Show which interface has the address, and which program answers.",
+                "ip -o address show to 169.254.169.254\nsudo ss -Hltnp 'sport = :80'",
+                id="see-local-program",
+            ),
+            _ROLE_PROXY,
+        ),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
+    "not_ec2": Remedy(
+        cause=(
+            "The answers are not those of EC2: a role proxy (kiam, kube2iam) that has no role for this program, an "
+            "emulator, or the metadata service of another cloud. Attaching an instance profile changes nothing."
+        ),
+        hint="Find what answers in the place of IMDS; on another cloud, disable rolewatch.",
+        fix=(RESPONDER, REDIRECT, _ROLE_PROXY, WATCH_NOTHING),
+        takes_effect=AT_ONCE,
+        who=Who.HOST,
+    ),
+}
+
 UNUSABLE: Mapping[str, Remedy] = {
     "throttled": Remedy(
         cause=(

@@ -52,5 +52,6 @@ PLACEHOLDERS = (
     "association_id",
     "iam_region",
     "uid",
+    "answering_instance_id",
 )
 """What a fix may be filled in with. Unknown ones are shown as ``<instance-id>`` and so on."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from rolewatch.faults.imds import UNREACHABLE, UNUSABLE, UNUSABLE_REMEDY
+from rolewatch.faults.imds import INTERCEPTED, UNREACHABLE, UNUSABLE, UNUSABLE_REMEDY
 from rolewatch.faults.remedy import Remedy, Step
 from rolewatch.faults.steps import (
     AFTER_ASSOCIATION,
@@ -37,7 +37,9 @@ from rolewatch.faults.steps import (
     PAGE_TIME,
     PAGE_WRONG_ROLE,
     PROBE,
+    REDIRECT,
     REPLACE,
+    RESPONDER,
     RESTART_APPLICATIONS,
     ROUTE,
     STOP_AND_START,
@@ -55,6 +57,7 @@ class Fault(str, Enum):
     IMDS_UNREACHABLE = "imds_unreachable"
     IMDS_HOP_LIMIT = "imds_hop_limit"
     IMDS_DISABLED = "imds_disabled"
+    IMDS_INTERCEPTED = "imds_intercepted"
     IMDS_ERROR = "imds_error"
     INSTANCE_PROFILE_DETACHED = "instance_profile_detached"
     INSTANCE_PROFILE_NOT_FOUND = "instance_profile_not_found"
@@ -210,11 +213,13 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         remedy=Remedy(
             cause=(
-                "HttpEndpoint is disabled in the instance's metadata options: by hand, by the launch template, or by "
-                "a default of the account. More rarely, a proxy adds X-Forwarded-For, which IMDS also refuses."
+                "Either HttpEndpoint is disabled in the instance's metadata options (by hand, by the launch "
+                "template, or by a default of the account), or something in between refuses or adds X-Forwarded-For, "
+                "which IMDS also refuses. Nothing in the answer shows which."
             ),
             hint="Enable the metadata endpoint of the instance.",
             fix=(
+                RESPONDER,
                 METADATA_OPTIONS,
                 Step(
                     "Enable the endpoint {needs}.",
@@ -238,6 +243,33 @@ ENTRIES: tuple[Entry, ...] = (
         keeps_credentials=True,
         seen_from_ec2=True,
         example={"phase": "token", "reason": "forbidden", "http_status": 403},
+    ),
+    Entry(
+        fault=Fault.IMDS_INTERCEPTED,
+        title="something else answers in the place of this instance's IMDS",
+        meaning=(
+            "What answers at the address of IMDS is not the IMDS of this instance: a proxy, another instance, a "
+            "program on this host, or no EC2 at all. Programs get what it gives: another role's credentials, or none."
+        ),
+        remedy=Remedy(
+            cause=(
+                "A rule of this host or of its network leads requests for IMDS elsewhere; the evidence has what "
+                "shows it. If this machine is no EC2 instance, it has no role, and rolewatch nothing to watch."
+            ),
+            hint="Find what answers in the place of IMDS.",
+            fix=(RESPONDER, REDIRECT, ROUTE, WATCH_NOTHING),
+            takes_effect=AT_ONCE,
+            who=Who.HOST,
+        ),
+        severity=Level.ERROR,
+        debounce=3,
+        message_id="7f2b9d1c64e84a0c9a3f5e1d2c8b6a47",
+        page=PAGE_RETRIEVAL,
+        root_rank=35,
+        is_imds_failure=True,
+        keeps_credentials=True,
+        example={"phase": "token", "reason": "forbidden", "http_status": 403, "responder": "proxy", "server": "squid"},
+        variants=INTERCEPTED,
     ),
     Entry(
         fault=Fault.IMDS_ERROR,

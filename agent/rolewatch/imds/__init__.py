@@ -9,7 +9,7 @@ from typing import Callable, TypeVar
 from rolewatch.errors import ImdsError
 from rolewatch.imds import documents
 from rolewatch.imds.client import Client, DatedImdsError, Session
-from rolewatch.imds.host import with_route
+from rolewatch.imds.host import signs_of, with_route
 from rolewatch.observation import Absent, Answered, Failure, Observation, RoleListing, Tags, Unanswered
 from rolewatch.settings import ExpectSettings
 from rolewatch.vocabulary import Document, Phase, Reason
@@ -51,11 +51,15 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
         role = listing.role
         credentials = _read(session, ROLES_PATH, lambda body: documents.credentials(role, body), role=role)
     identity = _read(session, documents.IDENTITY_PATH, documents.identity) if questions.identity else None
+    signs = None
+    if questions.identity and not isinstance(identity, Failure):
+        signs = signs_of(client.host, has_identity=not isinstance(identity, Absent))
     return Answered(
         info=info,
         listing=listing,
         credentials=credentials,
         identity=None if isinstance(identity, (Absent, Failure)) else identity,
+        signs=signs,
         tags=_tags(session, expect) if questions.tags else None,
         date=session.date,
     )
@@ -64,8 +68,8 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
 def _read(session: Session, path: str, parse: Callable[[bytearray], T], *, role: str = "") -> T | Absent | Failure:
     try:
         document = session.get(path, role=role)
-        if document is None:
-            return Absent()
+        if isinstance(document, Absent):
+            return document
         try:
             return parse(document.body)
         finally:

@@ -6,19 +6,21 @@ applications depend on it, too. There is no fallback to IMDSv1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
 
 from rolewatch.errors import ImdsError
+from rolewatch.imds.host import host_of_url
 from rolewatch.imds.transport import BoundedRequests, Monotonic, Wire, read_body, wipe
-from rolewatch.observation import Failure
+from rolewatch.observation import Absent, Failure
 from rolewatch.settings import ImdsSettings
-from rolewatch.vocabulary import Phase, Reason
+from rolewatch.vocabulary import Phase, Reason, Responder
 
 TOKEN_PATH = "api/token"  # noqa: S105 - a path
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
@@ -51,6 +53,12 @@ class Answer:
     """The `Date` header as received; empty if there is none."""
     body: bytearray = field(repr=False)
     """Overwritten already, unless the status is 200."""
+    responder: Responder | None = None
+    """Who sent it, if its headers show that it was not EC2's IMDS."""
+    server: str = ""
+    """The name in its `Server` header, if that is not IMDS's."""
+    has_ttl: bool = True
+    """Whether it says how long the session token is valid, as EC2's IMDS does in each answer to one."""
 
 
 class Client:
@@ -59,7 +67,7 @@ class Client:
     def __init__(self, endpoint: str, settings: ImdsSettings, *, monotonic: Monotonic) -> None:
         """Prepare requests to *endpoint* (``http://HOST[:PORT]``) within the bounds of *settings*. Send nothing yet."""
         self._base = endpoint.rstrip("/") + "/latest/"
-        self.host = urlsplit(endpoint).hostname or ""
+        self.host = host_of_url(endpoint)
         self._settings = settings
         self._monotonic = monotonic
         self._wire = Wire(monotonic)
@@ -118,7 +126,15 @@ class Client:
             wipe(body.content)
         if body.reason:
             return Failure(phase, body.reason, shown_path, status=response.status_code)
-        return Answer(response.status_code, response.headers.get("Date", ""), body.content)
+        responder, server = _stranger(response.headers)
+        return Answer(
+            response.status_code,
+            response.headers.get("Date", ""),
+            body.content,
+            responder,
+            server,
+            has_ttl=TTL_HEADER in response.headers,
+        )
 
 
 class Session:
@@ -131,8 +147,8 @@ class Session:
         self._token = self._new_token()
         self._renewed = False
 
-    def get(self, path: str, *, role: str = "") -> Document | None:
-        """Return the document at *path* below ``/latest/``, or None if IMDS has none (404).
+    def get(self, path: str, *, role: str = "") -> Document | Absent:
+        """Return the document at *path* below ``/latest/``, or that IMDS has none (404).
 
         *role* is appended as one quoted segment. After a 401 there is one retry with a new token in a session, as the
         EC2 user guide advises: the first tokens were refused at some boots (NixOS/amis#137). Raise `ImdsError` if there
@@ -147,8 +163,8 @@ class Session:
             self._token = self._new_token()
             return self.get(path, role=role)
         if answer.status == requests.codes.not_found:
-            return None
-        failure = _status_failure(Phase.DOCUMENT, answer.status, shown)
+            return Absent(like_ec2=answer.has_ttl)
+        failure = _status_failure(Phase.DOCUMENT, answer, shown)
         if failure:
             raise ImdsError(failure)
         return Document(answer.body)
@@ -161,7 +177,7 @@ class Session:
         """PUT for a token."""
         answer = self._client.send("PUT", TOKEN_PATH, {TTL_HEADER: TTL_SECONDS}, TOKEN_PATH)
         self._note_date(answer)
-        failure = _status_failure(Phase.TOKEN, answer.status, TOKEN_PATH)
+        failure = _status_failure(Phase.TOKEN, answer, TOKEN_PATH)
         if failure:
             raise DatedImdsError(failure, self.date)
         try:
@@ -205,9 +221,37 @@ _STATUS_REASONS = {
 }
 
 
-def _status_failure(phase: Phase, status: int, path: str) -> Failure | None:
-    """Return the failure that *status* means; None for 200."""
+def _status_failure(phase: Phase, answer: Answer, path: str) -> Failure | None:
+    """Return the failure that the status of *answer* means; None for 200."""
+    status, responder = answer.status, answer.responder
     if status == requests.codes.ok:
         return None
     other = Reason.SERVER_ERROR if status >= requests.codes.server_error else Reason.UNEXPECTED_STATUS
-    return Failure(phase, _STATUS_REASONS.get(status, other), path, status=status)
+    reason = _STATUS_REASONS.get(status, other)
+    if reason is Reason.THROTTLED and responder:  # 503 is how a proxy says that nothing is behind it
+        reason = other
+    if phase is Phase.TOKEN and reason is Reason.UNEXPECTED_STATUS:  # EC2 never answers so: 400, 404, 405 of others
+        responder = responder or Responder.NOT_EC2
+    return Failure(phase, reason, path, status=status, responder=responder, server=answer.server)
+
+
+_OWN_PRODUCT = "EC"
+"""What `_PRODUCT` finds in `EC2ws`."""
+_PROXY_HEADERS = ("Via", "X-Cache", "X-Squid-Error", "Proxy-Authenticate", "X-Envoy-Upstream-Service-Time")
+_PROXIES = re.compile(
+    r"squid|nginx|envoy|haproxy|varnish|tinyproxy|apache|ats|mitmproxy|privoxy|openresty", re.IGNORECASE
+)
+_PRODUCT = re.compile(r"[A-Za-z][A-Za-z-]{0,15}")
+"""The name of a product in a `Server` header (RFC 9110, section 10.2.4). Without digits and this short it is no key."""
+
+
+def _stranger(headers: Mapping[str, str]) -> tuple[Responder | None, str]:
+    """Return who sent *headers*, and the name of its server, if they show that it was not EC2's IMDS.
+
+    The answers of EC2 on record have `Server: EC2ws`. Some role proxies have it, too: it proves nothing.
+    """
+    match = _PRODUCT.match(headers.get("Server", _OWN_PRODUCT)[:64])
+    server = match[0] if match and match[0] != _OWN_PRODUCT else ""
+    if any(name in headers for name in _PROXY_HEADERS) or _PROXIES.match(server):
+        return Responder.PROXY, server
+    return (Responder.NOT_EC2 if server else None), server

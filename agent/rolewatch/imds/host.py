@@ -14,9 +14,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rolewatch.aws_names import INSTANCE_ID
-from rolewatch.observation import Failure, Route, RouteKind
+from rolewatch.observation import Failure, Route, RouteKind, Signs
 from rolewatch.vocabulary import Reason
 
 # linux/netlink.h, linux/rtnetlink.h, linux/neighbour.h
@@ -90,7 +91,7 @@ def with_route(failure: Failure, host: str, uid: int) -> Failure:
     takes three (net.ipv4.neigh.*.mcast_solicit). Loopback is nobody's wrong address.
     """
     route = route_to(host, uid)
-    if route is None or ipaddress.ip_address(host).is_loopback:
+    if route is None or _is_loopback(host):
         return failure
     return replace(failure, reason=_reason(failure.reason, route), route=route)
 
@@ -205,6 +206,39 @@ def dmi_instance_id(root: Path = Path("/")) -> str | None:
     """
     tag = _read(root / _DMI / "board_asset_tag").strip()
     return tag if INSTANCE_ID.fullmatch(tag) else None
+
+
+def host_of_url(endpoint: str) -> str:
+    """Return the host in the URL *endpoint*; empty if there is none."""
+    try:
+        return urlsplit(endpoint).hostname or ""
+    except ValueError:
+        return ""
+
+
+def instance_id_for(host: str) -> str | None:
+    """Return the instance id that the IMDS at *host* must name: the firmware's, unless it is on loopback.
+
+    None if that is not known.
+    """
+    return None if _is_loopback(host) else dmi_instance_id()
+
+
+def signs_of(host: str, *, has_identity: bool) -> Signs:
+    """Return what shows whether this instance's IMDS answers at *host*."""
+    route = None if _is_loopback(host) else route_to(host, os.getuid())
+    return Signs(
+        firmware_id=instance_id_for(host),
+        is_local_address=route is not None and route.kind is RouteKind.LOCAL,
+        has_identity=has_identity,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def vendor(root: Path = Path("/")) -> str:

@@ -99,6 +99,8 @@ def update_instance(
                 events = [_other_instance(memory, identity)]
                 memory, instance = _of_this_process(memory), Instance()
             instance = replace(instance, id=identity.instance_id, identity=identity, identity_at=now.uptime)
+    if observation.signs is not None:
+        instance = replace(instance, signs=observation.signs)
     if observation.tags is not None:
         instance = replace(instance, tags=observation.tags, tags_at=now.uptime)
     return replace(memory, instance=instance), tuple(events)
@@ -140,6 +142,9 @@ def prior(
         expected_instance_profile=expected.instance_profile,
         rotation_interval=learned(memory.credentials.intervals),
         grace=not memory.credentials.usable_seen and _age(memory, time, now) < settings.limits.boot_grace,
+        signs=memory.instance.signs,
+        answering_instance_id=memory.instance.identity.instance_id if memory.instance.identity else None,
+        accepted=settings.imds.accept_responder,
         profile_name=binding.current.instance_profile or binding.confirmed.instance_profile,
         confirmed=_confirmed(memory, confirmation, settings.confirm, now),
         time=time,

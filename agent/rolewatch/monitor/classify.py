@@ -20,11 +20,12 @@ from rolewatch.observation import (
     Observation,
     ProfileInfo,
     RoleListing,
+    Signs,
     Unanswered,
 )
 from rolewatch.settings import LimitSettings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import CredentialStatus, Document, Evidence, Phase, Reason, Scalar
+from rolewatch.vocabulary import CredentialStatus, Document, Evidence, Phase, Reason, Responder, Scalar
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ class Prior:
     """The learned interval between rotations in seconds; None if too few rotations were observation."""
     grace: bool = False
     """It is shortly after boot and no credentials were seen since: that they are missing is no fault yet."""
+    signs: Signs = field(default_factory=Signs)
+    """What shows whether it is this instance's IMDS that answers."""
+    answering_instance_id: str | None = None
+    """The instance that the identity document names."""
+    accepted: tuple[str, ...] = ()
+    """The responders, besides this instance's IMDS, whose credentials are accepted."""
     profile_name: str | None = None
     """The last known name of the instance profile: an error document does not repeat it."""
     confirmed: Confirmed | None = None
@@ -112,6 +119,7 @@ def classify(observation: Observation, prior: Prior, limits: LimitSettings, now:
         verdict.mark_undetermined(faults_read_from())
         verdict.mark_undetermined(IMDS_FAULTS[IMDS_FAULTS.index(fault) + 1 :])
     else:
+        _judge_responder(verdict, prior)
         _judge_reading(verdict, observation, prior)
         _judge_profile(verdict, observation, prior)
         _judge_credentials(verdict, observation, prior, prior.time or observation.date or now.utc)
@@ -158,7 +166,9 @@ class _Judgement:
 
 
 def _imds_fault(failure: Failure) -> Fault:
-    """Return which of the four faults of IMDS itself *failure* to get a token shows."""
+    """Return which of the faults of IMDS itself *failure* shows."""
+    if failure.responder is not None:
+        return Fault.IMDS_INTERCEPTED
     if failure.phase is Phase.CONNECT:
         return Fault.IMDS_UNREACHABLE
     if failure.phase is Phase.TOKEN and failure.reason is Reason.NO_ANSWER:
@@ -168,11 +178,36 @@ def _imds_fault(failure: Failure) -> Fault:
     return Fault.IMDS_ERROR
 
 
+def _document_fault(failure: Failure) -> Fault:
+    """Return which fault of IMDS itself *failure* to read a document shows, after a token was given."""
+    return Fault.IMDS_ERROR if failure.responder is None else Fault.IMDS_INTERCEPTED
+
+
 def _judge_clock(verdict: _Judgement, offset: float | None, limits: LimitSettings) -> None:
     if offset is None:
         verdict.mark_undetermined({Fault.CLOCK_SKEW})
     elif abs(offset) > limits.clock_skew:
         verdict.add(Fault.CLOCK_SKEW, {"clock_offset_seconds": round(offset)})
+
+
+def _judge_responder(verdict: _Judgement, prior: Prior) -> None:
+    """Judge whether something else than this instance's IMDS answers."""
+    signs, answering = prior.signs, prior.answering_instance_id
+    if signs.firmware_id and answering and answering != signs.firmware_id:
+        responder = Responder.OTHER_INSTANCE
+    elif signs.is_local_address:
+        responder = Responder.LOCAL_ADDRESS
+    elif not signs.has_identity:
+        responder = Responder.NOT_EC2
+    else:
+        return
+    if responder.value not in prior.accepted:
+        other = answering if responder is Responder.OTHER_INSTANCE else None
+        verdict.add(Fault.IMDS_INTERCEPTED, _facts(responder=responder.value, answering_instance_id=other))
+
+
+_NOT_EC2: Evidence = {"responder": Responder.NOT_EC2.value, "http_status": 404}
+"""The evidence of a 404 without the header that EC2 sends with each of its own: a role proxy has no role for us."""
 
 
 def _judge_reading(verdict: _Judgement, observation: Answered, prior: Prior) -> None:
@@ -181,14 +216,14 @@ def _judge_reading(verdict: _Judgement, observation: Answered, prior: Prior) -> 
     several = _several_roles(listing)
     if isinstance(listing, Failure) and not (_denies_role(info) and listing.reason is Reason.EMPTY):
         # A profile without a role may have an empty listing: one emulator does so, AWS's own answer is not on record.
-        verdict.add(Fault.IMDS_ERROR, listing.evidence, listing)
+        verdict.add(_document_fault(listing), listing.evidence, listing)
         verdict.mark_undetermined(faults_read_from(Document.LISTING))
     if isinstance(credentials, Failure):
         # A second role in the listing may be the reason.
-        verdict.add(Fault.IMDS_ERROR, {**credentials.evidence, **several}, credentials)
+        verdict.add(_document_fault(credentials), {**credentials.evidence, **several}, credentials)
         verdict.mark_undetermined(faults_read_from(Document.CREDENTIALS))
     if isinstance(info, Failure):
-        verdict.add(Fault.IMDS_ERROR, info.evidence, info)
+        verdict.add(_document_fault(info), info.evidence, info)
         verdict.mark_undetermined(faults_read_from(Document.INFO))
         if prior.expected_instance_profile:
             verdict.mark_undetermined({Fault.ROLE_MISMATCH})
@@ -207,7 +242,10 @@ def _judge_profile(verdict: _Judgement, observation: Answered, prior: Prior) -> 
             verdict.credentials = CredentialStatus.PENDING
         else:
             verdict.credentials = CredentialStatus.UNUSABLE
-            verdict.add(Fault.INSTANCE_PROFILE_DETACHED, _facts(instance_profile=prior.profile_name))
+            if info.like_ec2 and observation.listing.like_ec2:
+                verdict.add(Fault.INSTANCE_PROFILE_DETACHED, _facts(instance_profile=prior.profile_name))
+            else:
+                verdict.add(Fault.IMDS_INTERCEPTED, {**_NOT_EC2, "document": Document.LISTING.value})
         return
     if not isinstance(info, ProfileInfo):
         return
@@ -244,6 +282,11 @@ def _judge_credentials(verdict: _Judgement, observation: Answered, prior: Prior,
             verdict.credentials = CredentialStatus.PENDING
             return
         verdict.credentials = CredentialStatus.UNUSABLE
+        missing = document if isinstance(document, Absent) else observation.listing
+        if isinstance(missing, Absent) and not missing.like_ec2:
+            where = Document.CREDENTIALS if missing is document else Document.LISTING
+            verdict.add(Fault.IMDS_INTERCEPTED, {**_NOT_EC2, "document": where.value})
+            return
         role = observation.listing.role if isinstance(observation.listing, RoleListing) else None
         profile = observation.info.name if isinstance(observation.info, ProfileInfo) else prior.profile_name
         verdict.add(Fault.CREDENTIALS_MISSING, _facts(role=role, instance_profile=profile))

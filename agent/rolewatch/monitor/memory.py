@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rolewatch.faults import Fault
-from rolewatch.observation import Identity, Moment, RoleBinding, Tags
+from rolewatch.observation import Identity, Moment, RoleBinding, Signs, Tags
 from rolewatch.text import shift
 from rolewatch.vocabulary import Evidence, FailureLabel, Reason, State
 
@@ -54,6 +54,8 @@ class Instance:
     """Uptime at which the identity document was last read."""
     rival: str | None = None
     """The instance id of the last identity document, if it contradicts `id` and was read once."""
+    signs: Signs = field(default_factory=Signs)
+    """Of the last poll that read the identity document."""
     tags: Tags = field(default_factory=Tags)
     tags_at: float | None = None
     """Uptime at which the tags were last read."""

@@ -18,6 +18,7 @@ SILENCE = 600.0
 ELSEWHERE = "/elsewhere/never-ask-here"
 """Path that `Effect.REDIRECT` points to, on the same host."""
 _HTML: Headers = (("Content-Type", "text/html"),)
+_PLAIN: Headers = (("Content-Type", "text/plain"),)
 _ABORT = struct.pack("ii", 1, 0)
 """SO_LINGER with a time of 0: close by RST."""
 
@@ -41,6 +42,12 @@ def changed(response: Response, fault: NetworkFault) -> Response:
     body, middle = response.body, len(response.body) // 2
     changes: dict[Effect, tuple[int, bytes, Headers]] = {
         Effect.STATUS: (fault.status, error_page(fault.status), _HTML),
+        Effect.PROXY: (
+            fault.status,
+            error_page(fault.status),
+            (*_HTML, ("Server", "squid/5.7"), ("Via", "1.1 proxy (squid/5.7)")),
+        ),
+        Effect.ROLE_PROXY: (HTTPStatus.NOT_FOUND, b"Unable to find role for IP 10.0.87.108\n", _PLAIN),
         Effect.REDIRECT: (HTTPStatus.FOUND, b"", (("Location", ELSEWHERE),)),
         Effect.EMPTY: (HTTPStatus.OK, b"", ()),
         Effect.HTML: (HTTPStatus.OK, error_page(HTTPStatus.OK), _HTML),
@@ -51,7 +58,8 @@ def changed(response: Response, fault: NetworkFault) -> Response:
     if fault.effect not in changes:
         return response
     status, body, headers = changes[fault.effect]
-    return Response(int(status), _replaced(response.headers, *headers, ("Content-Length", str(len(body)))), body)
+    kept = () if fault.effect is Effect.ROLE_PROXY else response.headers
+    return Response(int(status), _replaced(kept, *headers, ("Content-Length", str(len(body)))), body)
 
 
 def _replaced(headers: Headers, *new: tuple[str, str]) -> Headers:

@@ -262,6 +262,42 @@ _IMDS = (
         _unknown(Reason.FORBIDDEN, Fault.IMDS_DISABLED),
     ),
     Scenario(
+        "imds_intercepted",
+        "A proxy answers in the place of IMDS, and refuses with 403",
+        Group.FAULT,
+        _network(Effect.PROXY, Target.ANY, status=403),
+        _unknown(Reason.FORBIDDEN, Fault.IMDS_INTERCEPTED),
+        note="Its own headers show it: IMDS itself refuses with 403, too, where it is disabled.",
+    ),
+    Scenario(
+        "imds_intercepted_role_proxy",
+        "A role proxy (kiam, kube2iam) has no role for this host: a plain 404 in the iam tree",
+        Group.FAULT,
+        replace(
+            HEALTHY,
+            network_faults=(
+                NetworkFault(Effect.ROLE_PROXY, Target.INFO),
+                NetworkFault(Effect.ROLE_PROXY, Target.LISTING),
+            ),
+        ),
+        _failed(Fault.IMDS_INTERCEPTED),
+        note="EC2's own 404 has the header of the token's life. Attaching another instance profile changes nothing.",
+    ),
+    Scenario(
+        "imds_intercepted_emulator",
+        "Credentials are served, and the identity document that every EC2 instance has is missing",
+        Group.FAULT,
+        _network(Effect.ROLE_PROXY, Target.IDENTITY),
+        _degraded(Fault.IMDS_INTERCEPTED),
+    ),
+    Scenario(
+        "imds_proxy_without_backend",
+        "A proxy has nobody behind it (503)",
+        Group.FAULT,
+        _network(Effect.PROXY, Target.ANY, status=503),
+        _unknown(Reason.SERVER_ERROR, Fault.IMDS_INTERCEPTED),
+    ),
+    Scenario(
         "imds_unauthorized",
         "Every token is refused with 401",
         Group.FAULT,
