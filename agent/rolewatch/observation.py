@@ -51,17 +51,14 @@ class Route:
     """The number of the routing table; 254 is `main`. 0 where the kernel named none."""
     no_neighbour: bool = False
     """Nobody answers for the next hop (ARP, neighbour discovery): no packet leaves."""
+    is_aside: bool = False
+    """Something takes this address out of the usual way: packets leave by another interface than the main table's
+    default route, through a gateway or a tunnel."""
     default_interface: str = ""
-    """The interface of the main table's default route; empty if there is none. Another one than `interface` means that
-    something took this address out of the usual way."""
-
-    @property
-    def is_aside(self) -> bool:
-        """Whether packets leave by another interface than that of the default route."""
-        return bool(self.interface and self.default_interface and self.interface != self.default_interface)
+    """The interface of the main table's default route; empty if there is none."""
 
 
-_MAIN, _LOCAL = 254, 255
+MAIN_TABLE, _LOCAL = 254, 255
 """The tables in which every route is looked for anyhow (ip-rule(8))."""
 
 
@@ -96,7 +93,7 @@ class Failure:
             "server": self.server or None,
             "route_interface": route.interface or None,
             "route_gateway": route.gateway or None,
-            "route_table": route.table if route.table not in (0, _MAIN, _LOCAL) else None,
+            "route_table": route.table if route.table not in (0, MAIN_TABLE, _LOCAL) else None,
         }
         return {key: value for key, value in facts.items() if value is not None}
 

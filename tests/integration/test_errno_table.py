@@ -142,6 +142,19 @@ ROWS = {
         None,
         way="tun0 10.8.0.1 52",
     ),
+    "exception-to-a-tunnel-behind-a-firewall": Row(
+        f"{HOST} && ip route replace default via 10.8.0.1 && ip route add {ADDRESS} dev eth0"
+        f" && ip neigh replace {ADDRESS} lladdr 02:00:00:00:00:03 dev eth0 nud permanent",
+        "connect_timeout",
+        None,
+        way="eth0",
+    ),
+    "two-default-gateways-behind-a-firewall": Row(
+        f"{HOST} && ip route replace default nexthop via 10.0.0.1 weight 1 nexthop via 10.8.0.1 weight 255",
+        "connect_timeout",
+        None,
+        way="tun0 10.8.0.1",
+    ),
     "dropped-on-the-usual-way": Row(HOST, "connect_timeout", None, way="eth0 10.0.0.1"),
     "no-free-port": Row(
         f"{HOST} && echo '40000 40000' > /proc/sys/net/ipv4/ip_local_port_range &&"

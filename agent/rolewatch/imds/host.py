@@ -7,6 +7,7 @@ what cannot be read is not known.
 from __future__ import annotations
 
 import errno
+import fcntl
 import ipaddress
 import os
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rolewatch.aws_names import INSTANCE_ID
-from rolewatch.observation import Failure, Route, RouteKind, Signs
+from rolewatch.observation import MAIN_TABLE, Failure, Route, RouteKind, Signs
 from rolewatch.vocabulary import Reason
 
 # linux/netlink.h, linux/rtnetlink.h, linux/neighbour.h
@@ -29,6 +30,12 @@ _REQUEST = 1
 _ERROR = 2
 _GET_ROUTE, _NEW_ROUTE = 26, 24
 _GET_NEIGHBOUR, _NEW_NEIGHBOUR = 30, 28
+_FIB_MATCH = 0x2000
+"""RTM_F_FIB_MATCH: return the entry of the table that matched, with its prefix."""
+_ETHERNET = 1
+"""ARPHRD_ETHER. A tunnel (tun, WireGuard) has no hardware address, and 65534."""
+_GET_HARDWARE = 0x8927
+"""SIOCGIFHWADDR (netdevice(7)); any user may ask."""
 _LOOK_UP_TABLE = 0x1000
 """RTM_F_LOOKUP_TABLE: return the table that has the route, and not always `main`."""
 _DESTINATION, _INTERFACE, _GATEWAY, _SOURCE, _TABLE, _UID = 1, 4, 5, 7, 15, 25
@@ -58,10 +65,9 @@ def route_to(host: str, uid: int) -> Route | None:
         return None
     family = _FAMILIES[address.version]
     size = address.max_prefixlen
-    body = _ROUTE.pack(family, size, 0, 0, 0, 0, 0, 0, _LOOK_UP_TABLE)
-    body += _attribute(_DESTINATION, address.packed) + _attribute(_UID, struct.pack("=I", uid))
+    question = _attribute(_DESTINATION, address.packed) + _attribute(_UID, struct.pack("=I", uid))
     try:
-        kind, payload = _ask(_GET_ROUTE, body)
+        kind, payload = _ask(_GET_ROUTE, _ROUTE.pack(family, size, 0, 0, 0, 0, 0, 0, _LOOK_UP_TABLE) + question)
     except OSError as error:
         rejecting = _REJECTING.get(error.errno or 0)
         return None if rejecting is None else Route(rejecting, default_interface=default_interface(address.version))
@@ -72,15 +78,40 @@ def route_to(host: str, uid: int) -> Route | None:
     index = _number(found.get(_INTERFACE))
     gateway = found.get(_GATEWAY, b"")
     interface = _name(index)
+    table = _number(found.get(_TABLE)) or payload[4]
+    usual = default_interface(address.version)
+    aside = bool(usual and interface != usual and (gateway or not _is_ethernet(interface)))
+    if aside and table == MAIN_TABLE:  # one of several next hops of the default route is no detour
+        aside = not _is_default(_ROUTE.pack(family, size, 0, 0, 0, 0, 0, 0, _FIB_MATCH) + question)
     return Route(
         RouteKind.LOCAL if route_type == _LOCAL_TYPE else RouteKind.UNICAST,
         interface=interface,
         gateway=_text(gateway),
         source=_text(found.get(_SOURCE, b"")),
-        table=_number(found.get(_TABLE)) or payload[4],
+        table=table,
         no_neighbour=route_type != _LOCAL_TYPE and _has_no_neighbour(family, index, gateway or address.packed),
-        default_interface=default_interface(address.version),
+        is_aside=aside,
+        default_interface=usual,
     )
+
+
+def _is_default(question: bytes) -> bool:
+    """Return whether the route that matches *question* is a default route."""
+    try:
+        kind, payload = _ask(_GET_ROUTE, question)
+    except OSError:
+        return False
+    return kind == _NEW_ROUTE and len(payload) >= _ROUTE.size and payload[1] == 0
+
+
+def _is_ethernet(interface: str) -> bool:
+    """Return whether *interface* looks for its neighbours by their addresses; False for a tunnel."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, _GET_HARDWARE, struct.pack("16s24x", interface.encode()))
+        except OSError:
+            return True
+    return bool(struct.unpack_from("=H", answer, 16)[0] == _ETHERNET)
 
 
 def with_route(failure: Failure, host: str, uid: int) -> Failure:
