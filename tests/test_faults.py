@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,3 +279,20 @@ def sample(shape: Any, *, depth: int) -> object:  # noqa: ANN401 - botocore has 
     if shape.type_name == "list":
         return [sample(shape.member, depth=depth - 1)] if depth else []
     return {"integer": 1, "boolean": True}.get(shape.type_name, "text")
+
+
+def test_no_command_asks_imds_through_a_proxy() -> None:
+    """Curl obeys the `http_proxy` of the shell that a command is pasted into, and a proxy asks its own IMDS."""
+    commands = [
+        line
+        for entry in FAULTS.values()
+        for remedy in (entry.remedy, *entry.variants.values())
+        for step in remedy.fix
+        for line in step.command.splitlines()
+    ]
+    docs = Path(__file__).resolve().parents[1] / "docs"
+    pages = [line for page in docs.rglob("*.md") for line in page.read_text(encoding="utf-8").splitlines()]
+    asking = [line for line in (*commands, *pages) if "curl -s" in line and ("169.254" in line or "$imds" in line)]
+
+    assert asking
+    assert [line for line in asking if "--noproxy '*'" not in line] == []

@@ -266,7 +266,7 @@ STATUSES = {
     429: Reason.THROTTLED,
     500: Reason.SERVER_ERROR,
     502: Reason.SERVER_ERROR,
-    503: Reason.THROTTLED,
+    503: Reason.SERVER_ERROR,
     599: Reason.SERVER_ERROR,
 }
 ENDPOINT = "http://127.0.0.1:1"

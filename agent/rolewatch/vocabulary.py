@@ -155,9 +155,9 @@ class Reason(str, Enum):
     FORBIDDEN = ("forbidden", FailureLabel.FORBIDDEN)
     """403. On the token: the IMDS endpoint is disabled."""
     UNAUTHORIZED = ("unauthorized", FailureLabel.UNAUTHORIZED)
-    """401, with a token that was just issued."""
+    """401, with a token that was just issued, or to the request for one."""
     THROTTLED = ("throttled", FailureLabel.THROTTLED)
-    """429, or 503."""
+    """429, or 503 from EC2's own IMDS."""
     SERVER_ERROR = ("server_error", FailureLabel.HTTP_ERROR)
     """Any other 5xx."""
     UNEXPECTED_STATUS = ("unexpected_status", FailureLabel.HTTP_ERROR)

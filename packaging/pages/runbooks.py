@@ -19,12 +19,13 @@ from rolewatch.publish import messages
 ASK = """\
 imds=http://169.254.169.254/latest
 ttl='X-aws-ec2-metadata-token-ttl-seconds: 60'
-curl -sS -m 2 -o /dev/null -w 'token: HTTP %{http_code}\\n' -X PUT -H "$ttl" $imds/api/token
-token=$(curl -sS -m 2 -X PUT -H "$ttl" $imds/api/token)
-ask() { curl -sS -m 2 -w '\\nHTTP %{http_code}\\n' -H "X-aws-ec2-metadata-token: $token" "$imds/meta-data/iam/$1"; }
+curl -sS -m 2 --noproxy '*' -o /dev/null -w 'token: HTTP %{http_code}\\n' -X PUT -H "$ttl" $imds/api/token
+token=$(curl -sS -m 2 --noproxy '*' -X PUT -H "$ttl" $imds/api/token)
+ask() { curl -sS -m 2 --noproxy '*' -w '\\nHTTP %{http_code}\\n' -H "X-aws-ec2-metadata-token: $token" \\
+  "$imds/meta-data/iam/$1"; }
 ask info
 ask security-credentials/
-role=$(curl -sSf -m 2 -H "X-aws-ec2-metadata-token: $token" $imds/meta-data/iam/security-credentials/) &&
+role=$(curl -sSf -m 2 --noproxy '*' -H "X-aws-ec2-metadata-token: $token" $imds/meta-data/iam/security-credentials/) &&
   ask "security-credentials/$role" | grep -vE 'AccessKeyId|SecretAccessKey|Token'
 """
 """What rolewatch asks at every poll, by hand, without the secrets. For a shell on the instance."""

@@ -17,8 +17,10 @@ import pytest
 
 from daemon_process import LIMIT, environment, full_pipe
 from rolewatch.cli import main
+from rolewatch.cli.check import not_ec2
 from rolewatch.cli.parser import build_parser
 from rolewatch.cli.run import RunOptions
+from rolewatch.settings import ImdsSettings
 from rolewatch.simulator import Simulator
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
@@ -199,3 +201,23 @@ def test_a_check_knows_what_the_daemon_has_learned(
     main(["check", "--json", "--endpoint", simulator.endpoint])
 
     assert '"rotation_interval_seconds": 3600' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("made_by", "endpoint", "said"),
+    [
+        ("QEMU", "", True),
+        ("Amazon EC2", "", False),
+        ("Xen", "", False),
+        ("", "", False),
+        ("QEMU", "http://127.0.0.1:1338", False),
+    ],
+)
+def test_check_says_first_that_this_may_be_no_ec2_instance(made_by: str, endpoint: str, *, said: bool) -> None:
+    """By the firmware, and only where the well-known address was asked: a simulator is meant to answer anywhere."""
+    lines = list(not_ec2(ImdsSettings(endpoint=endpoint), made_by))
+
+    assert bool(lines) is said
+    assert not said or lines[0] == (
+        "This may not be an EC2 instance: its firmware says QEMU. http://169.254.169.254 was asked."
+    )

@@ -14,13 +14,15 @@ from typing import Any
 import rolewatch
 from rolewatch import config
 from rolewatch.cli import COMMANDS, options, output, poll_once, render
+from rolewatch.config import resolve_endpoint
 from rolewatch.errors import UsageError
 from rolewatch.faults.explain import explain
 from rolewatch.imds.client import Client
+from rolewatch.imds.host import vendor
 from rolewatch.publish import Snapshot, facts_of, messages
 from rolewatch.publish.messages import duration
 from rolewatch.publish.status import status_document
-from rolewatch.settings import Settings
+from rolewatch.settings import ImdsSettings, Settings
 from rolewatch.text import printable
 from rolewatch.vocabulary import State
 
@@ -68,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(nagios(snapshot))
     else:
         styled, columns = render.is_styled(sys.stdout, os.environ), render.width(sys.stdout)
-        print("\n".join(text(snapshot, styled=styled, columns=columns)))
+        for line in (*not_ec2(loaded.settings.imds, vendor()), *text(snapshot, styled=styled, columns=columns)):
+            print(line)
     return snapshot.state.exit_code
 
 
@@ -101,6 +104,17 @@ def nagios(snapshot: Snapshot) -> str:
     left = round((snapshot.credentials.expiration - (snapshot.time or snapshot.moment.utc)).total_seconds())
     when = f"expire in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
     return f"{line}, credentials {when} | expires_in={left}s"
+
+
+def not_ec2(imds: ImdsSettings, made_by: str) -> Iterator[str]:
+    """Yield that this may be no EC2 instance, if another vendor made it and the well-known address was asked.
+
+    Nitro has "Amazon EC2", older types have "Xen" (EC2 user guide, "Identify EC2 Linux instances", 2026).
+    """
+    if made_by and not imds.endpoint and made_by not in ("Amazon EC2", "Xen"):
+        asked = resolve_endpoint(imds)
+        yield f"This may not be an EC2 instance: its firmware says {printable(made_by)}. {asked} was asked."
+        yield ""
 
 
 def text(snapshot: Snapshot, *, styled: bool, columns: int) -> Iterator[str]:

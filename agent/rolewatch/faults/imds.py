@@ -385,8 +385,8 @@ INTERCEPTED: Mapping[str, Remedy] = {
 UNUSABLE: Mapping[str, Remedy] = {
     "throttled": Remedy(
         cause=(
-            "IMDS answered 429 or 503: something on this instance sends too many requests. rolewatch sends 4 a poll, "
-            "and has slowed down."
+            "IMDS answered 429, or 503 with its own headers: something on this instance sends too many requests. "
+            "rolewatch sends 4 a poll, and has slowed down."
         ),
         hint="Find what sends so many requests to IMDS.",
         fix=(
@@ -402,8 +402,9 @@ UNUSABLE: Mapping[str, Remedy] = {
     ),
     "unauthorized": Remedy(
         cause=(
-            "IMDS answered 401 to a session token that it had just issued. That happens in the first moments after "
-            "boot, or if something between host and IMDS answers instead of it or changes headers."
+            "The answer was 401: either to a document's request with a session token that was just issued, or to the "
+            "request for a token, which EC2's IMDS never answers so. That happens in the first moments after boot, "
+            "or if something between host and IMDS answers instead of it or changes headers."
         ),
         hint="Wait if the instance has just booted; otherwise find the proxy between host and IMDS.",
         fix=(
@@ -511,9 +512,9 @@ UNUSABLE: Mapping[str, Remedy] = {
         fix=(
             Step(
                 "Show the list.",
-                "TOKEN=$(curl -sS -m 2 -X PUT http://169.254.169.254/latest/api/token \\\n"
+                "TOKEN=$(curl -sS -m 2 --noproxy '*' -X PUT http://169.254.169.254/latest/api/token \\\n"
                 "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60')\n"
-                'curl -sS -m 2 -H "X-aws-ec2-metadata-token: $TOKEN" \\\n'
+                "curl -sS -m 2 --noproxy '*' -H \"X-aws-ec2-metadata-token: $TOKEN\" \\\n"
                 "  http://169.254.169.254/latest/meta-data/iam/security-credentials/",
                 id="see-listing",
             ),

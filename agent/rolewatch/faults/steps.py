@@ -176,10 +176,10 @@ RESTART_APPLICATIONS = Step(
 
 ERROR_DOCUMENT = Step(
     "Read the Code and the Message from IMDS, without the secrets.",
-    "TOKEN=$(curl -sS -m 2 -X PUT http://169.254.169.254/latest/api/token \\\n"
+    "TOKEN=$(curl -sS -m 2 --noproxy '*' -X PUT http://169.254.169.254/latest/api/token \\\n"
     "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60')\n"
     "for document in info security-credentials/{role}; do\n"
-    '  curl -sS -m 2 -H "X-aws-ec2-metadata-token: $TOKEN" \\\n'
+    "  curl -sS -m 2 --noproxy '*' -H \"X-aws-ec2-metadata-token: $TOKEN\" \\\n"
     '    "http://169.254.169.254/latest/meta-data/iam/$document" |\n'
     '    grep -oE \'"(Code|Message|LastUpdated|Expiration)" *: *"[^"]*"\'\n'
     "done",
@@ -188,7 +188,7 @@ ERROR_DOCUMENT = Step(
 
 PROBE = Step(
     "Request a token as the user that cannot reach IMDS: 200 is success, 000 is no answer. The token is not shown.",
-    "sudo -u rolewatch curl -sS -m 2 -o /dev/null -w '%{http_code}\\n' -X PUT \\\n"
+    "sudo -u rolewatch curl -sS -m 2 --noproxy '*' -o /dev/null -w '%{http_code}\\n' -X PUT \\\n"
     "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token",
     id="request-token",
 )
@@ -225,7 +225,8 @@ REDIRECT = Step(
 
 RESPONDER = Step(
     "Show what answers: IMDS itself says Server: EC2ws, but some others do, too.",
-    "curl -sS -m 2 -o /dev/null -D - http://169.254.169.254/latest/meta-data/ |\n  grep -iE '^(HTTP|Server|Location)'",
+    "curl -sS -m 2 --noproxy '*' -o /dev/null -D - \\\n"
+    "  http://169.254.169.254/latest/meta-data/ | grep -iE '^(HTTP|Server|Via|Location)'",
     id="see-responder",
 )
 

@@ -57,6 +57,8 @@ class Answer:
     """Who sent it, if its headers show that it was not EC2's IMDS."""
     server: str = ""
     """The name in its `Server` header, if that is not IMDS's."""
+    names_ec2: bool = True
+    """Whether its `Server` header is that of EC2's IMDS."""
     has_ttl: bool = True
     """Whether it says how long the session token is valid, as EC2's IMDS does in each answer to one."""
 
@@ -133,6 +135,7 @@ class Client:
             body.content,
             responder,
             server,
+            names_ec2=response.headers.get("Server", "").startswith(_OWN_PRODUCT),
             has_ttl=TTL_HEADER in response.headers,
         )
 
@@ -228,7 +231,8 @@ def _status_failure(phase: Phase, answer: Answer, path: str) -> Failure | None:
         return None
     other = Reason.SERVER_ERROR if status >= requests.codes.server_error else Reason.UNEXPECTED_STATUS
     reason = _STATUS_REASONS.get(status, other)
-    if reason is Reason.THROTTLED and responder:  # 503 is how a proxy says that nothing is behind it
+    # 503 is how a proxy says that nothing is behind it, some of them without naming themselves.
+    if status == requests.codes.service_unavailable and not answer.names_ec2:
         reason = other
     if phase is Phase.TOKEN and reason is Reason.UNEXPECTED_STATUS:  # EC2 never answers so: 400, 404, 405 of others
         responder = responder or Responder.NOT_EC2
