@@ -54,8 +54,8 @@ class Verdict:
 
     @property
     def imds_finding(self) -> Finding | None:
-        """The finding that IMDS itself failed, if that is one."""
-        return next((finding for finding in self.findings if finding.fault in IMDS_FAULTS), None)
+        """The finding that a request to IMDS failed, if one did."""
+        return next((finding for finding in self.findings if finding.failure is not None), None)
 
 
 SUCCESS = "success"
