@@ -44,6 +44,16 @@ def token(local: LocalFindings) -> Outcome:
     return failed(f"{what} {_cause(finding)}", finding.fault, finding.evidence)
 
 
+def responder(local: LocalFindings) -> Outcome:
+    """Check whether something else than this instance's IMDS answers."""
+    finding = local.finding(Fault.IMDS_INTERCEPTED)
+    if finding is not None:
+        return failed(_cause(finding), finding.fault, finding.evidence)
+    if local.failure is not None:
+        return unknown("IMDS gave no session token, and nothing shows who answers.")
+    return passed("Nothing shows that something else answers.")
+
+
 _WAYS = {
     RouteKind.NONE: "The kernel has no route to {}.",
     RouteKind.UNREACHABLE: "An unreachable route rejects {}.",
