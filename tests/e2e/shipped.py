@@ -27,6 +27,6 @@ EXPECTED: dict[str, set[str]] = {
 
 HELD_BACK: dict[str, set[str]] = {
     Fault.CREDENTIALS_EXPIRED.value: {"RolewatchCredentialsExpiring"},
-    EXPIRED: {"RolewatchCredentialsExpiring", alert_name(Fault.ROTATION_OVERDUE)},
+    EXPIRED: {"RolewatchCredentialsExpiring"},
 }
 """The alerts of each lot that fire, and are inhibited because another of its alerts says more."""
