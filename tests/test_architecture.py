@@ -86,7 +86,6 @@ ONLY_IN = {
 MAY_OPEN_FILES = {
     "files.py": "it is the one that does",
     "__init__.py": "its own metadata, beside the package",
-    "aws/diagnose/host.py": "files of the kernel",
     "imds/host.py": "files of the kernel",
     "cli/__init__.py": "/dev/null",
     "cli/output.py": "/dev/null",

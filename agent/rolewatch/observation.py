@@ -45,8 +45,6 @@ class Route:
     interface: str = ""
     gateway: str = ""
     """The next hop; empty where the address itself is looked for on the interface."""
-    source: str = ""
-    """The local address that it would send from."""
     table: int = 0
     """The number of the routing table; 254 is `main`. 0 where the kernel named none."""
     no_neighbour: bool = False

@@ -106,7 +106,7 @@ class Behaviour:
             return self.right - {Fault.IMDS_ERROR, Fault.IMDS_HOP_LIMIT, Fault.IMDS_INTERCEPTED}
         if self.silent and phase == "token":
             return frozenset({Fault.IMDS_HOP_LIMIT})
-        return self.right
+        return self.right if phase == "token" else self.right - {Fault.IMDS_INTERCEPTED}
 
 
 Make = Callable[[bytes], bytes]

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rolewatch.authority import is_loopback
 from rolewatch.aws_names import INSTANCE_ID
 from rolewatch.observation import MAIN_TABLE, Failure, Route, RouteKind, Signs
 from rolewatch.vocabulary import Reason
@@ -38,7 +39,7 @@ _GET_HARDWARE = 0x8927
 """SIOCGIFHWADDR (netdevice(7)); any user may ask."""
 _LOOK_UP_TABLE = 0x1000
 """RTM_F_LOOKUP_TABLE: return the table that has the route, and not always `main`."""
-_DESTINATION, _INTERFACE, _GATEWAY, _SOURCE, _TABLE, _UID = 1, 4, 5, 7, 15, 25
+_DESTINATION, _INTERFACE, _GATEWAY, _TABLE, _UID = 1, 4, 5, 15, 25
 _LOCAL_TYPE = 2
 _NEIGHBOUR_ADDRESS = 1
 _NO_NEIGHBOUR = 0x01 | 0x20
@@ -46,7 +47,6 @@ _NO_NEIGHBOUR = 0x01 | 0x20
 _LARGEST = 8192
 """Bytes of an answer of the kernel; one about one route has some 150."""
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-
 
 _REJECTING = {
     errno.ENETUNREACH: RouteKind.NONE,
@@ -87,7 +87,6 @@ def route_to(host: str, uid: int) -> Route | None:
         RouteKind.LOCAL if route_type == _LOCAL_TYPE else RouteKind.UNICAST,
         interface=interface,
         gateway=_text(gateway),
-        source=_text(found.get(_SOURCE, b"")),
         table=table,
         no_neighbour=route_type != _LOCAL_TYPE and _has_no_neighbour(family, index, gateway or address.packed),
         is_aside=aside,
@@ -211,10 +210,11 @@ def default_interface(version: int, root: Path = Path("/")) -> str:
     From ``/proc/self/net/route`` or ``ipv6_route`` below *root*. Of several, the one with the least metric.
     """
     best: tuple[int, str] | None = None
-    for line in _read(root / ("proc/self/net/route" if version == 4 else "proc/self/net/ipv6_route")).splitlines():  # noqa: PLR2004 - IPv4
+    is_ipv4 = version == 4  # noqa: PLR2004 - IPv4
+    for line in kernel_text(root / "proc/self/net" / ("route" if is_ipv4 else "ipv6_route")).splitlines():
         fields = line.split()
         try:
-            if version == 4:  # noqa: PLR2004 - IPv4
+            if is_ipv4:
                 whole = int(fields[1], 16) == 0 and int(fields[7], 16) == 0
                 metric, flags, name = int(fields[6]), int(fields[3], 16), fields[0]
             else:
@@ -235,7 +235,7 @@ def dmi_instance_id(root: Path = Path("/")) -> str | None:
 
     Nitro has it as the board's asset tag (EC2 user guide, "Identify EC2 Linux instances", 2026). Any user may read it.
     """
-    tag = _read(root / _DMI / "board_asset_tag").strip()
+    tag = kernel_text(root / _DMI / "board_asset_tag").strip()
     return tag if INSTANCE_ID.fullmatch(tag) else None
 
 
@@ -266,18 +266,16 @@ def signs_of(host: str, *, has_identity: bool) -> Signs:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return host == "localhost" or is_loopback(host)
 
 
 def vendor(root: Path = Path("/")) -> str:
     """Return the vendor of this machine, as the firmware has it: ``Amazon EC2``, ``Xen``, …; empty if it has none."""
-    return _read(root / _DMI / "sys_vendor").strip()[:64]
+    return kernel_text(root / _DMI / "sys_vendor").strip()[:64]
 
 
-def _read(path: Path) -> str:
+def kernel_text(path: Path) -> str:
+    """Return the text of *path*, a file of the kernel; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

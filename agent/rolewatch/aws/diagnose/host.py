@@ -13,10 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
-from urllib.parse import urlsplit
 
 from rolewatch import files
-from rolewatch.imds.host import dmi_instance_id, route_to
+from rolewatch.imds.host import dmi_instance_id, host_of_url, kernel_text, route_to
 from rolewatch.observation import Route
 from rolewatch.text import printable
 
@@ -70,7 +69,7 @@ class Host:
 
 def inspect(endpoint: str, environ: Mapping[str, str], *, root: Path = Path("/"), run: Runner | None = None) -> Host:
     """Return what the kernel and the files below *root* say about the way to *endpoint*. Total."""
-    address = urlsplit(endpoint).hostname or ""
+    address = host_of_url(endpoint)
     route = route_to(address, os.getuid())
     interface = route.interface if route else ""
     return Host(
@@ -78,7 +77,7 @@ def inspect(endpoint: str, environ: Mapping[str, str], *, root: Path = Path("/")
         route=route,
         allowance_exceeded=_allowance(interface, run or execute) if interface else None,
         imdsd=any((root / path).exists() for path in _IMDSD),
-        imdsd_network=_imdsd_network(_read(root / "proc/cmdline")),
+        imdsd_network=_imdsd_network(kernel_text(root / "proc/cmdline")),
         instance_id=dmi_instance_id(root),
         proxies=proxies(address, environ),
     )
@@ -127,13 +126,6 @@ def _allowance(interface: str, run: Runner) -> int | None:
 def _imdsd_network(command_line: str) -> str:
     words = [word[len(_IMDSD_OPTION) :] for word in command_line.split() if word.startswith(_IMDSD_OPTION)]
     return words[-1][:20] if words else ""
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 @dataclass(frozen=True)
