@@ -52,7 +52,7 @@ test-matrix:
 .PHONY: test-on
 test-on: $(READY)
 	@echo "On Python $(VERSION), with the libraries of $(LOCKS)/$(LOCK).txt:"
-	@$(PYTEST) --ignore=tests/integration --ignore=tests/packages --ignore=tests/page --ignore=tests/chaos --quick $(ARGS)
+	@$(PYTEST) --ignore=tests/integration --ignore=tests/field --ignore=tests/packages --ignore=tests/page --ignore=tests/chaos --quick $(ARGS)
 
 .PHONY: check
 check: lint types test ## what has to pass before a change goes in

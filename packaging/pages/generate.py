@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import rolewatch
-from pages import alerts, catalog, dashboards, faults, metrics, runbooks, schemas, settings
+from pages import alerts, catalog, dashboards, faults, metrics, runbooks, schemas, settings, situations
 from rolewatch.alerts import Options, rule_file
 from rolewatch.cli import simulate
 
@@ -21,6 +21,7 @@ def generate(root: Path) -> Mapping[Path, str]:
     alerts_page = root / "docs/alerts.md"
     return {
         root / "docs/faults.md": faults.page(),
+        root / "docs/situations.md": situations.page(),
         root / "packaging/catalog/rolewatch.catalog": catalog.render(),
         root / "packaging/prometheus/rolewatch.rules.yml": rule_file(
             Options(runbooks=rolewatch.project_url("Runbooks"))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from confined import NOT_PERMITTED
 from skips import cannot
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
@@ -31,18 +32,6 @@ settings = ImdsSettings(timeout=float(sys.argv[2]), deadline=8.0)
 client = Client(sys.argv[1], settings, monotonic=time.monotonic)
 print(json.dumps(dict(observe(client, ExpectSettings(), Questions()).failure.evidence)))
 """
-
-NOT_PERMITTED = """
-import ctypes, platform, struct
-connect = {"x86_64": 42, "aarch64": 203}[platform.machine()]
-code = [(0x20, 0, 0, 0), (0x15, 0, 1, connect), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]
-steps = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in code))
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(steps))
-assert libc.prctl(22, 2, ctypes.create_string_buffer(program), 0, 0) == 0
-"""
-"""Let seccomp answer every connect of this process with EPERM: load, compare, ERRNO|EPERM, ALLOW."""
 
 WIRE = "ip link add wall type veth peer name gap && ip link set wall up && ip link set gap up"
 """A cable whose other end takes packets and throws them away: no host there has the address."""

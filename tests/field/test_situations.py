@@ -1,0 +1,83 @@
+"""The field table: what rolewatch says in each situation that people have reported, tried in network namespaces."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+from builders import START, memory_with, moment
+from field.bed import Bed, Namespace, bed, rolewatch
+from field.situations import SITUATIONS, Situation
+from rolewatch.faults import Fault
+from rolewatch.monitor.memory import FaultState
+from rolewatch.monitor.state_file import StateFile
+from skips import cannot
+
+PROGRAMS = ("unshare", "nsenter", "ip", "nft")
+
+
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """Make the bed. Skip, and say why, where that is impossible."""
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing:
+        cannot(f"no {' and no '.join(missing)} here")
+    try:
+        with Namespace():
+            pass
+    except OSError as error:
+        cannot(f"no network namespace can be made here: {error}")
+    with bed(tmp_path_factory.mktemp("bed")) as made:
+        yield made
+
+
+def rows() -> list[ParameterSet]:
+    """Return each situation as a parameter. One that rolewatch does not get right yet must fail.
+
+    The quick form runs one of those that have the same faults for the same reason.
+    """
+    parameters, kinds = [], set()
+    for name, situation in SITUATIONS.items():
+        kind = (situation.faults, situation.evidence.get("reason"), situation.evidence.get("responder"))
+        marks = [pytest.mark.thorough] if kind in kinds else []
+        kinds.add(kind)
+        if situation.not_yet:
+            marks.append(pytest.mark.xfail(reason="not yet", raises=AssertionError, strict=True))
+        parameters.append(pytest.param(situation, id=name, marks=marks))
+    return parameters
+
+
+@pytest.mark.parametrize("situation", rows())
+def test_rolewatch_names_what_people_reported(laid: Bed, situation: Situation, tmp_path: Path) -> None:
+    """State, faults and evidence are those of the table; the output has the words that help, and none that mislead."""
+    if situation.image_of:
+        save_state_of(situation.image_of, tmp_path)
+    environ = {"STATE_DIRECTORY": str(tmp_path), "HOME": str(tmp_path), "ROLEWATCH_IMDS_TIMEOUT": situation.timeout}
+    if "diagnose" in situation.words:
+        environ["AWS_EC2_METADATA_DISABLED"] = "true"  # of boto3
+
+    with laid.instance(situation, tmp_path) as where:
+        done = rolewatch(where, situation.words, {**environ, **situation.settings}, situation.sandbox)
+
+    assert done.stdout, done.stderr
+    said = json.loads(done.stdout)
+    faults = {each["fault"]: each["evidence"] for each in said["faults"]}
+    assert (said["state"], list(faults)) == (situation.state.value, list(situation.faults)), faults
+    evidence = faults[situation.faults[0]] if situation.faults else {}
+    assert {key: evidence.get(key) for key in situation.evidence} == dict(situation.evidence), evidence
+    assert [words for words in situation.says if words not in done.stdout] == []
+    assert [words for words in situation.never if words in done.stdout] == []
+
+
+def save_state_of(instance_id: str, directory: Path) -> None:
+    """Save the state of a daemon on the instance *instance_id*, with an active fault, as an image of it has it."""
+    found = FaultState(since=START, evidence={"instance_profile": "of-the-image"}, active=True)
+    memory = memory_with(
+        instance_id=instance_id, boot_id="of the image", faults={Fault.INSTANCE_PROFILE_NOT_FOUND: found}
+    )
+    StateFile(directory, "http://169.254.169.254").save(memory, moment())
