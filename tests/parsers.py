@@ -69,7 +69,6 @@ OWN_TEXTS: Mapping[str, str] = {
     "__init__.project_url": "the metadata of our own package",
     "imds.host.": "answers of the kernel, in messages of at most 8 KiB",
     "alerts.": "renders the table of faults",
-    "aws.diagnose.findings.Context.partition": "an ARN that `documents.profile_info` has read",
     "cli.render.": "a command of the table of faults",
     "http.page._parts": "our own page.html",
     "http.page.command": "a command of the table of faults",
@@ -242,7 +241,6 @@ class _Door(client.Api):
 
 
 def _aws(text: str, _: Place) -> None:
-    queries.is_instance_id(text)
     queries.last_segment(text)
     queries.account_of(text)
     queries.caller(_Door({"Arn": text, "Account": "111122223333", "UserId": text}))

@@ -27,7 +27,7 @@ def test_a_deleted_profile_is_reported_with_its_id_and_until_when_the_credential
 
     assert message == (
         "instance_profile_not_found: the instance profile was deleted (Code InstanceProfileNotFound, "
-        "AIPAEXAMPLE0000000000). Attach a valid instance profile; the credentials served last work until 17:31 UTC. "
+        "AIPAEXAMPLE0000000000). Attach a valid instance profile. The credentials served last work until 17:31 UTC. "
         "See: rolewatch explain instance_profile_not_found"
     )
 

@@ -197,17 +197,19 @@ class House:
     patch: pytest.MonkeyPatch
     environ: dict[str, str] = field(default_factory=dict)
 
-    def know_served_keys(self) -> None:
-        """Let STS know the credentials that IMDS serves as a session of the role."""
+    def know_served_keys(self, role: str = ROLE, session_name: str = INSTANCE_ID) -> None:
+        """Let STS know the credentials that IMDS serves as a session of *role*, and as no other."""
+        known = get_backend("sts")[ACCOUNT_ID]["aws"].assumed_roles
+        known.clear()
         self.cloud.client("sts").assume_role(
-            RoleArn=f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE}", RoleSessionName=INSTANCE_ID
+            RoleArn=f"arn:aws:iam::{ACCOUNT_ID}:role/{role}", RoleSessionName=session_name
         )
-        session = get_backend("sts")[ACCOUNT_ID]["aws"].assumed_roles[-1]
+        session = known[-1]
         keys = self.keys()
         session.access_key_id = session.access_key.access_key_id = keys.user
         session.secret_access_key = session.access_key.secret_access_key = keys.secret
         session.session_token = keys.token
-        self.cloud.iam.put_role_policy(RoleName=ROLE, PolicyName="p", PolicyDocument=allow(FREE))
+        self.cloud.iam.put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=allow(FREE))
 
     def keys(self) -> credentials.Keys:
         """Return what IMDS serves."""

@@ -200,6 +200,27 @@ def test_rejected_credentials_are_named_with_aws_code(house: House) -> None:
     assert fault["evidence"] == {"code": "InvalidClientTokenId", "role": ROLE}
 
 
+@pytest.mark.parametrize(
+    ("role", "session_name", "responder"),
+    [("batch", INSTANCE_ID, "not_ec2"), (ROLE, "i-0fedcba9876543210", "other_instance")],
+)
+def test_credentials_of_another_session_are_in_the_headline(
+    house: House, role: str, session_name: str, responder: str
+) -> None:
+    """STS answers for another role or another instance than IMDS says: degraded, and exit status 1."""
+    if role != ROLE:
+        house.cloud.iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(cloud.TRUST))
+    house.know_served_keys(role, session_name)
+    result = house.diagnose()
+    shown = house.diagnose(json_form=False)
+
+    assert (result.status, result.faults) == (1, ["imds_intercepted"])
+    assert result.document["faults"][0]["evidence"]["responder"] == responder
+    assert f"assumed-role/{role}/{session_name}" in result.root["because"]
+    assert shown.out.startswith("DEGRADED")
+    assert "Root cause: imds_intercepted" in shown.out
+
+
 def test_a_stopped_instance_gets_no_command_to_replace(house: House) -> None:
     """Replacing needs a running instance: a stopped one gets disassociate and associate."""
     house.cloud.delete_profile()

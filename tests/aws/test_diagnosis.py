@@ -184,11 +184,24 @@ def test_another_account_is_not_asked_for_the_profile() -> None:
     assert faults(found) == []
 
 
-def test_the_credentials_of_another_instance_are_noticed() -> None:
-    """A proxy that answers for IMDS may serve another's."""
-    found = diagnose(in_aws(proof=replace(CALLER, session="i-0fedcba9876543210")))
+@pytest.mark.parametrize(
+    ("others", "responder"),
+    [
+        ({"session": "i-0fedcba9876543210"}, "other_instance"),
+        ({"session": "kiam-kiam"}, "not_ec2"),
+        ({"role": "batch"}, "not_ec2"),
+        ({"role": None, "role_id": None, "session": None}, "not_ec2"),
+    ],
+)
+def test_credentials_that_this_instances_imds_did_not_give_are_a_fault(others: dict[str, Any], responder: str) -> None:
+    """EC2's IMDS serves a session of the listed role, with the instance id as its name."""
+    aws = replace(IN_AWS, proof=replace(CALLER, **others))
+    found = diagnose(context(aws=aws))
+    accepting = diagnose(context(aws=aws, local=local(accepted=(responder,))))
 
-    assert outcome(found, "sts.proof").status is Status.FAIL
+    assert (found.state, faults(found)) == (State.DEGRADED, [Fault.IMDS_INTERCEPTED])
+    assert outcome(found, "sts.proof").evidence["responder"] == responder
+    assert (accepting.state, faults(accepting)) == (State.OK, [])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 from rolewatch.aws import client
 from rolewatch.aws.client import Api, Missing, Refused, Trouble
-from rolewatch.aws_names import ACCOUNT_ID, INSTANCE_ID, NAME, UNIQUE_ID, parse_arn
+from rolewatch.aws_names import ACCOUNT_ID, NAME, UNIQUE_ID, parse_arn
 
 _SESSION = re.compile(r"[\w+=,.@:-]{1,64}", re.ASCII)
 _ASSOCIATION_ID = re.compile(r"iip-assoc-[0-9a-f]{8,17}", re.ASCII)
@@ -93,11 +93,6 @@ class Profile:
     arn: str | None
     role: Role | None
     """None where the profile is empty. It can hold one role at most."""
-
-
-def is_instance_id(text: str) -> bool:
-    """Return whether *text* is shaped like an instance id."""
-    return INSTANCE_ID.fullmatch(text) is not None
 
 
 def last_segment(arn: str | None) -> str | None:

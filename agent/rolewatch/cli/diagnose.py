@@ -18,11 +18,12 @@ from typing import Any
 
 import rolewatch
 from rolewatch import config, files
-from rolewatch.aws import credentials, queries
+from rolewatch.aws import credentials
 from rolewatch.aws.checks import Status
 from rolewatch.aws.client import Api
 from rolewatch.aws.diagnose import Diagnosis, diagnose, document, host
 from rolewatch.aws.diagnose.findings import Context, LocalFindings, Pause, Subject, collect
+from rolewatch.aws_names import INSTANCE_ID
 from rolewatch.cli import COMMANDS, options, output, poll_once, render
 from rolewatch.cli.results import show_results
 from rolewatch.errors import UsageError
@@ -61,7 +62,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
     """Diagnose, print the result, and return the state's exit status. *pause* waits before a second call to IAM."""
-    if arguments.instance_id is not None and not queries.is_instance_id(arguments.instance_id):
+    if arguments.instance_id is not None and not INSTANCE_ID.fullmatch(arguments.instance_id):
         message = f"{arguments.instance_id[:40]!r} is not an instance id, such as i-0123456789abcdef0."
         raise UsageError(message)
     if arguments.output:
@@ -113,6 +114,7 @@ def _local(client: Client, settings: Settings, endpoint: str) -> LocalFindings:
         host=host.inspect(endpoint, os.environ),
         overrides=host.find_overrides(os.environ, _home()),
         user=_user(),
+        accepted=settings.imds.accept_responder,
     )
 
 

@@ -118,11 +118,11 @@ def _then(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
     hint = explain(fault, evidence, facts).hint
     expiration = timestamp(str(facts.get("expiration", "")))
     outlived = (
-        f"; the credentials served last work until {clock(expiration)}"
+        f" The credentials served last work until {clock(expiration)}."
         if expiration and FAULTS[fault].keeps_credentials
         else ""
     )
-    return f"{hint[:-1]}{outlived}. See: rolewatch explain {fault.value}"
+    return f"{hint}{outlived} See: rolewatch explain {fault.value}"
 
 
 _PHRASES = (

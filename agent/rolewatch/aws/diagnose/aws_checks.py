@@ -9,10 +9,11 @@ from rolewatch.aws.diagnose.findings import SECOND_CALL_AFTER, Context
 from rolewatch.aws.diagnose.local_checks import NO_TOKEN, NOT_HERE, ON_INSTANCE
 from rolewatch.aws.queries import Association, Caller, Instance, Role
 from rolewatch.aws.trust_policy import Trust
+from rolewatch.aws_names import INSTANCE_ID
 from rolewatch.faults import Fault
 from rolewatch.monitor.classify import matches
 from rolewatch.shell import option, placeholder
-from rolewatch.vocabulary import Evidence, Scalar
+from rolewatch.vocabulary import Evidence, Responder, Scalar
 
 _TWICE = f" IAM said so twice, {SECOND_CALL_AFTER:.0f} s apart; it is eventually consistent."
 _ONCE = " IAM said so once; right after a change it may be wrong for some seconds."
@@ -38,21 +39,27 @@ def served_credentials(context: Context) -> Outcome:
     if context.local is None or context.local.answered is None:
         return NO_TOKEN if context.local else NOT_HERE
     proven = context.aws.proof
-    if proven is None:
-        return unknown("IMDS serves no credentials to try.")
     if isinstance(proven, Refused):
         return _unproven(context, proven)
+    if proven is None or context.served_role is None:
+        return unknown("IMDS serves no credentials to try.")
     facts: dict[str, Scalar | None] = {
         "arn": proven.arn,
         "role": proven.role,
         "role_id": proven.role_id,
         "instance_id": proven.session,
     }
-    if (proven.role or "").lower() != (context.served_role or "").lower():
-        return failed(f"The served credentials are of {proven.arn}, and IMDS lists {context.served_role}.", **facts)
-    if context.instance_id and proven.session != context.instance_id:
-        return failed(f"The served credentials are those of {proven.session}, not of this instance.", **facts)
-    return passed(f"AWS accepts the served credentials: {proven.arn}.", **facts)
+    is_other_role = (proven.role or "").lower() != context.served_role.lower()
+    if not is_other_role and proven.session == (context.instance_id or proven.session):
+        return passed(f"AWS accepts the served credentials: {proven.arn}.", **facts)
+    evidence: dict[str, Scalar] = {"responder": Responder.NOT_EC2.value}
+    if INSTANCE_ID.fullmatch(proven.session or "") and proven.session != context.instance_id:
+        evidence = {"responder": Responder.OTHER_INSTANCE.value, "answering_instance_id": proven.session or ""}
+    whose = f"IMDS lists {context.served_role}" if is_other_role else f"this instance is {context.instance_id}"
+    note = f"The served credentials are of {proven.arn}, and {whose}: this instance's IMDS did not give them."
+    if evidence["responder"] in context.local.accepted:
+        return passed(f"{note} accept_responder under [imds] accepts that.", **facts)
+    return failed(note, Fault.IMDS_INTERCEPTED, evidence, **facts)
 
 
 def _unproven(context: Context, refusal: Refused) -> Outcome:
@@ -297,6 +304,8 @@ def same_role_id(context: Context) -> Outcome:
     if role is None or role.id is None or proven is None or proven.role_id is None:
         return unknown("STS did not return the id of the role of the served credentials.")
     facts: dict[str, Scalar | None] = {"iam_role_id": role.id, "sts_role_id": proven.role_id}
+    if (proven.role or "").lower() != role.name.lower():
+        return unknown(f"The served credentials are of the role {proven.role}: there is no id to compare.", **facts)
     if role.id == proven.role_id:
         return passed(f"The served credentials are of the role that IAM has: {role.id}.", **facts)
     return failed(

@@ -10,7 +10,7 @@ from rolewatch.aws.client import Api, Missing, Refused, Trouble
 from rolewatch.aws.credentials import IAM_ROLE
 from rolewatch.aws.diagnose.host import Host, Overrides
 from rolewatch.aws.queries import Association, Caller, Instance, Profile, Role
-from rolewatch.aws_names import partition_of
+from rolewatch.aws_names import parse_arn, partition_of
 from rolewatch.faults import Fault
 from rolewatch.monitor.classify import Finding, Verdict
 from rolewatch.observation import Answered, Failure, Observation, ProfileInfo, RoleListing, Unanswered
@@ -28,6 +28,8 @@ class LocalFindings:
     overrides: Overrides
     user: str = "this user"
     """The user who runs the command: firewall rules and overrides differ between users."""
+    accepted: tuple[str, ...] = ()
+    """The responders, besides this instance's IMDS, whose credentials the settings accept."""
 
     @property
     def failure(self) -> Failure | None:
@@ -135,8 +137,8 @@ class Context:
     @property
     def partition(self) -> str:
         """The AWS partition of the instance, ``aws`` or another."""
-        arn = self.aws.known_profile.arn if self.aws.known_profile else None
-        return arn.split(":")[1] if arn else partition_of(self.region or "")
+        arn = parse_arn(self.aws.known_profile.arn) if self.aws.known_profile else None
+        return arn.partition if arn else partition_of(self.region or "")
 
 
 SECOND_CALL_AFTER = 3.0

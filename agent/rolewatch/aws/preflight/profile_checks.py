@@ -11,7 +11,7 @@ from rolewatch.aws.preflight.answers import Answers, NamesAnswer
 from rolewatch.aws.queries import Profile, Role
 from rolewatch.aws.trust_policy import Trust
 from rolewatch.faults import Fault
-from rolewatch.faults.explain import explain
+from rolewatch.faults.explain import explain, needs
 from rolewatch.faults.remedy import Step
 from rolewatch.shell import option, placeholder
 
@@ -23,10 +23,17 @@ NOT_YET = (
 )
 """Terraform's AWS provider retries for two minutes (hashicorp/terraform#15341)."""
 
-OTHER_PROFILE = Step(
-    f"Use another name. The command lists the names that exist (needs iam:ListInstanceProfiles). {NOT_YET}",
+
+def _step(text: str, command: str, *permissions: str) -> Step:
+    """Return a step whose *text* names the *permissions*, IAM actions, in the place of ``{needs}``."""
+    return Step(text.replace("{needs}", needs(permissions)), command, permissions=permissions)
+
+
+OTHER_PROFILE = _step(
+    f"Use another name. The command lists the names that exist {{needs}}. {NOT_YET}",
     "aws iam list-instance-profiles \\\n"
     "  --query 'InstanceProfiles[].[InstanceProfileName,Roles[].RoleName]' --output json",
+    "iam:ListInstanceProfiles",
 )
 
 OWN_ARN = Step("Use the name, or the ARN in this account.")
@@ -41,29 +48,33 @@ def allow(action: str, resource: str, whose: str = "") -> Step:
 
 def find_holders(role: str) -> Step:
     """Return the step that lists the instance profiles that hold *role*."""
-    return Step(
-        "Find the instance profiles of the role (needs iam:ListInstanceProfilesForRole).",
+    return _step(
+        "Find the instance profiles of the role {needs}.",
         f"aws iam list-instance-profiles-for-role {option('role-name', role)} \\\n"
         "  --query 'InstanceProfiles[].InstanceProfileName' --output json",
+        "iam:ListInstanceProfilesForRole",
     )
 
 
 def create(name: str, role: str = "") -> Step:
     """Return the step that creates the instance profile *name* with *role* in it."""
-    return Step(
-        "Create an instance profile and add the role (needs iam:CreateInstanceProfile, iam:AddRoleToInstanceProfile, "
-        "and iam:PassRole on the role). The IAM console does both when it creates a role for EC2; CLI, API and most "
-        "tools do not.",
+    return _step(
+        "Create an instance profile and add the role {needs}. The IAM console does both when it creates a role for "
+        "EC2; CLI, API and most tools do not.",
         f"aws iam create-instance-profile {option('instance-profile-name', name)}\n{_add(name, role)}",
+        "iam:CreateInstanceProfile",
+        "iam:AddRoleToInstanceProfile",
+        "iam:PassRole",
     )
 
 
 def fill(profile: str) -> Step:
     """Return the step that adds a role to the empty instance profile *profile*."""
-    return Step(
-        "Add the role (needs iam:AddRoleToInstanceProfile on the instance profile, and iam:PassRole on the role). "
-        f"`rolewatch preflight attach-role` checks it. {NOT_YET}",
+    return _step(
+        f"Add the role {{needs}}. `rolewatch preflight attach-role` checks it. {NOT_YET}",
         _add(profile),
+        "iam:AddRoleToInstanceProfile",
+        "iam:PassRole",
     )
 
 
@@ -79,11 +90,12 @@ def make_room(profile: str, *, old: str, new: str) -> tuple[Step, ...]:
             "an instance's profile, not the role in it: a new role in it takes up to an hour to take effect.",
             f"aws iam create-instance-profile {option('instance-profile-name', new)}\n{_add(new, new)}",
         ),
-        Step(
-            "Or remove the old role first (needs iam:RemoveRoleFromInstanceProfile). Every instance with this instance "
-            "profile changes its role at EC2's next refresh.",
+        _step(
+            "Or remove the old role first {needs}. Every instance with this instance profile changes its role at EC2's "
+            "next refresh.",
             f"aws iam remove-role-from-instance-profile {option('instance-profile-name', profile)} \\\n"
             f"  {option('role-name', old)}\n{_add(profile, new)}",
+            "iam:RemoveRoleFromInstanceProfile",
         ),
     )
 
