@@ -307,7 +307,7 @@ def test_any_document_is_loaded_or_refused(etc: Path, text: str) -> None:
 
 
 def test_every_setting_can_be_set_in_a_file_and_in_the_environment(etc: Path) -> None:
-    """With the same outcome."""
+    """With the same outcome. That no role is expected is set by itself: it contradicts an expected name."""
     other = {
         "imds.endpoint": ("http://127.0.0.1:1338",) * 2,
         "imds.timeout": ("1.5s", "1500ms"),
@@ -321,6 +321,7 @@ def test_every_setting_can_be_set_in_a_file_and_in_the_environment(etc: Path) ->
         "poll.max_interval": ("5m", "5m"),
         "expect.role": (["app-*", "batch"], "app-*, batch"),
         "expect.instance_profile": (["p"], "p"),
+        "expect.none": (True, "on"),
         "expect.role_tag": ("Role",) * 2,
         "expect.instance_profile_tag": ("Profile",) * 2,
         "limits.boot_grace": ("10m", "600"),
@@ -344,25 +345,38 @@ def test_every_setting_can_be_set_in_a_file_and_in_the_environment(etc: Path) ->
         "imds.endpoint_mode": ("ipv6", "IPv6"),
     }
     assert set(other) == set(KEYS)
-    (etc / "rolewatch.toml").write_text(
-        "".join(
-            f"{name} = {toml!r}\n".replace("True", "true").replace("False", "false")
-            for name, (toml, _) in other.items()
+    for names in (set(other) - {"expect.none"}, {"expect.none"}):
+        (etc / "rolewatch.toml").write_text(
+            "".join(
+                f"{name} = {other[name][0]!r}\n".replace("True", "true").replace("False", "false") for name in names
+            )
         )
-    )
 
-    of_file = load(etc)
-    of_environment = config.load(
-        None,
-        environ={KEYS[name].variable: text for name, (_, text) in other.items()},
-        flags={},
-        default=etc / "missing" / "rolewatch.toml",
-    )
+        of_file = load(etc)
+        of_environment = config.load(
+            None,
+            environ={KEYS[name].variable: other[name][1] for name in names},
+            flags={},
+            default=etc / "missing" / "rolewatch.toml",
+        )
 
-    assert of_file.settings == of_environment.settings
-    for name, key in KEYS.items():
-        assert key.value_in(of_file.settings) != key.default, name
-        assert of_environment.origins[name] == key.variable
+        assert of_file.settings == of_environment.settings
+        for name in names:
+            assert KEYS[name].value_in(of_file.settings) != KEYS[name].default, name
+            assert of_environment.origins[name] == KEYS[name].variable
+
+
+@pytest.mark.parametrize("name", ["role", "instance_profile"])
+def test_no_role_and_an_expected_name_are_refused(etc: Path, name: str) -> None:
+    """Both origins are named, and what to do."""
+    (etc / "rolewatch.toml").write_text(f'expect.none = true\nexpect.{name} = "app"\n')
+
+    with pytest.raises(ConfigError) as refused:
+        load(etc)
+
+    (problem,) = refused.value.problems
+    assert f"expect.none says that no role is expected, and expect.{name} names one" in problem
+    assert problem.count("rolewatch.toml") == 2
 
 
 def test_flags_are_named_as_they_are_typed(etc: Path) -> None:

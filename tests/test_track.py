@@ -591,7 +591,7 @@ def test_a_memory_of_this_instance_is_kept_without_an_event() -> None:
         (ExpectSettings(role_tag="ExpectedRole"), ("app-*",)),
         (ExpectSettings(role=("web-*",), role_tag="ExpectedRole"), ("web-*",)),
     ],
-    ids=["none", "by tag", "by settings first"],
+    ids=["any", "by tag", "by settings first"],
 )
 def test_the_expected_role_comes_from_the_settings_or_else_from_the_tag(
     expect: ExpectSettings, expected: tuple[str, ...]
@@ -602,6 +602,46 @@ def test_the_expected_role_comes_from_the_settings_or_else_from_the_tag(
 
     assert lookout.snapshot().expected.role == expected
     assert (lookout.active() == (Fault.ROLE_MISMATCH,)) is (expected == ("app-*",))
+
+
+@pytest.mark.parametrize(
+    ("expect", "tag", "none"),
+    [
+        (ExpectSettings(none=True), None, True),
+        (ExpectSettings(none=True, role_tag="ExpectedRole"), "web-server", True),
+        (ExpectSettings(role_tag="ExpectedRole"), "-", True),
+        (ExpectSettings(role_tag="ExpectedRole", role=("web-*",)), "-", False),
+        (ExpectSettings(), "-", False),
+    ],
+)
+def test_that_no_role_is_expected_comes_from_the_settings_or_else_from_the_tag(
+    expect: ExpectSettings, tag: str | None, *, none: bool
+) -> None:
+    """Then an instance without a profile is ok from the first poll on, and a profile is `role_mismatch`."""
+    lookout = Lookout(Settings(expect=expect))
+    lookout.see_all(*[detached(tags=Tags(role=tag))] * 3)
+    without = (lookout.snapshot().state, lookout.snapshot().credentials.usable)
+    lookout.see_all(*[answered(tags=Tags(role=tag))] * 3)
+
+    assert lookout.snapshot().expected.none is none
+    assert without == ((State.OK, None) if none else (State.FAILED, False))
+    assert (lookout.active() == (Fault.ROLE_MISMATCH,)) is none
+
+
+def test_a_profile_that_goes_where_none_is_expected_takes_its_expiry_along() -> None:
+    """Nothing counts down a set that IMDS has withdrawn."""
+    lookout = Lookout(Settings(expect=ExpectSettings(none=True)))
+    lookout.see_all(*[answered()] * 3)
+    before = lookout.snapshot()
+    lookout.see_all(*[detached()] * 3)
+    after = lookout.snapshot()
+
+    assert (before.state, before.credentials.usable, before.credentials.expiration is None) == (
+        State.DEGRADED,
+        True,
+        False,
+    )
+    assert (after.state, after.credentials.usable, after.credentials.expiration) == (State.OK, None, None)
 
 
 def test_tags_are_asked_for_seldom_and_only_where_they_are_wanted() -> None:

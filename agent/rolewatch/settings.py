@@ -55,9 +55,12 @@ class ExpectSettings:
     """Expected role names; ``*``, ``?`` and ``[…]`` are wildcards. Empty: any role."""
     instance_profile: tuple[str, ...] = ()
     """Expected instance profile names, likewise."""
+    none: bool = False
+    """The instance is to have no instance profile, as with Systems Manager's Default Host Management Configuration:
+    none is ``ok``, and any is `role_mismatch`."""
     role_tag: str = ""
     """Key of the instance tag that names the expected role, read through IMDS (needs instance metadata tags).
-    `role` overrides it. If the instance has no such tag, any role is accepted."""
+    `role` overrides it. The value ``-`` is like `none`. If the instance has no such tag, any role is accepted."""
     instance_profile_tag: str = ""
     """Key of the instance tag that names the expected instance profile, likewise."""
 

@@ -187,6 +187,10 @@ class Responder(str, Enum):
     """A role proxy, an emulator, or the metadata service of another cloud."""
 
 
+NO_ROLE_EXPECTED = "none"
+"""What evidence has as the expected role where no role is expected."""
+
+
 class CredentialStatus(str, Enum):
     """What one poll shows of whether there are usable credentials."""
 
@@ -196,6 +200,8 @@ class CredentialStatus(str, Enum):
     """IMDS gave no usable answer about them."""
     PENDING = "pending"
     """Missing, but it is too early after boot to call that a fault."""
+    NOT_EXPECTED = "not_expected"
+    """There are none, as the settings or the instance's tag say."""
 
 
 class EventKind(str, Enum):

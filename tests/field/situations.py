@@ -730,7 +730,6 @@ _ROLE = (
         state=State.FAILED,
         faults=(Fault.INSTANCE_PROFILE_DETACHED,),
         says=("associate-iam-instance-profile", "efault Host Management"),
-        not_yet=True,
     ),
     Situation(
         "no-profile-on-purpose",
@@ -741,7 +740,6 @@ _ROLE = (
         answers=_NO_IAM,
         settings={"ROLEWATCH_EXPECT_NONE": "true"},
         state=State.OK,
-        not_yet=True,
     ),
     Situation(
         "profile-where-none-is-expected",
@@ -752,7 +750,9 @@ _ROLE = (
         settings={"ROLEWATCH_EXPECT_NONE": "true"},
         state=State.DEGRADED,
         faults=(Fault.ROLE_MISMATCH,),
-        not_yet=True,
+        evidence={"expected_role": "none"},
+        says=("disassociate-iam-instance-profile",),
+        never=("remove-role-from-instance-profile",),
     ),
     Situation(
         "old-profile",

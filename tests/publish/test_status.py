@@ -131,6 +131,7 @@ def test_what_is_known_of_the_instance_is_shown() -> None:
         "instance_profile_id": "AIPAEXAMPLEEXAMPLE123",
         "expected_role": ["batch-*"],
         "expected_instance_profile": [],
+        "expected_none": False,
         "expiration": "2026-03-01T17:40:00Z",
         "last_updated": "2026-03-01T09:30:00Z",
         "rotation_interval_seconds": 3600.0,

@@ -339,7 +339,7 @@ EARLY = timedelta(hours=13)
             replace(UNKNOWN, faults=(active(Fault.IMDS_ERROR, hours=36),)),
             f"unknown: imds_error since 2026-02-28 00:00 UTC: {FAULTS[Fault.IMDS_ERROR].title}",
         ),
-        (with_changes(OK, role=None, expiration=None), "ok: usable credentials, nothing wrong"),
+        (with_changes(OK, role=None, expiration=None), "ok: nothing is wrong"),
         (with_changes(OK, role="a\nREADY=1"), "ok: role a\\nREADY=1, credentials until 17:40 UTC"),
     ],
     ids=["starting", "ok", "failed", "degraded", "unknown", "since yesterday", "no role", "newline"],

@@ -137,10 +137,14 @@ def _table(snapshot: Snapshot) -> Iterator[list[str]]:
     if identity:
         yield ["instance", f"{identity.instance_id} in {identity.region or 'an unknown Region'}"]
     yield ["role", snapshot.binding.role or ("unknown" if snapshot.state is State.UNKNOWN else "none is served")]
-    if snapshot.expected.role:
-        yield ["expected role", ", ".join(snapshot.expected.role)]
+    if snapshot.expected.role or snapshot.expected.none:
+        yield ["expected role", ", ".join(snapshot.expected.role) or "none"]
+    no_profile = "none" if snapshot.expected.none else "unknown"
     profile_id = f" ({snapshot.binding.instance_profile_id})" if snapshot.binding.instance_profile_id else ""
-    yield ["instance profile", (snapshot.binding.instance_profile or "unknown") + profile_id]
+    yield [
+        "instance profile",
+        (snapshot.binding.instance_profile or no_profile) + profile_id,
+    ]
     if snapshot.expected.instance_profile:
         yield ["expected profile", ", ".join(snapshot.expected.instance_profile)]
     now = (snapshot.time or snapshot.moment.utc).timestamp()

@@ -77,6 +77,7 @@ class _Merge:
         self._refuse_if_longer("imds.timeout", "imds.deadline")
         self._refuse_if_longer("poll.interval", "poll.max_interval")
         self._warn_of_useless_confirm_interval()
+        self._refuse_none_and_a_name()
         self._refuse_incomplete_tls()
 
     def loaded(self) -> Loaded:
@@ -170,6 +171,17 @@ class _Merge:
                 "applications that see the variable do not use IMDS."
             )
             self._reset("imds.disabled")
+
+    def _refuse_none_and_a_name(self) -> None:
+        """Refuse an expected name beside ``none = true``."""
+        if not self._chosen["expect.none"].value:
+            return
+        for name in ("expect.role", "expect.instance_profile"):
+            if self._chosen[name].value and not {name, "expect.none"} & self._broken:
+                self._problems.append(
+                    f"{self._origin('expect.none')}: expect.none says that no role is expected, and {name} names one "
+                    f"({self._origin(name)}); remove one of the two."
+                )
 
     def _refuse_if_longer(self, short: str, long: str) -> None:
         """Add a problem if the duration *short* is longer than *long*. The one that was set is blamed."""

@@ -39,6 +39,7 @@ VALUE_TYPES: Mapping[str, ValueType] = {
     "poll.max_interval": Duration(5, _HOUR),
     "expect.role": Several(types.pattern_of("role", "a role", longest=64)),
     "expect.instance_profile": Several(types.pattern_of("instance-profile", "an instance profile", longest=128)),
+    "expect.none": Switch(),
     "expect.role_tag": _TAG,
     "expect.instance_profile_tag": _TAG,
     "limits.boot_grace": Duration(0, 6 * _HOUR),

@@ -98,8 +98,8 @@ def _filled(step: Step, values: Mapping[str, str]) -> Step:
 
 
 def remedy_for(entry: Entry, evidence: Evidence) -> Remedy:
-    """Return the remedy of *entry* for the reason, or else the Code, that *evidence* names."""
-    for key in ("responder", "reason", "code"):
+    """Return the remedy of *entry* for what *evidence* names: responder, reason, Code, or that no role is expected."""
+    for key in ("responder", "reason", "code", "expected_role"):
         variant = entry.variants.get(str(evidence.get(key, "")))
         if variant is not None:
             return variant

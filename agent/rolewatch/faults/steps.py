@@ -159,6 +159,13 @@ ASSOCIATE_NOW = Step(
 )
 """`ASSOCIATE` where EC2 has none attached."""
 
+CORRECT_EXPECTATION = Step(
+    "If the served role is right, correct the expectation: [expect] in /etc/rolewatch/rolewatch.toml, or the "
+    "instance's tag.",
+    "sudo systemctl reload rolewatch.service",
+    id="correct-expectation",
+)
+
 DISASSOCIATE = Step(
     "The instance does not run, so the association cannot be replaced: remove it first {needs}.",
     "aws ec2 disassociate-iam-instance-profile --region={region} \\\n  --association-id={association_id}",

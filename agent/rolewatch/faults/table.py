@@ -7,7 +7,7 @@ term first. Everything else that is known of a fault is a field of its entry. No
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from rolewatch.faults.imds import INTERCEPTED, UNREACHABLE, UNUSABLE, UNUSABLE_REMEDY
@@ -19,6 +19,8 @@ from rolewatch.faults.steps import (
     ASSOCIATE,
     AT_ONCE,
     BUDGET,
+    CORRECT_EXPECTATION,
+    DISASSOCIATE,
     ERROR_DOCUMENT,
     FIREWALL,
     FORCE,
@@ -48,7 +50,7 @@ from rolewatch.faults.steps import (
     WATCH_NOTHING,
     who_did_it,
 )
-from rolewatch.vocabulary import Document, Evidence, Level, Who
+from rolewatch.vocabulary import NO_ROLE_EXPECTED, Document, Evidence, Level, Who
 
 
 class Fault(str, Enum):
@@ -306,6 +308,13 @@ ENTRIES: tuple[Entry, ...] = (
                 Step(
                     "Check the launch template or the Auto Scaling group, or the next instance has none either.",
                     id="change-launch-template",
+                ),
+                Step(
+                    "If this instance is to have none, as with Default Host Management of Systems Manager, set that in "
+                    "rolewatch.",
+                    "printf '[expect]\\nnone = true\\n' | sudo tee /etc/rolewatch/conf.d/60-no-role.toml\n"
+                    "sudo systemctl reload rolewatch.service",
+                    id="expect-none",
                 ),
             ),
             takes_effect=AFTER_ASSOCIATION,
@@ -623,12 +632,7 @@ ENTRIES: tuple[Entry, ...] = (
                     permissions=("iam:RemoveRoleFromInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"),
                 ),
                 FORCE,
-                Step(
-                    "If the served role is right, correct the expectation: [expect] in /etc/rolewatch/rolewatch.toml,"
-                    " or the instance's tag.",
-                    "sudo systemctl reload rolewatch.service",
-                    id="correct-expectation",
-                ),
+                CORRECT_EXPECTATION,
                 RESTART_APPLICATIONS,
                 who_did_it("ReplaceIamInstanceProfileAssociation", of_iam=False),
             ),
@@ -641,6 +645,23 @@ ENTRIES: tuple[Entry, ...] = (
         page=PAGE_WRONG_ROLE,
         root_rank=170,
         reads=frozenset({Document.LISTING}),
+        variants={
+            NO_ROLE_EXPECTED: Remedy(
+                cause=(
+                    "The instance is to have no instance profile, and one was attached: often by an automation that "
+                    "attaches its own. Or the expectation of rolewatch is out of date."
+                ),
+                hint="Remove the association, or correct the expectation.",
+                fix=(
+                    LOOK_AT_ASSOCIATION,
+                    replace(DISASSOCIATE, text="If the instance is to have none, remove the association {needs}."),
+                    CORRECT_EXPECTATION,
+                    who_did_it("AssociateIamInstanceProfile", of_iam=False),
+                ),
+                takes_effect=AFTER_REFRESH,
+                who=Who.EC2,
+            )
+        },
         alert_after="10m",  # a swap may be under way
         example={"role": "admin-break-glass", "expected_role": "app-prod"},
     ),

@@ -417,7 +417,7 @@ def _instance(snapshot: Snapshot, now: datetime, *, with_expiry: bool) -> Mappin
     return {
         "Credentials": _expiry(snapshot.credentials.expiration, now) if with_expiry else None,
         "Role": code(binding.role) if binding.role else "none",
-        "Expected role": codes(snapshot.expected.role),
+        "Expected role": "none" if snapshot.expected.none else codes(snapshot.expected.role),
         "Instance profile": fill(
             "$name$id",
             name=code(binding.instance_profile) if binding.instance_profile else "none",

@@ -67,6 +67,8 @@ def _with_observation(
     )
 
 
+NO_ROLE = "-"
+"""The value of the tag of `ExpectSettings.role_tag` that says that no role is expected."""
 TAGS_INTERVAL = 600.0
 """Seconds between two readings of the instance's tags: they seldom change, and each costs a request."""
 IDENTITY_INTERVAL = 3600.0
@@ -140,6 +142,7 @@ def prior(
     return Prior(
         expected_role=expected.role,
         expected_instance_profile=expected.instance_profile,
+        expected_none=expected.none,
         rotation_interval=learned(memory.credentials.intervals),
         grace=not memory.credentials.usable_seen and _age(memory, time, now) < settings.limits.boot_grace,
         signs=memory.instance.signs,
@@ -178,6 +181,8 @@ def expectation(memory: Memory, expect: ExpectSettings) -> Expected:
     tags = memory.instance.tags
     tagged_role = tags.role if expect.role_tag else None
     tagged_profile = tags.instance_profile if expect.instance_profile_tag else None
+    if expect.none or (tagged_role == NO_ROLE and not (expect.role or expect.instance_profile)):
+        return Expected(none=True)
     return Expected(
         role=expect.role or ((tagged_role,) if tagged_role else ()),
         instance_profile=expect.instance_profile or ((tagged_profile,) if tagged_profile else ()),

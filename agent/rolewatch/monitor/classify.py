@@ -25,7 +25,16 @@ from rolewatch.observation import (
 )
 from rolewatch.settings import LimitSettings
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import CredentialStatus, Document, Evidence, Phase, Reason, Responder, Scalar
+from rolewatch.vocabulary import (
+    NO_ROLE_EXPECTED,
+    CredentialStatus,
+    Document,
+    Evidence,
+    Phase,
+    Reason,
+    Responder,
+    Scalar,
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,8 @@ class Prior:
     expected_role: tuple[str, ...] = ()
     """Patterns; empty: any."""
     expected_instance_profile: tuple[str, ...] = ()
+    expected_none: bool = False
+    """No instance profile is expected."""
     rotation_interval: float | None = None
     """The learned interval between rotations in seconds; None if too few rotations were observation."""
     grace: bool = False
@@ -238,7 +249,9 @@ def _judge_profile(verdict: _Judgement, observation: Answered, prior: Prior) -> 
     """Judge ``iam/info``, and whether the whole ``iam`` subtree is missing."""
     info = observation.info
     if isinstance(info, Absent) and isinstance(observation.listing, Absent):
-        if prior.grace:
+        if prior.expected_none and info.like_ec2 and observation.listing.like_ec2:
+            verdict.credentials = CredentialStatus.NOT_EXPECTED
+        elif prior.grace:
             verdict.credentials = CredentialStatus.PENDING
         else:
             verdict.credentials = CredentialStatus.UNUSABLE
@@ -401,12 +414,14 @@ def _judge_expectations(verdict: _Judgement, observation: Answered, prior: Prior
     """Compare role and instance profile with the expected ones."""
     role = observation.listing.role if isinstance(observation.listing, RoleListing) else None
     profile = observation.info.name if isinstance(observation.info, ProfileInfo) else None
-    wrong_role = role is not None and not matches(role, prior.expected_role)
+    wrong_role = role is not None and (prior.expected_none or not matches(role, prior.expected_role))
     wrong_profile = profile is not None and not matches(profile, prior.expected_instance_profile)
+    if prior.expected_none and isinstance(observation.info, ProfileInfo):
+        wrong_role = True
     if profile is None and prior.expected_instance_profile and isinstance(observation.info, ProfileInfo):
         verdict.mark_undetermined({Fault.ROLE_MISMATCH})  # an error document does not name the profile
     if wrong_role or wrong_profile:
-        expected_role = ", ".join(prior.expected_role) if wrong_role else None
+        expected_role = ", ".join(prior.expected_role or (NO_ROLE_EXPECTED,)) if wrong_role else None
         expected_profile = ", ".join(prior.expected_instance_profile) if wrong_profile else None
         verdict.add(
             Fault.ROLE_MISMATCH,

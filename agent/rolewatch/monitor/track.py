@@ -186,6 +186,10 @@ def _clear_after(fault: Fault) -> int:
     return 1 if fault in CONFIRMED_FAULTS else CLEAR_AFTER
 
 
+_GOOD = {CredentialStatus.USABLE: True, CredentialStatus.NOT_EXPECTED: None}
+"""What is well, and whether there are usable credentials then."""
+
+
 def update_status(memory: Memory, verdict: Verdict, now: Moment) -> Status:
     """Return the state that follows from the active faults of *memory* and from the credentials in *verdict*.
 
@@ -201,8 +205,8 @@ def update_status(memory: Memory, verdict: Verdict, now: Moment) -> Status:
     undetermined = found is CredentialStatus.UNDETERMINED
     if found is CredentialStatus.USABLE and Fault.CREDENTIALS_REJECTED in active:
         usable, state = False, State.FAILED
-    elif found is CredentialStatus.USABLE:
-        usable, state = True, State.DEGRADED if active else State.OK
+    elif found in _GOOD:
+        usable, state = _GOOD[found], State.DEGRADED if active else State.OK
     elif found is CredentialStatus.UNUSABLE and _is_confirmed(status, active):
         usable, state = False, State.FAILED
     elif undetermined and blind:

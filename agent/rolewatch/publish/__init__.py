@@ -34,6 +34,8 @@ class Expected:
 
     role: tuple[str, ...] = ()
     instance_profile: tuple[str, ...] = ()
+    none: bool = False
+    """No instance profile is expected."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class CredentialSummary:
     """What is known of the credentials that IMDS serves, without their secrets."""
 
     usable: bool | None = None
-    """Whether the last credentials seen are well-formed and unexpired; None until IMDS has answered."""
+    """Whether the last credentials seen are well-formed and unexpired; None until IMDS has answered, and
+    where none are expected and there are none."""
     expiration: datetime | None = None
     """Of the credentials served last; None once IMDS has withdrawn them."""
     last_updated: datetime | None = None

@@ -41,7 +41,7 @@ def state_changed(old: State, new: State, faults: Sequence[Fault]) -> str:
 
 STATES: Mapping[State, str] = {
     State.STARTING: "before the first verdict, or shortly after boot",
-    State.OK: "usable credentials, nothing wrong",
+    State.OK: "nothing is wrong",
     State.DEGRADED: "usable credentials, but something is wrong or will break",
     State.FAILED: "no usable credentials",
     State.UNKNOWN: "IMDS gave no usable answer",

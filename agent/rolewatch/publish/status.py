@@ -34,6 +34,7 @@ def status_document(snapshot: Snapshot, *, version: str, uid: int | None = None)
         "instance_profile_id": snapshot.binding.instance_profile_id,
         "expected_role": list(snapshot.expected.role),
         "expected_instance_profile": list(snapshot.expected.instance_profile),
+        "expected_none": snapshot.expected.none,
         "expiration": _time(snapshot.credentials.expiration),
         "last_updated": _time(snapshot.credentials.last_updated),
         "rotation_interval_seconds": snapshot.credentials.rotation_interval,

@@ -164,6 +164,8 @@ def subtree(local: LocalFindings, answered: Answered) -> Outcome:
     if not (isinstance(answered.info, Absent) and isinstance(answered.listing, Absent)):
         return passed("The iam subtree is there.")
     finding = local.finding(Fault.INSTANCE_PROFILE_DETACHED)
+    if finding is None and local.snapshot.expected.none:
+        return passed("There is no iam subtree, as expected.")
     if finding is None:
         return unknown("There is no iam subtree yet. That is normal shortly after boot.")
     return _found(finding, "There is no iam subtree: EC2 has no instance profile for this instance.")
@@ -264,6 +266,8 @@ def expected_role(local: LocalFindings, answered: Answered) -> Outcome:
         wanted = evidence.get("expected_role") or evidence.get("expected_instance_profile")
         served = evidence.get("role") if "expected_role" in evidence else None
         return _found(finding, f"IMDS serves {served or evidence.get('instance_profile')}, expected is {wanted}.")
+    if local.snapshot.expected.none:
+        return passed("IMDS lists no role, as expected.")
     if not local.snapshot.expected.role:
         return skipped("No role is expected: name one with --expect-role, or in the settings.")
     if not isinstance(answered.listing, RoleListing):
