@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from rolewatch.aws import queries
-from rolewatch.aws.client import CALLER, INSTANCES, PROFILE, ROLE, Api, Call, Missing, Refused, Timeouts, Trouble
+from rolewatch.aws.client import (
+    CALLER,
+    INSTANCES,
+    PROFILE,
+    ROLE,
+    Api,
+    Budget,
+    Call,
+    Missing,
+    Refused,
+    Timeouts,
+    Trouble,
+)
 from rolewatch.aws.credentials import without_credentials
-from rolewatch.aws.queries import Caller
+from rolewatch.aws.queries import Caller, Instance
 
 pytest.importorskip("boto3")
 
@@ -72,12 +86,13 @@ def serving(status: int, body: str, *, silent: bool = False) -> Iterator[tuple[s
         server.server_close()
 
 
-def api(timeouts: Timeouts = PATIENT, region: str = "eu-west-1") -> Api:
+def api(timeouts: Timeouts = PATIENT, region: str = "eu-west-1", budget: Budget | None = None) -> Api:
     """Return an `Api` whose keys are canaries."""
     return Api(
         without_credentials(),
         region=region,
         timeouts=timeouts,
+        budget=budget,
         aws_access_key_id="ASIATESTTESTTESTTEST",
         aws_secret_access_key="canary-secret",  # noqa: S106 - made up
         aws_session_token="canary-token",  # noqa: S106 - likewise
@@ -183,6 +198,85 @@ def test_a_silent_endpoint_is_given_up_and_not_tried_again(monkeypatch: pytest.M
     assert second.action == "iam:GetRole"
     assert len(asked) == 1
     assert took < 10
+
+
+def test_the_calls_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call gets half of what is left, whatever botocore waits for; the next service is still called."""
+    with serving(200, "", silent=True) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        made = api(budget=Budget(2.0, time.monotonic))
+        begun = time.monotonic()
+        answers = [made.ask(call, **_parameters(call)) for call in (CALLER, INSTANCES, PROFILE, ROLE)]
+        took = time.monotonic() - begun
+
+    assert took < 2.0
+    assert [answer.trouble for answer in answers if isinstance(answer, Refused)] == [Trouble.UNREACHABLE] * 4
+    shown = [answer.sentence for answer in answers if isinstance(answer, Refused)]
+    assert "sts:GetCallerIdentity cannot be reached (no answer within 1 s; perhaps the name servers" in shown[0]
+    assert "ec2:DescribeInstances" in shown[1]
+    assert "iam:GetInstanceProfile" in shown[2]
+    assert len(asked) <= 3
+
+
+MANAGED = """<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet><item><instancesSet>
+<item><instanceId>i-0123456789abcdef0</instanceId><instanceState><name>running</name></instanceState>
+<iamInstanceProfile><arn>arn:aws:iam::111122223333:instance-profile/node</arn><id>AIPAEXAMPLE000000001</id>
+</iamInstanceProfile><operator><managed>true</managed><principal>eks.amazonaws.com</principal></operator></item>
+</instancesSet></item></reservationSet></DescribeInstancesResponse>"""
+
+
+def test_an_instance_that_a_service_manages_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EC2 hides it from those who do not ask."""
+    with serving(200, MANAGED) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        found = queries.instance(api(), "i-0123456789abcdef0")
+
+    assert isinstance(found, Instance)
+    assert found.manager == "eks.amazonaws.com"
+    assert "IncludeManagedResources=true" in asked[0]
+
+
+OLD_MODEL = {
+    "version": "2.0",
+    "metadata": {
+        "apiVersion": "2016-11-15",
+        "endpointPrefix": "ec2",
+        "protocol": "ec2",
+        "serviceId": "EC2",
+        "signatureVersion": "v4",
+    },
+    "operations": {
+        "DescribeInstances": {
+            "name": "DescribeInstances",
+            "http": {"method": "POST", "requestUri": "/"},
+            "input": {"shape": "Request"},
+            "output": {"shape": "Result"},
+        }
+    },
+    "shapes": {
+        "Request": {"type": "structure", "members": {"InstanceIds": {"shape": "Ids", "locationName": "InstanceId"}}},
+        "Ids": {"type": "list", "member": {"shape": "Id", "locationName": "InstanceId"}},
+        "Id": {"type": "string"},
+        "Result": {"type": "structure", "members": {}},
+    },
+}
+"""What matters here of a model of EC2 from before 2026-04."""
+
+
+def test_an_older_botocore_gets_no_parameter_that_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It would refuse the whole call."""
+    (tmp_path / "ec2" / "2016-11-15").mkdir(parents=True)
+    (tmp_path / "ec2" / "2016-11-15" / "service-2.json").write_text(json.dumps(OLD_MODEL))
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    with serving(200, "<DescribeInstancesResponse/>") as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        found = queries.instance(api(), "i-0123456789abcdef0")
+
+    assert found == Missing("ec2:DescribeInstances")
+    assert "InstanceId.1=i-0123456789abcdef0" in asked[0]
+    assert "IncludeManagedResources" not in asked[0]
 
 
 def test_a_closed_endpoint_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,8 @@ def test_a_pipe_gets_plain_aligned_rows() -> None:
     assert lines[1][column:].startswith("The instance profile [red]web[/red]")
     assert lines[2][:column].strip() == ""
     assert "Missing permission: iam:GetRole." in printed
-    assert "As above." in printed
+    assert "Likewise: It is seen again." in " ".join(printed.split())
+    assert len([line for line in lines if line.startswith("  unknown")]) == 1
     assert "somebody else: rolewatch diagnose" in printed
 
 

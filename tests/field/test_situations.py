@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from _pytest.mark.structures import ParameterSet
 
 from builders import START, memory_with, moment
 from field.bed import Bed, Namespace, bed, rolewatch
-from field.situations import SITUATIONS, Situation
+from field.situations import DIAGNOSE, SITUATIONS, Situation
 from rolewatch.faults import Fault
 from rolewatch.monitor.memory import FaultState
 from rolewatch.monitor.state_file import StateFile
@@ -81,3 +83,23 @@ def save_state_of(instance_id: str, directory: Path) -> None:
         instance_id=instance_id, boot_id="of the image", faults={Fault.INSTANCE_PROFILE_NOT_FOUND: found}
     )
     StateFile(directory, "http://169.254.169.254").save(memory, moment())
+
+
+@pytest.mark.slow
+def test_diagnose_ends_within_20_s_where_the_name_servers_are_silent(laid: Bed, tmp_path: Path) -> None:
+    """The calls to AWS share one bound, and each says that it was that which ended it."""
+    silent = """
+nft add table s
+nft add chain s i '{ type filter hook input priority 0; }'
+nft add rule s i udp dport 53 drop"""
+    with laid.instance(replace(SITUATIONS["healthy"], build=silent), tmp_path) as where:
+        begun = time.monotonic()
+        done = rolewatch(where, DIAGNOSE, {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"})
+        took = time.monotonic() - begun
+
+    checks = {each["id"]: each for each in json.loads(done.stdout)["checks"]}
+    assert took < 20
+    for name in ("sts.proof", "ec2.metadata_options", "iam.profile"):
+        assert checks[name]["status"] == "unknown"
+        assert "no answer within" in checks[name]["note"]
+        assert "name servers" in checks[name]["note"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol, TypeVar
 
 
 class Trouble(str, Enum):
@@ -209,11 +210,14 @@ class Call:
     """The IAM action."""
     needs_permission: bool = True
     """False where it works without the permission, and even under an explicit deny."""
+    newer: tuple[tuple[str, object], ...] = ()
+    """Parameters, with their values, that are sent if the installed botocore knows them."""
 
 
 CALLER = Call("sts", "get_caller_identity", "sts:GetCallerIdentity", needs_permission=False)
 """Works even under an explicit deny (STS API reference, GetCallerIdentity, 2026)."""
-INSTANCES = Call("ec2", "describe_instances", "ec2:DescribeInstances")
+INSTANCES = Call("ec2", "describe_instances", "ec2:DescribeInstances", newer=(("IncludeManagedResources", True),))
+"""EC2 may hide instances that a service manages (EKS Auto Mode, ECS Managed Instances): botocore 1.42.94, 2026-04."""
 ASSOCIATIONS = Call("ec2", "describe_iam_instance_profile_associations", "ec2:DescribeIamInstanceProfileAssociations")
 PROFILE = Call("iam", "get_instance_profile", "iam:GetInstanceProfile")
 ROLE = Call("iam", "get_role", "iam:GetRole")
@@ -251,6 +255,44 @@ def no_output() -> Iterator[None]:
         logging.disable(before)
 
 
+T = TypeVar("T")
+
+
+class Budget:
+    """The time that all calls to AWS of one command share. Each call may use half of what is left of it.
+
+    So a service that does not answer leaves time for the others. The time-outs of botocore do not bound a name server
+    that is silent: getaddrinfo waits for 10 s and more, and cannot be interrupted.
+    """
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float]) -> None:
+        """Start a budget of *seconds*, by the clock *monotonic*."""
+        self._monotonic = monotonic
+        self._end = monotonic() + seconds
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Return what *work*, which must not raise, returns. Raise `TimeoutError`, with the reason, if it is too slow.
+
+        Then its thread goes on, and ends with the process.
+        """
+        allowed = (self._end - self._monotonic()) / 2
+        if allowed < _LEAST:
+            message = "not called: the calls before it took all the time"
+            raise TimeoutError(message)
+        results: list[T] = []
+        thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
+        thread.start()
+        thread.join(allowed)
+        if not results:
+            message = f"no answer within {allowed:.0f} s; perhaps the name servers are silent"
+            raise TimeoutError(message)
+        return results[0]
+
+
+_LEAST = 0.25
+"""Seconds below which no call is begun."""
+
+
 class Session(Protocol):
     """The part of boto3's session that is used here: boto3 ships no types."""
 
@@ -262,15 +304,22 @@ class Api:
     """AWS as one set of credentials sees it in one Region. It makes one client a service, and reuses it."""
 
     def __init__(
-        self, session: Session | Refused, *, region: str | None, timeouts: Timeouts = Timeouts(), **keys: str
+        self,
+        session: Session | Refused,
+        *,
+        region: str | None,
+        timeouts: Timeouts = Timeouts(),
+        budget: Budget | None = None,
+        **keys: str,
     ) -> None:
-        """Prepare to call AWS through *session*; where that is a refusal, every call returns it.
+        """Prepare to call AWS through *session* within *budget*; where *session* is a refusal, every call returns it.
 
         *keys* are keyword arguments of boto3's `client`. `close` drops them.
         """
         self._session = session
         self._region = region
         self._timeouts = timeouts
+        self._budget = budget
         self._keys = keys
         self._clients: dict[str, Any] = {}
         self._unreachable: dict[str, Refused] = {}
@@ -294,15 +343,32 @@ class Api:
             return replace(session, action=call.action)
         if call.service in self._unreachable:
             return replace(self._unreachable[call.service], action=call.action)
+
+        def work() -> Mapping[str, Any] | Missing | Refused:
+            return self._answer(session, call, parameters)
+
+        try:
+            answer = self._budget.run(work) if self._budget else work()
+        except TimeoutError as error:
+            answer = Refused(Trouble.UNREACHABLE, call.action, detail=str(error))
+        if isinstance(answer, Refused) and answer.trouble is Trouble.UNREACHABLE:
+            self._unreachable[call.service] = answer
+        return answer
+
+    def _answer(
+        self, session: Session, call: Call, parameters: Mapping[str, object]
+    ) -> Mapping[str, Any] | Missing | Refused:
         with no_output():
             try:
-                answer: Mapping[str, Any] = getattr(self._client(session, call.service), call.operation)(**parameters)
+                client = self._client(session, call.service)
+                if call.newer:
+                    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[call.operation])
+                    known = {name: value for name, value in call.newer if name in model.input_shape.members}
+                    parameters = {**parameters, **known}
+                answer: Mapping[str, Any] = getattr(client, call.operation)(**parameters)
             # botocore raises classes that it creates at run time, and the libraries below it raise their own.
             except Exception as error:  # noqa: BLE001 - see above; every one becomes a value
-                refused = refusal(error, call.action)
-                if isinstance(refused, Refused) and refused.trouble is Trouble.UNREACHABLE:
-                    self._unreachable[call.service] = refused
-                return refused
+                return refusal(error, call.action)
         return answer
 
     def close(self) -> None:

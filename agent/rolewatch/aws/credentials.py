@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Callable, Optional
 
 from rolewatch.aws import queries
-from rolewatch.aws.client import VERIFY_TIMEOUTS, Api, Refused, Session, Trouble, no_output, refusal
+from rolewatch.aws.client import VERIFY_TIMEOUTS, Api, Budget, Refused, Session, Trouble, no_output, refusal
 from rolewatch.aws.queries import Caller
 from rolewatch.errors import ImdsError
 from rolewatch.imds import ROLES_PATH, documents
@@ -85,12 +85,15 @@ def _keys(role: str, body: bytearray) -> Keys | None:
     return Keys(role=role, user=user, secret=secret, token=token)
 
 
-def verify(fetch: Fetch, region: str | None) -> Caller | Refused | None:
-    """Return the caller that STS sees for the served credentials, or its refusal. None where IMDS serves none."""
+def verify(fetch: Fetch, region: str | None, budget: Budget | None = None) -> Caller | Refused | None:
+    """Return the caller that STS sees for the served credentials, or its refusal. None where IMDS serves none.
+
+    The call is bounded by *budget*.
+    """
     keys = fetch()
     if keys is None:
         return None
-    api = Api(without_credentials(), region=region, timeouts=VERIFY_TIMEOUTS, **keys.for_boto3())
+    api = Api(without_credentials(), region=region, timeouts=VERIFY_TIMEOUTS, budget=budget, **keys.for_boto3())
     try:
         return queries.caller(api)
     finally:
@@ -119,6 +122,8 @@ def connect(*, profile: str | None, endpoint: str, fetch: Fetch) -> Connection:
             session = _session(profile=profile, endpoint=endpoint)
             _replace_imds_provider(session, fetch)
             credentials = session.get_credentials()
+            if credentials is not None and credentials.method == "assume-role":
+                credentials.get_frozen_credentials()  # may ask a person for an MFA code, which no budget may bound
         except ImportError:
             return Connection(Refused(Trouble.NO_SDK, ""))
         # The chain runs what the user has configured: processes, SSO, files. Any error of it means: no credentials.

@@ -16,6 +16,7 @@ from rolewatch.aws_names import ACCOUNT_ID, NAME, UNIQUE_ID, parse_arn
 
 _SESSION = re.compile(r"[\w+=,.@:-]{1,64}", re.ASCII)
 _ASSOCIATION_ID = re.compile(r"iip-assoc-[0-9a-f]{8,17}", re.ASCII)
+_PRINCIPAL = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _WORD = re.compile(r"[a-z][a-z-]{1,24}", re.ASCII)
 
 
@@ -56,6 +57,8 @@ class Instance:
     profile_id: str | None = None
     """``IamInstanceProfile.Id`` (AWS's page calls it IamInstanceProfileId)."""
     options: MetadataOptions = MetadataOptions()
+    manager: str | None = None
+    """The service that manages it, such as ``eks.amazonaws.com``. EC2 may hide such instances."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,8 @@ def instance(api: Api, instance_id: str) -> Instance | Missing | Refused:
     found = [each for group in rows_of(answer, "Reservations") for each in rows_of(group, "Instances")]
     if not found:
         return Missing(client.INSTANCES.action)
-    profile, options, state = (_field(found[0], name) for name in ("IamInstanceProfile", "MetadataOptions", "State"))
+    names = ("IamInstanceProfile", "MetadataOptions", "State", "Operator")
+    profile, options, state, operator = (_field(found[0], name) for name in names)
     hop_limit = options.get("HttpPutResponseHopLimit")
     return Instance(
         id=instance_id,
@@ -150,6 +154,7 @@ def instance(api: Api, instance_id: str) -> Instance | Missing | Refused:
             tags=_shaped(_WORD, options.get("InstanceMetadataTags")),
             state=_shaped(_WORD, options.get("State")),
         ),
+        manager=_shaped(_PRINCIPAL, operator.get("Principal")) if operator.get("Managed") is True else None,
     )
 
 

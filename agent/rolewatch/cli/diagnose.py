@@ -20,7 +20,7 @@ import rolewatch
 from rolewatch import config, files
 from rolewatch.aws import credentials
 from rolewatch.aws.checks import Status
-from rolewatch.aws.client import Api
+from rolewatch.aws.client import Api, Budget
 from rolewatch.aws.diagnose import Diagnosis, diagnose, document, host
 from rolewatch.aws.diagnose.findings import Context, LocalFindings, Pause, Subject, collect
 from rolewatch.aws_names import INSTANCE_ID
@@ -35,6 +35,8 @@ from rolewatch.vocabulary import State
 
 MODE = 0o640
 """Of the file that ``--output`` writes: the daemon reads it as its group."""
+AWS_BUDGET = 10.0
+"""Seconds that all calls to AWS may take together. With what IMDS may take, `diagnose` ends within 20 s."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -89,12 +91,15 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause) ->
     client = Client(endpoint, settings.imds, monotonic=time.monotonic)
     local = None if arguments.instance_id else _local(client, settings, endpoint)
     subject = _subject(local) if local else _named(arguments.instance_id, settings)
-    connection = credentials.connect(
-        profile=arguments.profile, endpoint=endpoint, fetch=lambda: credentials.fetch(client)
-    )
+
+    def fetch() -> credentials.Keys | None:
+        return credentials.fetch(client) if local is None or local.answered else None
+
+    connection = credentials.connect(profile=arguments.profile, endpoint=endpoint, fetch=fetch)
     region = arguments.region or subject.region or connection.region
-    proof = credentials.verify(lambda: credentials.fetch(client), region) if local else None
-    api = Api(connection.session, region=region)
+    budget = Budget(AWS_BUDGET, time.monotonic)
+    proof = credentials.verify(fetch, region, budget) if local else None
+    api = Api(connection.session, region=region, budget=budget)
     return Context(
         aws=collect(api, subject, pause=pause, method=connection.method, proof=proof),
         local=local,

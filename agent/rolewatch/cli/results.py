@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, TextIO
 
 from rolewatch.aws.checks import Result, Status
@@ -26,10 +27,11 @@ def show_results(results: Sequence[Result], out: TextIO, environ: Mapping[str, s
         out.write("\n".join(["", *lines, ""]))
 
 
-def _notes(results: Sequence[Result]) -> list[str]:
-    """Return the note of each result; a note that repeats the one before is shortened."""
-    notes = [_note(result) for result in results]
-    return ["As above." if number and note == notes[number - 1] else note for number, note in enumerate(notes)]
+def _rows(results: Sequence[Result]) -> Iterator[tuple[Status, str, str]]:
+    """Yield status, title and note of each row. Results in a row with the same note are one row, which names all."""
+    for (status, note), alike in groupby(results, key=lambda each: (each.outcome.status, _note(each))):
+        title, *others = (each.title for each in alike)
+        yield status, title, f"{note} Likewise: {'; '.join(others)}." if others else note
 
 
 def _note(result: Result) -> str:
@@ -38,12 +40,12 @@ def _note(result: Result) -> str:
 
 
 def _plain(results: Sequence[Result], out: TextIO, *, styled: bool) -> None:
-    first = max((len(result.title) for result in results), default=0)
-    for result, note in zip(results, _notes(results)):
-        status = result.outcome.status
+    rows = tuple(_rows(results))
+    first = max((len(title) for _, title, _ in rows), default=0)
+    for status, title, note in rows:
         word = style(f"{_word(status):<7}", _COLOURS[status], styled=styled)
         lines = wrapped(note, " " * (first + 13), max(width(out), first + 13 + 40))
-        out.write(f"  {word}  {result.title:<{first}}  {lines[0].strip()}\n")
+        out.write(f"  {word}  {title:<{first}}  {lines[0].strip()}\n")
         out.writelines(f"{line}\n" for line in lines[1:])
 
 
@@ -56,9 +58,8 @@ def _rich(results: Sequence[Result], out: TextIO) -> None:
     table.add_column(no_wrap=True)
     table.add_column(max_width=44)
     table.add_column(ratio=1)
-    for result, note in zip(results, _notes(results)):  # as Text: what AWS said is not to be read as rich's markup
-        status = result.outcome.status
-        table.add_row(Text(_word(status), style=_COLOURS[status]), Text(printable(result.title)), Text(printable(note)))
+    for status, title, note in _rows(results):  # as Text: what AWS said is not to be read as rich's markup
+        table.add_row(Text(_word(status), style=_COLOURS[status]), Text(printable(title)), Text(printable(note)))
     Console(file=out, width=width(out), highlight=False).print(table)
 
 

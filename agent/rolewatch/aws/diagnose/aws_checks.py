@@ -104,8 +104,10 @@ def attached(context: Context) -> Outcome:
     instance, association = context.aws.instance, context.aws.association
     found = context.aws.attached
     if found is not None:
+        manager = instance.manager if isinstance(instance, Instance) else None
+        managed = f" {manager} manages this instance: change its settings there." if manager else ""
         return passed(
-            f"EC2 has {found.profile_arn or 'an instance profile'} attached.",
+            f"EC2 has {found.profile_arn or 'an instance profile'} attached.{managed}",
             association_id=found.id,
             instance_profile_arn=found.profile_arn,
             instance_profile_id=context.aws.attached_id,
@@ -125,7 +127,8 @@ def _no_instance(context: Context) -> Outcome:
     account = f" of the account {caller_of.account_id}" if isinstance(caller_of, Caller) else ""
     note = (
         f"EC2 knows no instance {context.instance_id} in {context.region or 'this Region'}{account}: "
-        "the Region or the account is another, or the instance is long gone."
+        "the Region or the account is another, or the instance is long gone. boto3 before 1.42.94 does not find an "
+        "instance that a service manages and EC2 hides."
     )
     return Outcome(unknown(note).status, note, who=elsewhere(context))
 

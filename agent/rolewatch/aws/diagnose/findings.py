@@ -167,13 +167,12 @@ def collect(
 
     *proof* is what STS said of the served credentials: a call that it answers already is not made.
     """
-    found = AwsFindings(
-        caller=_caller(api, method, proof),
-        instance=queries.instance(api, subject.instance_id) if subject.instance_id else None,
-        association=queries.association(api, subject.instance_id) if subject.instance_id else None,
-        method=method,
-        proof=proof,
-    )
+    caller = _caller(api, method, proof)
+    instance = queries.instance(api, subject.instance_id) if subject.instance_id else None
+    association = queries.association(api, subject.instance_id) if subject.instance_id else None
+    if isinstance(association, Missing) and isinstance(instance, Instance) and instance.manager:
+        association = None  # EC2 may hide it, as it hides the instance
+    found = AwsFindings(caller, instance, association, method=method, proof=proof)
     arn = found.attached.profile_arn if found.attached else None
     name = queries.last_segment(arn) or subject.instance_profile
     refused = _other_account(found.caller, subject.account_id or queries.account_of(arn))
