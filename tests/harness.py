@@ -55,7 +55,7 @@ PATIENT = ImdsSettings(timeout=5.0, deadline=10.0)
 def timeouts_for(scenario: Scenario) -> ImdsSettings:
     """Return the time-outs for a poll in *scenario*."""
     endless = any(fault.effect in (Effect.SILENCE, Effect.DRIP) for fault in scenario.conditions.network_faults)
-    return QUICK if endless else PATIENT
+    return QUICK if endless or scenario.conditions.hop_limit else PATIENT
 
 
 def utc_now() -> datetime:

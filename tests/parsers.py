@@ -68,6 +68,7 @@ DECODERS = frozenset(
 OWN_TEXTS: Mapping[str, str] = {
     "__init__.project_url": "the metadata of our own package",
     "imds.host.": "answers of the kernel, in messages of at most 8 KiB",
+    "imds.hop_limit.Measurement.__init__": "the endpoint of the settings",
     "alerts.": "renders the table of faults",
     "cli.render.": "a command of the table of faults",
     "http.page._parts": "our own page.html",

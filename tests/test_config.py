@@ -324,6 +324,8 @@ def test_every_setting_can_be_set_in_a_file_and_in_the_environment(etc: Path) ->
         "expect.none": (True, "on"),
         "expect.role_tag": ("Role",) * 2,
         "expect.instance_profile_tag": ("Profile",) * 2,
+        "expect.containers": (True, "yes"),
+        "expect.container_hop_limit": (3, "3"),
         "limits.boot_grace": ("10m", "600"),
         "limits.clock_skew": (30, "30"),
         "limits.reminder": ("6h", "6h"),

@@ -63,6 +63,11 @@ class ExpectSettings:
     `role` overrides it. The value ``-`` is like `none`. If the instance has no such tag, any role is accepted."""
     instance_profile_tag: str = ""
     """Key of the instance tag that names the expected instance profile, likewise."""
+    containers: bool = False
+    """Containers with a network of their own run on this host and use its role: a hop limit that is too low for them is
+    a fault."""
+    container_hop_limit: int = 2
+    """Hop limit that these containers need: 2 behind one bridge, and one more for each further bridge or router."""
 
 
 @dataclass(frozen=True)

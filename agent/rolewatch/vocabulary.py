@@ -59,6 +59,8 @@ EVIDENCE_KEYS = (
     "rotation_interval_seconds",
     "remaining_seconds",
     "clock_offset_seconds",
+    "hop_limit",
+    "needed_hop_limit",
     "confirmed",
 )
 """The closed set of evidence keys, in the order in which they are shown. The journal's allow-list."""

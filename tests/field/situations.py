@@ -474,7 +474,6 @@ nft add rule n out ip daddr 169.254.169.254 tcp dport 80 redirect to :8181""",
         state=State.DEGRADED,
         faults=(Fault.IMDS_HOP_LIMIT,),
         evidence={"hop_limit": 1, "needed_hop_limit": 2},
-        not_yet=True,
     ),
     Situation(
         "host-and-hop-limit-1-without-containers",

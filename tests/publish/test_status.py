@@ -139,6 +139,7 @@ def test_what_is_known_of_the_instance_is_shown() -> None:
         "instance_id": "i-0123456789abcdef0",
         "region": "eu-central-1",
         "account_id": "123456789012",
+        "hop_limit": 2,
         "polled": "2026-03-01T12:00:00Z",
         "version": "1.2.3",
     }
@@ -161,6 +162,7 @@ def test_what_is_not_known_is_null() -> None:
         "instance_id",
         "region",
         "account_id",
+        "hop_limit",
     ]
 
 

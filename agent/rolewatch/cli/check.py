@@ -147,6 +147,8 @@ def _table(snapshot: Snapshot) -> Iterator[list[str]]:
     ]
     if snapshot.expected.instance_profile:
         yield ["expected profile", ", ".join(snapshot.expected.instance_profile)]
+    if snapshot.hop_limit is not None:
+        yield ["hop limit", messages.hop_limit(snapshot.hop_limit)]
     now = (snapshot.time or snapshot.moment.utc).timestamp()
     if snapshot.credentials.expiration:
         left = snapshot.credentials.expiration.timestamp() - now

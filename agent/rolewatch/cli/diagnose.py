@@ -111,7 +111,7 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause) ->
 
 def _local(client: Client, settings: Settings, endpoint: str) -> LocalFindings:
     """Poll IMDS once, and inspect this host."""
-    polled = poll_once.poll(client, settings)
+    polled = poll_once.poll(client, settings, measure=True)
     return LocalFindings(
         observation=polled.observation,
         verdict=polled.verdict,

@@ -18,7 +18,7 @@ from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.loop import clock
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
-from rolewatch.observation import Observation
+from rolewatch.observation import Answered, Observation
 from rolewatch.publish import Snapshot
 from rolewatch.settings import Settings
 
@@ -76,13 +76,19 @@ class SinglePoll:
     snapshot: Snapshot
 
 
-def poll(client: Client, settings: Settings) -> SinglePoll:
-    """Poll IMDS once through *client*, without debouncing. What the daemon has learned of this instance counts."""
+def poll(client: Client, settings: Settings, *, measure: bool = False) -> SinglePoll:
+    """Poll IMDS once through *client*, without debouncing. What the daemon has learned of this instance counts.
+
+    Then measure the hop limit, with *measure* or where containers are expected: if it is low, that takes the time-out.
+    """
     memory = load_memory(settings)
     tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
     observation = observe(client, settings.expect, Questions(identity=True, tags=tags))
     now = clock()
     memory, _ = monitor.update_instance(memory, observation, now, at_once=True)
     memory = keep_time(memory, observation, now)
+    if isinstance(observation, Answered) and (measure or settings.expect.containers):
+        measured = client.measure_hop_limit(settings.expect.container_hop_limit).result()
+        memory = monitor.update_hop_limit(memory, observation, measured)
     verdict = classify(observation, monitor.prior(memory, observation, settings, now), settings.limits, now)
     return SinglePoll(observation, verdict, monitor.single_poll(memory, observation, verdict, settings, now))

@@ -42,6 +42,8 @@ VALUE_TYPES: Mapping[str, ValueType] = {
     "expect.none": Switch(),
     "expect.role_tag": _TAG,
     "expect.instance_profile_tag": _TAG,
+    "expect.containers": Switch(),
+    "expect.container_hop_limit": Whole(2, 64),
     "limits.boot_grace": Duration(0, 6 * _HOUR),
     # `Date` has a resolution of one second, and the response takes time: less than two seconds is noise.
     "limits.clock_skew": Duration(2, _HOUR),

@@ -110,6 +110,7 @@ def _values(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> Mappi
     """Return the values of placeholders: from *evidence*, else from *facts*."""
     values = {name: facts[name] for name in PLACEHOLDERS if facts.get(name)}
     values.setdefault("iam_region", iam_region(facts.get("partition", "")))
+    values["needed_hop_limit"] = str(evidence.get("needed_hop_limit", 2))
     for name in ("role", "instance_profile", "instance_profile_id", "answering_instance_id"):
         if evidence.get(name):
             values[name] = str(evidence[name])

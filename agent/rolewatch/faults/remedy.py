@@ -53,5 +53,6 @@ PLACEHOLDERS = (
     "iam_region",
     "uid",
     "answering_instance_id",
+    "needed_hop_limit",
 )
 """What a fix may be filled in with. Unknown ones are shown as ``<instance-id>`` and so on."""

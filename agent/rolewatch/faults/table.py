@@ -119,6 +119,8 @@ class Entry:
     """How long it must be active before its alert fires (``for`` of the alerting rule)."""
     critical_with: str = ""
     """The key of the evidence with which it is critical, whatever `severity` says; empty if there is none."""
+    others_with: str = ""
+    """The key of the evidence with which only other programs have it: rolewatch's own poll is answered."""
     warns_while_usable: bool = False
     """Whether its alert is only a warning while the last credentials are still served and usable."""
     example: Evidence = field(default_factory=dict)
@@ -129,6 +131,10 @@ class Entry:
     def severity_with(self, evidence: Evidence) -> Level:
         """Return how severe the fault is with *evidence*."""
         return Level.CRITICAL if self.critical_with in evidence else self.severity
+
+    def spares_the_poll(self, evidence: Evidence) -> bool:
+        """Return whether *evidence* shows that only other programs have the fault."""
+        return self.others_with in evidence
 
 
 _OUTLIVE = (
@@ -167,23 +173,25 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.IMDS_HOP_LIMIT,
         title="IMDS connects, but its token answer does not arrive",
         meaning=(
-            "The request for a session token is sent and its answer is lost. SDKs on the same path hang for seconds "
-            "and then fail, or fall back to IMDSv1. No new credentials reach them."
+            "The request for a session token is sent and its answer is lost: for rolewatch itself or, where the "
+            "evidence has a measured hop limit, for containers with a network of their own. SDKs there hang for "
+            "seconds and then fail, or fall back to IMDSv1. No new credentials reach them."
         ),
         remedy=Remedy(
             cause=(
                 "Mostly the hop limit: the answer to the token request may travel HttpPutResponseHopLimit hops, 1 by "
-                "default, and a container with its own network is one hop further. On the host itself: link-local "
-                "packets are dropped, or a firewall allows only the connection."
+                "default, and a container with its own network is one hop further. Without a measured hop limit, and "
+                "on the host itself: link-local packets are dropped, or a firewall allows only the connection."
             ),
-            hint="Raise the hop limit to 2 if rolewatch or the application runs in a container.",
+            hint="Raise the hop limit to {needed_hop_limit} if rolewatch or the application runs in a container.",
             fix=(
                 METADATA_OPTIONS,
                 Step(
-                    "If it runs in a container, allow one more hop {needs}. Then every container of the host can get "
-                    "the role's credentials. If you do not want that, run rolewatch on the host instead.",
+                    "If containers are to have the role, allow one more hop {needs}. Then every container of the host "
+                    "can get its credentials. If you do not want that, run rolewatch on the host, and do not set "
+                    "`containers` in its settings.",
                     "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
-                    "  --http-put-response-hop-limit 2 --http-endpoint enabled",
+                    "  --http-put-response-hop-limit {needed_hop_limit} --http-endpoint enabled",
                     id="raise-hop-limit",
                     permissions=("ec2:ModifyInstanceMetadataOptions",),
                 ),
@@ -202,6 +210,7 @@ ENTRIES: tuple[Entry, ...] = (
         message_id="bb8641ed8c1f4210b3c0dc1328fc0573",
         page=PAGE_HOP_LIMIT,
         root_rank=20,
+        others_with="hop_limit",
         is_imds_failure=True,
         keeps_credentials=True,
         example={"phase": "token", "reason": "no_answer"},

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import requests
 
 from rolewatch.errors import ImdsError
+from rolewatch.imds.hop_limit import Measurement
 from rolewatch.imds.host import host_of_url
 from rolewatch.imds.transport import BoundedRequests, Monotonic, Wire, read_body, wipe
 from rolewatch.observation import Absent, Failure
@@ -68,6 +69,7 @@ class Client:
 
     def __init__(self, endpoint: str, settings: ImdsSettings, *, monotonic: Monotonic) -> None:
         """Prepare requests to *endpoint* (``http://HOST[:PORT]``) within the bounds of *settings*. Send nothing yet."""
+        self._endpoint = endpoint
         self._base = endpoint.rstrip("/") + "/latest/"
         self.host = host_of_url(endpoint)
         self._settings = settings
@@ -81,6 +83,10 @@ class Client:
             raise ImdsError(Failure(Phase.CONNECT, Reason.SWITCHED_OFF))
         self._wire.deadline = self._monotonic() + self._settings.deadline
         return Session(self)
+
+    def measure_hop_limit(self, most: int) -> Measurement:
+        """Begin to measure the hop limit, up to *most*. IMDS must have answered a poll just before."""
+        return Measurement(self._endpoint, most, timeout=self._settings.timeout, monotonic=self._monotonic)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Send one request, with as many attempts as the settings allow, and return the answer with its bounded body.

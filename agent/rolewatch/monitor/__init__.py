@@ -149,6 +149,8 @@ def prior(
         answering_instance_id=memory.instance.identity.instance_id if memory.instance.identity else None,
         accepted=settings.imds.accept_responder,
         profile_name=binding.current.instance_profile or binding.confirmed.instance_profile,
+        hop_limit=memory.hop_limit.measured,
+        needed_hop_limit=settings.expect.container_hop_limit if settings.expect.containers else None,
         confirmed=_confirmed(memory, confirmation, settings.confirm, now),
         time=time,
         doubted_date=observation.date if clock.doubts and clock.date is not None else None,
@@ -214,6 +216,29 @@ def tags_due(memory: Memory, expect: ExpectSettings, now: Moment) -> bool:
     return instance.tags_at is None or now.uptime - instance.tags_at >= TAGS_INTERVAL
 
 
+HOP_LIMIT_INTERVAL = 3600.0
+"""Seconds between two measurements of the hop limit: it changes only when somebody changes it."""
+HOP_LIMIT_RETRY = 300.0
+"""Seconds between two measurements while the fault is active, so that its end shows soon."""
+
+
+def hop_limit_due(memory: Memory, now: Moment) -> bool:
+    """Return whether the hop limit should be measured before the next poll."""
+    requested_at = memory.hop_limit.requested_at
+    interval = HOP_LIMIT_RETRY if Fault.IMDS_HOP_LIMIT in memory.faults else HOP_LIMIT_INTERVAL
+    return requested_at is None or now.uptime - requested_at >= interval
+
+
+def update_hop_limit(memory: Memory, observation: Observation, measured: int | None) -> Memory:
+    """Return *memory* with the *measured* hop limit, if the poll after the measurement was answered, too.
+
+    If it was not, silence is no sign of a hop limit.
+    """
+    if measured is None or not isinstance(observation, Answered):
+        return memory
+    return replace(memory, hop_limit=replace(memory.hop_limit, measured=measured))
+
+
 def _lately_requested(instance: Instance, now: Moment) -> bool:
     return instance.requested_at is not None and now.uptime - instance.requested_at < RETRY_INTERVAL
 
@@ -257,6 +282,7 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
             rotations=credentials.rotations,
         ),
         polls=PollSummary(polls.ended, polls.failures, polls.last_success, duration, settings.poll.interval),
+        hop_limit=memory.hop_limit.measured,
     )
 
 

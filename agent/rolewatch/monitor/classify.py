@@ -107,6 +107,10 @@ class Prior:
     """The responders, besides this instance's IMDS, whose credentials are accepted."""
     profile_name: str | None = None
     """The last known name of the instance profile: an error document does not repeat it."""
+    hop_limit: int | None = None
+    """The measured hop limit; None: not measured yet."""
+    needed_hop_limit: int | None = None
+    """What the containers of this host need; None where none are expected."""
     confirmed: Confirmed | None = None
     """What a confirmation through the AWS API found; None if there is none, or it is too old to be believed."""
     time: datetime | None = None
@@ -135,6 +139,7 @@ def classify(observation: Observation, prior: Prior, limits: LimitSettings, now:
         _judge_profile(verdict, observation, prior)
         _judge_credentials(verdict, observation, prior, prior.time or observation.date or now.utc)
         _judge_expectations(verdict, observation, prior)
+    _judge_hop_limit(verdict, observation, prior)
     if prior.confirmed is not None:
         verdict.mark_undetermined(prior.confirmed.undetermined)
         for finding in prior.confirmed.findings:
@@ -219,6 +224,17 @@ def _judge_responder(verdict: _Judgement, prior: Prior) -> None:
 
 _NOT_EC2: Evidence = {"responder": Responder.NOT_EC2.value, "http_status": 404}
 """The evidence of a 404 without the header that EC2 sends with each of its own: a role proxy has no role for us."""
+
+
+def _judge_hop_limit(verdict: _Judgement, observation: Observation, prior: Prior) -> None:
+    """Compare the measured hop limit with the one that containers need. rolewatch itself may need less."""
+    needed = prior.needed_hop_limit
+    if needed is None:
+        return
+    if isinstance(observation, Unanswered) or prior.hop_limit is None:
+        verdict.mark_undetermined({Fault.IMDS_HOP_LIMIT})
+    elif prior.hop_limit < needed:
+        verdict.add(Fault.IMDS_HOP_LIMIT, {"hop_limit": prior.hop_limit, "needed_hop_limit": needed})
 
 
 def _judge_reading(verdict: _Judgement, observation: Answered, prior: Prior) -> None:

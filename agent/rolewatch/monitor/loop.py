@@ -16,11 +16,12 @@ from rolewatch.errors import RolewatchError
 from rolewatch.faults import CONFIRMED_FAULTS
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
+from rolewatch.imds.hop_limit import Measurement
 from rolewatch.monitor.classify import classify
 from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.confirmation import Confirmation, ConfirmationFile, request
-from rolewatch.monitor.memory import Memory
-from rolewatch.observation import Answered, Moment, Tags
+from rolewatch.monitor.memory import HopLimit, Memory
+from rolewatch.observation import Answered, Moment, Observation, Tags
 from rolewatch.publish import Event, Publisher, Report, messages
 from rolewatch.settings import PollSettings, Settings
 from rolewatch.vocabulary import EventKind, Level
@@ -137,6 +138,7 @@ class Loop:
         self._events: list[Event] = []
         self._request_at: float | None = None
         self._requested_at: float | None = None
+        self._measurement: Measurement | None = None
         if self.setup.confirmation is not None:
             self.publisher_failures.setdefault("confirmation", 0)
         for publisher in self.publishers:
@@ -173,8 +175,9 @@ class Loop:
             moved = (old.role_tag, old.instance_profile_tag) != (new.role_tag, new.instance_profile_tag)
             instance = self.memory.instance
             tags = Tags() if moved else instance.tags
-            self.memory = replace(self.memory, instance=replace(instance, requested_at=None, tags_at=None, tags=tags))
-            self.setup = setup
+            instance = replace(instance, requested_at=None, tags_at=None, tags=tags)
+            self.memory = replace(self.memory, instance=instance, hop_limit=HopLimit())
+            self.setup, self._measurement = setup, None
         self.queue(event)
 
     def queue(self, event: Event) -> None:
@@ -201,6 +204,7 @@ class Loop:
             memory = replace(memory, instance=replace(memory.instance, requested_at=now.uptime))
         memory, of_instance = monitor.update_instance(memory, observation, now)
         memory = keep_time(memory, observation, now)
+        memory = self._with_hop_limit(memory, observation)
         confirmation = self._confirmation(now)
         prior = monitor.prior(memory, observation, settings, now, confirmation)
         verdict = classify(observation, prior, settings.limits, now)
@@ -214,10 +218,27 @@ class Loop:
             self._attempt(publisher.name, publisher.publish, report)
         if self.save is not None:
             self._attempt("state_file", self.save, self.memory, now)
+        self._measure_hop_limit(observation, now)
         if self.memory.instance.id:
             self._schedule = replace(self._schedule, seed=self.memory.instance.id)
         self._schedule, wait = next_poll(self._schedule, self.memory, settings.poll, self.clock().uptime)
         return wait
+
+    def _measure_hop_limit(self, observation: Observation, now: Moment) -> None:
+        """Begin to measure the hop limit if that is due. The answers arrive during the next wait."""
+        due = self._measurement is None and monitor.hop_limit_due(self.memory, now)
+        if due and isinstance(observation, Answered):
+            most = self.setup.settings.expect.container_hop_limit
+            self._measurement = self.setup.client.measure_hop_limit(most)
+            self.memory = replace(self.memory, hop_limit=replace(self.memory.hop_limit, requested_at=now.uptime))
+
+    def _with_hop_limit(self, memory: Memory, observation: Observation) -> Memory:
+        """Return *memory* with the hop limit, once its measurement has ended."""
+        measurement = self._measurement
+        if measurement is None or not measurement.has_ended():
+            return memory
+        self._measurement = None
+        return monitor.update_hop_limit(memory, observation, measurement.result())
 
     def _confirmation(self, now: Moment) -> Confirmation | None:
         """Return the last confirmation, if one is configured and can be read."""

@@ -160,6 +160,16 @@ class PollHistory:
 
 
 @dataclass(frozen=True)
+class HopLimit:
+    """The hop limit of IMDS's token answer, as measured on this host."""
+
+    measured: int | None = None
+    """None: not measured yet."""
+    requested_at: float | None = None
+    """Uptime at which the last measurement began, whatever came of it."""
+
+
+@dataclass(frozen=True)
 class Memory:
     """All that is kept from poll to poll. `monitor.state_file` saves the part that survives a restart."""
 
@@ -172,5 +182,6 @@ class Memory:
     clock: ImdsClock = field(default_factory=ImdsClock)
     status: Status = field(default_factory=Status)
     polls: PollHistory = field(default_factory=PollHistory)
+    hop_limit: HopLimit = field(default_factory=HopLimit)
     confirmed_at: datetime | None = None
     """When the last judged confirmation was made: each counts once."""

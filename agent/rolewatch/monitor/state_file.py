@@ -172,6 +172,8 @@ EVIDENCE_RANGES: Mapping[str, Range] = {
     "http_status": (0, 999),
     "roles": (0, 1_000_000),
     "route_table": (0, 2**32),
+    "hop_limit": (0, 255),
+    "needed_hop_limit": (0, 255),
     **{key: (-_ALL_TIME, _ALL_TIME) for key in EVIDENCE_KEYS if key.endswith("_seconds")},
 }
 """The pieces of evidence that are numbers. All others are text."""

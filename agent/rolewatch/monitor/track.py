@@ -200,7 +200,9 @@ def update_status(memory: Memory, verdict: Verdict, now: Moment) -> Status:
     if found is not CredentialStatus.UNDETERMINED:
         status = replace(status, denials=status.denials + 1 if found is CredentialStatus.UNUSABLE else 0)
     active = [fault for fault, each in memory.faults.items() if each.active]
-    blind = any(fault in IMDS_FAULTS for fault in active)
+    blind = any(
+        fault in IMDS_FAULTS and not FAULTS[fault].spares_the_poll(memory.faults[fault].evidence) for fault in active
+    )
     usable, state = status.usable, status.state
     undetermined = found is CredentialStatus.UNDETERMINED
     if found is CredentialStatus.USABLE and Fault.CREDENTIALS_REJECTED in active:

@@ -89,6 +89,8 @@ class Snapshot:
     expected: Expected = field(default_factory=Expected)
     credentials: CredentialSummary = field(default_factory=CredentialSummary)
     polls: PollSummary = field(default_factory=PollSummary)
+    hop_limit: int | None = None
+    """The measured hop limit of IMDS's token answer, up to what containers need. None: not measured."""
 
 
 @dataclass(frozen=True)

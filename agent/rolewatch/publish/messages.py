@@ -49,6 +49,11 @@ STATES: Mapping[State, str] = {
 """What each state means, to follow its name: for the journal, the page, the commands, systemd and the catalog."""
 
 
+def hop_limit(measured: int) -> str:
+    """Return what the *measured* hop limit means, in a few words. It is measured up to what is needed."""
+    return "1: too low for containers behind a bridge" if measured == 1 else f"at least {measured}"
+
+
 def rotated(role: str, expiration: datetime | None, rotation_interval: float | None) -> str:
     """Return the sentence for a rotation; *rotation_interval* is the learned interval in seconds."""
     until = f", good until {clock(expiration)}" if expiration else ""
@@ -119,7 +124,7 @@ def _then(fault: Fault, evidence: Evidence, facts: Mapping[str, str]) -> str:
     expiration = timestamp(str(facts.get("expiration", "")))
     outlived = (
         f" The credentials served last work until {clock(expiration)}."
-        if expiration and FAULTS[fault].keeps_credentials
+        if expiration and FAULTS[fault].keeps_credentials and not FAULTS[fault].spares_the_poll(evidence)
         else ""
     )
     return f"{hint}{outlived} See: rolewatch explain {fault.value}"
@@ -143,6 +148,8 @@ _PHRASES = (
     ("expected_instance_profile", "expected {}"),
     ("instance_profile_id", "{}"),
     ("missing_fields", "without {}"),
+    ("hop_limit", "hop limit {}"),
+    ("needed_hop_limit", "needed {}"),
 )
 _DURATIONS = (
     ("age_seconds", "{} old"),

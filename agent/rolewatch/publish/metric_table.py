@@ -129,6 +129,12 @@ FAMILIES = (
         absent="Until IMDS has sent a `Date` that is believed: the third, if it is far ahead of the local clock.",
     ),
     Family(
+        "rolewatch_imds_hop_limit",
+        "gauge",
+        "Hop limit of IMDS's token answer, as measured on this host up to `container_hop_limit` (2): 2 may be more.",
+        absent="Until it is measured, beside the first poll with an answer, and if `endpoint` has a host name.",
+    ),
+    Family(
         "rolewatch_config_last_reload_successful",
         "gauge",
         "Whether the last load or reload of the settings was successful; if not, the old ones are in force.",

@@ -127,6 +127,7 @@ def _of_credentials(snapshot: Snapshot) -> Samples:
         else None,
         rotation_interval_seconds=snapshot.credentials.rotation_interval,
         clock_offset_seconds=snapshot.clock_offset,
+        imds_hop_limit=snapshot.hop_limit,
     )
 
 

@@ -42,6 +42,7 @@ def status_document(snapshot: Snapshot, *, version: str, uid: int | None = None)
         "instance_id": identity.instance_id if identity else None,
         "region": identity.region if identity else None,
         "account_id": identity.account_id if identity else None,
+        "hop_limit": snapshot.hop_limit,
         "polled": rfc3339(snapshot.moment.utc),
         "version": version,
     }

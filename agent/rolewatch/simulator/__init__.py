@@ -16,7 +16,7 @@ from typing import Any, Callable, TypeVar, final
 
 from rolewatch.errors import UsageError
 from rolewatch.simulator import network_faults
-from rolewatch.simulator.conditions import Conditions, Effect, NetworkFault
+from rolewatch.simulator.conditions import Conditions, Effect, NetworkFault, Target
 from rolewatch.simulator.imds import Imds, targets
 from rolewatch.simulator.instance import Instance, Now
 from rolewatch.simulator.scenarios import scenario
@@ -251,6 +251,9 @@ class Simulator:
             effects = ", ".join(each.effect.value for each in faults)
             outcome = f"{status} ({effects})" if effects else str(status)
             self._on_exchange(Exchange(request.method, request.path, outcome))
+        hop_limit = self._instance.conditions.hop_limit
+        if hop_limit is not None and Target.TOKEN in targets(request):
+            network_faults.limit_hops(writer, hop_limit)
         await asyncio.sleep(sum(each.seconds for each in faults if each.effect is Effect.LATENCY))
         await network_faults.send(reader, writer, response, fault, head_only=request.method == "HEAD")
 

@@ -159,6 +159,8 @@ class Conditions:
     """False: the endpoint is disabled, every response is 403."""
     tokens_required: bool = True
     """False: IMDSv1 gets responses, too."""
+    hop_limit: int | None = None
+    """HttpPutResponseHopLimit: the IP TTL of the answer to a token request. None: that of the kernel."""
     style: Style = Style.RECORDED
     trailing_newline: bool = False
     """Whether documents end with a newline; IMDS's do not."""

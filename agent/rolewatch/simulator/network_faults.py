@@ -68,6 +68,15 @@ def _replaced(headers: Headers, *new: tuple[str, str]) -> Headers:
     return (*new, *(each for each in headers if each[0] not in names))
 
 
+def limit_hops(writer: asyncio.StreamWriter, limit: int) -> None:
+    """Let everything from now on travel *limit* hops."""
+    connection = writer.get_extra_info("socket")
+    if connection.family == socket.AF_INET6:
+        connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, limit)
+    else:
+        connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, limit)
+
+
 async def send(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,

@@ -464,6 +464,14 @@ _TRAPS = (
         note="iam-ecs-… and identity-credentials/ do not contain the instance's role.",
     ),
     Scenario(
+        "hop_limit_of_one",
+        "The hop limit is 1: this host gets tokens, and containers behind a bridge get none",
+        Group.TRAP,
+        replace(HEALTHY, hop_limit=1),
+        OK,
+        note="With `[expect] containers = true` it is imds_hop_limit, and the state is degraded.",
+    ),
+    Scenario(
         "instance_tags",
         "Instance tags are enabled in the metadata, and one names the role",
         Group.TRAP,

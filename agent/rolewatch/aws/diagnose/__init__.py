@@ -141,9 +141,10 @@ def _root(
     context: Context, results: tuple[Result, ...], findings: tuple[Finding, ...], facts: Mapping[str, str]
 ) -> Root | None:
     by_fault = {finding.fault: finding for finding in findings}
-    fault = next((fault for fault in ROOT_CAUSES if fault in by_fault), None)
-    if fault is None:
+    causes = [fault for fault in ROOT_CAUSES if fault in by_fault]
+    if not causes:
         return None
+    fault = min(causes, key=lambda fault: FAULTS[fault].spares_the_poll(by_fault[fault].evidence))
     notes = [result.outcome.note for result in results if result.outcome.fault is fault]
     if fault is Fault.ASSUME_ROLE_UNAUTHORIZED:  # IMDS shows the fault, the trust policy the reason
         notes = [each.outcome.note for each in results if each.id == "iam.trust" and each.outcome.facts] + notes

@@ -12,6 +12,7 @@ from rolewatch.faults import IMDS_FAULTS, Fault, faults_read_from
 from rolewatch.faults.explain import explain
 from rolewatch.monitor.classify import Finding
 from rolewatch.observation import Absent, Answered, Credentials, Failure, ProfileInfo, RoleListing, RouteKind
+from rolewatch.publish import messages
 from rolewatch.publish.messages import duration
 from rolewatch.text import rfc3339
 from rolewatch.vocabulary import Document, FailureLabel, Reason, State
@@ -111,16 +112,38 @@ def hop_limit(context: Context) -> Outcome:
         return NOT_HERE
     instance = context.aws.instance
     limit = instance.options.hop_limit if isinstance(instance, Instance) else None
-    in_ec2 = "" if limit is None else f" EC2 has it at {limit}."
+    measured = context.local.snapshot.hop_limit
+    in_ec2 = "" if limit is None else f" EC2 has it at {limit}.{_differs(measured, limit)}"
+    finding = context.local.finding(Fault.IMDS_HOP_LIMIT)
     if context.local.failure is None:
-        return passed(f"The answer to the token request comes back.{in_ec2}", hop_limit=limit)
-    if context.local.finding(Fault.IMDS_HOP_LIMIT) is None:
+        shown = "" if measured is None else f" The measured hop limit is {messages.hop_limit(measured)}."
+        note = f"The answer to the token request comes back.{shown}{in_ec2}"
+        if finding is None:
+            return passed(note, hop_limit=limit, measured=measured)
+        return failed(
+            f"{note} Containers here need {finding.evidence['needed_hop_limit']}.",
+            finding.fault,
+            finding.evidence,
+            hop_limit=limit,
+            measured=measured,
+        )
+    if finding is None:
         return unknown(f"The token request did not come so far.{in_ec2}", hop_limit=limit)
     return failed(
         f"Connected, and the token request is not answered: the response dies on its way back.{in_ec2}",
         Fault.IMDS_HOP_LIMIT,
         context.local.failure.evidence,
         hop_limit=limit,
+    )
+
+
+def _differs(measured: int | None, limit: int) -> str:
+    """Return that the hop limit *measured* here and EC2's *limit* differ, and why they may; empty if they agree."""
+    if measured is None or min(limit, 2) <= measured <= limit:
+        return ""
+    return (
+        " The two differ: there is a hop in between, as in a container, a change is not applied yet, or the answers "
+        "do not have the limit as their TTL."
     )
 
 
