@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 
 import builders
 from rolewatch import authority, config, files, http, shell
-from rolewatch.aws import client, credentials, queries, trust_policy
+from rolewatch.aws import client, credentials, queries, revocation, trust_policy
 from rolewatch.aws.diagnose import host
 from rolewatch.aws.preflight import names
 from rolewatch.cli import history, journal_reader, poll_once, simulate
@@ -474,6 +474,11 @@ PARSERS: dict[str, Parser] = {
         64 * KIB,
         ("§", "http://§", "127.0.0.1:§", "arn:aws:iam::1:role/§", "[§", "5"),
         (*" a0*[.:/,", "[a-z]", "//a@", "a,"),
+    ),
+    "revocation": Parser(
+        lambda text, _: revocation.find({"p": text}),
+        64 * KIB,
+        ("§", '{"Statement":{"Effect":"Deny","Condition":{"DateLessThan":{"aws:TokenIssueTime":"§"}}}}'),
     ),
     "trust policy": Parser(
         lambda text, _: trust_policy.judge(text),

@@ -15,7 +15,7 @@ from rolewatch.faults import FAULTS, Fault, table
 from rolewatch.faults.explain import explain
 from rolewatch.faults.remedy import PLACEHOLDERS, Remedy, Step
 from rolewatch.faults.table import Entry
-from rolewatch.vocabulary import NO_ROLE_EXPECTED, SEVERITIES, Reason, Responder, Who
+from rolewatch.vocabulary import NO_ROLE_EXPECTED, SESSIONS_REVOKED, SEVERITIES, Reason, Responder, Who
 
 ENTRIES = [pytest.param(entry, id=fault.value) for fault, entry in FAULTS.items()]
 ANY_PLACEHOLDER = re.compile(r"(?<![$%])\{([a-z_]+)\}")
@@ -108,7 +108,8 @@ def test_an_entry_is_whole(entry: Entry) -> None:
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_a_variant_is_a_reason_of_the_vocabulary(entry: Entry) -> None:
     """A remedy for a reason that can never be seen would never be shown."""
-    assert set(entry.variants) <= {*(each.value for each in (*Reason, *Responder)), NO_ROLE_EXPECTED}
+    other = {NO_ROLE_EXPECTED, SESSIONS_REVOKED}
+    assert set(entry.variants) <= {*(each.value for each in (*Reason, *Responder)), *other}
 
 
 def test_every_reason_to_be_unreachable_has_its_own_remedy() -> None:

@@ -192,6 +192,9 @@ class Responder(str, Enum):
 NO_ROLE_EXPECTED = "none"
 """What evidence has as the expected role where no role is expected."""
 
+SESSIONS_REVOKED = "AccessDenied"
+"""The code in the evidence of credentials that STS accepts and a policy of the role denies: what each call gets."""
+
 
 class CredentialStatus(str, Enum):
     """What one poll shows of whether there are usable credentials."""

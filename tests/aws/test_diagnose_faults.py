@@ -23,6 +23,8 @@ READS = (
     "ec2:DescribeIamInstanceProfileAssociations",
     "iam:GetInstanceProfile",
     "iam:GetRole",
+    "iam:ListRolePolicies",
+    "iam:GetRolePolicy",
 )
 
 
@@ -221,6 +223,65 @@ def test_credentials_of_another_session_are_in_the_headline(
     assert "Root cause: imds_intercepted" in shown.out
 
 
+def revoke(house: House, before: str, **more: object) -> None:
+    """Deny what the console's "Revoke active sessions" denies, to sessions from *before* a time."""
+    statement = {"Effect": "Deny", "Action": ["*"], "Resource": ["*"]}
+    condition = {"DateLessThan": {"aws:TokenIssueTime": before}, **more}
+    document = {"Version": "2012-10-17", "Statement": [{**statement, "Condition": condition}]}
+    house.cloud.iam.put_role_policy(
+        RoleName=ROLE, PolicyName="AWSRevokeOlderSessions", PolicyDocument=json.dumps(document)
+    )
+
+
+def test_revoked_sessions_are_named(house: House) -> None:
+    """IMDS serves the set, and GetCallerIdentity accepts it: only the role's policy shows that all else is denied."""
+    revoke(house, "2099-01-01T00:00:00.123Z")
+    house.environ.update(house.cloud.user(*READS))
+    result = house.diagnose()
+
+    assert (result.status, result.faults) == (2, ["credentials_rejected"])
+    assert result.document["faults"][0]["evidence"] == {"code": "AccessDenied", "role": ROLE}
+    assert result.check("sts.proof")["status"] == "pass"
+    assert "AWSRevokeOlderSessions" in result.root["because"]
+    assert "2099-01-01T00:00:00Z" in result.root["because"]
+    assert "next rotation" in result.root["because"]
+    assert "get-role-policy" in commands(result)
+    assert "AttributeValue=PutRolePolicy" in commands(result)
+
+
+def test_sessions_that_were_revoked_before_the_last_rotation_are_no_fault(house: House) -> None:
+    """The policy stays for ever, and concerns older sets only."""
+    revoke(house, "2020-01-01T00:00:00Z")
+    house.environ.update(house.cloud.user(*READS))
+
+    assert house.diagnose().check("iam.revoked")["status"] == "pass"
+    assert house.from_elsewhere().check("iam.revoked")["status"] == "pass"
+
+
+@pytest.mark.parametrize("more", [{}, {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}], ids=["elsewhere", "condition"])
+def test_a_revocation_that_may_not_concern_the_instance_is_undecided(house: House, more: dict[str, object]) -> None:
+    """From a workstation the age of the set is not known; another condition cannot be judged offline."""
+    revoke(house, "2099-01-01T00:00:00Z", **more)
+    house.environ.update(house.cloud.user(*READS))
+    result = house.diagnose() if more else house.from_elsewhere()
+
+    assert result.check("iam.revoked")["status"] == "unknown"
+    assert result.check("iam.revoked")["facts"]["policy"] == "AWSRevokeOlderSessions"
+    assert (result.status, result.faults) == (0, [])
+
+
+def test_policies_that_may_not_be_read_are_said_to_be_unchecked(house: House) -> None:
+    """Where the role's policies are denied to the reader, nothing is claimed of them."""
+    revoke(house, "2099-01-01T00:00:00Z")
+    house.environ.update(house.cloud.user(*READS[:4]))
+    house.cloud.enforce()
+    check = house.diagnose().check("iam.revoked")
+
+    assert check["status"] == "unknown"
+    assert check["permission"] == "iam:ListRolePolicies"
+    assert "was not checked" in check["note"]
+
+
 def test_a_stopped_instance_gets_no_command_to_replace(house: House) -> None:
     """Replacing needs a running instance: a stopped one gets disassociate and associate."""
     house.cloud.delete_profile()
@@ -277,7 +338,7 @@ def test_a_workstation_sees_it_too(house: House, broken: Callable[[House], None]
     assert len(house.imds.requests) == before
 
 
-@pytest.mark.parametrize("action", READS[:3])
+@pytest.mark.parametrize("action", [*READS[:3], *READS[4:]])
 def test_a_denied_call_names_the_missing_permission(house: House, action: str) -> None:
     """AccessDenied to one call makes its checks unknown with the permission named; the rest goes on."""
     house.environ.update(house.cloud.user(*(each for each in READS if each != action)))

@@ -29,7 +29,10 @@ def an_editor(policy: str) -> str:
 
 
 def typed(house: House, fault: str, names: dict[str, str]) -> None:
-    """Type every command of the runbook of *fault*, but for CloudTrail's, which moto has not; *names* are filled in."""
+    """Type every command of the runbook of *fault*; *names* are filled in.
+
+    But for CloudTrail's, which moto has not, and those that change this host.
+    """
     (house.directory / "aws").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m awscli "$@"\n')
     (house.directory / "aws").chmod(0o755)
     environ = {
@@ -42,7 +45,7 @@ def typed(house: House, fault: str, names: dict[str, str]) -> None:
         "AWS_PAGER": "",
     }
     for command in fenced(part(fault, "Cause and fix"), "sh"):
-        if "cloudtrail" in command:
+        if "cloudtrail" in command or "sudo" in command:
             continue
         for name, value in names.items():
             command = command.replace(f"<{name}>", value)  # noqa: PLW2901 - as a person fills it in

@@ -221,8 +221,10 @@ INSTANCES = Call("ec2", "describe_instances", "ec2:DescribeInstances", newer=(("
 ASSOCIATIONS = Call("ec2", "describe_iam_instance_profile_associations", "ec2:DescribeIamInstanceProfileAssociations")
 PROFILE = Call("iam", "get_instance_profile", "iam:GetInstanceProfile")
 ROLE = Call("iam", "get_role", "iam:GetRole")
+ROLE_POLICIES = Call("iam", "list_role_policies", "iam:ListRolePolicies")
+ROLE_POLICY = Call("iam", "get_role_policy", "iam:GetRolePolicy")
 
-CALLS = (CALLER, INSTANCES, ASSOCIATIONS, PROFILE, ROLE)
+CALLS = (CALLER, INSTANCES, ASSOCIATIONS, PROFILE, ROLE, ROLE_POLICIES, ROLE_POLICY)
 """Every call that `rolewatch diagnose` makes. A test compares their actions with packaging/iam/*.json."""
 
 

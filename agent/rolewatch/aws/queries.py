@@ -203,6 +203,24 @@ def role(api: Api, name: str) -> Role | Missing | Refused:
     return _role(_field(answer, "Role")) or unexpected(client.ROLE)
 
 
+def inline_policies(api: Api, role: str) -> Mapping[str, Any] | Missing | Refused:
+    """Return the documents of the inline policies of *role* in IAM, by their names. One call for each, and one more."""
+    answer = api.ask(client.ROLE_POLICIES, RoleName=role, MaxItems=1000)
+    if isinstance(answer, (Missing, Refused)):
+        return answer
+    if answer.get("IsTruncated"):
+        return Refused(Trouble.ERROR, client.ROLE_POLICIES.action, detail="the role has too many policies")
+    names = answer.get("PolicyNames")
+    documents: dict[str, Any] = {}
+    for name in names if isinstance(names, list) else ():
+        policy = api.ask(client.ROLE_POLICY, RoleName=role, PolicyName=name)
+        if isinstance(policy, Refused):
+            return policy
+        if not isinstance(policy, Missing):
+            documents[str(name)] = policy.get("PolicyDocument")
+    return documents
+
+
 def _role(found: Mapping[str, Any]) -> Role | None:
     name = _shaped(NAME, found.get("RoleName"))
     if name is None:

@@ -62,7 +62,7 @@ _YES = _Judged(_Fit.YES)
 
 def judge(policy: Any, partition: str = "aws") -> Reading:  # noqa: ANN401 - any value of IAM or a user
     """Return whether *policy* (decoded, or JSON text, URL-encoded or not) lets EC2 in *partition* assume the role."""
-    statements = _statements(policy)
+    statements = statements_of(policy)
     if statements is None:
         return Reading(Trust.UNDECIDED, "The trust policy cannot be read.")
     if not statements:
@@ -84,7 +84,7 @@ def judge(policy: Any, partition: str = "aws") -> Reading:  # noqa: ANN401 - any
     return Reading(Trust.ALLOWS, f"Statement {surely[0]} allows {_services(partition)[-1]} to assume the role.")
 
 
-def _statements(policy: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - any value
+def statements_of(policy: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - any value
     """Return the statements; None if *policy* is not a policy."""
     if isinstance(policy, str):
         # Policies are URL-encoded in the API's XML; botocore decodes them, other tools do not (IAM API reference).
@@ -111,9 +111,9 @@ def _fit(statement: dict[str, Any], partition: str) -> _Judged:
 
 def _action(statement: dict[str, Any]) -> _Judged:
     if "NotAction" in statement:
-        listed = any(_matches(pattern) for pattern in _texts(statement["NotAction"]))
+        listed = any(_matches(pattern) for pattern in texts(statement["NotAction"]))
         return _Judged(_Fit.NO, "its NotAction excludes sts:AssumeRole") if listed else _YES
-    listed = any(_matches(pattern) for pattern in _texts(statement.get("Action")))
+    listed = any(_matches(pattern) for pattern in texts(statement.get("Action")))
     return _YES if listed else _Judged(_Fit.NO, "it is not about sts:AssumeRole")
 
 
@@ -158,13 +158,13 @@ def _principal(statement: dict[str, Any], partition: str) -> _Judged:
     principal = statement.get("Principal")
     everyone = 'a Principal "*" is documented as everyone; whether that includes a service is not'
     named = principal if isinstance(principal, dict) else {"AWS": principal}
-    services = _texts(named.get("Service"))
+    services = texts(named.get("Service"))
     if any(name in _services(partition) for name in services):
         return _YES
     odd = next((name for name in services if _may_mean_ec2(name) and name != EC2_IN_CHINA), None)
     if odd is not None:
         return _Judged(_Fit.MAYBE, f"the meaning of the service {_shown(odd)} is not documented")
-    if "*" in _texts(named.get("AWS")):
+    if "*" in texts(named.get("AWS")):
         return _Judged(_Fit.MAYBE, everyone)
     return _Judged(_Fit.NO, "its Principal is not EC2")
 
@@ -180,14 +180,15 @@ def _conditions(statement: dict[str, Any]) -> _Judged:
         return _YES
     if not isinstance(condition, dict):
         return _Judged(_Fit.MAYBE, "its Condition cannot be read", by_condition=True)
-    judged = [_condition(*each) for each in _each_condition(condition)]
+    judged = [_condition(*each) for each in each_condition(condition)]
     return next((each for each in judged if each.fit is _Fit.NO), judged[0] if judged else _YES)
 
 
-def _each_condition(condition: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+def each_condition(condition: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield operator, key and values of each condition in a statement's Condition; an empty key where it has none."""
     for operator, keys in condition.items():
         for key, values in keys.items() if isinstance(keys, dict) else [("", None)]:
-            yield str(operator), str(key), _texts(values)
+            yield str(operator), str(key), texts(values)
 
 
 def _condition(operator: str, key: str, values: list[str]) -> _Judged:
@@ -218,7 +219,7 @@ def _nobody(statements: list[dict[str, Any]], judged: list[tuple[int, Any, _Judg
         name
         for each in statements
         if each.get("Effect") == "Allow" and isinstance(each.get("Principal"), dict)
-        for name in _texts(each["Principal"].get("Service"))
+        for name in texts(each["Principal"].get("Service"))
     ]
     names = ", ".join(_shown(name) for name in services[:5])
     others = f"it allows {names}" if names else "it names no service"
@@ -228,7 +229,7 @@ def _nobody(statements: list[dict[str, Any]], judged: list[tuple[int, Any, _Judg
     return f"No statement allows {about} to assume the role: {others}."
 
 
-def _texts(value: Any) -> list[str]:  # noqa: ANN401 - any value
+def texts(value: Any) -> list[str]:  # noqa: ANN401 - any value
     """Return *value*, one text or a list of texts, as a list. JSON's booleans become words, as in IAM."""
     values = value if isinstance(value, list) else [value]
     return [str(each).lower() if isinstance(each, bool) else str(each) for each in values if each is not None]

@@ -106,6 +106,7 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause) ->
         instance_id=subject.instance_id,
         region=region,
         expected_role=local.snapshot.expected.role if local else settings.expect.role,
+        now=clock().utc,
     )
 
 

@@ -50,7 +50,7 @@ from rolewatch.faults.steps import (
     WATCH_NOTHING,
     who_did_it,
 )
-from rolewatch.vocabulary import NO_ROLE_EXPECTED, Document, Evidence, Level, Who
+from rolewatch.vocabulary import NO_ROLE_EXPECTED, SESSIONS_REVOKED, Document, Evidence, Level, Who
 
 
 class Fault(str, Enum):
@@ -726,14 +726,13 @@ ENTRIES: tuple[Entry, ...] = (
         fault=Fault.CREDENTIALS_REJECTED,
         title="AWS refuses the credentials that IMDS serves",
         meaning=(
-            "The credentials look right, but AWS STS refuses them, so every AWS call of the applications fails now. "
+            "The credentials look right, but AWS refuses them, so every AWS call of the applications fails now. "
             "IMDS does not show it."
         ),
         remedy=Remedy(
             cause=(
                 "The role was deleted, and perhaps created again under the same name: sessions belong to the role's "
-                "id, not to its name. (A revoked session is a different case: STS still answers it, and other calls "
-                "are denied.)"
+                "id, not to its name."
             ),
             hint="Check whether the role was deleted or created again, then disassociate and associate.",
             fix=(
@@ -766,6 +765,33 @@ ENTRIES: tuple[Entry, ...] = (
         root_rank=110,
         decided_by="sts.proof",
         example={"code": "InvalidClientTokenId", "role": "app-prod"},
+        variants={
+            SESSIONS_REVOKED: Remedy(
+                cause=(
+                    "An inline policy of the role denies every call of the sessions that were issued before a time, "
+                    'and the served ones are older: somebody used "Revoke active sessions" (AWSRevokeOlderSessions), '
+                    "or a tool did. GetCallerIdentity still answers."
+                ),
+                hint="Find out who revoked the role's sessions and why; EC2's next rotation ends it.",
+                fix=(
+                    Step(
+                        "Show the role's inline policies: one has a Deny with aws:TokenIssueTime {needs}. Leave it: "
+                        "it does not concern newer sessions. " + NOT_FROM_HERE,
+                        "for policy in $(aws iam list-role-policies --role-name={role} --query PolicyNames \\\n"
+                        "    --output text); do\n"
+                        '  aws iam get-role-policy --role-name={role} --policy-name="$policy" --output json\n'
+                        "done",
+                        id="see-inline-policies",
+                        permissions=("iam:ListRolePolicies", "iam:GetRolePolicy"),
+                    ),
+                    who_did_it("PutRolePolicy", of_iam=True),
+                    FORCE,
+                    RESTART_APPLICATIONS,
+                ),
+                takes_effect=AFTER_REFRESH,
+                who=Who.IAM,
+            )
+        },
     ),
     Entry(
         fault=Fault.INSTANCE_PROFILE_REPLACED,

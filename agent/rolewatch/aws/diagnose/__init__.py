@@ -56,6 +56,7 @@ CHECKS: tuple[Check[Context], ...] = (
     Check("iam.expected_role", "It is the expected one", aws_checks.expected_role_in_profile, _ROLE),
     Check("iam.role_id", "The credentials are of that role", aws_checks.same_role_id, (*_PROFILE, *_SERVED)),
     Check("iam.trust", "The role's trust policy lets EC2 assume it", aws_checks.trusts_ec2, _ROLE),
+    Check("iam.revoked", "No policy of the role revokes its sessions", aws_checks.revoked),
     Check("shadow.environment", "No variable shadows the role", on_instance(local_checks.environment)),
     Check("shadow.files", "No configuration file shadows the role", on_instance(local_checks.files)),
     Check("shadow.container", "No container's role shadows the role", on_instance(local_checks.container)),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rolewatch.aws import trust_policy
+from dataclasses import replace
+from datetime import timedelta
+
+from rolewatch.aws import revocation, trust_policy
 from rolewatch.aws.checks import Outcome, Status, failed, passed, refused, skipped, unknown
 from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.diagnose.findings import SECOND_CALL_AFTER, Context
@@ -13,7 +16,8 @@ from rolewatch.aws_names import INSTANCE_ID
 from rolewatch.faults import Fault
 from rolewatch.monitor.classify import matches
 from rolewatch.shell import option, placeholder
-from rolewatch.vocabulary import Evidence, Responder, Scalar
+from rolewatch.text import rfc3339
+from rolewatch.vocabulary import SESSIONS_REVOKED, Evidence, Responder, Scalar
 
 _TWICE = f" IAM said so twice, {SECOND_CALL_AFTER:.0f} s apart; it is eventually consistent."
 _ONCE = " IAM said so once; right after a change it may be wrong for some seconds."
@@ -337,6 +341,45 @@ def trusts_ec2(context: Context) -> Outcome:
     if context.aws.profile_name:
         evidence["instance_profile"] = context.aws.profile_name
     return failed(note, Fault.TRUST_POLICY_DENIES_EC2, evidence, role=role.name)
+
+
+_EXPLICIT_DENY = " A revoked session is denied in this way, too."
+_LONGEST_LIFE = timedelta(hours=12)
+"""No set of credentials for an instance lives longer: about six hours, and twelve is the most that a role allows."""
+
+
+def revoked(context: Context) -> Outcome:
+    """Check the role's inline policies for one that denies the sessions that were issued before a time."""
+    policies, role = context.aws.policies, context.aws.policies_of or ""
+    if isinstance(policies, Refused):
+        outcome = no_answer(context, policies)
+        denied = _EXPLICIT_DENY if "explicit deny in an identity" in policies.detail else ""
+        return replace(outcome, note=f"{outcome.note} Whether sessions are revoked was not checked.{denied}")
+    if policies is None or isinstance(policies, Missing):
+        return iam_answered(context) or skipped("There is no role whose policies could be read.")
+    issued = context.issued or (context.now - _LONGEST_LIFE if context.now else None)
+    later = [each for each in revocation.find(policies) if issued is None or each.before > issued]
+    if not later:
+        return passed(
+            f"No inline policy of the role {role} denies sessions by aws:TokenIssueTime; managed ones are not read."
+        )
+    found = later[0]
+    facts = {"policy": found.policy, "role": role, "before": rfc3339(found.before)}
+    what = "every call" if found.everything else "some calls"
+    note = f"The policy {found.policy} of the role {role} denies {what} of sessions issued before {facts['before']}"
+    if not found.everything:
+        return unknown(f"{note}, under its conditions.", **facts)
+    if context.issued is None:
+        return unknown(
+            f"{note}. Whether the instance's credentials are older is only visible on the instance.", **facts
+        )
+    return failed(
+        f"{note}, and the served ones were issued at {rfc3339(context.issued)}. Neither IMDS nor sts:GetCallerIdentity "
+        "shows that. It ends with EC2's next rotation after that time; EC2 renews the credentials about every hour.",
+        Fault.CREDENTIALS_REJECTED,
+        {"code": SESSIONS_REVOKED, "role": role},
+        **facts,
+    )
 
 
 def _role(context: Context) -> Role | None:

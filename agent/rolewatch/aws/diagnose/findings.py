@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Callable
+from datetime import datetime
+from typing import Any, Callable
 
 from rolewatch.aws import client, queries
 from rolewatch.aws.client import Api, Missing, Refused, Trouble
@@ -13,7 +15,7 @@ from rolewatch.aws.queries import Association, Caller, Instance, Profile, Role
 from rolewatch.aws_names import parse_arn, partition_of
 from rolewatch.faults import Fault
 from rolewatch.monitor.classify import Finding, Verdict
-from rolewatch.observation import Answered, Failure, Observation, ProfileInfo, RoleListing, Unanswered
+from rolewatch.observation import Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing, Unanswered
 from rolewatch.publish import Snapshot
 
 
@@ -72,6 +74,10 @@ class AwsFindings:
     """Whether IAM was called twice: it is eventually consistent, and its first answer was bad news."""
     role: Role | Missing | Refused | None = None
     """The role that IMDS serves, if the instance profile does not have it."""
+    policies_of: str | None = None
+    """The role that IMDS serves, or else the one in the instance profile."""
+    policies: Mapping[str, Any] | Missing | Refused | None = None
+    """The inline policies of that role."""
     method: str = ""
     """Where the credentials for the calls came from, in botocore's words."""
     proof: Caller | Refused | None = None
@@ -115,6 +121,14 @@ class Context:
     instance_id: str | None = None
     region: str | None = None
     expected_role: tuple[str, ...] = ()
+    now: datetime | None = None
+    """The local time, for a workstation: there the age of the credentials is not known."""
+
+    @property
+    def issued(self) -> datetime | None:
+        """When the credentials that IMDS serves were issued."""
+        document = self.local.answered.credentials if self.local and self.local.answered else None
+        return document.last_updated if isinstance(document, Credentials) else None
 
     @property
     def info(self) -> ProfileInfo | None:
@@ -178,8 +192,14 @@ def collect(
     refused = _other_account(found.caller, subject.account_id or queries.account_of(arn))
     ids = (found.attached_id, subject.instance_profile_id)
     profile, twice = _profile(api, name, ids, pause, refused)
-    role = _role(api, subject.served_role, profile)
-    return replace(found, profile_name=name, profile=profile, profile_twice=twice, role=role)
+    found = replace(found, profile_name=name, profile=profile, profile_twice=twice)
+    policies_of = subject.served_role or (found.role_in_profile.name if found.role_in_profile else None)
+    return replace(
+        found,
+        role=_role(api, subject.served_role, profile),
+        policies_of=policies_of,
+        policies=refused or queries.inline_policies(api, policies_of) if policies_of else None,
+    )
 
 
 def _caller(api: Api, method: str, proof: Caller | Refused | None) -> Caller | Refused:
