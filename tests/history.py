@@ -30,14 +30,14 @@ from builders import (
     unanswered,
     without_role,
 )
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, IMDS_FAULTS, Fault
+from rolewatch.faults import CONFIRMED_FAULTS, DAEMON_FAULTS, FAULTS, IMDS_FAULTS, Fault
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import MAX_SIZE, StateFile
 from rolewatch.observation import Absent, Answered, Credentials, Identity, Moment, Observation, RoleListing
 from rolewatch.settings import ExpectSettings, Settings
 from rolewatch.vocabulary import EventKind, Phase, Reason, State
 
-OTHERS = frozenset(Fault) - set(IMDS_FAULTS) - set(CONFIRMED_FAULTS)
+OTHERS = frozenset(DAEMON_FAULTS) - set(IMDS_FAULTS) - set(CONFIRMED_FAULTS)
 OF_CREDENTIALS = frozenset(
     {
         Fault.CREDENTIALS_MISSING,

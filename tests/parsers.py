@@ -24,7 +24,7 @@ from prometheus_client.exposition import choose_encoder
 import builders
 from rolewatch import authority, config, files, http, shell
 from rolewatch.aws import client, credentials, queries, revocation, trust_policy
-from rolewatch.aws.diagnose import host
+from rolewatch.aws.diagnose import host, overrides
 from rolewatch.aws.preflight import names
 from rolewatch.cli import history, journal_reader, poll_once, simulate
 from rolewatch.config.keys import KEYS
@@ -70,6 +70,8 @@ OWN_TEXTS: Mapping[str, str] = {
     "imds.host.": "answers of the kernel, in messages of at most 8 KiB",
     "imds.hop_limit.Measurement.__init__": "the endpoint of the settings",
     "alerts.": "renders the table of faults",
+    "aws.diagnose.aws_checks.served_credentials": "an instance id, whose pattern has 19 characters",
+    "cli.diagnose.run": "likewise",
     "cli.render.": "a command of the table of faults",
     "http.page._parts": "our own page.html",
     "http.page.command": "a command of the table of faults",
@@ -207,7 +209,9 @@ def _state(text: str, place: Place) -> None:
 
 def _shadows(text: str, place: Place) -> None:
     place.written("home/.aws/config", text)
-    host.find_overrides({}, place.directory / "home", root=place.directory)
+    endpoint = "http://169.254.169.254"
+    environ = {"http_proxy": "p", "no_proxy": text.replace("\0", "")}
+    overrides.find_overrides(environ, place.directory / "home", endpoint, root=place.directory)
 
 
 def _host(text: str, place: Place) -> None:
@@ -218,9 +222,8 @@ def _host(text: str, place: Place) -> None:
         "sys/devices/virtual/dmi/id/board_asset_tag",
     ):
         place.written(name, text)
-    environ = {"no_proxy": text.replace("\0", "")}
-    host.inspect("http://169.254.169.254", environ, root=place.directory, run=lambda _: text)
-    host.inspect("http://[fd00:ec2::254]", environ, root=place.directory)
+    host.inspect("http://169.254.169.254", root=place.directory, run=lambda _: text)
+    host.inspect("http://[fd00:ec2::254]", root=place.directory)
 
 
 def _names(text: str, _: Place) -> None:

@@ -37,7 +37,7 @@ from builders import (
 from forms import examples
 from observations import observations
 from rolewatch.errors import ImdsError
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, Fault
+from rolewatch.faults import CONFIRMED_FAULTS, DAEMON_FAULTS, FAULTS, Fault
 from rolewatch.imds import documents
 from rolewatch.monitor.classify import Finding, Prior, classify
 from rolewatch.observation import Absent, Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing, Signs
@@ -274,7 +274,7 @@ def test_without_a_token_everything_behind_it_is_undetermined() -> None:
     """
     verdict = judge(unanswered(Reason.CONNECT_TIMEOUT))
 
-    assert set(verdict.undetermined) == set(Fault) - {Fault.IMDS_UNREACHABLE, *CONFIRMED_FAULTS}
+    assert set(verdict.undetermined) == set(DAEMON_FAULTS) - {Fault.IMDS_UNREACHABLE, *CONFIRMED_FAULTS}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rolewatch.faults import FAULTS, Fault, table
+from rolewatch.faults import DAEMON_FAULTS, FAULTS, Fault, table
 from rolewatch.faults.explain import explain
 from rolewatch.faults.remedy import PLACEHOLDERS, Remedy, Step
 from rolewatch.faults.table import Entry
@@ -69,7 +69,7 @@ def test_every_fault_has_an_entry_in_the_order_of_the_vocabulary() -> None:
 
 def test_the_message_ids_never_change() -> None:
     """A fault keeps the MESSAGE_ID that it was released with. Each is 32 hex digits, and no two are the same."""
-    ids = {fault.value: entry.message_id for fault, entry in FAULTS.items()}
+    ids = {fault.value: FAULTS[fault].message_id for fault in DAEMON_FAULTS}
 
     assert {fault: ids.get(fault) for fault in RELEASED_IDS} == RELEASED_IDS
     assert len(set(ids.values())) == len(ids)
@@ -77,8 +77,8 @@ def test_the_message_ids_never_change() -> None:
 
 
 def test_faults_that_need_a_confirmation_come_last() -> None:
-    """They rest on the AWS API, so a fault that IMDS alone shows is the nearer cause."""
-    confirmed = [bool(entry.decided_by) for entry in FAULTS.values()]
+    """They rest on the AWS API, so a fault that IMDS alone shows is the nearer cause. Faults of one program follow."""
+    confirmed = [(entry.only_diagnosed, bool(entry.decided_by)) for entry in FAULTS.values()]
 
     assert confirmed == sorted(confirmed)
 
@@ -235,9 +235,10 @@ def test_a_query_finds_what_the_service_answers(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_the_page_is_one_of_aws(entry: Entry) -> None:
-    """The page is of AWS's own guides for IAM or EC2, in English."""
+    """The page is of AWS's own guides for IAM, EC2 or the SDKs, in English."""
     assert re.fullmatch(
-        r"https://docs\.aws\.amazon\.com/(IAM|AWSEC2)/latest/UserGuide/[\w-]+\.html(#[\w-]+)?", entry.page
+        r"https://docs\.aws\.amazon\.com/((IAM|AWSEC2)/latest/UserGuide|sdkref/latest/guide)/[\w-]+\.html(#[\w-]+)?",
+        entry.page,
     )
 
 

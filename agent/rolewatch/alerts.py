@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults import DAEMON_FAULTS, FAULTS, Fault
 from rolewatch.faults.explain import Explained, explain
 from rolewatch.vocabulary import Level
 
@@ -203,7 +203,7 @@ KEEP_FIRING_FOR = "5m"
 def credential_alerts(options: Options) -> tuple[Alert, ...]:
     """Return the alerts about the credentials: for each fault, for the expiration, and for the fleet."""
     alerts: list[Alert] = []
-    for fault in Fault:
+    for fault in DAEMON_FAULTS:
         alerts += _fault_alerts(fault, options)
     return (*alerts, _expiring(options), *_fleet(options))
 
@@ -288,7 +288,7 @@ def _expiring(options: Options) -> Alert:
 
 def _fleet(options: Options) -> Iterable[Alert]:
     for severity in (CRITICAL, WARNING):
-        faults = "|".join(fault.value for fault in Fault if severity_of(fault) == severity)
+        faults = "|".join(fault.value for fault in DAEMON_FAULTS if severity_of(fault) == severity)
         yield Alert(
             "RolewatchFleetFault",
             f'job_fault:rolewatch_fault_active:sum{{fault=~"{faults}"}} >= {options.fleet_hosts}\n'

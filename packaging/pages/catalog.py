@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from pages.catalog_events import EVENTS
-from rolewatch.faults import FAULTS
+from rolewatch.faults import DAEMON_FAULTS, FAULTS
 from rolewatch.faults.explain import Explained, explain
 from rolewatch.faults.remedy import PLACEHOLDERS
 from rolewatch.faults.table import Entry
@@ -39,7 +39,7 @@ def render() -> str:
     entries = [_entry(MESSAGE_IDS[kind], subject, body.split("\n")) for kind, (subject, body) in EVENTS.items()]
     entries += [
         _entry(entry.message_id, f"{entry.fault.value}: {entry.title}", list(_fault_body(entry)), page=entry.page)
-        for entry in FAULTS.values()
+        for entry in (FAULTS[fault] for fault in DAEMON_FAULTS)
     ]
     return HEADER + "".join(entries)
 

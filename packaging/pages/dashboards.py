@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from rolewatch.faults import FAULTS
+from rolewatch.faults import DAEMON_FAULTS, FAULTS
 from rolewatch.vocabulary import Level
 
 HOME = Path("packaging/grafana")
@@ -34,4 +34,4 @@ def _canonical(text: str) -> str:
 
 def _pattern(severity: Level) -> str:
     """Return the regular expression, in Grafana's notation, of the faults of *severity*."""
-    return "/^(" + "|".join(fault.value for fault, entry in FAULTS.items() if entry.severity is severity) + ")$/"
+    return "/^(" + "|".join(fault.value for fault in DAEMON_FAULTS if FAULTS[fault].severity is severity) + ")$/"

@@ -51,7 +51,8 @@ def index() -> Iterator[str]:
     yield "| fault | what is wrong | alert |"
     yield "|---|---|---|"
     for fault, entry in FAULTS.items():
-        yield f"| [`{fault.value}`]({fault.value}.md) | {entry.title} | `{alert_name(fault)}` |"
+        alert = "none" if entry.only_diagnosed else f"`{alert_name(fault)}`"
+        yield f"| [`{fault.value}`]({fault.value}.md) | {entry.title} | {alert} |"
     yield ""
     yield "| alert | what is wrong |"
     yield "|---|---|"
@@ -67,11 +68,17 @@ def _summary(entry: Entry) -> Iterator[str]:
     explained = explain(entry.fault, {}, {})
     yield f"**{explained.title[0].upper()}{explained.title[1:]}.** {explained.meaning}"
     yield ""
+    if entry.only_diagnosed:
+        yield f"No alert: {raised_when(entry)}. AWS: <{entry.page}>."
+        return
     severities = " or ".join(dict.fromkeys(alert.severity for alert in _named(alert_name(entry.fault))))
     yield f"Alert: `{alert_name(entry.fault)}`, {severities}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
 
 
 def _looks(fault: Fault) -> Iterator[str]:
+    if FAULTS[fault].only_diagnosed:
+        yield "No metric and no journal entry: `rolewatch diagnose` names it, for one program at a time."
+        return
     evidence = FAULTS[fault].example
     yield "The metric, and the journal entry (`journalctl -u rolewatch`; `-x` adds cause and fix):"
     yield ""

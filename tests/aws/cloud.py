@@ -237,13 +237,16 @@ class House:
 
 
 def run_diagnose(words: Sequence[str]) -> Run:
-    """Run `rolewatch diagnose` and return its output; the pause of 3 s before IAM is asked again is left out."""
+    """Run `rolewatch diagnose` and return its output; the pause of 3 s before IAM is asked again is left out.
+
+    The variables of the tests, which keep botocore from IMDS, are none of the user's.
+    """
     parser = Parser(prog="rolewatch")
     add_parser(parser.add_subparsers(parser_class=Parser))
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            status = diagnose_run(parser.parse_args(["diagnose", *words]), pause=lambda _: None)
+            status = diagnose_run(parser.parse_args(["diagnose", *words]), pause=lambda _: None, environ={})
         except UsageError as error:
             err.write(str(error))
             status = cli.EX_USAGE

@@ -14,7 +14,8 @@ from rolewatch.aws.checks import Outcome, Status
 from rolewatch.aws.client import Missing, Refused, Trouble
 from rolewatch.aws.diagnose import Diagnosis, diagnose
 from rolewatch.aws.diagnose.findings import AwsFindings, Context, LocalFindings
-from rolewatch.aws.diagnose.host import Host, Override, Overrides
+from rolewatch.aws.diagnose.host import Host
+from rolewatch.aws.diagnose.overrides import Override, Overrides
 from rolewatch.aws.queries import Association, Caller, Instance, MetadataOptions, Profile, Role
 from rolewatch.faults import Fault
 from rolewatch.monitor.memory import Memory
@@ -233,14 +234,17 @@ def test_dropped_packets_explain_a_silent_imds() -> None:
     assert outcome(diagnose(context(local=local(host=busy))), "host.allowance").status is Status.PASS
 
 
-def test_overrides_are_reported_and_change_no_state() -> None:
-    """They keep one user's SDKs from the role; the role works."""
+def test_overrides_are_a_fault_of_the_user() -> None:
+    """They keep one user's SDKs from the role, which works."""
     overrides = Overrides(environment=(Override("AWS_ACCESS_KEY_ID", "an access key"),))
     found = diagnose(context(local=local(overrides=overrides)))
 
     assert outcome(found, "shadow.environment").status is Status.FAIL
     assert "AWS_ACCESS_KEY_ID" in outcome(found, "shadow.environment").note
-    assert found.state is State.OK
+    assert found.state is State.DEGRADED
+    assert found.root is not None
+    assert found.root.fault is Fault.CREDENTIALS_OVERRIDDEN
+    assert found.root.because == outcome(found, "shadow.environment").note
 
 
 def test_a_doubtful_trust_policy_is_unknown_and_no_fault() -> None:

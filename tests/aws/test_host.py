@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from rolewatch.aws.diagnose.host import Host, execute, inspect, proxies
+from rolewatch.aws.diagnose.host import Host, execute, inspect
 from rolewatch.observation import RouteKind
 
 ENDPOINT = "http://169.254.169.254"
@@ -24,12 +23,12 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 def inspected(root: Path, endpoint: str = ENDPOINT, **files: str) -> Host:
     """Return what is found on a host with *files*."""
-    return inspect(endpoint, {}, root=tree(root, files), run=lambda _: None)
+    return inspect(endpoint, root=tree(root, files), run=lambda _: None)
 
 
 def test_the_kernel_names_the_way(tmp_path: Path) -> None:
     """Loopback is this host itself. Other ways are built in tests/integration/test_errno_table.py."""
-    found = inspect("http://127.0.0.1:1338", {}, root=tmp_path, run=lambda _: None)
+    found = inspect("http://127.0.0.1:1338", root=tmp_path, run=lambda _: None)
 
     assert found.route is not None
     assert (found.route.kind, found.route.interface) == (RouteKind.LOCAL, "lo")
@@ -38,7 +37,7 @@ def test_the_kernel_names_the_way(tmp_path: Path) -> None:
 def test_the_ena_counter_is_read(tmp_path: Path) -> None:
     """As ethtool -S prints it."""
     printed = "NIC statistics:\n     tx_timeout: 0\n     linklocal_allowance_exceeded: 42\n"
-    found = inspect("http://127.0.0.1", {}, root=tmp_path, run=lambda _: printed)
+    found = inspect("http://127.0.0.1", root=tmp_path, run=lambda _: printed)
 
     assert found.allowance_exceeded == 42
 
@@ -64,29 +63,9 @@ def test_nitro_gives_the_instance_id_without_imds(tmp_path: Path, tag: str, expe
     assert inspected(tmp_path, **{"sys/devices/virtual/dmi/id/board_asset_tag": tag}).instance_id == expected
 
 
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({}, ()),
-        ({"http_proxy": "http://user:canary@proxy:3128"}, ("http_proxy",)),
-        ({"HTTP_PROXY": "p", "ALL_PROXY": "p"}, ("HTTP_PROXY", "ALL_PROXY")),
-        ({"https_proxy": "p"}, ()),
-        ({"http_proxy": "p", "no_proxy": "localhost,169.254.169.254"}, ()),
-        ({"http_proxy": "p", "NO_PROXY": "169.254.0.0/16"}, ()),
-        ({"http_proxy": "p", "no_proxy": "*"}, ()),
-        ({"http_proxy": "p", "no_proxy": "169.254.169.254:80"}, ()),
-        ({"http_proxy": "p", "no_proxy": "example.org, ,169.254.1.1"}, ("http_proxy",)),
-        ({"http_proxy": " "}, ()),
-    ],
-)
-def test_proxies_are_named_and_not_shown(environ: dict[str, str], expected: Sequence[str]) -> None:
-    """Only the variables' names: a value may contain a password."""
-    assert proxies("169.254.169.254", environ) == tuple(expected)
-
-
 def test_a_named_endpoint_is_taken_as_it_is(tmp_path: Path) -> None:
     """Nothing is resolved: that would be a packet."""
-    assert inspect("http://imds.example", {}, root=tmp_path).route is None
+    assert inspect("http://imds.example", root=tmp_path).route is None
 
 
 def test_a_command_that_fails_is_nothing() -> None:

@@ -50,6 +50,7 @@ def test_diagnose_works_without_boto3(tmp_path: Path) -> None:
     code = (
         "sys.modules['boto3'] = sys.modules['botocore'] = None\n"
         f"sys.path[:0] = [{str(AGENT.parent / 'tests')!r}]\n"
+        "import os; del os.environ['AWS_EC2_METADATA_DISABLED']\n"
         "import guard; sys.addaudithook(guard.refuse_real_imds)\n"
         "from datetime import datetime, timezone\n"
         "from rolewatch import cli\n"

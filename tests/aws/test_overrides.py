@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch.aws.diagnose.host import Overrides, find_overrides
+from rolewatch.aws.diagnose.overrides import Overrides, find_overrides
 
+ENDPOINT = "http://169.254.169.254"
 CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARY"
 
 
@@ -17,7 +18,7 @@ def overrides(tmp_path: Path, environ: dict[str, str], files: dict[str, str]) ->
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return find_overrides(environ, tmp_path / "home", root=tmp_path)
+    return find_overrides(environ, tmp_path / "home", ENDPOINT, root=tmp_path)
 
 
 def test_a_clean_host_has_none(tmp_path: Path) -> None:
@@ -48,6 +49,29 @@ def test_a_containers_variable_is_named(tmp_path: Path, name: str) -> None:
     found = overrides(tmp_path, {name: CANARY}, {})
 
     assert [each.where for each in found.container] == [name]
+    assert "CANARY" not in repr(found)
+
+
+def test_a_profile_that_gives_nothing_overrides_nothing(tmp_path: Path) -> None:
+    """SDKs go on to IMDS with it."""
+    files = {"home/.aws/config": "[profile work]\nregion = eu-west-1\n"}
+
+    assert overrides(tmp_path, {"AWS_PROFILE": "work"}, files) == Overrides()
+
+
+def test_another_address_for_the_sdks_is_named(tmp_path: Path) -> None:
+    """The address of IMDS itself is no override."""
+    name = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+
+    assert overrides(tmp_path, {name: f"{ENDPOINT}/"}, {}) == Overrides()
+    assert [each.where for each in overrides(tmp_path, {name: "http://10.9.9.9"}, {}).environment] == [name]
+
+
+def test_a_temporary_key_is_said_to_expire(tmp_path: Path) -> None:
+    """The agent of Systems Manager leaves such keys, and does not renew them in a program."""
+    found = overrides(tmp_path, {}, {"home/.aws/credentials": "[default]\naws_access_key_id = ASIACANARY\n"})
+
+    assert "expires" in found.files[0].what
     assert "CANARY" not in repr(found)
 
 
@@ -106,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     target = tmp_path / "home" / ".aws"
     target.mkdir(parents=True)
     (target / "credentials").symlink_to("/proc/self/mem")
-    found = find_overrides({}, tmp_path / "home", root=tmp_path)
+    found = find_overrides({}, tmp_path / "home", ENDPOINT, root=tmp_path)
 
     assert found.unreadable == (str(target / "credentials"),)
 
@@ -118,7 +142,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(1 << 34)
 
-    assert find_overrides({}, tmp_path / "home", root=tmp_path).unreadable == (str(path),)
+    assert find_overrides({}, tmp_path / "home", ENDPOINT, root=tmp_path).unreadable == (str(path),)
 
 
 @pytest.mark.parametrize(
@@ -148,4 +172,4 @@ def test_a_header_is_read_as_the_sdks_read_it(tmp_path: Path, header: str, count
 
 def test_without_a_home_the_rest_is_read(tmp_path: Path) -> None:
     """A service may have none."""
-    assert find_overrides({"AWS_ACCESS_KEY_ID": "x"}, None, root=tmp_path).environment
+    assert find_overrides({"AWS_ACCESS_KEY_ID": "x"}, None, ENDPOINT, root=tmp_path).environment

@@ -42,7 +42,7 @@ def test_a_fault_is_explained_completely(capsys: pytest.CaptureFixture[str], fau
     assert status == 0
     assert out.startswith(f"{fault.value}: {entry.title}\n")
     assert entry.page in out
-    assert f"journalctl -u rolewatch MESSAGE_ID={entry.message_id}" in out
+    assert (f"journalctl -u rolewatch MESSAGE_ID={entry.message_id}\n" in out) == (not entry.only_diagnosed)
     for remedy in (entry.remedy, *entry.variants.values()):
         assert " ".join(remedy.takes_effect.split()) in unwrapped
         assert unwrapped.count(remedy.who.value) >= 1

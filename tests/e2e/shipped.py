@@ -9,14 +9,14 @@ import yaml
 
 from e2e.story import CRASHING, EXPIRED, FLICKERING, REFUSED, STOPPED
 from rolewatch.alerts import alert_name
-from rolewatch.faults import Fault
+from rolewatch.faults import DAEMON_FAULTS, Fault
 
 HOME = Path(__file__).parents[2] / "packaging" / "prometheus"
 RULES: dict[str, Any] = yaml.safe_load((HOME / "rolewatch.rules.yml").read_text(encoding="utf-8"))
 CONFIG: dict[str, Any] = yaml.safe_load((HOME / "alertmanager.yml").read_text(encoding="utf-8"))
 
 EXPECTED: dict[str, set[str]] = {
-    **{fault.value: {alert_name(fault)} for fault in Fault},
+    **{fault.value: {alert_name(fault)} for fault in DAEMON_FAULTS},
     EXPIRED: {alert_name(Fault.CREDENTIALS_EXPIRED)},
     STOPPED: {"RolewatchDown"},
     FLICKERING: {"RolewatchPollErrors"},

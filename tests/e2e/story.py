@@ -20,7 +20,7 @@ from e2e.monitoring import Prometheus, Series, alertmanager, prometheus
 from e2e.processes import until
 from e2e.webhook import Arrival, Notification, Webhook
 from harness import get
-from rolewatch.faults import Fault
+from rolewatch.faults import DAEMON_FAULTS, Fault
 from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
 
 FACTOR = 60.0
@@ -45,7 +45,7 @@ WELL, SLOW, FLICKERING, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED = (
     "expired",
 )
 """The states of the instances that have no fault of their own, or two."""
-LOTS = (*(fault.value for fault in Fault), WELL, SLOW, FLICKERING, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED)
+LOTS = (*(fault.value for fault in DAEMON_FAULTS), WELL, SLOW, FLICKERING, REFUSED, SPOILED, CRASHING, STOPPED, EXPIRED)
 """The troubles: each has an instance of its own."""
 INSTANCES = {lot: f"i-0{number:016x}" for number, lot in enumerate(LOTS, 0xE2E0)}
 """Their instance ids."""
@@ -121,7 +121,7 @@ class Stage:
 
     def inflict_faults(self, expected: Mapping[str, set[str]], held: Mapping[str, set[str]]) -> None:
         """Inflict every fault; wait until the webhook has all alerts of *expected*, and all *held* are inhibited."""
-        for fault in Fault:
+        for fault in DAEMON_FAULTS:
             self._inflict(fault.value, lambda member, fault=fault: member.inflict(fault))
         self._inflict(SLOW, lambda member: member.simulator.switch("slow"))
         self._inflict(EXPIRED, lambda member: member.simulator.switch("credentials_expired"))

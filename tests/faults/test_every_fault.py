@@ -18,7 +18,7 @@ from harness import in_process, timeouts_for, utc_now
 from pages import catalog
 from rolewatch.alerts import Options, alert_name, alerts
 from rolewatch.aws.diagnose import CHECKS
-from rolewatch.faults import CONFIRMED_FAULTS, FAULTS, ROOT_CAUSES, Fault
+from rolewatch.faults import CONFIRMED_FAULTS, DAEMON_FAULTS, FAULTS, ROOT_CAUSES, Fault
 from rolewatch.faults.explain import explain
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
@@ -31,9 +31,9 @@ from rolewatch.vocabulary import Document
 from runbooks import text
 from test_faults import RELEASED_IDS
 
-SHOWN_BY_IMDS = [fault for fault in Fault if fault not in CONFIRMED_FAULTS]
+SHOWN_BY_IMDS = [fault for fault in DAEMON_FAULTS if fault not in CONFIRMED_FAULTS]
 """The faults that a poll of IMDS shows. The others rest on the AWS API: tests/test_confirmation.py, tests/aws."""
-EACH = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value)
+EACH = pytest.mark.parametrize("fault", DAEMON_FAULTS, ids=lambda fault: fault.value)
 EACH_SHOWN_BY_IMDS = pytest.mark.parametrize("fault", SHOWN_BY_IMDS, ids=lambda fault: fault.value)
 ROOT = Path(__file__).parents[2]
 STEP = 'docs/developing.md, "To add a fault", step'
@@ -107,7 +107,7 @@ def test_the_daemon_raises_the_fault_in_journal_and_metrics(fault: Fault, tmp_pa
     assert raised["ROLEWATCH_FAULT"] == fault.value
     assert (raised["MESSAGE_ID"], raised["PRIORITY"]) == (entry.message_id, str(entry.severity.value))
     assert raised["MESSAGE"].startswith(f"{fault.value}: {entry.title}")
-    active = {each for each in Fault if seen.sample("rolewatch_fault_active", fault=each.value) == 1.0}
+    active = {each for each in DAEMON_FAULTS if seen.sample("rolewatch_fault_active", fault=each.value) == 1.0}
     assert active == {fault}
     assert f'rolewatch_fault_active{{fault="{fault.value}"}} 1.0' in seen.textfile
     (shown,) = seen.status["faults"]

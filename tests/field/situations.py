@@ -849,7 +849,6 @@ _DOCTOR = (
         ("boto/boto#1146", "openshift/openshift-ansible#1998"),
         settings={"http_proxy": "http://127.0.0.1:3128"},
         says=("http_proxy",),
-        not_yet=True,
     ),
     _overridden(
         "exception-as-a-network",
@@ -858,7 +857,6 @@ _DOCTOR = (
         ("boto/boto#1515", "boto/botocore#1766"),
         settings={"http_proxy": "http://127.0.0.1:3128", "no_proxy": "169.254.0.0/16"},
         says=("botocore", "http_proxy"),
-        not_yet=True,
     ),
     _overridden(
         "exception-with-a-port",
@@ -867,7 +865,6 @@ _DOCTOR = (
         ("boto/boto#1515",),
         settings={"http_proxy": "http://127.0.0.1:3128", "no_proxy": "169.254.169.254:80"},
         says=("botocore", "curl", "http_proxy"),
-        not_yet=True,
     ),
     _overridden(
         "keys-in-a-file",
@@ -878,8 +875,8 @@ _DOCTOR = (
 mkdir -p "$HOME/.aws"
 printf '[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = x\naws_session_token = y\n' \
     > "$HOME"/.aws/credentials""",
-        says=(".aws/credentials", "line 2"),
-        not_yet=True,
+        says=(".aws/credentials:2", "ASIA", "expires"),
+        never=("ASIAEXAMPLE",),
     ),
     Situation(
         "programs-that-know-imdsv1-only",
@@ -895,7 +892,6 @@ printf '[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = x\na
         words=DIAGNOSE,
         state=State.OK,
         says=("MetadataNoToken",),
-        not_yet=True,
     ),
 )
 

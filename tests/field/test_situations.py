@@ -60,11 +60,10 @@ def test_rolewatch_names_what_people_reported(laid: Bed, situation: Situation, t
     if situation.image_of:
         save_state_of(situation.image_of, tmp_path)
     environ = {"STATE_DIRECTORY": str(tmp_path), "HOME": str(tmp_path), "ROLEWATCH_IMDS_TIMEOUT": situation.timeout}
-    if "diagnose" in situation.words:
-        environ["AWS_EC2_METADATA_DISABLED"] = "true"  # of boto3
+    first = situation.sandbox + ("\nimport sys; sys.modules['boto3'] = None" if "diagnose" in situation.words else "")
 
     with laid.instance(situation, tmp_path) as where:
-        done = rolewatch(where, situation.words, {**environ, **situation.settings}, situation.sandbox)
+        done = rolewatch(where, situation.words, {**environ, **situation.settings}, first)
 
     assert done.stdout, done.stderr
     said = json.loads(done.stdout)

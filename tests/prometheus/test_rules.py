@@ -15,7 +15,7 @@ import pytest
 from prometheus.timeline import MINUTE, Instance, between, input_series, on_and_off, rotated, steady
 from rolewatch.alerts import Alert, Options, alert_name, alerts, groups, rule_file, severity_of
 from rolewatch.cli import EX_USAGE, main
-from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults import DAEMON_FAULTS, FAULTS, Fault
 from rolewatch.faults.explain import explain
 
 SHIPPED = Path(__file__).parents[2] / "packaging" / "prometheus" / "rolewatch.rules.yml"
@@ -120,7 +120,7 @@ def test_the_default_set_is_pinned() -> None:
     assert [alert for alert in listed if alert in pinned] == pinned
 
 
-@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("fault", DAEMON_FAULTS)
 def test_every_fault_reaches_exactly_one_alert(fault: Fault) -> None:
     """The alert for the fleet is about many instances."""
     responsible = {
@@ -140,7 +140,7 @@ def fault_selector(alert: Alert) -> str:
     return alert.expr.partition("unless")[0]
 
 
-@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("fault", DAEMON_FAULTS)
 def test_an_alert_has_cause_and_fix_from_the_table(fault: Fault) -> None:
     """What is wrong, where, why, what to do, when it takes effect, who can do it, and the commands."""
     explanation = explain(fault, {}, {"instance_id": "{{ $labels.instance }}"})
@@ -230,7 +230,7 @@ def filled_in(alert: Alert, instance: str) -> dict[str, str]:
 
 
 @NEEDS_PROMTOOL
-@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("fault", DAEMON_FAULTS)
 def test_a_long_fault_fires_with_its_text_and_a_short_one_does_not(fault: Fault, tmp_path: Path) -> None:
     """It fires after its wait, with all annotations, and ends after its ``keep_firing_for``."""
     (alert, *_) = (each for each in alerts(Options()) if each.name == alert_name(fault))
@@ -263,7 +263,7 @@ def test_a_long_fault_fires_with_its_text_and_a_short_one_does_not(fault: Fault,
 
 
 @NEEDS_PROMTOOL
-@pytest.mark.parametrize("fault", [fault for fault in Fault if FAULTS[fault].warns_while_usable])
+@pytest.mark.parametrize("fault", [fault for fault in DAEMON_FAULTS if FAULTS[fault].warns_while_usable])
 def test_a_fault_is_a_warning_until_the_credentials_are_unusable(fault: Fault, tmp_path: Path) -> None:
     """A ticket hours before, a page when the last credentials expire, and no gap between them."""
     faulty = Instance("i-0a", faults={fault: between(10, 90)}, usable=between(10, 50))
@@ -475,6 +475,6 @@ def test_a_fault_of_many_instances_alerts_as_a_fleet(fault: Fault, tmp_path: Pat
 
 def test_the_severity_follows_from_the_table() -> None:
     """Warnings of the table and failures of IMDS are tickets. All other faults page."""
-    assert {fault for fault in Fault if severity_of(fault) == "warning"} == {
+    assert {fault for fault in DAEMON_FAULTS if severity_of(fault) == "warning"} == {
         fault for fault, entry in FAULTS.items() if entry.severity.name == "WARNING" or fault.value.startswith("imds_")
     }

@@ -18,7 +18,7 @@ from promises import Area, Measured, promise
 from publish.pages import parse_openmetrics, parse_text
 from publish.snapshots import DEGRADED, FIRST, OK, PUBLISHERS, STATUS, UNKNOWN, active, report, with_changes
 from rolewatch import aws_names
-from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults import DAEMON_FAULTS, FAULTS, Fault
 from rolewatch.publish import AgentStatus, Snapshot
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES
 from rolewatch.publish.metrics import MOST_NAMES, OTHER, Metrics
@@ -109,7 +109,7 @@ def test_every_label_value_has_a_series_before_the_first_poll() -> None:
     assert {state: of(page, "rolewatch_state", state=state.value) for state in State} == {
         state: float(state is State.STARTING) for state in State
     }
-    assert {of(page, "rolewatch_fault_active", fault=fault.value) for fault in Fault} == {0.0}
+    assert {of(page, "rolewatch_fault_active", fault=fault.value) for fault in DAEMON_FAULTS} == {0.0}
     assert {of(page, "rolewatch_poll_failures_total", reason=reason.value) for reason in FailureLabel} == {0.0}
     assert [of(page, "rolewatch_publisher_failures_total", publisher=name) for name in PUBLISHERS] == [0.0] * 6
     assert of(page, "rolewatch_poll_duration_seconds_count") == 0.0
@@ -139,8 +139,8 @@ def test_the_number_of_series_is_bounded_by_a_rule(role_info: bool) -> None:  # 
     page = text(metrics(EVERYTHING, role_info=role_info))
     beside = 46 - (not role_info)
 
-    assert len(series(page)) == 2 * len(Fault) + beside
-    assert len(series(text(metrics(OK, role_info=role_info)))) == len(Fault) + beside
+    assert len(series(page)) == 2 * len(DAEMON_FAULTS) + beside
+    assert len(series(text(metrics(OK, role_info=role_info)))) == len(DAEMON_FAULTS) + beside
     assert len(series(page)) == sum(not line.startswith("#") for line in page.splitlines())
 
 

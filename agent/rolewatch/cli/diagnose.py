@@ -12,7 +12,7 @@ import os
 import pwd
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rolewatch.aws.checks import Status
 from rolewatch.aws.client import Api, Budget
 from rolewatch.aws.diagnose import Diagnosis, diagnose, document, host
 from rolewatch.aws.diagnose.findings import Context, LocalFindings, Pause, Subject, collect
+from rolewatch.aws.diagnose.overrides import find_overrides
 from rolewatch.aws_names import INSTANCE_ID
 from rolewatch.cli import COMMANDS, options, output, poll_once, render
 from rolewatch.cli.results import show_results
@@ -62,8 +63,11 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
-    """Diagnose, print the result, and return the state's exit status. *pause* waits before a second call to IAM."""
+def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep, environ: Mapping[str, str] = os.environ) -> int:
+    """Diagnose, print the result, and return the state's exit status.
+
+    *pause* waits before a second call to IAM. *environ* has the variables of the user whose programs are judged.
+    """
     if arguments.instance_id is not None and not INSTANCE_ID.fullmatch(arguments.instance_id):
         message = f"{arguments.instance_id[:40]!r} is not an instance id, such as i-0123456789abcdef0."
         raise UsageError(message)
@@ -73,7 +77,7 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
     loaded = options.load(arguments)
     for warning in loaded.warnings:
         output.complain(warning)
-    diagnosis = diagnose(_context(arguments, loaded.settings, pause))
+    diagnosis = diagnose(_context(arguments, loaded.settings, pause, environ))
     encoded = json.dumps(document(diagnosis, polled=clock().utc, version=rolewatch.__version__), indent=2)
     if arguments.output:
         with _as_usage_error(arguments.output):
@@ -85,11 +89,11 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep) -> int:
     return diagnosis.state.exit_code
 
 
-def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause) -> Context:
+def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, environ: Mapping[str, str]) -> Context:
     """Return what IMDS, this host and AWS say; without IMDS and this host if another instance is named."""
     endpoint = config.resolve_endpoint(settings.imds)
     client = Client(endpoint, settings.imds, monotonic=time.monotonic)
-    local = None if arguments.instance_id else _local(client, settings, endpoint)
+    local = None if arguments.instance_id else _local(client, settings, endpoint, environ)
     subject = _subject(local) if local else _named(arguments.instance_id, settings)
 
     def fetch() -> credentials.Keys | None:
@@ -110,15 +114,15 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause) ->
     )
 
 
-def _local(client: Client, settings: Settings, endpoint: str) -> LocalFindings:
+def _local(client: Client, settings: Settings, endpoint: str, environ: Mapping[str, str]) -> LocalFindings:
     """Poll IMDS once, and inspect this host."""
     polled = poll_once.poll(client, settings, measure=True)
     return LocalFindings(
         observation=polled.observation,
         verdict=polled.verdict,
         snapshot=polled.snapshot,
-        host=host.inspect(endpoint, os.environ),
-        overrides=host.find_overrides(os.environ, _home()),
+        host=host.inspect(endpoint),
+        overrides=find_overrides(environ, _home(), endpoint),
         user=_user(),
         accepted=settings.imds.accept_responder,
     )

@@ -77,7 +77,8 @@ def text(entry: Entry, reason: str | None, columns: int) -> Iterator[str]:
         yield from remedy(_explained(entry, name), columns)
     yield ""
     yield from paragraph("AWS says", entry.page, columns)
-    yield from paragraph("journal", f"journalctl -u rolewatch MESSAGE_ID={entry.message_id}", columns)
+    if entry.message_id:
+        yield from paragraph("journal", f"journalctl -u rolewatch MESSAGE_ID={entry.message_id}", columns)
 
 
 def document(entry: Entry, reason: str | None = None) -> dict[str, object]:

@@ -92,6 +92,8 @@ def wrapped(body: str, first: str, columns: int) -> list[str]:
 
 def raised_when(entry: Entry) -> str:
     """Return in words how many polls or confirmations raise the fault of *entry*."""
+    if entry.only_diagnosed:
+        return "by rolewatch diagnose only"
     unit = "confirmation" if entry.decided_by else "poll"
     if entry.debounce == 1:
         return f"at once, by the first {unit} that sees it"
@@ -106,7 +108,8 @@ def section(entry: Entry, reason: str | None = None) -> Iterator[str]:
     yield f"**{entry.title[0].upper()}{entry.title[1:]}.** {general.meaning}"
     yield ""
     yield f"Severity: {entry.severity.name.lower()}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
-    yield f"In the journal: `journalctl -u rolewatch MESSAGE_ID={entry.message_id}`."
+    if entry.message_id:
+        yield f"In the journal: `journalctl -u rolewatch MESSAGE_ID={entry.message_id}`."
     yield f"Runbook: [{entry.fault.value}](runbooks/{entry.fault.value}.md)."
     if entry.decided_by:
         yield "Only the AWS API shows it: a confirmation finds it, not the daemon's polls."

@@ -10,12 +10,24 @@ from collections.abc import Mapping
 from rolewatch.faults.table import ENTRIES, Entry, Fault
 from rolewatch.vocabulary import Document
 
-__all__ = ["CONFIRMED_FAULTS", "DENYING_FAULTS", "FAULTS", "IMDS_FAULTS", "ROOT_CAUSES", "Fault", "faults_read_from"]
+__all__ = [
+    "CONFIRMED_FAULTS",
+    "DAEMON_FAULTS",
+    "DENYING_FAULTS",
+    "FAULTS",
+    "IMDS_FAULTS",
+    "ROOT_CAUSES",
+    "Fault",
+    "faults_read_from",
+]
 
 _ENTRIES = {entry.fault: entry for entry in ENTRIES}
 
 FAULTS: Mapping[Fault, Entry] = {fault: _ENTRIES[fault] for fault in Fault}
 """The one table: an entry for every fault, in the order of `Fault`."""
+
+DAEMON_FAULTS: tuple[Fault, ...] = tuple(fault for fault, entry in FAULTS.items() if not entry.only_diagnosed)
+"""The faults that the daemon raises and publishes."""
 
 IMDS_FAULTS: tuple[Fault, ...] = tuple(fault for fault, entry in FAULTS.items() if entry.is_imds_failure)
 """The faults of IMDS itself, in the order in which a poll meets them."""

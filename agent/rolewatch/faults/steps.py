@@ -19,6 +19,7 @@ PAGE_RETRIEVAL = _EC2 + "instancedata-data-retrieval.html"
 PAGE_LIMITING = _EC2 + "instance-metadata-limiting-access.html"
 PAGE_OPTIONS = _EC2 + "configuring-IMDS-existing-instances.html"
 PAGE_HOP_LIMIT = _EC2 + "configuring-IMDS-existing-instances.html#modify-PUT-response-hop-limit"
+PAGE_CHAIN = "https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html"
 PAGE_TIME = _EC2 + "configure-ec2-ntp.html"
 
 KEEP = "Running applications keep their current credentials until they refresh them or are restarted."
@@ -252,6 +253,18 @@ STOP_AND_START = Step(
     "aws ec2 start-instances --region={region} --instance-ids={instance_id}",
     id="stop-and-start",
     permissions=("ec2:StopInstances", "ec2:StartInstances"),
+)
+
+IMDSV1_ONLY = Step(
+    "A program that knows only IMDSv1 sends no token, and gets 401 where tokens are required. CloudWatch counts such "
+    "requests as MetadataNoToken and MetadataNoTokenRejected {needs}. AWS's aws-imds-packet-analyzer names the "
+    "process. Update that program.",
+    "aws cloudwatch get-metric-statistics --region={region} --namespace=AWS/EC2 \\\n"
+    "  --metric-name=MetadataNoTokenRejected --dimensions Name=InstanceId,Value={instance_id} \\\n"
+    '  --start-time="$(date -ud -1day +%FT%TZ)" --end-time="$(date -u +%FT%TZ)" \\\n'
+    "  --statistics=Sum --period=3600",
+    id="find-imdsv1-only",
+    permissions=("cloudwatch:GetMetricStatistics",),
 )
 
 WATCH_NOTHING = Step(

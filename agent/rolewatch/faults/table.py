@@ -24,10 +24,12 @@ from rolewatch.faults.steps import (
     ERROR_DOCUMENT,
     FIREWALL,
     FORCE,
+    IMDSV1_ONLY,
     LOOK_AT_ASSOCIATION,
     LOOK_AT_PROFILE,
     METADATA_OPTIONS,
     NOT_FROM_HERE,
+    PAGE_CHAIN,
     PAGE_HOP_LIMIT,
     PAGE_IDS,
     PAGE_INFO,
@@ -75,6 +77,7 @@ class Fault(str, Enum):
     INSTANCE_PROFILE_REPLACED = "instance_profile_replaced"
     ROLE_SWAP_PENDING = "role_swap_pending"
     TRUST_POLICY_DENIES_EC2 = "trust_policy_denies_ec2"
+    CREDENTIALS_OVERRIDDEN = "credentials_overridden"
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class Entry:
     debounce: int
     """How many polls in a row (calls, for a confirmation) must see it before it is raised."""
     message_id: str
-    """The journal's MESSAGE_ID of its raising and persisting: 32 hex digits, never changed."""
+    """The journal's MESSAGE_ID of its raising and persisting: 32 hex digits, never changed.
+    Empty if `only_diagnosed`."""
     page: str
     """The AWS page that speaks of it."""
     root_rank: int
@@ -115,6 +119,8 @@ class Entry:
     decided_by: str = ""
     """The check of `diagnose` that decides it, for a fault that only a confirmation through the AWS API shows; empty
     for a fault that a poll shows. If that check is skipped, the confirmation says nothing about this fault."""
+    only_diagnosed: bool = False
+    """Whether only `diagnose` reports it, because it concerns one program: the daemon publishes nothing about it."""
     alert_after: str = "5m"
     """How long it must be active before its alert fires (``for`` of the alerting rule)."""
     critical_with: str = ""
@@ -899,6 +905,45 @@ ENTRIES: tuple[Entry, ...] = (
         keeps_credentials=True,
         decided_by="iam.trust",
         example={"role": "app-prod"},
+    ),
+    Entry(
+        fault=Fault.CREDENTIALS_OVERRIDDEN,
+        title="a program does not use the role's credentials",
+        meaning=(
+            "IMDS serves the role, and the programs of a user or a service do not use it: they find other credentials "
+            "first, send requests for IMDS to a proxy, or cannot reach IMDS. They act as somebody else, or report "
+            "that there are no credentials."
+        ),
+        remedy=Remedy(
+            cause=(
+                "A variable, a configuration file or a proxy comes before the role, or the program is confined. The "
+                "failed checks of diagnose name it."
+            ),
+            hint="Remove what the failed checks of diagnose name.",
+            fix=(
+                Step(
+                    "If a variable or a file gives other credentials, remove the variable, or the profile from the "
+                    "file. Check first what wrote it: the agent of Systems Manager writes keys again if the host is "
+                    "registered by a hybrid activation.",
+                    id="remove-override",
+                ),
+                Step(
+                    "If a proxy is named, add the bare address of IMDS to no_proxy and NO_PROXY, where the variable "
+                    "is set: in the unit, its EnvironmentFile, or the profile of the shell.",
+                    id="except-imds",
+                ),
+                Step("Restart the program: it read its variables when it started.", id="restart-program"),
+                IMDSV1_ONLY,
+            ),
+            takes_effect="When the program is restarted.",
+            who=Who.HOST,
+        ),
+        severity=Level.ERROR,
+        debounce=1,
+        message_id="",
+        page=PAGE_CHAIN,
+        root_rank=190,
+        only_diagnosed=True,
     ),
 )
 """An entry for every fault, in the order of `Fault`."""

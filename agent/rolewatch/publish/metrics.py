@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from rolewatch import files
 from rolewatch.errors import UnavailableError
-from rolewatch.faults import Fault
+from rolewatch.faults import DAEMON_FAULTS
 from rolewatch.publish import AgentStatus, Report, Snapshot
 from rolewatch.publish.metric_table import FAMILIES, PROCESS_FAMILIES, Family
 from rolewatch.vocabulary import FailureLabel, Level, State
@@ -108,10 +108,10 @@ def _known(**values: float | None) -> Samples:
 def _of_verdict(snapshot: Snapshot | None) -> Samples:
     state = snapshot.state if snapshot else State.STARTING
     active = {each.fault: each.since.timestamp() for each in snapshot.faults} if snapshot else {}
-    since: list[Sample] = [({"fault": fault.value}, active[fault]) for fault in Fault if fault in active]
+    since: list[Sample] = [({"fault": fault.value}, active[fault]) for fault in DAEMON_FAULTS if fault in active]
     return {
         "rolewatch_state": [({"state": member.value}, float(member is state)) for member in State],
-        "rolewatch_fault_active": [({"fault": fault.value}, float(fault in active)) for fault in Fault],
+        "rolewatch_fault_active": [({"fault": fault.value}, float(fault in active)) for fault in DAEMON_FAULTS],
         "rolewatch_fault_active_since_timestamp_seconds": since,
     }
 

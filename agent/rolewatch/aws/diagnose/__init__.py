@@ -29,7 +29,7 @@ _ROLE = (*_PROFILE, aws_checks.has_role)
 _SERVED = (aws_checks.serves_role,)
 
 CHECKS: tuple[Check[Context], ...] = (
-    Check("imds.token", "IMDS gives a session token", on_instance(local_checks.token)),
+    Check("imds.token", "IMDS gives a session token", local_checks.token),
     Check("imds.responder", "It is this instance's IMDS that answers", on_instance(local_checks.responder)),
     Check("host.route", "This host has a route to IMDS", on_instance(local_checks.route)),
     Check("host.firewall", "No firewall stands before IMDS", on_instance(local_checks.firewall)),

@@ -10,7 +10,8 @@ from typing import Any, Callable
 from rolewatch.aws import client, queries
 from rolewatch.aws.client import Api, Missing, Refused, Trouble
 from rolewatch.aws.credentials import IAM_ROLE
-from rolewatch.aws.diagnose.host import Host, Overrides
+from rolewatch.aws.diagnose.host import Host
+from rolewatch.aws.diagnose.overrides import Overrides
 from rolewatch.aws.queries import Association, Caller, Instance, Profile, Role
 from rolewatch.aws_names import parse_arn, partition_of
 from rolewatch.faults import Fault

@@ -6,7 +6,7 @@ from typing import Callable
 
 from rolewatch.aws.checks import Outcome, failed, passed, skipped, unknown
 from rolewatch.aws.diagnose.findings import Context, LocalFindings
-from rolewatch.aws.diagnose.host import Override
+from rolewatch.aws.diagnose.overrides import Override
 from rolewatch.aws.queries import Instance
 from rolewatch.faults import IMDS_FAULTS, Fault, faults_read_from
 from rolewatch.faults.explain import explain
@@ -36,10 +36,21 @@ def with_token(judge: Callable[[LocalFindings, Answered], Outcome]) -> Callable[
     return on_instance(judged)
 
 
-def token(local: LocalFindings) -> Outcome:
+_IMDSV1_ONLY = (
+    "programs that know only IMDSv1 get 401. CloudWatch counts their requests (MetadataNoTokenRejected), and "
+    "aws-imds-packet-analyzer names them."
+)
+
+
+def token(context: Context) -> Outcome:
     """Check whether IMDS gives a session token, and in which phase it fails."""
+    local, instance = context.local, context.aws.instance
+    if local is None:
+        return NOT_HERE
     if local.failure is None:
-        return passed("IMDS gave a session token (IMDSv2).")
+        tokens = instance.options.tokens if isinstance(instance, Instance) else None
+        when = {"optional": "If you require tokens", "required": "Tokens are required"}.get(tokens or "")
+        return passed(f"IMDS gave a session token (IMDSv2). {when or 'Where tokens are required'}: {_IMDSV1_ONLY}")
     finding = local.finding(*IMDS_FAULTS) or Finding(Fault.IMDS_ERROR, local.failure.evidence)
     what = f"It failed in the phase {local.failure.phase.value} ({local.failure.reason.value})."
     return failed(f"{what} {_cause(finding)}", finding.fault, finding.evidence)
@@ -173,12 +184,18 @@ def imdsd(local: LocalFindings) -> Outcome:
 
 
 def proxy(local: LocalFindings) -> Outcome:
-    """Check whether SDKs would send requests for IMDS to a proxy."""
-    names = ", ".join(local.host.proxies)
-    if not names:
-        return passed("No variable of this environment would send a request for IMDS to a proxy.")
+    """Check whether clients would send requests for IMDS to a proxy."""
+    found, address = local.overrides.proxies, local.host.address
+    if not found:
+        return passed(f"No variable of {local.user} sends a request for IMDS to a proxy.")
+    names = ", ".join(dict.fromkeys(found.values()))
+    forms = f"both {address} and [{address}]" if ":" in address else address
     return failed(
-        f"{names} would send SDKs' requests for IMDS to a proxy: add {local.host.address} to no_proxy.", where=names
+        f"{names} of {local.user} sends requests for IMDS to a proxy, in {', '.join(found)}. Add {forms} to no_proxy "
+        "and NO_PROXY: not every client accepts a network, a pattern or a port there.",
+        Fault.CREDENTIALS_OVERRIDDEN,
+        {},
+        where=names,
     )
 
 
@@ -324,6 +341,8 @@ def _overridden(local: LocalFindings, overrides: tuple[Override, ...], kind: str
     named = "; ".join(f"{each.where} ({each.what})" for each in overrides)
     return failed(
         f"SDKs do not use the instance's role for {local.user}: {named}.",
+        Fault.CREDENTIALS_OVERRIDDEN,
+        {},
         where=", ".join(each.where for each in overrides),
     )
 
