@@ -110,7 +110,7 @@ soak: $(READY) vendor ## the daemon as packaged for an hour, through all scenari
 
 .PHONY: vm-test
 vm-test: $(READY) repo ## the packages on machines that think they are on EC2 (needs root, qemu and debootstrap)
-	@$(PYTEST) --dist=loadfile --durations=12 tests/vm $(ARGS)
+	@$(PYTEST) --dist=loadfile --durations=15 tests/vm $(ARGS)
 
 .PHONY: vm-images
 vm-images: # ahead of vm-test, which makes those that are missing

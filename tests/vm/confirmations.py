@@ -6,9 +6,9 @@ from vm.machine import Machine
 from vm.views import SYNC
 
 REQUEST = "/run/rolewatch-confirm/request/confirm"
-WAIT = 20
+WAIT = 10
 """Seconds that the timer waits here, where it waits two minutes as shipped."""
-STORM = 70
+STORM = 40
 """Seconds of requests."""
 DROP_INS = {
     "rolewatch-confirm-requested.timer": f"[Timer]\nOnActiveSec=\nOnActiveSec={WAIT}s\n",

@@ -12,6 +12,8 @@ import pytest
 
 from vm.guests import DIST, Boot, Guest, launched, repository
 
+pytest.register_assert_rewrite("vm.package_life", "vm.sandbox", "vm.confirmations", "vm.views", "vm.tls")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test the time that an emulated machine may take; a boot is part of the first."""

@@ -103,39 +103,37 @@ def done_outside(machine: Machine) -> set[str]:
     return {what for what, outcome in outside(machine, "rolewatch", "call_over_d_bus").items() if outcome == "done"}
 
 
-def assert_sockets_are_out_of_reach(machine: Machine, unit: str) -> None:
-    """Hold the sandbox of *unit* to it that no socket answers but the journal's and, for the daemon, systemd's."""
+def assert_it_holds(machine: Machine, unit: str, *tries: str) -> None:
+    """Hold the sandbox of *unit* to it that no socket answers but the journal's and, for the daemon, systemd's.
+
+    And that nothing can be read but /etc, /usr and what the unit needs; of *tries* only those succeed that it works by.
+    Sockets and files that are for everybody lie in all other places, and the unit's user reaches them without it.
+    """
     install_probe(machine)
     machine.write("/usr/local/lib/listen.py", LISTEN)
-    machine.run(f"systemd-run --quiet --unit=planted python3 -I /usr/local/lib/listen.py {' '.join(PLANTED_SOCKETS)}")
+    machine.run(
+        f"for path in {' '.join(PLANTED_FILES)}; do echo data >$path; chmod 0644 $path; done; "
+        f"systemd-run --quiet --unit=planted python3 -I /usr/local/lib/listen.py {' '.join(PLANTED_SOCKETS)}"
+    )
     try:
         machine.wait_until(
             lambda: set(PLANTED_SOCKETS) <= set(outside(machine, UNITS[unit], "sockets")["sockets"]),
             "the planted sockets can be reached without the sandbox",
         )
-        free = set(outside(machine, UNITS[unit], "sockets")["sockets"])
-        found = set(probed(machine, unit, "sockets")["sockets"])
+        free = outside(machine, UNITS[unit], "sockets", "files")
+        found = probed(machine, unit, "sockets", "files", *tries)
     finally:
-        machine.run(f"systemctl stop planted.service; rm --force {' '.join(PLANTED_SOCKETS)}")
+        machine.run(f"systemctl stop planted.service; rm --force {' '.join((*PLANTED_SOCKETS, *PLANTED_FILES))}")
+    files = set(found.pop("files"))
+    own = {path for path in files if path.startswith((JOURNAL, "/run/rolewatch-confirm/", "/var/lib/rolewatch/"))}
 
-    assert "/run/dbus/system_bus_socket" in free
-    assert found == LOGS | ({NOTIFY} if unit == "rolewatch.service" else set())
-
-
-def assert_files_are_out_of_reach(machine: Machine, unit: str) -> None:
-    """Hold the sandbox of *unit* to it that nothing can be read but /etc, /usr and what the unit needs."""
-    install_probe(machine)
-    machine.run(f"for path in {' '.join(PLANTED_FILES)}; do echo data >$path; chmod 0644 $path; done")
-    try:
-        free = set(outside(machine, UNITS[unit], "files")["files"])
-        found = set(probed(machine, unit, "files")["files"])
-    finally:
-        machine.run(f"rm {' '.join(PLANTED_FILES)}")
-    own = {path for path in found if path.startswith((JOURNAL, "/run/rolewatch-confirm/", "/var/lib/rolewatch/"))}
-
-    assert {"/boot", "/dev", "/media", "/mnt", "/opt", "/srv", "/tmp", "/var/lib/planted"} <= free  # noqa: S108
-    assert found - own == {"/etc", "/usr"}
+    assert "/run/dbus/system_bus_socket" in free["sockets"]
+    assert set(found.pop("sockets")) == LOGS | ({NOTIFY} if unit == "rolewatch.service" else set())
+    assert set(free["files"]) >= {"/boot", "/dev", "/media", "/mnt", "/opt", "/srv", "/tmp", "/var/lib/planted"}  # noqa: S108
+    assert files - own == {"/etc", "/usr"}
     assert unit == "rolewatch.service" or not any(path.startswith("/var") for path in own)
+    assert set(found) == set(tries)
+    assert {what for what, outcome in found.items() if outcome == "done"} == {"imds", "write_state"} & set(tries)
 
 
 def assert_resolvers_are_read(machine: Machine) -> None:
@@ -155,13 +153,13 @@ def assert_resolvers_are_read(machine: Machine) -> None:
 def assert_systemd_is_reached_after_a_reexecution(guest: Guest, drop_ins: list[str]) -> None:
     """Execute systemd again. The notify socket that is mounted into the sandbox must be the one that it reads then."""
     machine, drop_in = guest.machine, "/run/systemd/system/rolewatch.service.d/test.conf"
-    machine.write(drop_in, "[Service]\nWatchdogSec=40s\n")
+    machine.write(drop_in, "[Service]\nWatchdogSec=20s\n")
     drop_ins.append(drop_in)
     machine.run("systemctl daemon-reload; systemctl restart rolewatch.service")
     await_verdict(machine, "ok", set())
     shown = "systemctl show --property=MainPID,NRestarts rolewatch.service"
     before = machine.run(shown).out
-    machine.run("systemctl daemon-reexec; sleep 60")
+    machine.run("systemctl daemon-reexec; sleep 30")
     machine.run("systemctl reload rolewatch.service")
     guest.imds.switch("credentials_missing")
     await_verdict(machine, "failed", {"credentials_missing"})
