@@ -1026,3 +1026,14 @@ def test_a_corrected_clock_changes_no_duration(error: timedelta) -> None:
     assert cleared.fields["duration_seconds"] == 630
     assert cleared.fields["since"] == rfc3339(START)
     assert "it lasted 10 min" in cleared.message
+
+
+def test_the_first_throttled_poll_is_a_warning_with_the_command_that_shows_who_asks() -> None:
+    """Also where another failure came shortly before: one throttled poll means many refused requests of others."""
+    lookout = Lookout()
+    lookout.see_all(answered(), unanswered(), answered(), unanswered(Reason.THROTTLED, Phase.TOKEN), answered())
+
+    timed_out, throttled = lookout.events(EventKind.POLL_FAILED)
+    assert "ss -Htnp" not in timed_out.message
+    assert throttled.level is Level.WARNING
+    assert throttled.message.endswith("throttled, too. Who asks so often: ss -Htnp dst 169.254.169.254")

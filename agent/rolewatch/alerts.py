@@ -193,6 +193,35 @@ def agent_alerts(options: Options) -> tuple[Alert, ...]:
             why="A share over a window catches failures that are too short for a fault. A fault in that window has its "
             "own alert, and must not alert again after the fix.",
         ),
+        Alert(
+            "RolewatchThrottled",
+            f'increase(rolewatch_poll_failures_total{{{options.selector}, reason="throttled"}}[1h]) > 0\n'
+            f"unless on (job, instance)\n"
+            f'max_over_time(rolewatch_fault_active{{{options.selector}, fault="imds_error"}}[1h]) == 1',
+            WARNING,
+            f"IMDS throttles requests on {INSTANCE}.",
+            f"On {INSTANCE} IMDS has answered a poll of the last hour with 429 or 503. Cause: something on this "
+            "instance requests IMDS too often, and its own requests and those of others are refused far more often "
+            "than rolewatch's. Fix: ss -Htnp dst 169.254.169.254 on the instance shows what does; let it keep its "
+            "credentials.",
+            "RolewatchThrottled",
+            wait="10m",
+            why="A poll meets a burst of requests by chance: one is enough. After 10 minutes a throttling that lasts "
+            "is imds_error, which has its own alert.",
+        ),
+        Alert(
+            "RolewatchLinklocalPacketsDropped",
+            f"increase(rolewatch_linklocal_packets_dropped_total{options.series}[15m]) > 0",
+            WARNING,
+            f"EC2 drops packets to IMDS, DNS and NTP on {INSTANCE}.",
+            f"On {INSTANCE} the counter linklocal_allowance_exceeded grows. Cause: the programs of this instance send "
+            "more than 1024 packets a second to link-local addresses through one network interface; requests for "
+            "credentials and names are lost, and SDKs repeat them after seconds. Fix: find what sends them: mostly DNS "
+            "without a cache, or a program that requests IMDS for each call.",
+            "RolewatchLinklocalPacketsDropped",
+            wait="15m",
+            why="It has to grow in windows of 15 minutes for 15 minutes: one short burst is no alert.",
+        ),
     )
 
 

@@ -192,6 +192,9 @@ class Unanswered:
     failure: Failure
     date: datetime | None = None
     """IMDS's clock (`Date`), if an answer had one."""
+    dropped_packets: int | None = None
+    """Packets to link-local addresses that EC2 has dropped at the interface that leads to IMDS, since its driver was
+    loaded; None if the driver does not count them."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,8 @@ class Answered:
     """Only in polls that requested them and got an answer."""
     date: datetime | None = None
     """IMDS's clock (`Date` of the last answer), one-second resolution."""
+    dropped_packets: int | None = None
+    """As in `Unanswered`."""
 
 
 Observation = Union[Answered, Unanswered]

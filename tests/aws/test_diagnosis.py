@@ -225,13 +225,28 @@ def test_an_unreachable_imds_is_explained_by_the_host(reason: Reason, check: str
     assert found.state is State.UNKNOWN
 
 
+def test_the_measured_hop_limit_is_compared_with_that_of_ec2() -> None:
+    """The TTL of the answers is inferred to be the limit; if the two figures differ, the check says so."""
+
+    def note(measured: int) -> str:
+        found = local()
+        return outcome(
+            diagnose(context(local=replace(found, snapshot=replace(found.snapshot, hop_limit=measured)))),
+            "host.hop_limit",
+        ).note
+
+    assert "limit is 1: too low for containers behind a bridge. EC2 has it at 1." in note(1)
+    assert "differ" not in note(1)
+    assert "limit is at least 2. EC2 has it at 1. The two differ" in note(2)
+
+
 def test_dropped_packets_explain_a_silent_imds() -> None:
     """Only where IMDS does not answer; a count by itself is no fault."""
-    busy = Host("169.254.169.254", WAY, allowance_exceeded=7)
-    silent = local(builders.unanswered(Reason.CONNECT_TIMEOUT), host=busy)
+    silent = local(replace(builders.unanswered(Reason.CONNECT_TIMEOUT), dropped_packets=7))
+    answering = local(builders.answered(identity=IDENTITY, dropped_packets=7))
 
     assert outcome(diagnose(context(local=silent)), "host.allowance").status is Status.FAIL
-    assert outcome(diagnose(context(local=local(host=busy))), "host.allowance").status is Status.PASS
+    assert outcome(diagnose(context(local=answering)), "host.allowance").status is Status.PASS
 
 
 def test_overrides_are_a_fault_of_the_user() -> None:

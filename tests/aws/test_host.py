@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch.aws.diagnose.host import Host, execute, inspect
+from rolewatch.aws.diagnose.host import Host, inspect
 from rolewatch.observation import RouteKind
 
 ENDPOINT = "http://169.254.169.254"
@@ -23,23 +23,15 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 def inspected(root: Path, endpoint: str = ENDPOINT, **files: str) -> Host:
     """Return what is found on a host with *files*."""
-    return inspect(endpoint, root=tree(root, files), run=lambda _: None)
+    return inspect(endpoint, root=tree(root, files))
 
 
 def test_the_kernel_names_the_way(tmp_path: Path) -> None:
     """Loopback is this host itself. Other ways are built in tests/integration/test_errno_table.py."""
-    found = inspect("http://127.0.0.1:1338", root=tmp_path, run=lambda _: None)
+    found = inspect("http://127.0.0.1:1338", root=tmp_path)
 
     assert found.route is not None
     assert (found.route.kind, found.route.interface) == (RouteKind.LOCAL, "lo")
-
-
-def test_the_ena_counter_is_read(tmp_path: Path) -> None:
-    """As ethtool -S prints it."""
-    printed = "NIC statistics:\n     tx_timeout: 0\n     linklocal_allowance_exceeded: 42\n"
-    found = inspect("http://127.0.0.1", root=tmp_path, run=lambda _: printed)
-
-    assert found.allowance_exceeded == 42
 
 
 def test_imdsd_and_its_option_are_seen(tmp_path: Path) -> None:
@@ -66,10 +58,3 @@ def test_nitro_gives_the_instance_id_without_imds(tmp_path: Path, tag: str, expe
 def test_a_named_endpoint_is_taken_as_it_is(tmp_path: Path) -> None:
     """Nothing is resolved: that would be a packet."""
     assert inspect("http://imds.example", root=tmp_path).route is None
-
-
-def test_a_command_that_fails_is_nothing() -> None:
-    """Not found, failed: both give None."""
-    assert execute(["/nonexistent/ethtool"]) is None
-    assert execute(["/bin/false"]) is None
-    assert execute(["/bin/echo", "x"]) == "x\n"

@@ -115,7 +115,7 @@ def test_every_alert_of_an_inhibition_exists() -> None:
     [
         ("RolewatchFleetDown", {"RolewatchDown", "RolewatchCrashLooping"}),
         ("RolewatchCredentialsExpiring", {"RolewatchRotationOverdue"}),
-        ("RolewatchImdsHopLimit", {"RolewatchPollErrors", "RolewatchRotationOverdue"}),
+        ("RolewatchImdsDisabled", {"RolewatchPollErrors", "RolewatchRotationOverdue"}),
     ],
 )
 def test_a_cause_inhibits_its_consequences(source: str, held_back: set[str]) -> None:

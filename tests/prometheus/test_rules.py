@@ -17,6 +17,7 @@ from rolewatch.alerts import Alert, Options, alert_name, alerts, groups, rule_fi
 from rolewatch.cli import EX_USAGE, main
 from rolewatch.faults import DAEMON_FAULTS, FAULTS, Fault
 from rolewatch.faults.explain import explain
+from rolewatch.vocabulary import FailureLabel
 
 SHIPPED = Path(__file__).parents[2] / "packaging" / "prometheus" / "rolewatch.rules.yml"
 NEEDS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool: package prometheus")
@@ -93,6 +94,8 @@ def test_the_default_set_is_pinned() -> None:
         "RolewatchCrashLooping warning 0m 30m",
         "RolewatchConfigReloadFailed warning 10m -",
         "RolewatchPollErrors warning 15m -",
+        "RolewatchThrottled warning 10m -",
+        "RolewatchLinklocalPacketsDropped warning 15m -",
         "RolewatchImdsUnreachable warning 5m 5m",
         "RolewatchImdsHopLimit warning 5m 5m",
         "RolewatchImdsDisabled warning 5m 5m",
@@ -284,10 +287,11 @@ NOTHING: Sequence[str] = ()
 DOWN, FLEET_DOWN = "RolewatchDown warning", "RolewatchFleetDown critical"
 OVERDUE_TOLD, EXPIRED_TOLD = "RolewatchRotationOverdue warning", "RolewatchCredentialsExpired critical"
 EXPIRING = "RolewatchCredentialsExpiring critical"
+THROTTLED, DROPPED = "RolewatchThrottled warning", "RolewatchLinklocalPacketsDropped warning"
 STALE, CRASHING, ERRORS = "RolewatchPollStale warning", "RolewatchCrashLooping warning", "RolewatchPollErrors warning"
 DETACHED_TOLD = "RolewatchInstanceProfileDetached critical"
 MISMATCH = "RolewatchRoleMismatch critical"
-UNREACHABLE = "RolewatchImdsUnreachable warning"
+UNREACHABLE, IMDS_ERROR = "RolewatchImdsUnreachable warning", "RolewatchImdsError warning"
 
 
 def fleet(size: int) -> list[Instance]:
@@ -408,7 +412,33 @@ def test_polls_that_fail_sometimes_alert_as_a_share(tmp_path: Path) -> None:
     """Half of the polls are throttled for an hour, which raises no fault."""
     throttled = Instance("i-0a", failures=lambda minute: float(min(max(minute - 31, 0), 60)))
 
-    play(tmp_path, [throttled], {31: NOTHING, 50: NOTHING, 60: [ERRORS], 100: [ERRORS], 120: NOTHING})
+    play(
+        tmp_path,
+        [throttled],
+        {31: NOTHING, 40: NOTHING, 50: [THROTTLED], 60: [ERRORS, THROTTLED], 100: [ERRORS, THROTTLED], 160: NOTHING},
+    )
+
+
+@NEEDS_PROMTOOL
+def test_one_throttled_poll_in_an_hour_is_an_alert(tmp_path: Path) -> None:
+    """Other programs lose far more. Throttling that lasts is a fault, and has that alert alone."""
+    once = Instance("i-0a", failures=lambda minute: float(minute >= 31))
+    lasting = Instance(
+        "i-0b", failures=lambda minute: float(max(minute - 31, 0)), faults={Fault.IMDS_ERROR: between(35, 999)}
+    )
+
+    play(tmp_path, [once], {31: NOTHING, 45: [THROTTLED], 80: [THROTTLED], 95: NOTHING})
+    play(tmp_path, [lasting], {34: NOTHING, 60: [IMDS_ERROR], 90: [IMDS_ERROR]})
+
+
+@NEEDS_PROMTOOL
+def test_dropped_packets_alert_while_their_number_grows(tmp_path: Path) -> None:
+    """A counter that grew before, or in one burst, is no alert."""
+    growing = Instance("i-0a", dropped=lambda minute: 5000.0 + min(max(minute - 10, 0), 30))
+    burst = Instance("i-0b", dropped=lambda minute: 900.0 * (minute >= 10))
+
+    play(tmp_path, [growing], {11: NOTHING, 20: NOTHING, 30: [DROPPED], 45: [DROPPED], 60: NOTHING})
+    play(tmp_path, [burst], dict.fromkeys(range(60), NOTHING))
 
 
 @NEEDS_PROMTOOL
@@ -418,6 +448,7 @@ def test_an_outage_of_imds_does_not_alert_again_after_it(tmp_path: Path) -> None
         "i-0a",
         faults={Fault.IMDS_UNREACHABLE: between(10, 30)},
         failures=lambda minute: 2.0 * min(max(minute - 10, 0), 20),
+        failure_label=FailureLabel.CONNECT,
     )
     after = dict.fromkeys(range(36, 90), NOTHING)
 

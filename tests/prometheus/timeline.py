@@ -51,6 +51,9 @@ class Instance:
     credentials: tuple[Course, Course] = field(default_factory=lambda: rotated(every=60, life=362))
     last_poll: Course = field(default_factory=lambda: lambda minute: minute * MINUTE)
     failures: Course = field(default_factory=lambda: steady(0))
+    failure_label: FailureLabel = FailureLabel.THROTTLED
+    """The reason of all of them."""
+    dropped: Course = field(default_factory=lambda: steady(7))
     started: Course = field(default_factory=lambda: steady(0))
     config_ok: Course = field(default_factory=lambda: steady(1))
 
@@ -65,6 +68,7 @@ class Instance:
             f"rolewatch_poll_interval_seconds{{{labels}}}": steady(30),
             f"rolewatch_polls_total{{{labels}}}": lambda minute: 2 * minute,
             f"rolewatch_config_last_reload_successful{{{labels}}}": self.config_ok,
+            f"rolewatch_linklocal_packets_dropped_total{{{labels}}}": self.dropped,
             f"process_start_time_seconds{{{labels}}}": self.started,
         }
         for fault in Fault:
@@ -73,7 +77,7 @@ class Instance:
         for state in State:
             exported[f'rolewatch_state{{{labels}, state="{state.value}"}}'] = steady(float(state is State.OK))
         for label in FailureLabel:
-            course = self.failures if label is FailureLabel.THROTTLED else steady(0)
+            course = self.failures if label is self.failure_label else steady(0)
             exported[f'rolewatch_poll_failures_total{{{labels}, reason="{label.value}"}}'] = course
         scraped = {name: self._scraped(course) for name, course in exported.items()}
         return {f"up{{{labels}}}": self.up, **scraped}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, TypeVar
 
 from rolewatch.errors import ImdsError
@@ -35,6 +35,10 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
     Total: an `ImdsError` becomes a `Failure` inside the value. Both documents are always read, because they are two
     independent verdicts.
     """
+    return replace(_request(client, expect, questions), dropped_packets=client.dropped_packets())
+
+
+def _request(client: Client, expect: ExpectSettings, questions: Questions) -> Observation:
     try:
         session = client.session()
     except DatedImdsError as error:

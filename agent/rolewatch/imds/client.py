@@ -6,6 +6,7 @@ applications depend on it, too. There is no fallback to IMDSv1.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from urllib.parse import quote
 import requests
 
 from rolewatch.errors import ImdsError
+from rolewatch.imds.ethtool import DriverCounter
 from rolewatch.imds.hop_limit import Measurement
-from rolewatch.imds.host import host_of_url
+from rolewatch.imds.host import host_of_url, interface_to
 from rolewatch.imds.transport import BoundedRequests, Monotonic, Wire, read_body, wipe
 from rolewatch.observation import Absent, Failure
 from rolewatch.settings import ImdsSettings
@@ -28,6 +30,9 @@ TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header's name
 TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 TTL_SECONDS = "60"
 """Life of the session token: longer than any poll. IMDS accepts 1 to 21600 (EC2 user guide, 2026)."""
+
+DROPPED_PACKETS = "linklocal_allowance_exceeded"
+"""The counter of the ENA driver (EC2 user guide, "Monitor network performance for ENA settings", 2026)."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class Client:
         self._monotonic = monotonic
         self._wire = Wire(monotonic)
         self._http = BoundedRequests(self._wire)
+        self._dropped = DriverCounter(DROPPED_PACKETS)
 
     def session(self) -> Session:
         """Start a poll and its deadline: PUT for a token. Raise `ImdsError` if there is none."""
@@ -83,6 +89,11 @@ class Client:
             raise ImdsError(Failure(Phase.CONNECT, Reason.SWITCHED_OFF))
         self._wire.deadline = self._monotonic() + self._settings.deadline
         return Session(self)
+
+    def dropped_packets(self) -> int | None:
+        """Return how many packets EC2 has dropped at the interface that leads to IMDS; None if nothing counts them."""
+        interface = interface_to(self.host, os.getuid())
+        return self._dropped.read(interface) if interface else None
 
     def measure_hop_limit(self, most: int) -> Measurement:
         """Begin to measure the hop limit, up to *most*. IMDS must have answered a poll just before."""

@@ -265,6 +265,12 @@ def signs_of(host: str, *, has_identity: bool) -> Signs:
     )
 
 
+def interface_to(host: str, uid: int) -> str:
+    """Return the interface by which the kernel sends to *host* for user *uid*; empty for loopback, or if unknown."""
+    route = None if _is_loopback(host) else route_to(host, uid)
+    return route.interface if route is not None else ""
+
+
 def _is_loopback(host: str) -> bool:
     return host == "localhost" or is_loopback(host)
 

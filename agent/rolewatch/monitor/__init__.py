@@ -64,6 +64,7 @@ def _with_observation(
         binding=update_binding(memory.binding, observation),
         polls=update_polls(memory, observation, verdict, now, calm=settings.limits.reminder),
         credentials=update_credentials(memory, observation, verdict, now),
+        dropped_packets=observation.dropped_packets,
     )
 
 
@@ -283,6 +284,7 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
         ),
         polls=PollSummary(polls.ended, polls.failures, polls.last_success, duration, settings.poll.interval),
         hop_limit=memory.hop_limit.measured,
+        dropped_packets=memory.dropped_packets,
     )
 
 

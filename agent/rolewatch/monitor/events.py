@@ -12,7 +12,7 @@ from rolewatch.monitor.memory import FaultState, Memory
 from rolewatch.observation import Moment
 from rolewatch.publish import Event, Snapshot, facts_of, messages
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, Level, Scalar
+from rolewatch.vocabulary import EventKind, FailureLabel, Level, Scalar
 
 
 def change_events(before: Memory, after: Memory) -> list[Event]:
@@ -83,12 +83,16 @@ def state_events(before: Memory, after: Memory, snapshot: Snapshot) -> list[Even
 
 
 def poll_events(before: Memory, after: Memory, verdict: Verdict) -> list[Event]:
-    """Return the event of the first failed poll, then of the tenth, the hundredth and so on.
+    """Return the event of the first failed poll, then of the tenth and so on; also of the first throttled one.
 
-    If polls go on failing a fault is raised, which has hourly events of its own.
+    If polls go on failing a fault is raised, which has hourly events of its own. A poll meets the throttling of a burst
+    by chance, so that one means many requests of others.
     """
     finding, failed = verdict.imds_finding, after.polls.failed
-    if finding is None or failed == before.polls.failed or not messages.is_power_of_ten(failed):
+    if finding is None or failed == before.polls.failed:
+        return []
+    is_first_throttled = after.polls.throttled and not before.polls.failures.get(FailureLabel.THROTTLED)
+    if not messages.is_power_of_ten(failed) and not is_first_throttled:
         return []
     alike = after.polls.alike
     fields = {**finding.evidence, "failures": alike}

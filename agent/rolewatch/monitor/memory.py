@@ -183,5 +183,7 @@ class Memory:
     status: Status = field(default_factory=Status)
     polls: PollHistory = field(default_factory=PollHistory)
     hop_limit: HopLimit = field(default_factory=HopLimit)
+    dropped_packets: int | None = None
+    """As the last poll read it."""
     confirmed_at: datetime | None = None
     """When the last judged confirmation was made: each counts once."""

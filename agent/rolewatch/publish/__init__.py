@@ -91,6 +91,8 @@ class Snapshot:
     polls: PollSummary = field(default_factory=PollSummary)
     hop_limit: int | None = None
     """The measured hop limit of IMDS's token answer, up to what containers need. None: not measured."""
+    dropped_packets: int | None = None
+    """Packets to link-local addresses that EC2 has dropped; None if nothing counts them."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from rolewatch.faults import FAULTS, Fault
 from rolewatch.faults.explain import explain
 from rolewatch.text import shortened, timestamp
-from rolewatch.vocabulary import Evidence, State
+from rolewatch.vocabulary import Evidence, Reason, State
 
 _LONGEST_VALUE = 80
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -77,7 +77,10 @@ def role_changed(old_role: str | None, new_role: str | None, old_profile: str | 
 def poll_failed(failure: Evidence, consecutive: int) -> str:
     """Return the sentence for a failed poll, the *consecutive*-th so far."""
     times = "" if consecutive == 1 else f", {consecutive} times now"
-    return f"IMDS gave no usable answer ({_evidence(failure)}){times}. A fault is raised if it lasts."
+    sentence = f"IMDS gave no usable answer ({_evidence(failure)}){times}."
+    if failure["reason"] == Reason.THROTTLED.value:
+        return f"{sentence} Other programs here are throttled, too. Who asks so often: ss -Htnp dst 169.254.169.254"
+    return f"{sentence} A fault is raised if it lasts."
 
 
 def is_power_of_ten(count: int) -> bool:

@@ -135,6 +135,12 @@ FAMILIES = (
         absent="Until it is measured, beside the first poll with an answer, and if `endpoint` has a host name.",
     ),
     Family(
+        "rolewatch_linklocal_packets_dropped_total",
+        "counter",
+        "Packets to link-local addresses (IMDS, DNS, NTP) that EC2 has dropped since the network driver was loaded.",
+        absent="If the network driver has no counter `linklocal_allowance_exceeded`; that of ENA has it.",
+    ),
+    Family(
         "rolewatch_config_last_reload_successful",
         "gauge",
         "Whether the last load or reload of the settings was successful; if not, the old ones are in force.",

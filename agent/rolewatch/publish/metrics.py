@@ -169,6 +169,7 @@ def _of_polls(state: MetricsState | None) -> Samples:
     }
     if snapshot:
         values.update(_of_last_poll(snapshot))
+        values.update(_known(linklocal_packets_dropped_total=snapshot.dropped_packets))
     return values
 
 

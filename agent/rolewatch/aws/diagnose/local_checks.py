@@ -160,9 +160,9 @@ def _differs(measured: int | None, limit: int) -> str:
 
 def allowance(local: LocalFindings) -> Outcome:
     """Check the budget of link-local packets: IMDS, DNS and NTP share 1024 a second on an interface."""
-    interface, count = local.host.route and local.host.route.interface, local.host.allowance_exceeded
+    interface, count = local.host.route and local.host.route.interface, local.observation.dropped_packets
     if count is None:
-        return unknown("The counter linklocal_allowance_exceeded is not available (no ENA driver, or no ethtool).")
+        return unknown("The network driver has no counter linklocal_allowance_exceeded, as ENA's has.")
     if count == 0:
         return passed(f"{interface} has dropped no link-local packet since boot.", dropped=0)
     note = f"{interface} has dropped {count} link-local packets since boot"
