@@ -20,7 +20,7 @@ from rolewatch.monitor.classify import Prior
 from rolewatch.monitor.loop import Loop, Wake
 from rolewatch.settings import ExpectSettings
 from rolewatch.simulator import Simulator
-from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault
+from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
 from rolewatch.vocabulary import EventKind, State
 from stage import Stage, Time
 
@@ -159,3 +159,15 @@ def test_check_measures_where_containers_are_expected(
     document = json.loads(capsys.readouterr().out)
     assert document["hop_limit"] == 1
     assert "--http-put-response-hop-limit 3" in document["faults"][0]["fix"][1]["command"]
+
+
+def test_a_late_answer_is_no_hop_limit(
+    imds: Simulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` waits longer once: a slow IMDS is slow, and a proxy with a dead backend answers in the end."""
+    imds.enter(replace(HEALTHY, network_faults=(NetworkFault(Effect.LATENCY, Target.TOKEN, seconds=0.5),)))
+    monkeypatch.setenv("ROLEWATCH_IMDS_TIMEOUT", "400ms")
+
+    assert main(["check", "--json", "--endpoint", imds.endpoint]) == State.UNKNOWN.exit_code
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert (fault["fault"], fault["evidence"]["reason"]) == ("imds_error", "slow")

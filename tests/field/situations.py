@@ -665,7 +665,6 @@ _WHO = (
         timeout="2s",
         faults=(Fault.IMDS_ERROR,),
         evidence={"http_status": 503},
-        not_yet=True,
     ),
     _intercepted(
         "azure",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rolewatch import monitor
 from rolewatch.config import resolve_endpoint
-from rolewatch.errors import StateFileError
+from rolewatch.errors import ImdsError, StateFileError
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
 from rolewatch.imds.host import host_of_url, instance_id_for
@@ -18,9 +18,10 @@ from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.loop import clock
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
-from rolewatch.observation import Answered, Observation
+from rolewatch.observation import Answered, Failure, Observation, Unanswered
 from rolewatch.publish import Snapshot
 from rolewatch.settings import Settings
+from rolewatch.vocabulary import Phase, Reason
 
 INSTALLED = "/var/lib/rolewatch"
 """The StateDirectory of the unit, for a command that systemd did not start."""
@@ -84,6 +85,8 @@ def poll(client: Client, settings: Settings, *, measure: bool = False) -> Single
     memory = load_memory(settings)
     tags = bool(settings.expect.role_tag or settings.expect.instance_profile_tag)
     observation = observe(client, settings.expect, Questions(identity=True, tags=tags))
+    if isinstance(observation, Unanswered) and observation.failure.reason is Reason.NO_ANSWER:
+        observation = replace(observation, failure=_late_failure(client, observation.failure))
     now = clock()
     memory, _ = monitor.update_instance(memory, observation, now, at_once=True)
     memory = keep_time(memory, observation, now)
@@ -92,3 +95,12 @@ def poll(client: Client, settings: Settings, *, measure: bool = False) -> Single
         memory = monitor.update_hop_limit(memory, observation, measured)
     verdict = classify(observation, monitor.prior(memory, observation, settings, now), settings.limits, now)
     return SinglePoll(observation, verdict, monitor.single_poll(memory, observation, verdict, settings, now))
+
+
+def _late_failure(client: Client, failure: Failure) -> Failure:
+    """Return what a longer wait for the token shows instead of *failure*, no answer: a late one is no hop limit."""
+    try:
+        client.patient().session()
+    except ImdsError as error:
+        return error.failure if error.failure.phase is Phase.TOKEN else failure
+    return replace(failure, reason=Reason.SLOW)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
@@ -31,6 +31,8 @@ TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 TTL_SECONDS = "60"
 """Life of the session token: longer than any poll. IMDS accepts 1 to 21600 (EC2 user guide, 2026)."""
 
+PATIENCE = 2.5
+"""By default 5 seconds: longer than proxies take to give up a dead backend (haproxy: 3 s, seen in 2026)."""
 DROPPED_PACKETS = "linklocal_allowance_exceeded"
 """The counter of the ENA driver (EC2 user guide, "Monitor network performance for ENA settings", 2026)."""
 
@@ -89,6 +91,11 @@ class Client:
             raise ImdsError(Failure(Phase.CONNECT, Reason.SWITCHED_OFF))
         self._wire.deadline = self._monotonic() + self._settings.deadline
         return Session(self)
+
+    def patient(self) -> Client:
+        """Return a client of the same endpoint that waits `PATIENCE` times as long."""
+        longer = replace(self._settings, timeout=PATIENCE * self._settings.timeout, attempts=1)
+        return Client(self._endpoint, longer, monotonic=self._monotonic)
 
     def dropped_packets(self) -> int | None:
         """Return how many packets EC2 has dropped at the interface that leads to IMDS; None if nothing counts them."""
