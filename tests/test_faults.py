@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rolewatch.faults import DAEMON_FAULTS, FAULTS, Fault, table
+from rolewatch.faults import DAEMON_FAULTS, FAULTS, IMDS_FAULTS, Fault, table
 from rolewatch.faults.explain import explain
 from rolewatch.faults.remedy import PLACEHOLDERS, Remedy, Step
 from rolewatch.faults.table import Entry
@@ -110,6 +110,15 @@ def test_a_variant_is_a_reason_of_the_vocabulary(entry: Entry) -> None:
     """A remedy for a reason that can never be seen would never be shown."""
     other = {NO_ROLE_EXPECTED, SESSIONS_REVOKED}
     assert set(entry.variants) <= {*(each.value for each in (*Reason, *Responder)), *other}
+
+
+@pytest.mark.parametrize("entry", [FAULTS[fault] for fault in IMDS_FAULTS])
+def test_which_way_and_who_answers_come_first(entry: Entry) -> None:
+    """Where they may be the cause, these steps are before those that search for one among many firewall rules."""
+    first = {"see-route", "see-responder"}
+    for remedy in remedies(entry):
+        steps = [step.id for step in remedy.fix]
+        assert not first & set(steps) or steps[0] in first, steps
 
 
 def test_every_reason_to_be_unreachable_has_its_own_remedy() -> None:

@@ -265,6 +265,17 @@ _WAY = (
         never=NOT_A_FIREWALL,
     ),
     _unreachable(
+        "gateway-of-another-family",
+        "A static route to IMDS by an IPv6 router that is not there",
+        "wrong_route",
+        "the kernel's route, and that its next hop has not answered",
+        (),
+        build="ip route add 169.254.169.254 via inet6 fe80::dead dev eth0",
+        evidence={"route_interface": "eth0", "route_gateway": "fe80::dead"},
+        says=(ROUTE_STEP,),
+        never=NOT_A_FIREWALL,
+    ),
+    _unreachable(
         "bridge-on-the-link-local-network",
         "A bridge of a container network took 169.254.0.0/16",
         "wrong_route",

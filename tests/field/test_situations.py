@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -82,6 +83,31 @@ def save_state_of(instance_id: str, directory: Path) -> None:
         instance_id=instance_id, boot_id="of the image", faults={Fault.INSTANCE_PROFILE_NOT_FOUND: found}
     )
     StateFile(directory, "http://169.254.169.254").save(memory, moment())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bridge-on-the-link-local-network",
+        "policy-routing",
+        pytest.param("gateway-of-another-subnet", marks=pytest.mark.thorough),
+        pytest.param("full-tunnel", marks=pytest.mark.thorough),
+    ],
+)
+def test_the_steps_for_a_wrong_route_correct_it(laid: Bed, name: str, tmp_path: Path) -> None:
+    """Whatever the prefix and the table of the route: the steps are run in their order, as they are printed."""
+    environ = {"HOME": str(tmp_path), "ROLEWATCH_IMDS_TIMEOUT": "1s"}
+    (tmp_path / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+    (tmp_path / "sudo").chmod(0o755)
+    with laid.instance(SITUATIONS[name], tmp_path) as where:
+        (fault,) = json.loads(rolewatch(where, ("check", "--json"), environ).stdout)["faults"]
+        for step in fault["fix"]:
+            where.run("sh", "-c", step["command"], environ={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+        after = json.loads(rolewatch(where, ("check", "--json"), environ).stdout)
+
+    assert fault["evidence"]["reason"] == "wrong_route"
+    assert fault["fix"][0]["command"].startswith("ip route get 169.254.169.254 uid ")
+    assert after["state"] == "ok"
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ UNREACHABLE: Mapping[str, Remedy] = {
         ),
         hint="Allow the user that runs rolewatch through the firewall rule that rejects it.",
         fix=(
+            ROUTE,
             PROBE,
             FIREWALL,
             REDIRECT,
@@ -80,10 +81,11 @@ UNREACHABLE: Mapping[str, Remedy] = {
         fix=(
             ROUTE,
             Step(
-                "Remove the route that leads there, with the interface and the table that the first command names. "
-                "Then remove it where it is made, or it is back after the next boot: the image's network settings, "
-                "cloud-init, the VPN.",
-                "sudo ip route del 169.254.169.254",
+                "Remove the entry of the routing table that leads there, unless it is a default route. Then remove it "
+                "where it is made, or it is back after the next boot: the image's network settings, cloud-init, the "
+                "VPN.",
+                "ip route get fibmatch 169.254.169.254 uid {uid} | grep -vE '^(default|[0-9.]+/1) ' |\n"
+                "  xargs -r sudo ip route del",
                 id="remove-wrong-route",
             ),
             Step(
@@ -125,7 +127,7 @@ UNREACHABLE: Mapping[str, Remedy] = {
             "its next hop are well: either a firewall rule of this host with REJECT, or one on the way."
         ),
         hint="Find the firewall rule that rejects packets for IMDS.",
-        fix=(PROBE, FIREWALL, ROUTE),
+        fix=(ROUTE, PROBE, FIREWALL),
         takes_effect=AT_ONCE,
         who=Who.HOST,
     ),
@@ -286,6 +288,7 @@ UNREACHABLE: Mapping[str, Remedy] = {
         ),
         hint="Check for a firewall rule that drops packets, and check linklocal_allowance_exceeded.",
         fix=(
+            ROUTE,
             BUDGET,
             Step(
                 "If the counter grows, find what sends so many packets: mostly DNS without a cache, or a program that"
@@ -294,7 +297,6 @@ UNREACHABLE: Mapping[str, Remedy] = {
                 "  sort | uniq -c | sort -rn | head",
                 id="find-busy-process",
             ),
-            ROUTE,
             PROBE,
             FIREWALL,
         ),
@@ -408,6 +410,7 @@ UNUSABLE: Mapping[str, Remedy] = {
         ),
         hint="Wait if the instance has just booted; otherwise find the proxy between host and IMDS.",
         fix=(
+            RESPONDER,
             Step("If the instance has just booted, wait some minutes.", id="wait-after-boot"),
             REDIRECT,
             SUPPORT,
@@ -421,10 +424,7 @@ UNUSABLE: Mapping[str, Remedy] = {
             "proxy adds, or the endpoint was disabled between two requests."
         ),
         hint="Remove the proxy between host and IMDS.",
-        fix=(
-            REDIRECT,
-            METADATA_OPTIONS,
-        ),
+        fix=(RESPONDER, REDIRECT, METADATA_OPTIONS),
         takes_effect=AT_ONCE,
         who=Who.HOST,
     ),
@@ -446,6 +446,7 @@ UNUSABLE: Mapping[str, Remedy] = {
         cause="IMDS answered with a 5xx status: IMDS, or what answers instead of it, has an internal error.",
         hint="Wait some minutes, then open a case with AWS Support.",
         fix=(
+            RESPONDER,
             Step("Wait some minutes: a restart of the IMDS service on the host ends by itself.", id="wait"),
             REDIRECT,
             STOP_AND_START,
@@ -478,11 +479,7 @@ UNUSABLE: Mapping[str, Remedy] = {
             "instead of IMDS, or dropped packets."
         ),
         hint="Check for a proxy instead of IMDS, and check linklocal_allowance_exceeded.",
-        fix=(
-            BUDGET,
-            FIREWALL,
-            REDIRECT,
-        ),
+        fix=(RESPONDER, BUDGET, FIREWALL, REDIRECT),
         takes_effect=AT_ONCE,
         who=Who.HOST,
     ),
@@ -510,6 +507,7 @@ UNUSABLE: Mapping[str, Remedy] = {
         ),
         hint="Find what answers instead of IMDS.",
         fix=(
+            RESPONDER,
             Step(
                 "Show the list.",
                 "TOKEN=$(curl -sS -m 2 --noproxy '*' -X PUT http://169.254.169.254/latest/api/token \\\n"
@@ -533,8 +531,8 @@ UNUSABLE_REMEDY = Remedy(
     ),
     hint="Find what answers instead of IMDS, or wait if it is IMDS itself.",
     fix=(
-        ERROR_DOCUMENT,
         RESPONDER,
+        ERROR_DOCUMENT,
         REDIRECT,
         BUDGET,
         SUPPORT,

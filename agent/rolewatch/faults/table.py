@@ -161,7 +161,7 @@ ENTRIES: tuple[Entry, ...] = (
         remedy=Remedy(
             cause="The connection failed in an unusual way; the errno in the evidence names it.",
             hint="Check the route and the firewall rules for the IMDS address.",
-            fix=(PROBE, ROUTE, FIREWALL, BUDGET),
+            fix=(ROUTE, PROBE, FIREWALL, BUDGET),
             takes_effect=AT_ONCE,
             who=Who.HOST,
         ),
@@ -528,7 +528,9 @@ ENTRIES: tuple[Entry, ...] = (
         meaning=(
             "AWS calls fail with ExpiredToken, or may fail at any moment: SDKs use expired credentials for some more "
             'minutes ("credential expiration extension" in their logs), and a service may accept them for a while. '
-            "IMDS's own clock shows it, so a wrong clock on the host is not the reason."
+            "IMDS's own clock shows it, so a wrong clock on the host is not the reason. If a program says ExpiredToken "
+            "while this fault is not active, it uses an old copy (of a file, an environment or a container), which "
+            "rolewatch does not see."
         ),
         remedy=Remedy(
             cause=(

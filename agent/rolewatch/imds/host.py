@@ -39,7 +39,8 @@ _GET_HARDWARE = 0x8927
 """SIOCGIFHWADDR (netdevice(7)); any user may ask."""
 _LOOK_UP_TABLE = 0x1000
 """RTM_F_LOOKUP_TABLE: return the table that has the route, and not always `main`."""
-_DESTINATION, _INTERFACE, _GATEWAY, _TABLE, _UID = 1, 4, 5, 15, 25
+_DESTINATION, _INTERFACE, _GATEWAY, _TABLE, _VIA, _UID = 1, 4, 5, 15, 18, 25
+"""RTA_VIA is a gateway of another family, such as an IPv6 router of an IPv4 route: two bytes of family come first."""
 _LOCAL_TYPE = 2
 _NEIGHBOUR_ADDRESS = 1
 _NO_NEIGHBOUR = 0x01 | 0x20
@@ -76,7 +77,7 @@ def route_to(host: str, uid: int) -> Route | None:
     route_type = payload[7]
     found = dict(_attributes(payload[_ROUTE.size :]))
     index = _number(found.get(_INTERFACE))
-    gateway = found.get(_GATEWAY, b"")
+    gateway = found.get(_GATEWAY) or found.get(_VIA, b"")[2:]
     interface = _name(index)
     table = _number(found.get(_TABLE)) or payload[4]
     usual = default_interface(address.version)
@@ -88,7 +89,7 @@ def route_to(host: str, uid: int) -> Route | None:
         interface=interface,
         gateway=_text(gateway),
         table=table,
-        no_neighbour=route_type != _LOCAL_TYPE and _has_no_neighbour(family, index, gateway or address.packed),
+        no_neighbour=route_type != _LOCAL_TYPE and _has_no_neighbour(index, gateway or address.packed),
         is_aside=aside,
         default_interface=usual,
     )
@@ -140,7 +141,8 @@ def _reason(reason: Reason, route: Route) -> Reason:
     return reason if reason is Reason.CONNECT_TIMEOUT else Reason.REJECTED
 
 
-def _has_no_neighbour(family: int, index: int, address: bytes) -> bool:
+def _has_no_neighbour(index: int, address: bytes) -> bool:
+    family = socket.AF_INET if len(address) == 4 else socket.AF_INET6  # noqa: PLR2004 - an IPv4 address
     body = _NEIGHBOUR.pack(family, index, 0, 0, 0) + _attribute(_NEIGHBOUR_ADDRESS, address)
     try:
         kind, payload = _ask(_GET_NEIGHBOUR, body)

@@ -272,7 +272,12 @@ def credentials(local: LocalFindings, answered: Answered) -> Outcome:
     if isinstance(document, Absent):
         return unknown("There is no credentials document yet. That is normal shortly after boot.")
     when = rfc3339(document.expiration) if document.expiration else "an unknown time"
-    return passed(f"IMDS serves credentials of the role {document.role} that expire at {when}.", role=document.role)
+    return passed(
+        f"IMDS serves credentials of the role {document.role} that expire at {when}. Copies of them in files, "
+        "environments and containers are not seen: ExpiredToken in a program, while IMDS serves these, means an old "
+        "copy.",
+        role=document.role,
+    )
 
 
 def rotation(local: LocalFindings, answered: Answered) -> Outcome:
