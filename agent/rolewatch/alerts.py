@@ -197,7 +197,7 @@ def agent_alerts(options: Options) -> tuple[Alert, ...]:
             "RolewatchThrottled",
             f'increase(rolewatch_poll_failures_total{{{options.selector}, reason="throttled"}}[1h]) > 0\n'
             f"unless on (job, instance)\n"
-            f'max_over_time(rolewatch_fault_active{{{options.selector}, fault="imds_error"}}[1h]) == 1',
+            f'max_over_time(rolewatch_fault_active{{{options.selector}, fault=~"imds_error"}}[1h]) == 1',
             WARNING,
             f"IMDS throttles requests on {INSTANCE}.",
             f"On {INSTANCE} IMDS has answered a poll of the last hour with 429 or 503. Cause: something on this "

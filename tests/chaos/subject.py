@@ -6,6 +6,7 @@ daemon where the line says ``restart``, and one line of JSON on standard output.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import sys
@@ -72,6 +73,7 @@ def main(directory: str, endpoint: str, timeout: str, deadline: str) -> None:
     for line in sys.stdin:
         if line.strip() == "restart":
             daemon.restart()
+            gc.collect()  # the connections of the one before
             print("{}", flush=True)  # noqa: T201 - this is how it answers
         else:
             print(json.dumps(poll(daemon)), flush=True)  # noqa: T201 - likewise
