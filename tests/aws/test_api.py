@@ -31,7 +31,7 @@ from rolewatch.aws.client import (
     Timeouts,
     Trouble,
 )
-from rolewatch.aws.credentials import without_credentials
+from rolewatch.aws.credentials import connect, without_credentials
 from rolewatch.aws.queries import Caller, Instance
 
 pytest.importorskip("boto3")
@@ -277,6 +277,24 @@ def test_an_older_botocore_gets_no_parameter_that_it_does_not_know(
     assert found == Missing("ec2:DescribeInstances")
     assert "InstanceId.1=i-0123456789abcdef0" in asked[0]
     assert "IncludeManagedResources" not in asked[0]
+
+
+def test_a_role_that_may_not_be_assumed_gives_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A profile with role_arn is resolved at once, with AWS's code for the reason: nothing is called without it."""
+    config = tmp_path / "config"
+    keys = "aws_access_key_id = AKIATESTTESTTESTTEST\naws_secret_access_key = s\n"
+    config.write_text(
+        f"[profile a]\nrole_arn = arn:aws:iam::111122223333:role/x\nsource_profile = b\n[profile b]\n{keys}"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with serving(403, QUERY.format(code="AccessDenied", message="x")) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        made = connect(profile="a", endpoint="http://127.0.0.1:9", fetch=lambda: None)
+
+    assert isinstance(made.session, Refused)
+    assert made.session.sentence == "No AWS credentials were found (AccessDenied)."
+    assert "Action=AssumeRole" in asked[0]
 
 
 def test_a_closed_endpoint_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:

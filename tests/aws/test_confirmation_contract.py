@@ -8,12 +8,13 @@ import pytest
 
 from rolewatch.aws.diagnose import CHECKS
 from rolewatch.faults import CONFIRMED_FAULTS, Fault
+from rolewatch.faults.explain import explain
 from rolewatch.monitor.confirmation import DECIDED_BY, Confirmation, decode
 from rolewatch.simulator.instance import INSTANCE_ID
 
 pytest.importorskip("moto")
 
-from aws.cloud import OTHER_ID, RDS, House
+from aws.cloud import OTHER_ID, RDS, ROLE, House
 
 
 def confirmed(house: House) -> Confirmation:
@@ -46,6 +47,19 @@ def test_a_broken_trust_policy_is_read_before_the_break(house: House) -> None:
     house.cloud.trust(RDS)
 
     assert Fault.TRUST_POLICY_DENIES_EC2 in [finding.fault for finding in confirmed(house).findings]
+
+
+def test_revoked_sessions_are_read_with_their_remedy(house: House) -> None:
+    """STS accepts the set; the policy of the role is the finding, and the daemon explains it as a revocation."""
+    condition = {"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}
+    statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
+    house.cloud.iam.put_role_policy(
+        RoleName=ROLE, PolicyName="r", PolicyDocument=json.dumps({"Statement": [statement]})
+    )
+    (finding,) = confirmed(house).findings
+
+    assert finding.fault is Fault.CREDENTIALS_REJECTED
+    assert "revoked" in explain(finding.fault, finding.evidence, {}).hint
 
 
 def test_an_instance_without_credentials_decides_nothing_that_aws_must_answer(house: House) -> None:

@@ -903,6 +903,16 @@ printf '[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = x\na
         state=State.OK,
         says=("MetadataNoToken",),
     ),
+    Situation(
+        "copy-of-the-credentials",
+        "A copy of the credentials in a container or a file goes stale, which looks like clock skew",
+        "it does not see copies, and `diagnose` says so",
+        ("aws-samples/aws-parallelcluster-monitoring#53",),
+        ROLE,
+        words=DIAGNOSE,
+        state=State.OK,
+        says=("ExpiredToken in a program, while IMDS serves these, means an old copy",),
+    ),
 )
 
 

@@ -129,8 +129,8 @@ def connect(*, profile: str | None, endpoint: str, fetch: Fetch) -> Connection:
         # The chain runs what the user has configured: processes, SSO, files. Any error of it means: no credentials.
         except Exception as error:  # noqa: BLE001 - see above
             answer = refusal(error, "")
-            detail = (answer.detail if isinstance(answer, Refused) else "") or type(error).__name__
-            return Connection(Refused(Trouble.NO_CREDENTIALS, "", detail=detail))
+            detail = (answer.detail or answer.code) if isinstance(answer, Refused) else ""
+            return Connection(Refused(Trouble.NO_CREDENTIALS, "", detail=detail or type(error).__name__))
         if credentials is None:
             return Connection(Refused(Trouble.NO_CREDENTIALS, ""), region=session.region_name)
         return Connection(session, str(credentials.method or ""), session.region_name)

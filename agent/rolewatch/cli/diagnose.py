@@ -38,6 +38,8 @@ MODE = 0o640
 """Of the file that ``--output`` writes: the daemon reads it as its group."""
 AWS_BUDGET = 10.0
 """Seconds that all calls to AWS may take together. With what IMDS may take, `diagnose` ends within 20 s."""
+CONFIRM_BUDGET = 60.0
+"""The same with ``--output``, where nobody waits: botocore's retries, where AWS throttles a fleet, get their time."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -101,7 +103,7 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
 
     connection = credentials.connect(profile=arguments.profile, endpoint=endpoint, fetch=fetch)
     region = arguments.region or subject.region or connection.region
-    budget = Budget(AWS_BUDGET, time.monotonic)
+    budget = Budget(CONFIRM_BUDGET if arguments.output else AWS_BUDGET, time.monotonic)
     proof = credentials.verify(fetch, region, budget) if local else None
     api = Api(connection.session, region=region, budget=budget)
     return Context(
