@@ -53,9 +53,8 @@ def test_revoked_sessions_are_read_with_their_remedy(house: House) -> None:
     """STS accepts the set; the policy of the role is the finding, and the daemon explains it as a revocation."""
     condition = {"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}
     statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
-    house.cloud.iam.put_role_policy(
-        RoleName=ROLE, PolicyName="r", PolicyDocument=json.dumps({"Statement": [statement]})
-    )
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    house.cloud.iam.put_role_policy(RoleName=ROLE, PolicyName="r", PolicyDocument=policy)
     (finding,) = confirmed(house).findings
 
     assert finding.fault is Fault.CREDENTIALS_REJECTED
