@@ -24,7 +24,7 @@ from prometheus_client.exposition import choose_encoder
 import builders
 from rolewatch import authority, config, files, http, shell
 from rolewatch.aws import client, credentials, queries, revocation, trust_policy
-from rolewatch.aws.diagnose import host, overrides
+from rolewatch.aws.diagnose import host, overrides, programs
 from rolewatch.aws.preflight import names
 from rolewatch.cli import history, journal_reader, poll_once, simulate
 from rolewatch.config.keys import KEYS
@@ -72,6 +72,8 @@ OWN_TEXTS: Mapping[str, str] = {
     "alerts.": "renders the table of faults",
     "aws.diagnose.aws_checks.served_credentials": "an instance id, whose pattern has 19 characters",
     "cli.diagnose.run": "likewise",
+    "aws.diagnose.programs.request_as": "what our own child process writes",
+    "aws.diagnose.program_checks._contains": "networks of a unit, which root writes",
     "cli.render.": "a command of the table of faults",
     "http.page._parts": "our own page.html",
     "http.page.command": "a command of the table of faults",
@@ -211,7 +213,18 @@ def _shadows(text: str, place: Place) -> None:
     place.written("home/.aws/config", text)
     endpoint = "http://169.254.169.254"
     environ = {"http_proxy": "p", "no_proxy": text.replace("\0", "")}
-    overrides.find_overrides(environ, place.directory / "home", endpoint, root=place.directory)
+    overrides.find_overrides(environ, Path("/home"), endpoint, root=place.directory)
+
+
+def _program(text: str, place: Place) -> None:
+    plain = text.replace("\0", "")
+    place.written("proc/7/environ", text)
+    place.written("proc/7/cgroup", plain)
+    place.written("proc/7/status", f"Name:\t{plain}\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n")
+    place.written("unit.env", text)
+    programs.process(7, proc=place.directory / "proc", run=lambda _: text)
+    shown = f"LoadState=loaded\nMainPID=0\nEnvironmentFiles={place.directory}/unit.env (x)\nEnvironment={text}\n"
+    programs.unit("a.service", run=lambda _: f"{shown}IPAddressDeny={text}\n")
 
 
 def _host(text: str, place: Place) -> None:
@@ -503,6 +516,12 @@ PARSERS: dict[str, Parser] = {
         256 * KIB,
         ("§", "[§", "[profile §", '["§"]', "[default]\nrole_arn§", "[default]\nrole_arn = §", "[ § ]"),
         (*' \na[]"=_', "[a]\n", "a=b\n"),
+    ),
+    "program": Parser(
+        _program,
+        64 * KIB,
+        ("§", "0::/§.service", "http_proxy=§", '"§'),
+        (*" \0\n=/'\"\\", "A=b\0", "/a.service", "::/0 "),
     ),
     "host": Parser(
         _host,

@@ -87,6 +87,7 @@ MAY_OPEN_FILES = {
     "files.py": "it is the one that does",
     "__init__.py": "its own metadata, beside the package",
     "imds/host.py": "files of the kernel",
+    "aws/diagnose/programs.py": "a namespace of the kernel, and its own pipe",
     "cli/__init__.py": "/dev/null",
     "cli/output.py": "/dev/null",
     "cli/poll_once.py": "a file of the kernel",

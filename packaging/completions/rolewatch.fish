@@ -47,7 +47,7 @@ function _shtab_rolewatch_using
 end
 
 set -g _shtab_rolewatch_commands run check diagnose preflight 'preflight launch' 'preflight attach-role' 'preflight visible' explain history rules config 'config check' 'config show' simulate demo
-set -g _shtab_rolewatch_opts_with_value --config --control --directory --down --endpoint --expect-role --expiring --file --fleet-hosts --fleet-share --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --poll-failures --principal --profile --reason --region --role --runbooks --selector --since --speed --subnet-id --textfile --uid --unit --user-data
+set -g _shtab_rolewatch_opts_with_value --config --control --directory --down --endpoint --expect-role --expiring --file --fleet-hosts --fleet-share --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --pid --poll-failures --principal --profile --reason --region --role --runbooks --selector --since --speed --subnet-id --textfile --uid --unit --user --user-data
 
 complete -c rolewatch -e
 complete -c rolewatch -f
@@ -74,6 +74,9 @@ complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l config -xka "(__fi
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l endpoint -x -d 'IMDS to poll (default: the well-known address)'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l expect-role -x -d 'expected role; * and ? are wildcards; may be repeated'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l instance-id -x -d 'diagnose this instance from elsewhere, with the AWS API only'
+complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l unit -x -d 'judge as this systemd unit: its variables, files and network'
+complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l pid -x -d 'judge as this process'
+complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l user -x -d 'judge as the programs of this user, by its files'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l region -x -d 'Region of the instance (default: from IMDS or the AWS configuration)'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l profile -x -d 'profile of the AWS configuration for the calls to AWS'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l json -d 'print JSON (docs/diagnose.schema.json)'

@@ -18,7 +18,7 @@ def overrides(tmp_path: Path, environ: dict[str, str], files: dict[str, str]) ->
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return find_overrides(environ, tmp_path / "home", ENDPOINT, root=tmp_path)
+    return find_overrides(environ, Path("/home"), ENDPOINT, root=tmp_path)
 
 
 def test_a_clean_host_has_none(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_key_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
     text = f"# mine\n[default]\naws_access_key_id = AKIACANARY\naws_secret_access_key={CANARY}\n[other]\nx = 1\n"
     found = overrides(tmp_path, {}, {"home/.aws/credentials": text})
 
-    assert [each.where for each in found.files] == [f"{tmp_path}/home/.aws/credentials:3"]
+    assert [each.where for each in found.files] == ["/home/.aws/credentials:3"]
     assert "aws_access_key_id" in found.files[0].what
     assert "CANARY" not in repr(found)
 
@@ -110,12 +110,11 @@ def test_every_way_to_get_credentials_counts(tmp_path: Path, key: str) -> None:
 
 def test_another_file_by_variable_counts(tmp_path: Path) -> None:
     """AWS_SHARED_CREDENTIALS_FILE moves it."""
-    path = tmp_path / "elsewhere"
     found = overrides(
-        tmp_path, {"AWS_SHARED_CREDENTIALS_FILE": str(path)}, {"elsewhere": "[default]\naws_access_key_id = x\n"}
+        tmp_path, {"AWS_SHARED_CREDENTIALS_FILE": "/elsewhere"}, {"elsewhere": "[default]\naws_access_key_id = x\n"}
     )
 
-    assert [each.where for each in found.files] == [f"{path}:2"]
+    assert [each.where for each in found.files] == ["/elsewhere:2"]
 
 
 def test_botos_old_files_count(tmp_path: Path) -> None:
@@ -130,9 +129,9 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     target = tmp_path / "home" / ".aws"
     target.mkdir(parents=True)
     (target / "credentials").symlink_to("/proc/self/mem")
-    found = find_overrides({}, tmp_path / "home", ENDPOINT, root=tmp_path)
+    found = find_overrides({}, Path("/home"), ENDPOINT, root=tmp_path)
 
-    assert found.unreadable == (str(target / "credentials"),)
+    assert found.unreadable == ("/home/.aws/credentials",)
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
@@ -142,7 +141,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(1 << 34)
 
-    assert find_overrides({}, tmp_path / "home", ENDPOINT, root=tmp_path).unreadable == (str(path),)
+    assert find_overrides({}, Path("/home"), ENDPOINT, root=tmp_path).unreadable == ("/home/.aws/config",)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from rolewatch.aws.diagnose.overrides import proxies
 
 IMDS = "169.254.169.254"
-BOTOCORE, GO, CURL = "botocore and the AWS CLI", "Go", "curl"
+BOTOCORE, GO, CURL = "botocore (AWS CLI)", "Go", "curl"
 EVERY = (BOTOCORE, GO, CURL)
 FORMS = [
     ({}, ()),

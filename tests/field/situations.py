@@ -843,7 +843,7 @@ _ROLE = (
 )
 
 
-def _overridden(name: str, title: str, knows: str, reports: tuple[str, ...], **more: Any) -> Situation:
+def _overridden(name: str, title: str, knows: str, reports: tuple[str, ...] = (), **more: Any) -> Situation:
     """Return a situation in which the role is served, and programs do not get to it."""
     return Situation(
         name, title, knows, reports, ROLE, words=DIAGNOSE, state=State.DEGRADED, faults=(OVERRIDDEN,), **more
@@ -851,6 +851,11 @@ def _overridden(name: str, title: str, knows: str, reports: tuple[str, ...], **m
 
 
 _NAMES_OF_VARIABLES = "the environment of the program: names of variables, never values"
+_PROGRAM = """{} sleep 20 > /dev/null 2>&1 < /dev/null &
+for _ in 1 2 3 4 5 6 7 8 9; do grep -q sleep /proc/$!/comm && break; sleep 0.1; done
+echo $! > "$HOME/pid"
+"""
+_AS_PROGRAM = "import os, sys; sys.argv += ['--pid', open(os.environ['HOME'] + '/pid').read().strip()]"
 _DOCTOR = (
     _overridden(
         "proxy-in-the-environment",
@@ -887,6 +892,36 @@ printf '[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = x\na
     > "$HOME"/.aws/credentials""",
         says=(".aws/credentials:2", "ASIA", "expires"),
         never=("ASIAEXAMPLE",),
+    ),
+    _overridden(
+        "proxy-of-another-program",
+        "`HTTP_PROXY` is set for a service, without an exception for IMDS",
+        f"`diagnose --pid`: {_NAMES_OF_VARIABLES}",
+        ("aws/amazon-ecs-agent#605", "aws/amazon-ecs-agent#805", "DataDog/dd-agent#1594", "aws/aws-xray-daemon#255"),
+        build=_PROGRAM.format("env HTTP_PROXY=http://user:canary@10.9.9.9:3128"),
+        sandbox=_AS_PROGRAM,
+        says=("HTTP_PROXY", "Go", "(sleep)"),
+        never=("canary",),
+    ),
+    _overridden(
+        "firewall-for-one-program",
+        "A firewall rule drops what one user sends to IMDS, and not what root sends",
+        "`diagnose --pid`: a request by the uid of the program",
+        build=OUT
+        + "nft add rule t output ip daddr 169.254.169.254 meta skuid 65534 drop\n"
+        + _PROGRAM.format("setpriv --reuid=65534 --regid=65534 --clear-groups"),
+        sandbox=_AS_PROGRAM,
+        evidence={"reason": "connect_timeout"},
+        says=("It answers the user root",),
+    ),
+    _overridden(
+        "program-in-a-network-of-its-own",
+        "A program runs in a network namespace without a way to IMDS",
+        "`diagnose --pid`: a request in the network namespace of the program",
+        build=_PROGRAM.format("unshare --net"),
+        sandbox=_AS_PROGRAM,
+        evidence={"reason": "no_route"},
+        says=("in its network namespace",),
     ),
     Situation(
         "programs-that-know-imdsv1-only",

@@ -21,9 +21,10 @@ from rolewatch import config, files
 from rolewatch.aws import credentials
 from rolewatch.aws.checks import Status
 from rolewatch.aws.client import Api, Budget
-from rolewatch.aws.diagnose import Diagnosis, diagnose, document, host
+from rolewatch.aws.diagnose import Diagnosis, diagnose, document, host, programs
 from rolewatch.aws.diagnose.findings import Context, LocalFindings, Pause, Subject, collect
 from rolewatch.aws.diagnose.overrides import find_overrides
+from rolewatch.aws.diagnose.programs import Program
 from rolewatch.aws_names import INSTANCE_ID
 from rolewatch.cli import COMMANDS, options, output, poll_once, render
 from rolewatch.cli.results import show_results
@@ -56,6 +57,10 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument(
         "--instance-id", metavar="ID", help="diagnose this instance from elsewhere, with the AWS API only"
     )
+    programs = parser.add_mutually_exclusive_group()
+    programs.add_argument("--unit", metavar="NAME", help="judge as this systemd unit: its variables, files and network")
+    programs.add_argument("--pid", metavar="N", type=int, help="judge as this process")
+    programs.add_argument("--user", metavar="NAME", help="judge as the programs of this user, by its files")
     parser.add_argument(
         "--region", metavar="REGION", help="Region of the instance (default: from IMDS or the AWS configuration)"
     )
@@ -95,7 +100,8 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
     """Return what IMDS, this host and AWS say; without IMDS and this host if another instance is named."""
     endpoint = config.resolve_endpoint(settings.imds)
     client = Client(endpoint, settings.imds, monotonic=time.monotonic)
-    local = None if arguments.instance_id else _local(client, settings, endpoint, environ)
+    program = _program(arguments)
+    local = None if arguments.instance_id else _local(client, settings, endpoint, environ, program)
     subject = _subject(local) if local else _named(arguments.instance_id, settings)
 
     def fetch() -> credentials.Keys | None:
@@ -116,7 +122,21 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
     )
 
 
-def _local(client: Client, settings: Settings, endpoint: str, environ: Mapping[str, str]) -> LocalFindings:
+def _program(arguments: argparse.Namespace) -> Program | None:
+    """Return the program that *arguments* name. Raise `UsageError` if it is not there, or if none can be."""
+    if arguments.unit is arguments.pid is arguments.user is None:
+        return None
+    if arguments.instance_id:
+        message = "--unit, --pid and --user are for the instance that rolewatch runs on; leave out --instance-id."
+        raise UsageError(message)
+    if arguments.pid is not None:
+        return programs.process(arguments.pid)
+    return programs.unit(arguments.unit) if arguments.unit is not None else programs.user(arguments.user)
+
+
+def _local(
+    client: Client, settings: Settings, endpoint: str, environ: Mapping[str, str], program: Program | None
+) -> LocalFindings:
     """Poll IMDS once, and inspect this host."""
     polled = poll_once.poll(client, settings, measure=True)
     return LocalFindings(
@@ -124,8 +144,12 @@ def _local(client: Client, settings: Settings, endpoint: str, environ: Mapping[s
         verdict=polled.verdict,
         snapshot=polled.snapshot,
         host=host.inspect(endpoint),
-        overrides=find_overrides(environ, _home(), endpoint),
+        overrides=find_overrides(program.environ or {}, program.home, endpoint, root=program.root)
+        if program
+        else find_overrides(environ, _home(), endpoint),
         user=_user(),
+        program=program,
+        request=programs.request_as(program, client) if program else None,
         accepted=settings.imds.accept_responder,
     )
 

@@ -52,6 +52,7 @@ PLACEHOLDERS = (
     "association_id",
     "iam_region",
     "uid",
+    "unit",
     "answering_instance_id",
     "needed_hop_limit",
 )

@@ -934,6 +934,11 @@ ENTRIES: tuple[Entry, ...] = (
                     "is set: in the unit, its EnvironmentFile, or the profile of the shell.",
                     id="except-imds",
                 ),
+                Step(
+                    "Check each other service as the program itself sees the host.",
+                    "sudo rolewatch diagnose --unit={unit}",
+                    id="check-program",
+                ),
                 Step("Restart the program: it read its variables when it started.", id="restart-program"),
                 IMDSV1_ONLY,
             ),

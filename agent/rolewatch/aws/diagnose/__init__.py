@@ -10,7 +10,7 @@ from typing import Any
 from rolewatch.aws import checks
 from rolewatch.aws.checks import Check, Result, Status
 from rolewatch.aws.client import Missing
-from rolewatch.aws.diagnose import aws_checks, local_checks, remedy
+from rolewatch.aws.diagnose import aws_checks, local_checks, program_checks, remedy
 from rolewatch.aws.diagnose.findings import AwsFindings, Context
 from rolewatch.aws.diagnose.local_checks import on_instance, with_token
 from rolewatch.aws.queries import Association, Instance
@@ -36,7 +36,7 @@ CHECKS: tuple[Check[Context], ...] = (
     Check("host.hop_limit", "The answer to the token request comes back", local_checks.hop_limit),
     Check("host.allowance", "No link-local packets are dropped", on_instance(local_checks.allowance)),
     Check("host.imdsd", "systemd-imdsd does not lock IMDS", on_instance(local_checks.imdsd)),
-    Check("host.proxy", "No proxy is set for IMDS", on_instance(local_checks.proxy)),
+    Check("host.proxy", "No proxy is set for IMDS", on_instance(program_checks.proxy)),
     Check("imds.iam", "IMDS has the iam subtree", with_token(local_checks.subtree)),
     Check("imds.info", "iam/info names no error", with_token(local_checks.info)),
     Check("imds.listing", "IMDS lists a role", with_token(local_checks.listing)),
@@ -57,9 +57,11 @@ CHECKS: tuple[Check[Context], ...] = (
     Check("iam.role_id", "The credentials are of that role", aws_checks.same_role_id, (*_PROFILE, *_SERVED)),
     Check("iam.trust", "The role's trust policy lets EC2 assume it", aws_checks.trusts_ec2, _ROLE),
     Check("iam.revoked", "No policy of the role revokes its sessions", aws_checks.revoked),
-    Check("shadow.environment", "No variable shadows the role", on_instance(local_checks.environment)),
-    Check("shadow.files", "No configuration file shadows the role", on_instance(local_checks.files)),
-    Check("shadow.container", "No container's role shadows the role", on_instance(local_checks.container)),
+    Check("program.network", "The program reaches IMDS", on_instance(program_checks.network)),
+    Check("program.limits", "Its unit allows IMDS", on_instance(program_checks.limits)),
+    Check("shadow.environment", "No variable shadows the role", on_instance(program_checks.environment)),
+    Check("shadow.files", "No configuration file shadows the role", on_instance(program_checks.files)),
+    Check("shadow.container", "No container's role shadows the role", on_instance(program_checks.container)),
 )
 
 _NEEDED = ("ec2.attached", "iam.profile", "iam.profile_role", "iam.trust")

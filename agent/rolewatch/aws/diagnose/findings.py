@@ -12,12 +12,14 @@ from rolewatch.aws.client import Api, Missing, Refused, Trouble
 from rolewatch.aws.credentials import IAM_ROLE
 from rolewatch.aws.diagnose.host import Host
 from rolewatch.aws.diagnose.overrides import Overrides
+from rolewatch.aws.diagnose.programs import Program
 from rolewatch.aws.queries import Association, Caller, Instance, Profile, Role
 from rolewatch.aws_names import parse_arn, partition_of
 from rolewatch.faults import Fault
 from rolewatch.monitor.classify import Finding, Verdict
 from rolewatch.observation import Answered, Credentials, Failure, Observation, ProfileInfo, RoleListing, Unanswered
 from rolewatch.publish import Snapshot
+from rolewatch.vocabulary import Evidence
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,18 @@ class LocalFindings:
     host: Host
     overrides: Overrides
     user: str = "this user"
-    """The user who runs the command: firewall rules and overrides differ between users."""
+    """The user who runs the command: firewall rules differ between users."""
+    program: Program | None = None
+    """The program whose overrides these are; None: those of `user`."""
+    request: Evidence | None = None
+    """What a request as `program` failed with, empty if it was answered; None if there was none."""
     accepted: tuple[str, ...] = ()
     """The responders, besides this instance's IMDS, whose credentials the settings accept."""
+
+    @property
+    def whose(self) -> str:
+        """The program or the user whose overrides these are."""
+        return self.program.name if self.program else self.user
 
     @property
     def failure(self) -> Failure | None:

@@ -6,7 +6,6 @@ from typing import Callable
 
 from rolewatch.aws.checks import Outcome, failed, passed, skipped, unknown
 from rolewatch.aws.diagnose.findings import Context, LocalFindings
-from rolewatch.aws.diagnose.overrides import Override
 from rolewatch.aws.queries import Instance
 from rolewatch.faults import IMDS_FAULTS, Fault, faults_read_from
 from rolewatch.faults.explain import explain
@@ -49,8 +48,8 @@ def token(context: Context) -> Outcome:
         return NOT_HERE
     if local.failure is None:
         tokens = instance.options.tokens if isinstance(instance, Instance) else None
-        when = {"optional": "If you require tokens", "required": "Tokens are required"}.get(tokens or "")
-        return passed(f"IMDS gave a session token (IMDSv2). {when or 'Where tokens are required'}: {_IMDSV1_ONLY}")
+        when = {"optional": "If you require tokens,", "required": "Tokens are required:"}.get(tokens or "")
+        return passed(f"IMDS gave a session token (IMDSv2). {when or 'Where tokens are required,'} {_IMDSV1_ONLY}")
     finding = local.finding(*IMDS_FAULTS) or Finding(Fault.IMDS_ERROR, local.failure.evidence)
     what = f"It failed in the phase {local.failure.phase.value} ({local.failure.reason.value})."
     return failed(f"{what} {_cause(finding)}", finding.fault, finding.evidence)
@@ -183,22 +182,6 @@ def imdsd(local: LocalFindings) -> Outcome:
     return passed("systemd-imdsd does not lock IMDS." if installed else "There is no systemd-imdsd.")
 
 
-def proxy(local: LocalFindings) -> Outcome:
-    """Check whether clients would send requests for IMDS to a proxy."""
-    found, address = local.overrides.proxies, local.host.address
-    if not found:
-        return passed(f"No variable of {local.user} sends a request for IMDS to a proxy.")
-    names = ", ".join(dict.fromkeys(found.values()))
-    forms = f"both {address} and [{address}]" if ":" in address else address
-    return failed(
-        f"{names} of {local.user} sends requests for IMDS to a proxy, in {', '.join(found)}. Add {forms} to no_proxy "
-        "and NO_PROXY: not every client accepts a network, a pattern or a port there.",
-        Fault.CREDENTIALS_OVERRIDDEN,
-        {},
-        where=names,
-    )
-
-
 def subtree(local: LocalFindings, answered: Answered) -> Outcome:
     """Check whether the ``iam`` subtree is there."""
     if not (isinstance(answered.info, Absent) and isinstance(answered.listing, Absent)):
@@ -318,38 +301,6 @@ def expected_role(local: LocalFindings, answered: Answered) -> Outcome:
     if not isinstance(answered.listing, RoleListing):
         return unknown("IMDS lists no role to compare.")
     return passed(f"The role {answered.listing.role} is the expected one.")
-
-
-def environment(local: LocalFindings) -> Outcome:
-    """Check the variables that SDKs read before anything else."""
-    return _overridden(local, local.overrides.environment, "variable of the environment")
-
-
-def files(local: LocalFindings) -> Outcome:
-    """Check the shared configuration files."""
-    found = local.overrides
-    if found.unreadable and not found.files:
-        return unknown(f"{', '.join(found.unreadable)} cannot be read by this user.")
-    return _overridden(local, found.files, "configuration file")
-
-
-def container(local: LocalFindings) -> Outcome:
-    """Check the variables of containers and web identities."""
-    return _overridden(local, local.overrides.container, "variable of a container or a web identity")
-
-
-def _overridden(local: LocalFindings, overrides: tuple[Override, ...], kind: str) -> Outcome:
-    if not overrides:
-        return passed(
-            f"No {kind} shadows the instance's role for {local.user}. Services have environments of their own."
-        )
-    named = "; ".join(f"{each.where} ({each.what})" for each in overrides)
-    return failed(
-        f"SDKs do not use the instance's role for {local.user}: {named}.",
-        Fault.CREDENTIALS_OVERRIDDEN,
-        {},
-        where=", ".join(each.where for each in overrides),
-    )
 
 
 def _found(finding: Finding, note: str) -> Outcome:

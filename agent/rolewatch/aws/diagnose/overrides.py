@@ -68,7 +68,7 @@ def find_overrides(
 ) -> Overrides:
     """Return what overrides the role at *endpoint*, the URL of IMDS, in *environ* and in files below *home*. Total.
 
-    *root* is the directory of the system's files.
+    *root* is the root directory of the program: paths are those that it sees.
     """
     unreadable: list[str] = []
     profiles: set[str] = set()
@@ -90,7 +90,7 @@ def proxies(endpoint: str, environ: Mapping[str, str]) -> dict[str, str]:
     parts = urlsplit(endpoint)
     host, port = host_of_url(endpoint), str(parts.port or 80)
     judged = {
-        "botocore and the AWS CLI": _proxy_of_botocore(parts.netloc, environ),
+        "botocore (AWS CLI)": _proxy_of_botocore(parts.netloc, environ),
         "Go": "" if is_loopback(host) else _proxy_of_go(host, port, environ),
         "curl": _proxy_of_curl(host, environ),
     }
@@ -183,14 +183,14 @@ def _files(
     for variable, name in (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")):
         path = _expanded(environ.get(variable, ""), home) or (home / ".aws" / name if home else None)
         if path is not None:
-            for line in _lines(path, unreadable):
+            for line in _lines(path, root, unreadable):
                 profiles.add(line.section)
                 if line.section == wanted and line.key in GIVING:
                     kind = f": {_key_of(_TEMPORARY)}" if line.is_temporary else ""
                     yield Override(f"{path}:{line.number}", f"{line.key} in the profile {printable(wanted)}{kind}")
     # botocore reads these last before IMDS, as boto 2 did (botocore/credentials.py, BotoProvider).
-    for path in (root / "etc/boto.cfg", *([home / ".boto"] if home else [])):
-        for line in _lines(path, unreadable):
+    for path in (Path("/etc/boto.cfg"), *([home / ".boto"] if home else [])):
+        for line in _lines(path, root, unreadable):
             if line.section == "Credentials" and line.key == "aws_access_key_id":
                 yield Override(f"{path}:{line.number}", "aws_access_key_id for boto")
 
@@ -213,10 +213,11 @@ class _Line:
     """Whether the value begins like the id of a temporary access key."""
 
 
-def _lines(path: Path, unreadable: list[str]) -> Iterator[_Line]:
-    """Yield the headers and settings in *path*. If it cannot be read, add it to *unreadable*."""
+def _lines(path: Path, root: Path, unreadable: list[str]) -> Iterator[_Line]:
+    """Yield the headers and settings in *path* below *root*. If it cannot be read, add it to *unreadable*."""
     try:
-        data = files.read(path, limit=_LARGEST, follow_links=True).data
+        there = root / path.relative_to("/") if path.is_absolute() else path
+        data = files.read(there, limit=_LARGEST, follow_links=True).data
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError):
