@@ -18,7 +18,7 @@ from rolewatch.imds.client import Client
 from rolewatch.imds.hop_limit import Measurement
 from rolewatch.monitor.classify import Prior
 from rolewatch.monitor.loop import Loop, Wake
-from rolewatch.settings import ExpectSettings
+from rolewatch.settings import ExpectSettings, ImdsSettings
 from rolewatch.simulator import Simulator
 from rolewatch.simulator.conditions import HEALTHY, Effect, NetworkFault, Target
 from rolewatch.vocabulary import EventKind, State
@@ -34,7 +34,7 @@ def imds(request: pytest.FixtureRequest) -> Iterator[Simulator]:
 
 def measured(endpoint: str, most: int, timeout: float = 5.0) -> int | None:
     """Return the hop limit of the IMDS at *endpoint*."""
-    return Measurement(endpoint, most, timeout=timeout, monotonic=time.monotonic).result()
+    return Measurement(endpoint, range(2, most + 1), timeout=timeout, monotonic=time.monotonic).result()
 
 
 @pytest.mark.parametrize(("limit", "most", "expected"), [(1, 2, 1), (2, 2, 2), (2, 3, 2), (5, 3, 3), (None, 2, 2)])
@@ -123,6 +123,20 @@ def test_neither_a_poll_nor_a_stop_waits_for_the_measurement(stage: Stage) -> No
 
     assert time.monotonic() - begun < 10
     assert stage.recorder.reports[-1].snapshot.hop_limit is None
+
+
+def test_a_late_answer_is_no_hop_limit_for_the_daemon_either(stage: Stage) -> None:
+    """A request beside the polls has more time than theirs: here until another program has got a token."""
+    stage.settings = replace(stage.settings, imds=ImdsSettings(timeout=0.1))
+    stage.imds.enter(replace(HEALTHY, network_faults=(NetworkFault(Effect.LATENCY, Target.TOKEN, seconds=0.3),)))
+    loop, others = stage.watch(), Client(stage.imds.endpoint, ImdsSettings(), monotonic=time.monotonic)
+
+    for _ in range(4):
+        loop.poll()
+        others.session()
+
+    (raised,) = stage.recorder.events(EventKind.FAULT_RAISED)
+    assert (raised.fault, raised.fields["reason"]) == (Fault.IMDS_ERROR, "slow")
 
 
 def test_a_silent_imds_has_no_hop_limit() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -104,7 +104,14 @@ class Client:
 
     def measure_hop_limit(self, most: int) -> Measurement:
         """Begin to measure the hop limit, up to *most*. IMDS must have answered a poll just before."""
-        return Measurement(self._endpoint, most, timeout=self._settings.timeout, monotonic=self._monotonic)
+        return self._token_requests(range(2, most + 1))
+
+    def request_late_token(self) -> Measurement:
+        """Request a token whose answer may come later than the time-out of a poll."""
+        return self._token_requests([1])
+
+    def _token_requests(self, limits: Sequence[int]) -> Measurement:
+        return Measurement(self._endpoint, limits, timeout=self._settings.timeout, monotonic=self._monotonic)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Send one request, with as many attempts as the settings allow, and return the answer with its bounded body.

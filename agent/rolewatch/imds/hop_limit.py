@@ -9,6 +9,7 @@ network namespaces, on no real instance.
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import Callable
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,19 +23,20 @@ _TOKEN = (b"HTTP/1.0 200", b"HTTP/1.1 200")
 
 
 class Measurement:
-    """Token requests that wait for their answers beside the polls, one for each hop limit from 2 to *most*."""
+    """Token requests that wait for their answers beside the polls, one for each of some hop limits."""
 
-    def __init__(self, endpoint: str, most: int, *, timeout: float, monotonic: Callable[[], float]) -> None:
-        """Send the requests to *endpoint*. They have *timeout* seconds, by the clock *monotonic*.
+    def __init__(self, endpoint: str, limits: Sequence[int], *, timeout: float, monotonic: Callable[[], float]) -> None:
+        """Send a request to *endpoint* for each of *limits*, lowest first. They have *timeout* seconds by *monotonic*.
 
-        IMDS must have answered just before. Then this takes milliseconds, and `_CONNECT_TIMEOUT` at most.
+        IMDS must have let a poll connect just before. Then this takes milliseconds, and `_CONNECT_TIMEOUT` at most.
         """
+        self._limits = limits
         self._monotonic = monotonic
         self._connections: list[socket.socket] = []
         self._failed = False
         url = urlsplit(endpoint)
         try:
-            for limit in range(2, most + 1):
+            for limit in limits:
                 self._connections.append(_connect(url))
                 _request(self._connections[-1], url.netloc, limit)
         except (OSError, ValueError):
@@ -50,6 +52,10 @@ class Measurement:
         """Return whether `result` needs no more time."""
         return self._failed or self._monotonic() >= self._deadline or _first_line(self._connections[-1], 0.0) != b""
 
+    def has_answer(self) -> bool:
+        """Return whether the last request has an answer, of whatever kind."""
+        return not self._failed and bool(_first_line(self._connections[-1], 0.0))
+
     def result(self) -> int | None:
         """Wait for what is missing, and return the highest hop limit at which a token arrives; 1 if at none.
 
@@ -57,10 +63,10 @@ class Measurement:
         """
         if self._failed:
             return None
-        for index in reversed(range(len(self._connections))):
-            line = _first_line(self._connections[index], max(0.0, self._deadline - self._monotonic()))
+        for limit, connection in zip(reversed(self._limits), reversed(self._connections)):
+            line = _first_line(connection, max(0.0, self._deadline - self._monotonic()))
             if line != b"":
-                return index + 2 if line in _TOKEN else None
+                return limit if line in _TOKEN else None
         return 1
 
 

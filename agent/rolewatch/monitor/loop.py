@@ -21,10 +21,10 @@ from rolewatch.monitor.classify import classify
 from rolewatch.monitor.clock import keep_time
 from rolewatch.monitor.confirmation import Confirmation, ConfirmationFile, request
 from rolewatch.monitor.memory import HopLimit, Memory
-from rolewatch.observation import Answered, Moment, Observation, Tags
+from rolewatch.observation import Answered, Moment, Observation, Tags, Unanswered
 from rolewatch.publish import Event, Publisher, Report, messages
 from rolewatch.settings import PollSettings, Settings
-from rolewatch.vocabulary import EventKind, Level
+from rolewatch.vocabulary import EventKind, Level, Reason
 
 MAX_CREDIT = 3.0
 """Early polls that one fault needs: two to be raised after the first poll that saw it, one to be cleared."""
@@ -139,6 +139,7 @@ class Loop:
         self._request_at: float | None = None
         self._requested_at: float | None = None
         self._measurement: Measurement | None = None
+        self._late: Measurement | None = None
         if self.setup.confirmation is not None:
             self.publisher_failures.setdefault("confirmation", 0)
         for publisher in self.publishers:
@@ -197,7 +198,7 @@ class Loop:
             identity=monitor.identity_due(self.memory, settings.expect, begun),
             tags=monitor.tags_due(self.memory, settings.expect, begun),
         )
-        observation = observe(client, settings.expect, questions)
+        observation = self._with_late_answer(observe(client, settings.expect, questions))
         now = self.clock()
         memory = self.memory
         if isinstance(observation, Answered) and (questions.identity or questions.tags):
@@ -231,6 +232,19 @@ class Loop:
             most = self.setup.settings.expect.container_hop_limit
             self._measurement = self.setup.client.measure_hop_limit(most)
             self.memory = replace(self.memory, hop_limit=replace(self.memory.hop_limit, requested_at=now.uptime))
+
+    def _with_late_answer(self, observation: Observation) -> Observation:
+        """Return *observation* as slow where it has no answer, and a token request beside the last poll has a late one.
+
+        That is no hop limit: a proxy whose backend is dead answers after some seconds.
+        """
+        late, self._late = self._late, None
+        if not isinstance(observation, Unanswered) or observation.failure.reason is not Reason.NO_ANSWER:
+            return observation
+        self._late = self.setup.client.request_late_token()
+        if late is None or not late.has_answer():
+            return observation
+        return replace(observation, failure=replace(observation.failure, reason=Reason.SLOW))
 
     def _with_hop_limit(self, memory: Memory, observation: Observation) -> Memory:
         """Return *memory* with the hop limit, once its measurement has ended."""
