@@ -32,6 +32,7 @@ from rolewatch.aws.client import (
     Trouble,
 )
 from rolewatch.aws.credentials import connect, without_credentials
+from rolewatch.aws.diagnose.findings import Subject, collect
 from rolewatch.aws.queries import Caller, Instance
 
 pytest.importorskip("boto3")
@@ -263,6 +264,17 @@ OLD_MODEL = {
 """What matters here of a model of EC2 from before 2026-04."""
 
 
+def test_an_association_that_ec2_hides_with_its_instance_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DescribeInstances names the profile, and the other call, which cannot ask for hidden ones, returns nothing."""
+    with serving(200, MANAGED) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        found = collect(api(), Subject(instance_id="i-0123456789abcdef0"), pause=lambda _: None)
+
+    assert found.attached is not None
+    assert found.attached.profile_id == "AIPAEXAMPLE000000001"
+    assert found.profile_name == "node"
+
+
 def test_an_older_botocore_gets_no_parameter_that_it_does_not_know(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -369,6 +381,22 @@ def test_nothing_is_logged_while_aws_is_asked(
 
     assert "canary" not in caplog.text
     assert caplog.records == []
+
+
+def test_a_call_that_was_given_up_stays_silent_and_then_all_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread goes on: nothing is logged until the last one ends, whichever that is."""
+    with serving(200, "", silent=True) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        made = api(QUICK, budget=Budget(1.0, time.monotonic))
+        before, others = logging.root.manager.disable, threading.enumerate()
+        for call in (CALLER, PROFILE):
+            made.ask(call, **_parameters(call))
+        during, given_up = logging.root.manager.disable, [each for each in threading.enumerate() if each not in others]
+    for thread in given_up:
+        thread.join(10)
+
+    assert during == logging.CRITICAL
+    assert logging.root.manager.disable == before
 
 
 def test_an_api_shows_no_key() -> None:

@@ -6,8 +6,8 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Callable, Protocol, TypeVar
@@ -244,17 +244,36 @@ VERIFY_TIMEOUTS = Timeouts(connect=2.0, read=2.0, attempts=1)
 """For the call with the served credentials: short, because the next diagnosis repeats it."""
 
 
-@contextmanager
-def no_output() -> Iterator[None]:
+class _NoOutput:
+    """Suppresses logging and warnings while any thread is in it. Both are settings of the whole process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._opened = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._opened.callback(logging.disable, logging.root.manager.disable)
+                logging.disable(logging.CRITICAL)
+                self._opened.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._opened.close()
+
+
+_NO_OUTPUT = _NoOutput()
+
+
+def no_output() -> _NoOutput:
     """Suppress logging, which would show the session token, and boto3's warnings about old Python versions."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+    return _NO_OUTPUT
 
 
 T = TypeVar("T")
