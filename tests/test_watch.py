@@ -69,8 +69,7 @@ def test_an_hour_of_health_is_polite(stage: Stage) -> None:
 
     polls = len(stage.recorder.reports)
     assert 119 <= polls <= 121
-    assert len(stage.imds.requests) == 4 * polls + 1 + (asked(stage.imds, "api/token") - polls)
-    assert asked(stage.imds, "api/token") - polls in (1, 2)  # an hour later again
+    assert len(stage.imds.requests) - 4 * polls in (2, 3)  # the hop limit again after an hour
     assert asked(stage.imds, "dynamic/instance-identity/document") == 1
 
 

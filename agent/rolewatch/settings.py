@@ -67,7 +67,8 @@ class ExpectSettings:
     """Containers with a network of their own run on this host and use its role: a hop limit that is too low for them is
     a fault."""
     container_hop_limit: int = 2
-    """Hop limit that these containers need: 2 behind one bridge, and one more for each further bridge or router."""
+    """Hop limit that these containers need: 2 behind one bridge, and one more for each further bridge or router. The
+    limit is measured up to this, with a token request an hour for each value from 2 on."""
 
 
 @dataclass(frozen=True)

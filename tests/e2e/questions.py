@@ -28,6 +28,10 @@ class Question:
 
 NOTHING_WRONG = {
     "docs/metrics.md: Which rolewatch answers scrapes but does not poll?": "rolewatch cannot be made to hang",
+    "docs/metrics.md: On which instances do containers behind a bridge get no credentials?": "no hop limit is 1",
+    "docs/metrics.md: Where does EC2 drop packets to IMDS, DNS and NTP, and how many in the last hour?": (
+        "loopback counts no packets"
+    ),
 }
 """What has no answer, and why."""
 
