@@ -185,6 +185,17 @@ def test_a_locale_without_our_characters_is_no_reason_to_fail() -> None:
     assert "\\u2500" in done.stdout
 
 
+@pytest.mark.parametrize(("scenario", "count"), [("healthy", 1), ("rotation_overdue", 0)])
+def test_a_check_of_a_healthy_role_says_where_programs_that_get_none_are_explained(
+    simulator: Simulator, capsys: pytest.CaptureFixture[str], scenario: str, count: int
+) -> None:
+    """A proxy, keys of its own, IMDSv1 only: check sees none of that."""
+    simulator.switch(scenario)
+    main(["check", "--endpoint", simulator.endpoint])
+
+    assert capsys.readouterr().out.count("rolewatch explain credentials_overridden") == count
+
+
 def test_a_check_knows_what_the_daemon_has_learned(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from rolewatch import config
 from rolewatch.cli import COMMANDS, options, output, poll_once, render
 from rolewatch.config import resolve_endpoint
 from rolewatch.errors import UsageError
+from rolewatch.faults import Fault
 from rolewatch.faults.explain import explain
 from rolewatch.imds.client import Client
 from rolewatch.imds.host import vendor
@@ -123,6 +124,9 @@ def text(snapshot: Snapshot, *, styled: bool, columns: int) -> Iterator[str]:
     yield ""
     for label, value in _table(snapshot):
         yield f"  {label:<17} {printable(value)}"
+    if snapshot.state is State.OK:
+        yield ""
+        yield f"If a program has no credentials all the same: rolewatch explain {Fault.CREDENTIALS_OVERRIDDEN.value}"
     facts = facts_of(snapshot, uid=os.getuid())
     for active in snapshot.faults:
         explained = explain(active.fault, active.evidence, facts)
