@@ -472,7 +472,7 @@ INVALID = [
         "imds.endpoint",
         ("has a user or a password before an @, and is not shown; write a plain URL, as in http://127.0.0.1:1338"),
     ),
-    (MODE, "ipv5", "imds.endpoint_mode", 'is "ipv5"; write ipv4 or ipv6'),
+    (MODE, "ipv5", "imds.endpoint_mode", 'is "ipv5"; write auto, ipv4 or ipv6'),
     (TIMEOUT, "30s", "imds.timeout", 'is "30s"; SDKs accept a number of seconds, 1 or more'),
     (TIMEOUT, "0", "imds.timeout", 'is "0"; SDKs accept a number of seconds, 1 or more'),
     (TIMEOUT, "-1", "imds.timeout", 'is "-1"; SDKs accept a number of seconds, 1 or more'),
@@ -484,7 +484,7 @@ INVALID = [
 ]
 OURS = {
     "imds.endpoint": "http://127.0.0.1",
-    "imds.endpoint_mode": "ipv4",
+    "imds.endpoint_mode": "auto",
     "imds.timeout": "1",
     "imds.attempts": "1",
     "imds.disabled": "no",

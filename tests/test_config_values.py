@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 
 from rolewatch.config.keys import KEYS, VALUE_TYPES
 from rolewatch.config.types import (
-    IPV4,
-    IPV6,
     Duration,
     Several,
     Switch,
@@ -28,6 +26,7 @@ from rolewatch.config.types import (
     listen,
     shown,
 )
+from rolewatch.settings import IPV4, IPV6
 from rolewatch.text import format_duration, parse_duration, printable
 
 DURATION = Duration(5, 3600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -63,6 +64,18 @@ def test_with_all_facts_no_placeholder_is_left(fault: Fault) -> None:
         )
         assert "{region}" not in words
         assert not any(f"{{{name}}}" in words or f"<{name.replace('_', '-')}>" in words for name in PLACEHOLDERS)
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_the_commands_name_the_address_of_imds_that_is_used(fault: Fault) -> None:
+    """Over IPv6: its address, in brackets in a URL, and the programs for IPv6."""
+    facts = {"imds_address": "fd00:ec2::254"}
+
+    for reason in ("", *FAULTS[fault].variants):
+        over_ipv6 = commands(fault, {"reason": reason}, facts)
+        assert "169.254.169.254" not in over_ipv6
+        assert "http://fd00" not in over_ipv6
+        assert re.search(r"(?<!ip6)\biptables|ip rule|ip route show", over_ipv6) is None
 
 
 def test_what_is_unknown_can_be_seen() -> None:

@@ -195,6 +195,8 @@ class Unanswered:
     dropped_packets: int | None = None
     """Packets to link-local addresses that EC2 has dropped at the interface that leads to IMDS, since its driver was
     loaded; None if the driver does not count them."""
+    host: str = ""
+    """The address of IMDS that was used."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,8 @@ class Answered:
     """IMDS's clock (`Date` of the last answer), one-second resolution."""
     dropped_packets: int | None = None
     """As in `Unanswered`."""
+    host: str = ""
+    """The address of IMDS that was used."""
 
 
 Observation = Union[Answered, Unanswered]

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+IPV4 = "http://169.254.169.254"
+IPV6 = "http://[fd00:ec2::254]"
+"""The well-known addresses of IMDS (EC2 user guide, 2026)."""
+
 
 @dataclass(frozen=True)
 class ImdsSettings:
@@ -17,8 +21,8 @@ class ImdsSettings:
     endpoint: str = ""
     """URL of IMDS. Empty: the well-known address of `endpoint_mode`. Only link-local and loopback addresses are
     accepted, unless `allow_any_endpoint` is true."""
-    endpoint_mode: str = "ipv4"
-    """``ipv4`` (169.254.169.254) or ``ipv6`` (fd00:ec2::254)."""
+    endpoint_mode: str = "auto"
+    """``ipv4`` (169.254.169.254), ``ipv6`` (fd00:ec2::254), or ``auto``: IPv4, and IPv6 on a host without IPv4."""
     timeout: float = 2.0
     """Longest wait for a connection or for the next bytes of a response."""
     attempts: int = 1

@@ -38,6 +38,23 @@ def option(name: str, value: str) -> str:
     return f"--{name}={quoted(value)}"
 
 
+def over_ipv6(command: str) -> str:
+    """Return *command* with IMDS's IPv6 address in place of its IPv4 address, and the programs for that."""
+    for old, new in _OVER_IPV6.items():
+        command = command.replace(old, new)
+    return command
+
+
+_OVER_IPV6 = {
+    "http://169.254.169.254": "http://[fd00:ec2::254]",
+    "169.254.169.254/32": "fd00:ec2::254/128",
+    "169.254.169.254": "fd00:ec2::254",
+    "ip rule": "ip -6 rule",
+    "ip route show": "ip -6 route show",
+    "iptables": "ip6tables",
+}
+
+
 def fill(value: str, before: str) -> str:
     """Return *value* quoted for its place in a command template, where *before* is the text in front of it."""
     return shorthand(value) if _SHORTHAND_KEY.search(before) else quoted(value)

@@ -123,6 +123,8 @@ class Reason(str, Enum):
     """ECONNREFUSED: a firewall REJECT, or nothing listens."""
     NO_ROUTE = ("no_route", FailureLabel.CONNECT)
     """ENETUNREACH: no route to the address."""
+    NO_IPV4 = ("no_ipv4", FailureLabel.CONNECT)
+    """ENETUNREACH, and this host has IPv6 only; IMDS's IPv6 address did not answer, or may not be used."""
     HOST_UNREACHABLE = ("host_unreachable", FailureLabel.CONNECT)
     """EHOSTUNREACH: an `unreachable` route."""
     WRONG_ROUTE = ("wrong_route", FailureLabel.CONNECT)

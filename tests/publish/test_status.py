@@ -140,6 +140,7 @@ def test_what_is_known_of_the_instance_is_shown() -> None:
         "region": "eu-central-1",
         "account_id": "123456789012",
         "hop_limit": 2,
+        "imds_address": None,
         "polled": "2026-03-01T12:00:00Z",
         "version": "1.2.3",
     }

@@ -19,9 +19,9 @@ from typing import cast
 from rolewatch.config.keys import KEYS, make_settings
 from rolewatch.config.sources import Candidate, Source, Sources, read_environment, read_flags
 from rolewatch.config.toml_files import DEFAULT_FILE, read_files
-from rolewatch.config.types import IPV4, IPV6, is_trusted
+from rolewatch.config.types import is_trusted
 from rolewatch.errors import ConfigError
-from rolewatch.settings import ImdsSettings, Settings
+from rolewatch.settings import IPV4, IPV6, ImdsSettings, Settings
 from rolewatch.text import format_duration, printable
 
 

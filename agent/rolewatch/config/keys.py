@@ -25,7 +25,7 @@ _PEM_FILE = Text("absolute path of a PEM file", types.absolute_path, optional=Tr
 
 VALUE_TYPES: Mapping[str, ValueType] = {
     "imds.endpoint": _ENDPOINT,
-    "imds.endpoint_mode": types.choice("ipv4", "ipv6"),
+    "imds.endpoint_mode": types.choice("auto", "ipv4", "ipv6"),
     "imds.timeout": Duration(0.1, 60),
     "imds.attempts": Whole(1, 10),
     # A poll delays the watchdog ping; the unit sets WatchdogSec to three minutes.

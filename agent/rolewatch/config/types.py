@@ -196,10 +196,6 @@ class Several:
 
 # What follows are the texts that name something.
 
-IPV4 = "http://169.254.169.254"
-IPV6 = "http://[fd00:ec2::254]"
-"""The well-known addresses of IMDS (EC2 user guide, 2026)."""
-
 _TRUSTED = ("169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "fd00:ec2::/32", "::1/128")
 """Link-local, loopback, and the range that EC2 uses for its link-local services over IPv6."""
 _HOST = r"\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.-]+"

@@ -72,13 +72,14 @@ def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str], fix: Ite
     entry = FAULTS[fault]
     remedy = remedy_for(entry, evidence)
     values = _values(fault, evidence, facts)
+    over_ipv6 = ":" in facts.get("imds_address", "")
     return Explained(
         fault=fault,
         title=entry.title,
         meaning=_fill(entry.meaning, values, _plain),
         cause=_fill(remedy.cause, values, _plain),
         hint=_fill(remedy.hint, values, _plain),
-        fix=tuple(_filled(step, values) for step in (remedy.fix if fix is None else fix)),
+        fix=tuple(_filled(step, values, over_ipv6=over_ipv6) for step in (remedy.fix if fix is None else fix)),
         takes_effect=_fill(remedy.takes_effect, values, _plain),
         who=remedy.who.value,
         page=entry.page,
@@ -92,9 +93,10 @@ def needs(permissions: tuple[str, ...]) -> str:
     return f"(needs {named})" if permissions else ""
 
 
-def _filled(step: Step, values: Mapping[str, str]) -> Step:
+def _filled(step: Step, values: Mapping[str, str], *, over_ipv6: bool) -> Step:
     text = _fill(step.text, {**values, "needs": needs(step.permissions)}, _plain)
-    return replace(step, text=text, command=_fill(step.command, values, shell.fill))
+    command = shell.over_ipv6(step.command) if over_ipv6 else step.command
+    return replace(step, text=text, command=_fill(command, values, shell.fill))
 
 
 def remedy_for(entry: Entry, evidence: Evidence) -> Remedy:

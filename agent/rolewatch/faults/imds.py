@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rolewatch.faults.remedy import Remedy, Step
 from rolewatch.faults.steps import (
+    AFTER_OPTIONS,
     AT_ONCE,
     BUDGET,
     CLIENTS,
@@ -21,6 +22,11 @@ from rolewatch.faults.steps import (
     WATCH_NOTHING,
 )
 from rolewatch.vocabulary import Who
+
+_ENABLE_IPV6 = (
+    "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
+    "  --http-protocol-ipv6 enabled --http-endpoint enabled"
+)
 
 UNREACHABLE: Mapping[str, Remedy] = {
     "refused": Remedy(
@@ -61,14 +67,41 @@ UNREACHABLE: Mapping[str, Remedy] = {
             Step(
                 'If rolewatch uses the IPv6 endpoint (endpoint_mode = "ipv6"), set it to "ipv4", or enable IPv6 in '
                 "EC2, on Nitro only {needs}.",
-                "aws ec2 modify-instance-metadata-options --region={region} --instance-id={instance_id} \\\n"
-                "  --http-protocol-ipv6 enabled --http-endpoint enabled",
+                _ENABLE_IPV6,
                 id="use-ipv4-or-enable-ipv6",
                 permissions=("ec2:ModifyInstanceMetadataOptions",),
             ),
         ),
         takes_effect=AT_ONCE,
         who=Who.HOST,
+    ),
+    "no_ipv4": Remedy(
+        cause=(
+            "This host has IPv6 only, and IMDS does not answer at its IPv6 address, fd00:ec2::254. That endpoint is "
+            "off by default; a firewall that drops packets for it looks the same. Or the settings allow IPv4 only "
+            '(endpoint_mode = "ipv4").'
+        ),
+        hint="Enable IMDS's IPv6 endpoint.",
+        fix=(
+            Step(
+                "Enable the IPv6 endpoint of IMDS, on Nitro only {needs}.",
+                _ENABLE_IPV6,
+                id="enable-ipv6",
+                permissions=("ec2:ModifyInstanceMetadataOptions",),
+            ),
+            Step(
+                "Request a token there: 200 is success, 000 is no answer. The token is not shown.",
+                "sudo -u rolewatch curl -sS -m 2 --noproxy '*' -o /dev/null -w '%{http_code}\\n' -X PUT \\\n"
+                "  -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' 'http://[fd00:ec2::254]/latest/api/token'",
+                id="request-token-ipv6",
+            ),
+            Step(
+                "Set AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv6 for the applications: SDKs use IPv4 by default.",
+                id="set-sdk-mode",
+            ),
+        ),
+        takes_effect=AFTER_OPTIONS,
+        who=Who.EC2,
     ),
     "wrong_route": Remedy(
         cause=(

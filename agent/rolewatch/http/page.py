@@ -416,6 +416,7 @@ def _instance(snapshot: Snapshot, now: datetime, *, with_expiry: bool) -> Mappin
     identity, offset, binding = snapshot.identity, snapshot.clock_offset, snapshot.binding
     return {
         "Credentials": _expiry(snapshot.credentials.expiration, now) if with_expiry else None,
+        "IMDS": messages.OVER_IPV6.format(snapshot.imds_address) if ":" in snapshot.imds_address else None,
         "Role": code(binding.role) if binding.role else "none",
         "Expected role": "none" if snapshot.expected.none else codes(snapshot.expected.role),
         "Instance profile": fill(

@@ -42,12 +42,12 @@ def _request(client: Client, expect: ExpectSettings, questions: Questions) -> Ob
     try:
         session = client.session()
     except DatedImdsError as error:
-        return Unanswered(error.failure, error.date)
+        return Unanswered(error.failure, error.date, client.host)
     except ImdsError as error:
         failure = error.failure
         if failure.phase is Phase.CONNECT and failure.reason is not Reason.SWITCHED_OFF:
             failure = with_route(failure, client.host, os.getuid())
-        return Unanswered(failure)
+        return Unanswered(failure, host=client.host)
     info = _read(session, INFO_PATH, documents.profile_info)
     listing = _read(session, ROLES_PATH, documents.role_listing)
     credentials = None
@@ -66,6 +66,7 @@ def _request(client: Client, expect: ExpectSettings, questions: Questions) -> Ob
         signs=signs,
         tags=_tags(session, expect) if questions.tags else None,
         date=session.date,
+        host=client.host,
     )
 
 

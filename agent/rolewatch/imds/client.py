@@ -19,10 +19,10 @@ import requests
 from rolewatch.errors import ImdsError
 from rolewatch.imds.ethtool import DriverCounter
 from rolewatch.imds.hop_limit import Measurement
-from rolewatch.imds.host import host_of_url, interface_to
+from rolewatch.imds.host import host_of_url, interface_to, lacks_ipv4
 from rolewatch.imds.transport import BoundedRequests, Monotonic, Wire, read_body, wipe
 from rolewatch.observation import Absent, Failure
-from rolewatch.settings import ImdsSettings
+from rolewatch.settings import IPV4, IPV6, ImdsSettings
 from rolewatch.vocabulary import Phase, Reason, Responder
 
 TOKEN_PATH = "api/token"  # noqa: S105 - a path
@@ -77,20 +77,40 @@ class Client:
     def __init__(self, endpoint: str, settings: ImdsSettings, *, monotonic: Monotonic) -> None:
         """Prepare requests to *endpoint* (``http://HOST[:PORT]``) within the bounds of *settings*. Send nothing yet."""
         self._endpoint = endpoint
-        self._base = endpoint.rstrip("/") + "/latest/"
-        self.host = host_of_url(endpoint)
+        self._use(endpoint)
         self._settings = settings
         self._monotonic = monotonic
         self._wire = Wire(monotonic)
         self._http = BoundedRequests(self._wire)
         self._dropped = DriverCounter(DROPPED_PACKETS)
 
+    def _use(self, endpoint: str) -> None:
+        self._in_use = endpoint
+        self._base = endpoint.rstrip("/") + "/latest/"
+        self.host = host_of_url(endpoint)
+
     def session(self) -> Session:
-        """Start a poll and its deadline: PUT for a token. Raise `ImdsError` if there is none."""
+        """Start a poll and its deadline: PUT for a token. Raise `ImdsError` if there is none.
+
+        On a host without IPv4 IMDS's IPv6 address is used, unless the settings name an address. `host` is the one used.
+        """
         if self._settings.disabled:
             raise ImdsError(Failure(Phase.CONNECT, Reason.SWITCHED_OFF))
         self._wire.deadline = self._monotonic() + self._settings.deadline
-        return Session(self)
+        self._use(self._endpoint)
+        try:
+            return Session(self)
+        except ImdsError as error:
+            may_change = self._settings.endpoint_mode == "auto" and self._endpoint == IPV4
+            if not (may_change and error.failure.reason is Reason.NO_ROUTE and lacks_ipv4()):
+                raise
+            failed = error
+        self._use(IPV6)
+        try:
+            return Session(self)
+        except ImdsError:
+            self._use(self._endpoint)
+        raise failed
 
     def patient(self) -> Client:
         """Return a client of the same endpoint that waits `PATIENCE` times as long."""
@@ -111,7 +131,7 @@ class Client:
         return self._token_requests([1])
 
     def _token_requests(self, limits: Sequence[int]) -> Measurement:
-        return Measurement(self._endpoint, limits, timeout=self._settings.timeout, monotonic=self._monotonic)
+        return Measurement(self._in_use, limits, timeout=self._settings.timeout, monotonic=self._monotonic)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Send one request, with as many attempts as the settings allow, and return the answer with its bounded body.

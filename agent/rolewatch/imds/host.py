@@ -124,7 +124,10 @@ def with_route(failure: Failure, host: str, uid: int) -> Failure:
     route = route_to(host, uid)
     if route is None or _is_loopback(host):
         return failure
-    return replace(failure, reason=_reason(failure.reason, route), route=route)
+    reason = _reason(failure.reason, route)
+    if reason is Reason.NO_ROUTE and ":" not in host and lacks_ipv4():
+        reason = Reason.NO_IPV4
+    return replace(failure, reason=reason, route=route)
 
 
 def _reason(reason: Reason, route: Route) -> Reason:
@@ -227,6 +230,13 @@ def default_interface(version: int, root: Path = Path("/")) -> str:
         if whole and flags & _UP_AND_NOT_REJECTING and not flags & _REJECTS and (best is None or metric < best[0]):
             best = (metric, name)
     return best[1] if best else ""
+
+
+def lacks_ipv4(root: Path = Path("/")) -> bool:
+    """Return whether the network of this host has IPv6 only: the interface of its default route has no IPv4 route."""
+    interface = default_interface(6, root)
+    lines = kernel_text(root / "proc/self/net/route").splitlines()
+    return bool(interface) and not any(line.split()[:1] == [interface] for line in lines)
 
 
 _DMI = "sys/devices/virtual/dmi/id/"

@@ -61,6 +61,7 @@ def _with_observation(
 ) -> Memory:
     return replace(
         memory,
+        instance=replace(memory.instance, imds_address=observation.host),
         binding=update_binding(memory.binding, observation),
         polls=update_polls(memory, observation, verdict, now, calm=settings.limits.reminder),
         credentials=update_credentials(memory, observation, verdict, now),
@@ -272,6 +273,7 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
         time=time,
         clock_offset=memory.clock.offset,
         identity=memory.instance.identity,
+        imds_address=memory.instance.imds_address,
         binding=memory.binding.current,
         expected=expectation(memory, settings.expect),
         credentials=CredentialSummary(

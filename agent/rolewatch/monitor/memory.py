@@ -61,6 +61,8 @@ class Instance:
     """Uptime at which the tags were last read."""
     requested_at: float | None = None
     """Uptime of the last request for identity or tags, whatever came back."""
+    imds_address: str = ""
+    """The address of IMDS in the last poll."""
 
 
 @dataclass(frozen=True)

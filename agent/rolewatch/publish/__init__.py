@@ -85,6 +85,8 @@ class Snapshot:
     clock_offset: float | None = None
     """Local clock minus IMDS's, in seconds; None until IMDS gave a `Date` that is believed."""
     identity: Identity | None = None
+    imds_address: str = ""
+    """The address of IMDS in the last poll; empty before it."""
     binding: RoleBinding = field(default_factory=RoleBinding)
     expected: Expected = field(default_factory=Expected)
     credentials: CredentialSummary = field(default_factory=CredentialSummary)
@@ -146,7 +148,8 @@ def facts_of(snapshot: Snapshot, *, uid: int | None = None) -> dict[str, str]:
     """Return the values in *snapshot* for the `PLACEHOLDERS` of a remedy, by their names.
 
     An expectation counts only if it is one plain name: a pattern cannot be pasted. Besides the placeholders there is
-    ``expiration`` (RFC 3339) if the last credentials are usable. *uid* is that of the process that polled IMDS.
+    ``expiration`` (RFC 3339) if the last credentials are usable, and ``imds_address``. *uid* is that of the process
+    that polled IMDS.
     """
     identity = snapshot.identity
     region = identity.region if identity else None
@@ -164,5 +167,6 @@ def facts_of(snapshot: Snapshot, *, uid: int | None = None) -> dict[str, str]:
         if snapshot.credentials.usable and snapshot.credentials.expiration
         else None,
         "uid": None if uid is None else str(uid),
+        "imds_address": snapshot.imds_address,
     }
     return {name: value for name, value in facts.items() if value}

@@ -43,6 +43,7 @@ def status_document(snapshot: Snapshot, *, version: str, uid: int | None = None)
         "region": identity.region if identity else None,
         "account_id": identity.account_id if identity else None,
         "hop_limit": snapshot.hop_limit,
+        "imds_address": snapshot.imds_address or None,
         "polled": rfc3339(snapshot.moment.utc),
         "version": version,
     }
