@@ -607,22 +607,25 @@ def test_a_bad_document_of_one_of_two_roles_is_reported_with_the_number_of_roles
 
 
 @pytest.mark.parametrize(
-    ("signs", "responder"),
+    ("signs", "proxy", "responder"),
     [
-        (Signs(firmware_id="i-0bbbbbbbbbbbbbbbb"), "other_instance"),
-        (Signs(is_local_address=True), "local_address"),
-        (Signs(has_identity=False), "not_ec2"),
+        (Signs(firmware_id="i-0bbbbbbbbbbbbbbbb"), None, "other_instance"),
+        (Signs(is_local_address=True), None, "local_address"),
+        (Signs(has_identity=False), None, "not_ec2"),
+        (Signs(), "squid", "proxy"),
+        (Signs(), "", "proxy"),
     ],
 )
-def test_usable_credentials_of_another_responder_are_never_ok(signs: Signs, responder: str) -> None:
+def test_usable_credentials_of_another_responder_are_never_ok(signs: Signs, proxy: str | None, responder: str) -> None:
     """Programs act with another's rights, and nothing fails. The settings may accept that responder."""
     prior = Prior(signs=signs, answering_instance_id="i-0aaaaaaaaaaaaaaaa")
-    verdict = judge(answered(), prior)
+    verdict = judge(answered(proxy=proxy), prior)
 
     (finding,) = verdict.findings
     assert (finding.fault, finding.evidence["responder"]) == (Fault.IMDS_INTERCEPTED, responder)
+    assert finding.evidence.get("server") == (proxy or None)
     assert verdict.credentials is USABLE
-    assert faults(judge(answered(), replace(prior, accepted=(responder,)))) == ()
+    assert faults(judge(answered(proxy=proxy), replace(prior, accepted=(responder,)))) == ()
 
 
 def test_this_instance_s_own_imds_is_no_other_responder() -> None:

@@ -217,6 +217,8 @@ class Answered:
     """IMDS's clock (`Date` of the last answer), one-second resolution."""
     dropped_packets: int | None = None
     """As in `Unanswered`."""
+    proxy: str | None = None
+    """The server's name of a proxy that shows itself in an answer, possibly empty; None if none does."""
     host: str = ""
     """The address of IMDS that was used."""
 

@@ -34,7 +34,8 @@ class ImdsSettings:
     """Accept an endpoint that is neither link-local nor loopback. rolewatch reads secrets from it."""
     accept_responder: tuple[str, ...] = ()
     """What may answer in the place of this instance's own IMDS without being the fault `imds_intercepted`, as long as
-    it serves usable credentials: ``not_ec2`` (a role proxy, an emulator), ``local_address``, ``other_instance``."""
+    it serves usable credentials: ``not_ec2`` (a role proxy, an emulator), ``local_address``, ``other_instance``,
+    ``proxy`` (one that shows itself in its answers)."""
     disabled: bool = False
     """Do not poll IMDS, and report that. SDKs call it AWS_EC2_METADATA_DISABLED."""
 

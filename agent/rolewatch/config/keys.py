@@ -31,7 +31,7 @@ VALUE_TYPES: Mapping[str, ValueType] = {
     # A poll delays the watchdog ping; the unit sets WatchdogSec to three minutes.
     "imds.deadline": Duration(0.1, 60),
     "imds.allow_any_endpoint": Switch(),
-    "imds.accept_responder": Several(types.choice("not_ec2", "local_address", "other_instance")),
+    "imds.accept_responder": Several(types.choice("not_ec2", "local_address", "other_instance", "proxy")),
     "imds.disabled": Switch(),
     # With a longer interval the rotation interval cannot be learned: one rotation looks like several.
     "poll.interval": Duration(5, 240),

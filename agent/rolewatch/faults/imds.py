@@ -357,8 +357,8 @@ UNREACHABLE: Mapping[str, Remedy] = {
 }
 
 _ROLE_PROXY = Step(
-    "If a role proxy is meant to answer (kiam, kube2iam, an emulator), look whether it has a role for this program, "
-    "and accept it: accept_responder under [imds].",
+    "If a proxy or an emulator is meant to answer (kiam, kube2iam), check that it has a role for this program, and "
+    "accept it: accept_responder under [imds].",
     "rolewatch config show | grep accept_responder",
     id="accept-responder",
 )
@@ -374,6 +374,7 @@ INTERCEPTED: Mapping[str, Remedy] = {
             RESPONDER,
             REDIRECT,
             Step("Take the address of IMDS out of what the proxy gets, in its own rules.", id="exclude-from-proxy"),
+            _ROLE_PROXY,
         ),
         takes_effect=AT_ONCE,
         who=Who.HOST,

@@ -66,6 +66,7 @@ def _request(client: Client, expect: ExpectSettings, questions: Questions) -> Ob
         signs=signs,
         tags=_tags(session, expect) if questions.tags else None,
         date=session.date,
+        proxy=session.proxy,
         host=client.host,
     )
 

@@ -198,6 +198,8 @@ class Session:
         """PUT for the token. Raise `ImdsError` if there is none."""
         self._client = client
         self.date: datetime | None = None
+        self.proxy: str | None = None
+        """The server of the first answer in which a proxy shows itself, possibly empty; None if none does."""
         self._token = self._new_token()
         self._renewed = False
 
@@ -211,7 +213,7 @@ class Session:
         shown = path + ("<role>" if role else "")
         segment = quote(role, safe="", errors="replace")
         answer = self._client.send("GET", path + segment, {TOKEN_HEADER: self._token}, shown)
-        self._note_date(answer)
+        self._note(answer)
         if answer.status == requests.codes.unauthorized and not self._renewed:
             self._renewed = True
             self._token = self._new_token()
@@ -230,7 +232,7 @@ class Session:
     def _new_token(self) -> str:
         """PUT for a token."""
         answer = self._client.send("PUT", TOKEN_PATH, {TTL_HEADER: TTL_SECONDS}, TOKEN_PATH)
-        self._note_date(answer)
+        self._note(answer)
         failure = _status_failure(Phase.TOKEN, answer, TOKEN_PATH)
         if failure:
             raise DatedImdsError(failure, self.date)
@@ -239,7 +241,9 @@ class Session:
         finally:
             wipe(answer.body)
 
-    def _note_date(self, answer: Answer) -> None:
+    def _note(self, answer: Answer) -> None:
+        if answer.responder is Responder.PROXY and self.proxy is None:
+            self.proxy = answer.server
         try:
             date = parsedate_to_datetime(answer.date)
             if date.tzinfo is not None:

@@ -134,7 +134,7 @@ def classify(observation: Observation, prior: Prior, limits: LimitSettings, now:
         verdict.mark_undetermined(faults_read_from())
         verdict.mark_undetermined(IMDS_FAULTS[IMDS_FAULTS.index(fault) + 1 :])
     else:
-        _judge_responder(verdict, prior)
+        _judge_responder(verdict, observation, prior)
         _judge_reading(verdict, observation, prior)
         _judge_profile(verdict, observation, prior)
         _judge_credentials(verdict, observation, prior, prior.time or observation.date or now.utc)
@@ -206,20 +206,24 @@ def _judge_clock(verdict: _Judgement, offset: float | None, limits: LimitSetting
         verdict.add(Fault.CLOCK_SKEW, {"clock_offset_seconds": round(offset)})
 
 
-def _judge_responder(verdict: _Judgement, prior: Prior) -> None:
+def _judge_responder(verdict: _Judgement, observation: Answered, prior: Prior) -> None:
     """Judge whether something else than this instance's IMDS answers."""
     signs, answering = prior.signs, prior.answering_instance_id
     if signs.firmware_id and answering and answering != signs.firmware_id:
         responder = Responder.OTHER_INSTANCE
     elif signs.is_local_address:
         responder = Responder.LOCAL_ADDRESS
+    elif observation.proxy is not None:
+        responder = Responder.PROXY
     elif not signs.has_identity:
         responder = Responder.NOT_EC2
     else:
         return
     if responder.value not in prior.accepted:
         other = answering if responder is Responder.OTHER_INSTANCE else None
-        verdict.add(Fault.IMDS_INTERCEPTED, _facts(responder=responder.value, answering_instance_id=other))
+        server = (observation.proxy or None) if responder is Responder.PROXY else None
+        evidence = _facts(responder=responder.value, server=server, answering_instance_id=other)
+        verdict.add(Fault.IMDS_INTERCEPTED, evidence)
 
 
 _NOT_EC2: Evidence = {"responder": Responder.NOT_EC2.value, "http_status": 404}
