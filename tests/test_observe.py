@@ -239,7 +239,9 @@ def test_other_namespaces_are_not_read() -> None:
     more = {"/latest/meta-data/iam-ecs-0a/info": INFO, "/latest/meta-data/identity-credentials/ec2/info": INFO}
 
     assert asked({**healthy(), **more}) == FOUR
-    assert observe_with({**more}) == Answered(Absent(), Absent(), None, date=observe_with(healthy()).date)
+    assert observe_with({**more}) == Answered(
+        Absent(), Absent(), None, date=observe_with(healthy()).date, host="127.0.0.1"
+    )
 
 
 # No token.
@@ -272,7 +274,7 @@ def test_refused_is_a_value() -> None:
     with not_listening() as endpoint:
         seen = observe(client(endpoint), ANY, NOTHING_MORE)
 
-    assert seen == Unanswered(Failure(Phase.CONNECT, Reason.REFUSED, "api/token", errno=111))
+    assert seen == Unanswered(Failure(Phase.CONNECT, Reason.REFUSED, "api/token", errno=111), host="127.0.0.1")
 
 
 # What is asked only now and then.

@@ -164,6 +164,7 @@ def test_what_is_not_known_is_null() -> None:
         "region",
         "account_id",
         "hop_limit",
+        "imds_address",
     ]
 
 

@@ -53,6 +53,7 @@ def hop_limit(measured: int) -> str:
     """Return what the *measured* hop limit means, in a few words. It is measured up to what is needed."""
     return "1: too low for containers behind a bridge" if measured == 1 else f"at least {measured}"
 
+
 OVER_IPV6 = "{}, over IPv6: SDKs need AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv6"
 """Of an address of IMDS. SDKs use IPv4 by default (AWS SDKs and Tools reference, "IMDS credential provider", 2026)."""
 
