@@ -92,7 +92,7 @@ OFFERS = [
     ("rolewatch config ", {"check", "show"}),
     ("rolewatch preflight ", {"launch", "attach-role", "visible"}),
     ("rolewatch explain ", {fault.value for fault in FAULTS}),
-    ("rolewatch explain --reason no_", {"no_answer", "no_free_port", "no_route"}),
+    ("rolewatch explain --reason no_", {"no_answer", "no_free_port", "no_ipv4", "no_route"}),
     ("rolewatch simulate rota", {each.name for each in SCENARIOS if each.name.startswith("rota")}),
     ("rolewatch check --format ", {"text", "json", "nagios"}),
     ("rolewatch check --format json --conf", {"--config"}),

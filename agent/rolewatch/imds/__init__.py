@@ -35,19 +35,19 @@ def observe(client: Client, expect: ExpectSettings, questions: Questions) -> Obs
     Total: an `ImdsError` becomes a `Failure` inside the value. Both documents are always read, because they are two
     independent verdicts.
     """
-    return replace(_request(client, expect, questions), dropped_packets=client.dropped_packets())
+    return replace(_request(client, expect, questions), dropped_packets=client.dropped_packets(), host=client.host)
 
 
 def _request(client: Client, expect: ExpectSettings, questions: Questions) -> Observation:
     try:
         session = client.session()
     except DatedImdsError as error:
-        return Unanswered(error.failure, error.date, client.host)
+        return Unanswered(error.failure, error.date)
     except ImdsError as error:
         failure = error.failure
         if failure.phase is Phase.CONNECT and failure.reason is not Reason.SWITCHED_OFF:
             failure = with_route(failure, client.host, os.getuid())
-        return Unanswered(failure, host=client.host)
+        return Unanswered(failure)
     info = _read(session, INFO_PATH, documents.profile_info)
     listing = _read(session, ROLES_PATH, documents.role_listing)
     credentials = None
@@ -67,7 +67,6 @@ def _request(client: Client, expect: ExpectSettings, questions: Questions) -> Ob
         tags=_tags(session, expect) if questions.tags else None,
         date=session.date,
         proxy=session.proxy,
-        host=client.host,
     )
 
 
