@@ -224,6 +224,7 @@ def _program(text: str, place: Place) -> None:
     place.written("unit.env", text)
     programs.process(7, proc=place.directory / "proc", run=lambda _: text)
     shown = f"LoadState=loaded\nMainPID=0\nEnvironmentFiles={place.directory}/unit.env (x)\nEnvironment={text}\n"
+    programs.running_units(run=lambda _: text)
     programs.unit("a.service", run=lambda _: f"{shown}IPAddressDeny={text}\n")
 
 

@@ -6,7 +6,7 @@ _shtab_rolewatch_subparsers=(run check diagnose preflight explain history rules 
 
 _shtab_rolewatch_run_option_strings=(-h --help --config --endpoint --expect-role --listen)
 _shtab_rolewatch_check_option_strings=(-h --help --config --endpoint --expect-role --format --json --textfile)
-_shtab_rolewatch_diagnose_option_strings=(-h --help --config --endpoint --expect-role --instance-id --unit --pid --user --region --profile --json --output)
+_shtab_rolewatch_diagnose_option_strings=(-h --help --config --endpoint --expect-role --instance-id --unit --pid --all-units --user --region --profile --json --output)
 _shtab_rolewatch_preflight_launch_option_strings=(-h --help --principal --region --profile --json --config --endpoint --instance-profile --image-id --instance-type --subnet-id)
 _shtab_rolewatch_preflight_attach_role_option_strings=(-h --help --principal --region --profile --json --config --endpoint --instance-profile --role)
 _shtab_rolewatch_preflight_visible_option_strings=(-h --help --principal --region --profile --json --config --endpoint --role)
@@ -51,6 +51,7 @@ _shtab_rolewatch_check___help_nargs=0
 _shtab_rolewatch_check___json_nargs=0
 _shtab_rolewatch_diagnose__h_nargs=0
 _shtab_rolewatch_diagnose___help_nargs=0
+_shtab_rolewatch_diagnose___all_units_nargs=0
 _shtab_rolewatch_diagnose___json_nargs=0
 _shtab_rolewatch_preflight_launch__h_nargs=0
 _shtab_rolewatch_preflight_launch___help_nargs=0

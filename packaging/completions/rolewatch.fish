@@ -76,6 +76,7 @@ complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l expect-role -x -d 
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l instance-id -x -d 'diagnose this instance from elsewhere, with the AWS API only'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l unit -x -d 'judge as this systemd unit: its variables, files and network'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l pid -x -d 'judge as this process'
+complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l all-units -d 'judge as each systemd service that runs, too'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l user -x -d 'judge as the programs of this user, by its files'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l region -x -d 'Region of the instance (default: from IMDS or the AWS configuration)'
 complete -c rolewatch -n '_shtab_rolewatch_using diagnose' -l profile -x -d 'profile of the AWS configuration for the calls to AWS'

@@ -15,6 +15,7 @@ import pytest
 from aws.test_diagnosis import context, faults, local, outcome
 from rolewatch.aws.checks import Status
 from rolewatch.aws.diagnose import diagnose, programs
+from rolewatch.aws.diagnose.overrides import Overrides
 from rolewatch.aws.diagnose.programs import Program, Runner, execute, request_as
 from rolewatch.errors import UsageError
 from rolewatch.faults import Fault
@@ -141,6 +142,30 @@ def test_what_only_root_can_see_is_skipped() -> None:
     for name in ("host.proxy", "shadow.environment", "shadow.container", "program.network"):
         assert outcome(found, name).status is Status.SKIPPED
         assert "root" in outcome(found, name).who
+
+
+def test_all_units_are_rows_of_one_table() -> None:
+    """Those that do not use the role come first; those with the same note are one row."""
+    by_proxy = Overrides(proxies={"Go": "HTTP_PROXY"})
+    proxied = local(program=replace(AGENT, name="agent.service"), request={}, overrides=by_proxy)
+    others = [local(program=replace(AGENT, name=name), request={}) for name in ("a.service", "b.service")]
+    unread = local(program=replace(AGENT, name="c.service", environ=None), request={})
+    found = diagnose(context(units=(*others, unread, proxied)))
+    rows = [result for result in found.results if result.id.startswith("unit.")]
+
+    assert [row.title for row in rows] == ["agent.service", "c.service", "a.service", "b.service"]
+    assert [row.outcome.status.value for row in rows] == ["fail", "skipped", "pass", "pass"]
+    assert rows[2].outcome.note == rows[3].outcome.note
+    assert faults(found) == [Fault.CREDENTIALS_OVERRIDDEN]
+
+
+def test_the_units_that_run_are_listed() -> None:
+    """By systemd; without it, that is a wrong usage."""
+    listed = "agent.service loaded active running An agent\nssh.service loaded active running SSH\n"
+
+    assert programs.running_units(run=lambda _: listed) == ["agent.service", "ssh.service"]
+    with pytest.raises(UsageError, match="systemd"):
+        programs.running_units(run=lambda _: None)
 
 
 def test_a_command_that_fails_is_nothing() -> None:

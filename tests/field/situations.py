@@ -923,6 +923,25 @@ printf '[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = x\na
         never=("canary",),
     ),
     _overridden(
+        "proxy-of-one-of-all-services",
+        "`HTTP_PROXY` is set for one of the services",
+        "`diagnose --all-units`: systemd names the services and their processes",
+        ("aws/amazon-ecs-agent#605",),
+        build=_PROGRAM.format("env HTTP_PROXY=http://user:canary@10.9.9.9:3128")
+        + """mkdir "$HOME/bin"
+cat > "$HOME/bin/systemctl" << 'END'
+#!/bin/sh
+[ "$1" = show ] || echo 'agent.service loaded active running An agent'
+[ "$1" != show ] || printf 'LoadState=loaded\\nMainPID=%s\\n' "$(cat "$HOME/pid")"
+END
+chmod +x "$HOME/bin/systemctl"
+""",
+        sandbox="import os, sys; sys.argv += ['--all-units']; "
+        "os.environ['PATH'] = os.environ['HOME'] + '/bin:' + os.environ['PATH']",
+        says=("unit.agent.service", "HTTP_PROXY of agent.service"),
+        never=("canary",),
+    ),
+    _overridden(
         "firewall-for-one-program",
         "A firewall rule drops what one user sends to IMDS, and not what root sends",
         "`diagnose --pid`: a request by the uid of the program",

@@ -13,8 +13,9 @@ import pwd
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import rolewatch
 from rolewatch import config, files
@@ -33,8 +34,10 @@ from rolewatch.imds.client import Client
 from rolewatch.monitor.loop import clock
 from rolewatch.settings import Settings
 from rolewatch.text import printable
-from rolewatch.vocabulary import State
+from rolewatch.vocabulary import Evidence, State
 
+Answers = dict[tuple[int, Optional[int]], Optional[Evidence]]
+"""What a request by a user, in the network of a process if it has its own, failed with; see `request_as`."""
 MODE = 0o640
 """Of the file that ``--output`` writes: the daemon reads it as its group."""
 AWS_BUDGET = 10.0
@@ -60,6 +63,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     programs = parser.add_mutually_exclusive_group()
     programs.add_argument("--unit", metavar="NAME", help="judge as this systemd unit: its variables, files and network")
     programs.add_argument("--pid", metavar="N", type=int, help="judge as this process")
+    programs.add_argument("--all-units", action="store_true", help="judge as each systemd service that runs, too")
     programs.add_argument("--user", metavar="NAME", help="judge as the programs of this user, by its files")
     parser.add_argument(
         "--region", metavar="REGION", help="Region of the instance (default: from IMDS or the AWS configuration)"
@@ -101,7 +105,9 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
     endpoint = config.resolve_endpoint(settings.imds)
     client = Client(endpoint, settings.imds, monotonic=time.monotonic)
     program = _program(arguments)
-    local = None if arguments.instance_id else _local(client, settings, endpoint, environ, program)
+    local = None if arguments.instance_id else _local(client, settings, endpoint, environ)
+    if local and program:
+        local = _as(local, program, client, endpoint, {})
     subject = _subject(local) if local else _named(arguments.instance_id, settings)
 
     def fetch() -> credentials.Keys | None:
@@ -118,25 +124,51 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
         instance_id=subject.instance_id,
         region=region,
         expected_role=local.snapshot.expected.role if local else settings.expect.role,
+        units=tuple(_units(local, client, endpoint)) if local and arguments.all_units else (),
         now=clock().utc,
     )
 
 
 def _program(arguments: argparse.Namespace) -> Program | None:
     """Return the program that *arguments* name. Raise `UsageError` if it is not there, or if none can be."""
-    if arguments.unit is arguments.pid is arguments.user is None:
+    if arguments.unit is arguments.pid is arguments.user is None and not arguments.all_units:
         return None
     if arguments.instance_id:
-        message = "--unit, --pid and --user are for the instance that rolewatch runs on; leave out --instance-id."
+        message = "--unit, --pid, --user and --all-units are for this instance; leave out --instance-id."
         raise UsageError(message)
     if arguments.pid is not None:
         return programs.process(arguments.pid)
-    return programs.unit(arguments.unit) if arguments.unit is not None else programs.user(arguments.user)
+    if arguments.unit is not None:
+        return programs.unit(arguments.unit)
+    return None if arguments.user is None else programs.user(arguments.user)
 
 
-def _local(
-    client: Client, settings: Settings, endpoint: str, environ: Mapping[str, str], program: Program | None
-) -> LocalFindings:
+def _as(local: LocalFindings, program: Program, client: Client, endpoint: str, answers: Answers) -> LocalFindings:
+    """Return *local* for *program*. *answers* has the requests that were made already, by user and network."""
+    who = (program.uid, program.own_network and program.pid)
+    if who not in answers:
+        answers[who] = programs.request_as(program, client)
+    return replace(
+        local,
+        program=program,
+        overrides=find_overrides(program.environ or {}, program.home, endpoint, root=program.root),
+        request=answers[who],
+    )
+
+
+def _units(local: LocalFindings, client: Client, endpoint: str) -> Iterator[LocalFindings]:
+    """Yield *local* for each service that runs. After 20 seconds no request is made as another user."""
+    answers: Answers = {}
+    until = time.monotonic() + 20
+    for name in programs.running_units():
+        with contextlib.suppress(UsageError):  # it has ended
+            program = programs.unit(name)
+            if time.monotonic() > until:
+                answers.setdefault((program.uid, program.own_network and program.pid), None)
+            yield _as(local, replace(program, name=name), client, endpoint, answers)
+
+
+def _local(client: Client, settings: Settings, endpoint: str, environ: Mapping[str, str]) -> LocalFindings:
     """Poll IMDS once, and inspect this host."""
     polled = poll_once.poll(client, settings, measure=True)
     return LocalFindings(
@@ -144,12 +176,8 @@ def _local(
         verdict=polled.verdict,
         snapshot=polled.snapshot,
         host=host.inspect(endpoint),
-        overrides=find_overrides(program.environ or {}, program.home, endpoint, root=program.root)
-        if program
-        else find_overrides(environ, _home(), endpoint),
+        overrides=find_overrides(environ, _home(), endpoint),
         user=_user(),
-        program=program,
-        request=programs.request_as(program, client) if program else None,
         accepted=settings.imds.accept_responder,
     )
 

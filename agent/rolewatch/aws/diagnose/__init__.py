@@ -98,7 +98,7 @@ class Diagnosis:
 
 def diagnose(context: Context) -> Diagnosis:
     """Return the results of all checks over *context*, the faults, the root cause and the state."""
-    results = checks.run(CHECKS, context)
+    results = (*checks.run(CHECKS, context), *program_checks.units(context.units))
     findings = _findings(context, results)
     facts = known_facts(context)
     association = context.aws.association

@@ -135,6 +135,8 @@ class Context:
     expected_role: tuple[str, ...] = ()
     now: datetime | None = None
     """The local time, for a workstation: there the age of the credentials is not known."""
+    units: tuple[LocalFindings, ...] = ()
+    """The findings for each service that runs, if all are to be judged."""
 
     @property
     def issued(self) -> datetime | None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
 
-from rolewatch.aws.checks import Outcome, failed, passed, skipped, unknown
+from rolewatch.aws.checks import Outcome, Result, Status, failed, passed, skipped, unknown
 from rolewatch.aws.diagnose.findings import LocalFindings
 from rolewatch.aws.diagnose.overrides import Override
 from rolewatch.faults import Fault
 
-_NAME_ONE = "root on the instance: rolewatch diagnose --unit=NAME, --pid=N or --user=NAME"
+_NAME_ONE = "root on the instance: rolewatch diagnose --unit=NAME, --pid=N, --user=NAME or --all-units"
 _LATER = "What it sets for itself later cannot be read."
 
 
@@ -115,6 +116,27 @@ def _overridden(local: LocalFindings, overrides: tuple[Override, ...], kind: str
         return _no_variable(local, note)
     unknown_variables = local.program is not None and local.program.environ is None
     return passed(f"{note} Its variables are not known, and may name other files." if unknown_variables else note)
+
+
+_OF_A_UNIT = (proxy, network, limits, environment, files, container)
+
+
+def units(each: Sequence[LocalFindings]) -> list[Result]:
+    """Return a result for the named program of each of *each*: first those that do not use the role."""
+    results = [Result(f"unit.{one.whose}", one.whose, _joined([judge(one) for judge in _OF_A_UNIT])) for one in each]
+    order = (Status.FAIL, Status.UNKNOWN, Status.SKIPPED, Status.PASS)
+    return sorted(results, key=lambda result: order.index(result.outcome.status))
+
+
+def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return one outcome for all *outcomes* of a program."""
+    wrong = [outcome for outcome in outcomes if outcome.status is Status.FAIL]
+    if wrong:
+        return replace(wrong[0], note=" ".join(outcome.note for outcome in wrong))
+    undecided = [outcome for outcome in outcomes if outcome.status is not Status.PASS]
+    if undecided:
+        return skipped("Some of it cannot be read: its variables, its files or its network.", undecided[0].who)
+    return passed(f"Nothing keeps it from the role. {_LATER}")
 
 
 def _no_variable(local: LocalFindings, note: str) -> Outcome:

@@ -123,6 +123,15 @@ def unit(name: str, *, proc: Path = Path("/proc"), run: Runner = execute) -> Pro
     )
 
 
+def running_units(*, run: Runner = execute) -> list[str]:
+    """Return the names of the services that run, 500 at most. Raise `UsageError` if systemd does not answer."""
+    listed = run(["systemctl", "list-units", "--type=service", "--state=running", "--plain", "--no-legend"])
+    if listed is None:
+        message = "systemd does not answer here; name a process with --pid."
+        raise UsageError(message)
+    return [line.split()[0] for line in listed.splitlines()[:500] if line.strip()]
+
+
 def user(name: str) -> Program:
     """Return the programs of the user *name*, whose variables are not known. Raise `UsageError` if there is none."""
     try:
