@@ -8,6 +8,7 @@ import pytest
 
 from rolewatch.cli import EX_USAGE, main
 from rolewatch.faults import FAULTS, Fault
+from rolewatch.faults.table import Entry
 
 WIDEST = 118
 """A command is not wrapped: 100 columns, and the indentation."""
@@ -57,6 +58,17 @@ def test_one_reason_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None
     assert status == 0
     assert "sudo ip route del blackhole 169.254.169.254" in out
     assert "prohibit" not in out
+
+
+@pytest.mark.parametrize("entry", [entry for entry in FAULTS.values() if entry.variants])
+def test_every_reason_with_a_remedy_can_be_asked_for(entry: Entry, capsys: pytest.CaptureFixture[str]) -> None:
+    """Completions offer all of them: reasons, responders, and codes of AWS."""
+    for reason, remedy in entry.variants.items():
+        status, out, err = explain(capsys, entry.fault.value, "--reason", reason, "--format", "json")
+        (fault,) = json.loads(out)["faults"]
+
+        assert (status, err) == (0, "")
+        assert [step["text"].split(" ")[0] for step in fault["fix"]] == [step.text.split(" ")[0] for step in remedy.fix]
 
 
 def test_a_reason_without_a_remedy_of_its_own_gets_the_general_one(capsys: pytest.CaptureFixture[str]) -> None:

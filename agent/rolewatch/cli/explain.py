@@ -115,7 +115,7 @@ def _find_reason(entry: Entry | None, name: str) -> str:
     if entry is None:
         message = "--reason needs a FAULT before it."
         raise UsageError(message)
-    if name not in [reason.value for reason in Reason]:
+    if name not in {*entry.variants, *(reason.value for reason in Reason)}:
         known = list(entry.variants)
         others = f"Those of {entry.fault.value} are: {', '.join(known)}." if known else f"{entry.fault.value} has none."
         raise UsageError(_unknown("reason", name, _near(name, known), others))
