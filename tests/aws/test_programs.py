@@ -32,7 +32,7 @@ def a_process(directory: Path, **files: str) -> Path:
     written = {
         "status": f"Name:\tagent\nUid:\t0\t{NOBODY.pw_uid}\t0\t0\nGid:\t0\t{NOBODY.pw_gid}\t0\t0\nSeccomp:\t2\n",
         "cgroup": "0::/system.slice/agent.service\n",
-        "environ": f"HTTP_PROXY=http://u:{CANARY}@10.9.9.9\0DB_PASSWORD={CANARY}\0HOME=/srv/agent\0",
+        "environ": f"HTTP_PROXY=http://u:{CANARY}@10.9.9.9\0DB_PASSWORD={CANARY}\0AWS_SECRET_ACCESS_KEY={CANARY}\0HOME=/srv/agent\0",
         **files,
     }
     for name, text in written.items():
@@ -90,6 +90,14 @@ def test_a_unit_that_does_not_run_is_what_systemd_would_start(tmp_path: Path) ->
     assert found.environ == {"NO_PROXY": "x", "HTTP_PROXY": f"http://u:{CANARY}@10.9.9.9"}
     assert (found.uid, found.home) == (NOBODY.pw_uid, Path(NOBODY.pw_dir))
     assert "does not run" in found.name
+
+
+def test_a_file_of_variables_that_cannot_be_read_is_not_a_pass(tmp_path: Path) -> None:
+    """One that is not there has none; systemd ignores it, or does not start the unit."""
+    gone = programs.unit("a.service", run=systemd(EnvironmentFiles=f"{tmp_path}/gone (ignore_errors=yes)"))
+    unread = programs.unit("a.service", run=systemd(EnvironmentFiles=f"{tmp_path} (ignore_errors=no)"))
+
+    assert (gone.environ, unread.environ) == ({}, None)
 
 
 def test_what_is_not_there_is_a_wrong_usage(tmp_path: Path) -> None:

@@ -913,6 +913,20 @@ printf '[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = x\na
         never=("ASIAEXAMPLE",),
     ),
     _overridden(
+        "keys-in-a-file-of-another-user",
+        "The keys are in the home directory of the user of a service",
+        "`diagnose --user`: the configuration files of that user",
+        ("aws/amazon-ssm-agent#526",),
+        build="""
+mkdir -p "$HOME/agent/.aws"
+printf '[default]\naws_access_key_id = AKIAEXAMPLE\n' > "$HOME/agent/.aws/credentials"
+{ cat /etc/passwd; echo "agent:x:65533:65533::$HOME/agent:/bin/sh"; } > "$HOME/passwd"
+mount --bind "$HOME/passwd" /etc/passwd""",
+        sandbox="import sys; sys.argv += ['--user', 'agent']",
+        says=(".aws/credentials:2", "the user agent", "IMDS answers the uid of the user agent"),
+        never=("AKIAEXAMPLE",),
+    ),
+    _overridden(
         "proxy-of-another-program",
         "`HTTP_PROXY` is set for a service, without an exception for IMDS",
         f"`diagnose --pid`: {_NAMES_OF_VARIABLES}",

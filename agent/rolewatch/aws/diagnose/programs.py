@@ -5,7 +5,6 @@ It reads /proc and asks systemctl. Of the variables only those are kept that dec
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -29,7 +28,10 @@ from rolewatch.vocabulary import Evidence
 
 Runner = Callable[[Sequence[str]], Optional[str]]
 """Run a command and return what it printed; None where it cannot be run or fails."""
-_KEPT = re.compile(r"AWS_[A-Z0-9_]+|(http|all|no)_proxy|(HTTP|ALL|NO)_PROXY|HOME|REQUEST_METHOD")
+_KEPT = re.compile(
+    r"AWS_(?!SECRET_|SESSION_|SECURITY_)[A-Z0-9_]+|(http|all|no)_proxy|(HTTP|ALL|NO)_PROXY|HOME|REQUEST_METHOD"
+)
+"""The variables that decide, without the secret parts of a key."""
 _SERVICE = re.compile(r"/([^/\n]{1,255}\.service)(?=[/\n])")
 """A unit in the path of a control group, which ends with a line."""
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,254}")
@@ -116,8 +118,8 @@ def unit(name: str, *, proc: Path = Path("/proc"), run: Runner = execute) -> Pro
         found = process(pid, proc=proc, run=run)
         return replace(found, name=f"the unit {name} (process {pid})")
     found = user(shown.get("User", [""])[-1] or "root")
-    environ = dict(_started_with(shown))
-    home = Path(environ["HOME"]) if environ.get("HOME") else found.home
+    environ = _environ_to_be(shown)
+    home = Path(environ["HOME"]) if environ and environ.get("HOME") else found.home
     return replace(
         found, name=f"the unit {name}, which does not run", environ=environ, home=home, limits=_limits(shown)
     )
@@ -234,14 +236,18 @@ def _limits(shown: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(" ".join(shown.get(name, ())).split()) for name in LIMITS}
 
 
-def _started_with(shown: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """Yield the variables that matter in the settings *shown* of a unit. What cannot be read is left out."""
-    for text in shown.get("Environment", ()):
-        yield from _kept(_unquoted(word) for word in _WORD.findall(text))
+def _environ_to_be(shown: Mapping[str, list[str]]) -> dict[str, str] | None:
+    """Return the variables that matter in the settings *shown* of a unit; None if one of its files cannot be read."""
+    assignments = [word for text in shown.get("Environment", ()) for word in _WORD.findall(text)]
     for text in shown.get("EnvironmentFiles", ()):
-        with contextlib.suppress(OSError, ValueError):
+        try:
             data = files.read(Path(text.partition(" (")[0]), limit=_LARGEST, follow_links=True).data
-            yield from _kept(_unquoted(line.strip()) for line in data.decode("utf-8", "replace").splitlines())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):
+            return None
+        assignments += data.decode("utf-8", "replace").splitlines()
+    return dict(_kept(_unquoted(each.strip()) for each in assignments))
 
 
 def _unquoted(text: str) -> str:
