@@ -295,23 +295,31 @@ def _steps(explained: Explained) -> str:
     return "\n".join(lines)
 
 
+_PROMISE_BROKEN = 240
+"""Seconds before the expiration: AWS promises the next credentials 300 s before (EC2 user guide, "Retrieve security
+credentials from instance metadata", 2026), and a poll and a scrape may show them a minute later."""
+
+
 def _expiring(options: Options) -> Alert:
+    left = f"rolewatch_credentials_expiration_timestamp_seconds{options.series} - time()"
+    age = f"time() - rolewatch_credentials_last_updated_timestamp_seconds{options.series}"
     return Alert(
         "RolewatchCredentialsExpiring",
-        f"(rolewatch_credentials_expiration_timestamp_seconds{options.series} - time() < {options.expiring:g})\n"
-        f"and\n(time() - rolewatch_credentials_last_updated_timestamp_seconds{options.series} > 7200)",
+        f"(\n  {left} < {options.expiring:g}\n  and {age} > 7200\n)\n"
+        f"or\n(\n  {left} < {_PROMISE_BROKEN}\n  and {age}\n    > {left}\n)",
         CRITICAL,
         f"{INSTANCE}: the credentials are about to expire and were not rotated.",
         f"The role's credentials on {INSTANCE} expire in {{{{ $value | humanizeDuration }}}} (a minus: they have "
-        "expired), and were not rotated for two hours. When they expire, every AWS call fails. Cause: EC2 does not "
+        "expired), and were not rotated in time. When they expire, every AWS call fails. Cause: EC2 does not "
         "renew them; other alerts of this instance have the reason where it is known. Fix: rolewatch check on the "
         "instance; rolewatch diagnose --instance-id from a workstation. A new association of the instance profile "
         "brings new credentials within a minute.",
         Fault.ROTATION_OVERDUE.value,
         wait="2m",
         keep_firing_for=KEEP_FIRING_FOR,
-        why="Uses timestamps only, so that it fires while the agent hangs, and after the expiration. The second "
-        "condition excludes short-lived credentials.",
+        why="Uses timestamps only, so that it fires while the agent hangs, and after the expiration. Credentials of an "
+        "hour or less are rotated minutes before their end: for those it counts that AWS promises the next ones five "
+        "minutes before, and for a quarter of an hour's that half of it has passed.",
     )
 
 

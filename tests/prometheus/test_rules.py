@@ -309,6 +309,7 @@ def fleet(size: int) -> list[Instance]:
         pytest.param(170, 362, id="every-2-h-50"),
         pytest.param(10, 15, id="15-minute-credentials"),
         pytest.param(50, 60, id="1-hour-credentials"),
+        pytest.param(55, 60, id="1-hour-credentials-at-the-last-moment"),
     ],
 )
 def test_a_fleet_without_faults_has_no_alert_for_a_day(every: int, life: int, tmp_path: Path) -> None:
@@ -330,6 +331,15 @@ def test_short_problems_do_not_alert(tmp_path: Path) -> None:
     ]
 
     play(tmp_path, instances, dict.fromkeys(range(61), NOTHING))
+
+
+@NEEDS_PROMTOOL
+@pytest.mark.parametrize("life", [15, 60])
+def test_short_lived_credentials_that_are_not_rotated_alert_before_the_end(life: int, tmp_path: Path) -> None:
+    """Two minutes before it: AWS promises the next ones five minutes before."""
+    stuck = Instance("i-0a", credentials=(steady(0), steady(life * MINUTE)))
+
+    play(tmp_path, [stuck], {life - 5: [], life - 4: [], life - 1: [EXPIRING], life + 5: [EXPIRING]})
 
 
 @NEEDS_PROMTOOL
