@@ -51,7 +51,7 @@ class Effect(Enum):
     STATUS = "status"
     """Send `NetworkFault.status` instead."""
     PROXY = "proxy"
-    """Send `NetworkFault.status` as a proxy does, with headers of its own."""
+    """Send `NetworkFault.status` as a proxy does, with headers of its own; with 200, pass on what IMDS sends."""
     ROLE_PROXY = "role_proxy"
     """Send a plain 404 without the headers of EC2, as kiam and kube2iam do where they have no role."""
     SILENCE = "silence"

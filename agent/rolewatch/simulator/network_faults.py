@@ -37,16 +37,17 @@ def error_page(status: int) -> bytes:
     ).encode("ascii")
 
 
+_OF_PROXY: Headers = (("Server", "squid/5.7"), ("Via", "1.1 proxy (squid/5.7)"))
+
+
 def changed(response: Response, fault: NetworkFault) -> Response:
     """Return *response* with the status, the body and the headers that *fault* gives it, if it changes any."""
     body, middle = response.body, len(response.body) // 2
     changes: dict[Effect, tuple[int, bytes, Headers]] = {
         Effect.STATUS: (fault.status, error_page(fault.status), _HTML),
-        Effect.PROXY: (
-            fault.status,
-            error_page(fault.status),
-            (*_HTML, ("Server", "squid/5.7"), ("Via", "1.1 proxy (squid/5.7)")),
-        ),
+        Effect.PROXY: (response.status, body, _OF_PROXY)
+        if fault.status == HTTPStatus.OK
+        else (fault.status, error_page(fault.status), (*_HTML, *_OF_PROXY)),
         Effect.ROLE_PROXY: (HTTPStatus.NOT_FOUND, b"Unable to find role for IP 10.0.87.108\n", _PLAIN),
         Effect.REDIRECT: (HTTPStatus.FOUND, b"", (("Location", ELSEWHERE),)),
         Effect.EMPTY: (HTTPStatus.OK, b"", ()),

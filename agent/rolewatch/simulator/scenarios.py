@@ -291,6 +291,14 @@ _IMDS = (
         _degraded(Fault.IMDS_INTERCEPTED),
     ),
     Scenario(
+        "imds_intercepted_serving_proxy",
+        "A proxy passes requests to IMDS and its answers back, and names itself in them",
+        Group.FAULT,
+        _network(Effect.PROXY, Target.ANY, status=200),
+        _degraded(Fault.IMDS_INTERCEPTED),
+        note="Programs get the role's credentials, as long as the proxy runs. `accept_responder` accepts it.",
+    ),
+    Scenario(
         "imds_proxy_without_backend",
         "A proxy has nobody behind it (503)",
         Group.FAULT,
