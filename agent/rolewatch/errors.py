@@ -1,7 +1,7 @@
 """The exceptions that rolewatch raises.
 
 * RolewatchError
-  - ConfigError          the operator's settings cannot be used; exit status 78 (EX_CONFIG)
+  - ConfigError          the operator's settings cannot be used; exit status 78 (EX_CONFIG), of options alone 64
   - ImdsError            no usable answer from IMDS; becomes a `Failure` in `observe`, never a crash
   - StateFileError       the state file cannot be used; it is ignored with a warning
   - ConfirmationError    the evidence of a confirmation cannot be used; it is ignored, counted and logged

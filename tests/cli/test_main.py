@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -85,11 +86,37 @@ def test_run_without_options_is_what_the_parser_makes_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("words", "status"),
-    [(["check", "--bogus"], 64), (["bogus"], 64), ([], 64), (["--version"], 0), (["explain", "bogus"], 64)],
+    [
+        (["check", "--bogus"], 64),
+        (["check", "--endpoint", "foo"], 64),
+        (["run", "--listen", "foo"], 64),
+        (["run", "--expect-role", "no/such name"], 64),
+        (["demo", "--listen", "foo"], 64),
+        (["bogus"], 64),
+        ([], 64),
+        (["--version"], 0),
+        (["explain", "bogus"], 64),
+    ],
 )
 def test_a_mistake_ends_with_64(words: Sequence[str], status: int) -> None:
     """EX_USAGE, and never 1, 2 or 3: those are verdicts."""
     assert shell('"$@"', *words).returncode == status
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--endpoint", "http://127.0.0.1:9", "--listen"],
+        ["demo", "--listen"],
+        ["simulate", "--control", "none", "--listen"],
+        ["simulate", "--listen", "127.0.0.1:0", "--control"],
+    ],
+)
+def test_a_port_that_is_taken_ends_every_command_with_69(words: Sequence[str]) -> None:
+    """EX_UNAVAILABLE: the words were right, and the port may be free later."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert shell('"$@"', *words, address).returncode == 69
 
 
 def test_a_reader_that_goes_away_is_no_good_verdict(simulator: Simulator) -> None:

@@ -18,7 +18,7 @@ from chaos.floods import RESET
 from promises import Area, promise
 from publish.raw import OTHER_HOST, PATIENCE, answer, ask, dial, endpoint, exchange, hung_up, idle, read_all, reset
 from publish.serving import echo, serving
-from rolewatch.errors import ConfigError, UnavailableError, UsageError
+from rolewatch.errors import UnavailableError, UsageError
 from rolewatch.http.request import Request, Response
 from rolewatch.http.server import MAX_CONNECTIONS, MAX_HEAD, Server
 from stalls import longest_stall
@@ -487,7 +487,7 @@ def test_localhost_needs_no_resolver() -> None:
 )
 def test_a_malformed_address_is_refused(wrong: str) -> None:
     """The message has the address, and an example of a correct one."""
-    with pytest.raises(ConfigError, match=r"Cannot listen on .*(Write 127\.0\.0\.1:10169|write the address)") as caught:
+    with pytest.raises(UsageError, match=r"Cannot listen on .*(Write 127\.0\.0\.1:10169|write the address)") as caught:
         Server(echo, addresses=(wrong,)).start()
 
     assert repr(wrong) in str(caught.value)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from rolewatch.errors import UsageError
+from rolewatch.errors import UnavailableError, UsageError
 from rolewatch.simulator import Exchange, Simulator
 from rolewatch.simulator.server import MAX_CONNECTIONS, MAX_REQUESTS, MAX_SECRETS, Recorder, Request
 from simulator.client import Client, Clock, address
@@ -162,7 +162,7 @@ def test_a_simulator_can_be_started_again(clock: Clock) -> None:
 def test_an_address_that_is_taken_is_an_error(clock: Clock, simulator: Simulator) -> None:
     """It names the address; nothing stays behind."""
     host, port = address(simulator.endpoint)
-    with pytest.raises(UsageError, match=rf"cannot listen on {host} port {port}: Address already in use"):
+    with pytest.raises(UnavailableError, match=rf"cannot listen on {host} port {port}: Address already in use"):
         Simulator(now=clock, host=host, port=port).__enter__()
 
 
@@ -173,7 +173,7 @@ def test_a_control_address_that_is_taken_frees_the_other(clock: Clock, simulator
         free.bind((host, 0))
         port = free.getsockname()[1]
     refused = Simulator(now=clock, host=host, port=port, control_port=address(simulator.control or "")[1])
-    with pytest.raises(UsageError, match="already in use"):
+    with pytest.raises(UnavailableError, match="already in use"):
         refused.__enter__()
     with socket.socket() as again:
         again.bind((host, port))  # not with SO_REUSEADDR, with which an address is shared that nobody listens on

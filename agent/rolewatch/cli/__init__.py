@@ -133,6 +133,6 @@ def _nowhere() -> TextIO:
 
 def exit_status(error: RolewatchError) -> int:
     """Return the exit status that says what kind of mistake *error* is."""
-    if isinstance(error, ConfigError):
-        return EX_CONFIG
+    if isinstance(error, ConfigError):  # each problem begins with the place of its value
+        return EX_USAGE if all(problem.startswith("--") for problem in error.problems) else EX_CONFIG
     return EX_UNAVAILABLE if isinstance(error, UnavailableError) else EX_USAGE

@@ -81,7 +81,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Simulate until SIGINT or SIGTERM; return 0. Raise `UsageError` for a wrong option or an address in use."""
+    """Simulate until SIGINT or SIGTERM; return 0. Raise `UsageError` or `UnavailableError`."""
     if arguments.list:
         print("\n".join(listing(arguments.format)))
         return 0

@@ -119,7 +119,7 @@ class Endpoint:
         self._domains = tuple(each[1:] for each in hosts if each.startswith("*."))
 
     def start(self) -> None:
-        """Serve. Raise `ConfigError` or `UnavailableError` for an address that cannot be listened on."""
+        """Serve. Raise `UsageError` or `UnavailableError` for an address that cannot be listened on."""
         self._ticked = self._uptime()
         self._server.start()
 

@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Callable, Generic, TypeVar
 
 from rolewatch.authority import join_address, split_address
-from rolewatch.errors import ConfigError, UnavailableError, UsageError
+from rolewatch.errors import UnavailableError, UsageError
 
 BACKLOG = 4096
 """Connections that wait in the kernel while the loop is busy or the unit's CPUQuota= pauses it. The kernel's own limit
@@ -32,7 +32,7 @@ def bind(addresses: Sequence[str]) -> list[socket.socket]:
     """Return a listening socket for each of *addresses*: ``HOST:PORT``, ``[IPV6]:PORT``, ``*:PORT``.
 
     ``localhost`` is 127.0.0.1, ``*`` is every address, IPv6 and IPv4; port 0 lets the kernel choose. No name is ever
-    resolved: a resolver that does not respond must not keep the agent from starting. Raise `ConfigError` for a
+    resolved: a resolver that does not respond must not keep the agent from starting. Raise `UsageError` for a
     malformed address and `UnavailableError` for one that cannot be bound; no socket stays open then.
     """
     bound: list[socket.socket] = []
@@ -70,7 +70,7 @@ def name_of(listener: socket.socket) -> str:
 def _bind(address: str) -> socket.socket:
     parsed = split_address(address)
     if parsed is None:
-        raise ConfigError(
+        raise UsageError(
             f"Cannot listen on {address!r}: that is not HOST:PORT with a port up to 65535. "
             "Write 127.0.0.1:10169, or [::1]:10169 with brackets for IPv6."
         )
@@ -82,7 +82,7 @@ def _bind(address: str) -> socket.socket:
             numeric, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError):  # UnicodeError: a label is too long for any name
-        raise ConfigError(
+        raise UsageError(
             f"Cannot listen on {address!r}: {host!r} is not an IP address. Names are not resolved; write the address, "
             "localhost, or * for every address."
         ) from None

@@ -84,7 +84,7 @@ class Server:
     def start(self) -> None:
         """Bind, and serve in a thread that does not keep the process alive.
 
-        Raise `ConfigError` for a malformed address, and `UnavailableError` for one that cannot be bound or where the
+        Raise `UsageError` for a malformed address, and `UnavailableError` for one that cannot be bound or where the
         kernel gives no thread or no descriptor.
         """
         self._listeners = adopt(self._sockets) if self._sockets else bind(self._addresses)

@@ -151,7 +151,7 @@ class Simulator:
         self._open = ExitStack()
 
     def __enter__(self) -> Simulator:
-        """Bind and serve. Raise `UsageError` if an address is not available."""
+        """Bind and serve. Raise `UnavailableError` if an address cannot be bound, `UsageError` if it is none."""
         with ExitStack() as opening:
             address = opening.enter_context(ReservedAddress(*self._address))
             control = None

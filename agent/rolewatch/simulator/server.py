@@ -15,7 +15,7 @@ from typing import Any, Callable, Optional, final
 from urllib.parse import unquote, urlsplit
 
 from rolewatch.authority import host_of, is_loopback, is_same_ip, join_address
-from rolewatch.errors import UsageError
+from rolewatch.errors import RolewatchError, UnavailableError, UsageError
 from rolewatch.simulator.scenarios import catalog
 
 MAX_HEAD = 16 * 1024
@@ -174,7 +174,7 @@ class ReservedAddress:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        """Bind *port* of the IP address *host*; 0 takes a free port. Raise `UsageError` if that fails."""
+        """Bind *port* of the IP address *host*; 0 takes a free port. Raise `UnavailableError` if that fails."""
         self.host = host
         self._reserved = self._bind(port)
         self.port: int = self._reserved.getsockname()[1]
@@ -218,9 +218,10 @@ class ReservedAddress:
             raise self._error(port, error) from error
         return bound
 
-    def _error(self, port: int, error: Exception) -> UsageError:
+    def _error(self, port: int, error: Exception) -> RolewatchError:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return UsageError(f"cannot listen on {self.host} port {port}: {reason}. Choose another address.")
+        kind = UsageError if isinstance(error, (OverflowError, socket.gaierror)) else UnavailableError
+        return kind(f"cannot listen on {self.host} port {port}: {reason}. Choose another address.")
 
 
 class Server:
