@@ -27,7 +27,10 @@ from rolewatch.simulator.scenarios import SCENARIOS
 def test_however_short_the_time_a_fault_is_shown(
     duration: float | None, shown: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a busy machine, the time may be over after the first poll; a walk that has an end is walked to its end."""
+    """On a busy machine, the time may be over after the first poll; a walk that has an end is walked to its end.
+
+    What was shown and not detected is named, and nothing else.
+    """
     passed = 0.0
 
     def wait(seconds: float) -> Wake:
@@ -44,6 +47,11 @@ def test_however_short_the_time_a_fault_is_shown(
             tour.publish(Report(OK))
 
     assert capsys.readouterr().out.count("── recovered") == shown
+    assert tour.summary() == 1
+    assert (
+        capsys.readouterr().err
+        == f"rolewatch: Not detected: {', '.join(each.name for each in SCENARIOS[1 : shown + 1])}\n"
+    )
 
 
 @contextmanager

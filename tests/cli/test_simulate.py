@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from rolewatch.cli import EX_USAGE, main
 from rolewatch.cli.simulate import address
 from rolewatch.errors import UsageError
 from rolewatch.simulator.scenarios import SCENARIOS
+from rolewatch.vocabulary import State
 from simulator.client import Client
 from simulator.client import address as netloc
 
@@ -72,6 +74,14 @@ def test_it_serves_and_logs_and_ends() -> None:
     ]
     secrets = [document[key] for key in ("AccessKeyId", "SecretAccessKey", "Token")] + [client.token]
     assert not any(secret in "".join(printed) + out for secret in secrets)
+
+
+def test_the_command_that_it_names_shows_the_fault() -> None:
+    """A role is wrong only where another one is expected: the name of the scenario alone would be "OK"."""
+    with running("role_mismatch") as (_, urls, printed):
+        _, *words = shlex.split(next(line for line in printed if "rolewatch check" in line))
+
+        assert main([*words, "--endpoint", urls["imds"]]) == State.DEGRADED.exit_code
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from rolewatch.authority import split_address
 from rolewatch.cli import COMMANDS, output
 from rolewatch.errors import UsageError
 from rolewatch.simulator import Exchange, Simulator
-from rolewatch.simulator.scenarios import SCENARIOS, catalog
+from rolewatch.simulator.scenarios import SCENARIOS, catalog, scenario
 from rolewatch.text import printable, shortened
 
 LISTEN = "127.0.0.1:1338"
@@ -161,7 +161,7 @@ def greeting(simulator: Simulator) -> Iterator[str]:
     """Yield the lines that say how to use the running *simulator*."""
     yield f"The simulated IMDS listens on {simulator.endpoint}, in the scenario {simulator.scenario}. To use it:"
     yield f"  export AWS_EC2_METADATA_SERVICE_ENDPOINT={simulator.endpoint}"
-    yield "  rolewatch check"
+    yield f"  {scenario(simulator.scenario).command}"
     if simulator.control:
         yield "To change the scenario while it runs:"
         yield f"  curl -X PUT -d assume_role_unauthorized {simulator.control}/scenario"

@@ -72,6 +72,11 @@ class Scenario:
     note: str = ""
     """More about it, in full sentences."""
 
+    @property
+    def command(self) -> str:
+        """The command that says what `expect` says."""
+        return "rolewatch check" + "".join(f" --expect-role '{each}'" for each in self.expect.expect_role)
+
 
 def scenario(name: str) -> Scenario:
     """Return the scenario called *name*; a dash counts as an underscore. Raise `UsageError` with the nearest names."""
@@ -228,6 +233,7 @@ _CHAIN = (
         Group.FAULT,
         replace(HEALTHY, role="admin-break-glass"),
         Expectation(State.DEGRADED, (Fault.ROLE_MISMATCH,), expect_role=("web-*",)),
+        note="Without an expected role nothing is wrong: `rolewatch check --expect-role 'web-*'`.",
     ),
     Scenario(
         "clock_skew",
