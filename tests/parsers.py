@@ -26,7 +26,7 @@ from rolewatch import authority, config, files, http, shell
 from rolewatch.aws import client, credentials, queries, revocation, trust_policy
 from rolewatch.aws.diagnose import host, overrides, programs
 from rolewatch.aws.preflight import names
-from rolewatch.cli import history, journal_reader, poll_once, simulate
+from rolewatch.cli import ask_daemon, history, journal_reader, poll_once, simulate
 from rolewatch.config.keys import KEYS
 from rolewatch.errors import RolewatchError
 from rolewatch.faults import Fault, explain
@@ -207,6 +207,11 @@ def _pattern(text: str, _: Place) -> None:
 def _state(text: str, place: Place) -> None:
     place.written(NAME, text)
     StateFile(place.directory).load(boot_id="")
+
+
+def _asked(text: str, _: Place) -> None:
+    with contextlib.suppress(ValueError, RecursionError):
+        ask_daemon.decode(text)
 
 
 def _shadows(text: str, place: Place) -> None:
@@ -464,6 +469,9 @@ PARSERS: dict[str, Parser] = {
         64 * KIB,
         ("§", '{"version":1,"boot_id":"§"}', '{"version":§}', '{"version":1,"intervals":[§]}'),
         (*' [{0"\\a,', "0,"),
+    ),
+    "answer of the daemon": Parser(
+        _asked, ask_daemon.MAX_SIZE, ("§", '{"schema":1,"state":"§"}', '{"schema":1,"a":§}'), (*' [{0"\\,', '{"a":')
     ),
     "settings": Parser(
         _settings,

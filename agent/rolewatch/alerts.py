@@ -277,7 +277,8 @@ def _fault_alert(fault: Fault, expr: str, severity: str, *, still: str = "", why
         description=(
             f"{fault.value} on {INSTANCE}: {explained.title}. {explained.meaning}{still} Cause: {explained.cause} "
             f"Fix: {explained.hint} Who can: {explained.who}. It takes effect: {explained.takes_effect} "
-            "On the instance, rolewatch check shows this with the instance's names."
+            "On the instance, rolewatch status shows what the daemon says, and rolewatch check the fix with the "
+            "instance's names."
         ),
         runbook=fault.value,
         wait=FAULTS[fault].alert_after,
@@ -311,7 +312,7 @@ def _expiring(options: Options) -> Alert:
         f"{INSTANCE}: the credentials are about to expire and were not rotated.",
         f"The role's credentials on {INSTANCE} expire in {{{{ $value | humanizeDuration }}}} (a minus: they have "
         "expired), and were not rotated in time. When they expire, every AWS call fails. Cause: EC2 does not "
-        "renew them; other alerts of this instance have the reason where it is known. Fix: rolewatch check on the "
+        "renew them; other alerts of this instance have the reason where it is known. Fix: rolewatch status on the "
         "instance; rolewatch diagnose --instance-id from a workstation. A new association of the instance profile "
         "brings new credentials within a minute.",
         Fault.ROTATION_OVERDUE.value,

@@ -2,9 +2,10 @@
 
 _shtab_rolewatch_preflight_subparsers=(launch attach-role visible)
 _shtab_rolewatch_config_subparsers=(check show)
-_shtab_rolewatch_subparsers=(run check diagnose preflight explain history rules config simulate demo)
+_shtab_rolewatch_subparsers=(run status check diagnose preflight explain history rules config simulate demo)
 
 _shtab_rolewatch_run_option_strings=(-h --help --config --endpoint --expect-role --listen)
+_shtab_rolewatch_status_option_strings=(-h --help --config --listen --json)
 _shtab_rolewatch_check_option_strings=(-h --help --config --endpoint --expect-role --format --json --textfile)
 _shtab_rolewatch_diagnose_option_strings=(-h --help --config --endpoint --expect-role --instance-id --unit --pid --all-units --user --region --profile --json --output)
 _shtab_rolewatch_preflight_launch_option_strings=(-h --help --principal --region --profile --json --config --endpoint --instance-profile --image-id --instance-type --subnet-id)
@@ -22,6 +23,7 @@ _shtab_rolewatch_demo_option_strings=(-h --help --for --listen)
 _shtab_rolewatch_option_strings=(-h --help --version)
 
 _shtab_rolewatch_run___config_COMPGEN=_shtab_compgen_files
+_shtab_rolewatch_status___config_COMPGEN=_shtab_compgen_files
 _shtab_rolewatch_check___config_COMPGEN=_shtab_compgen_files
 _shtab_rolewatch_diagnose___config_COMPGEN=_shtab_compgen_files
 _shtab_rolewatch_diagnose___output_COMPGEN=_shtab_compgen_files
@@ -42,10 +44,13 @@ _shtab_rolewatch_explain___format_choices=(text markdown json)
 _shtab_rolewatch_config_pos_0_choices=(check show)
 _shtab_rolewatch_simulate_pos_0_choices=(healthy assume_role_unauthorized instance_profile_without_role instance_profile_without_role_empty_listing instance_profile_without_role_early instance_profile_not_found instance_profile_not_found_early instance_profile_detached credentials_missing credentials_missing_no_listing credentials_error credentials_incomplete credentials_blank rotation_overdue credentials_expired credentials_expired_short_lived role_mismatch clock_skew imds_unreachable imds_hop_limit imds_disabled imds_intercepted imds_intercepted_role_proxy imds_intercepted_emulator imds_intercepted_serving_proxy imds_proxy_without_backend imds_unauthorized imds_throttled imds_unavailable imds_server_error imds_empty imds_malformed imds_html imds_truncated imds_info_malformed two_roles starting starting_without_credentials role_swapped other_profile_name odd_role_name rotation_stopped late_rotation short_lived clock_a_day_ahead clock_a_day_behind container_roles container_roles_only hop_limit_of_one instance_tags lower_case_keys compact_json without_code trailing_newline slow one_unauthorized imdsv1_answered silent drip reset not_http invalid_utf8 huge redirect gzip_nonsense endless_headers)
 _shtab_rolewatch_simulate___format_choices=(text markdown json)
-_shtab_rolewatch_pos_0_choices=(run check diagnose preflight explain history rules config simulate demo)
+_shtab_rolewatch_pos_0_choices=(run status check diagnose preflight explain history rules config simulate demo)
 
 _shtab_rolewatch_run__h_nargs=0
 _shtab_rolewatch_run___help_nargs=0
+_shtab_rolewatch_status__h_nargs=0
+_shtab_rolewatch_status___help_nargs=0
+_shtab_rolewatch_status___json_nargs=0
 _shtab_rolewatch_check__h_nargs=0
 _shtab_rolewatch_check___help_nargs=0
 _shtab_rolewatch_check___json_nargs=0

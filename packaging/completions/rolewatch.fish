@@ -46,7 +46,7 @@ function _shtab_rolewatch_using
   test "$_shtab_rolewatch_cmdpath" = "$argv"
 end
 
-set -g _shtab_rolewatch_commands run check diagnose preflight 'preflight launch' 'preflight attach-role' 'preflight visible' explain history rules config 'config check' 'config show' simulate demo
+set -g _shtab_rolewatch_commands run status check diagnose preflight 'preflight launch' 'preflight attach-role' 'preflight visible' explain history rules config 'config check' 'config show' simulate demo
 set -g _shtab_rolewatch_opts_with_value --config --control --directory --down --endpoint --expect-role --expiring --file --fleet-hosts --fleet-share --for --format --image-id --instance-id --instance-profile --instance-type --listen --output --pid --poll-failures --principal --profile --reason --region --role --runbooks --selector --since --speed --subnet-id --textfile --uid --unit --user --user-data
 
 complete -c rolewatch -e
@@ -60,6 +60,11 @@ complete -c rolewatch -n '_shtab_rolewatch_using run' -l config -xka "(__fish_co
 complete -c rolewatch -n '_shtab_rolewatch_using run' -l endpoint -x -d 'IMDS to poll (default: the well-known address)'
 complete -c rolewatch -n '_shtab_rolewatch_using run' -l expect-role -x -d 'expected role; * and ? are wildcards; may be repeated'
 complete -c rolewatch -n '_shtab_rolewatch_using run' -l listen -x -d 'address of the HTTP endpoint (default: 127.0.0.1:10169)'
+complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a status -d 'show what the running daemon says'
+complete -c rolewatch -n '_shtab_rolewatch_using status' -s h -l help -d 'show this help message and exit'
+complete -c rolewatch -n '_shtab_rolewatch_using status' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file (default: /etc/rolewatch/rolewatch.toml)'
+complete -c rolewatch -n '_shtab_rolewatch_using status' -l listen -x -d 'where the daemon listens (default: as set, or 127.0.0.1:10169)'
+complete -c rolewatch -n '_shtab_rolewatch_using status' -l json -d 'print the status document, as /status.json serves it'
 complete -c rolewatch -n '_shtab_rolewatch_using; and test $_shtab_rolewatch_npos -eq 0' -a check -d 'poll once, and say what is wrong and how to fix it'
 complete -c rolewatch -n '_shtab_rolewatch_using check' -s h -l help -d 'show this help message and exit'
 complete -c rolewatch -n '_shtab_rolewatch_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file (default: /etc/rolewatch/rolewatch.toml)'

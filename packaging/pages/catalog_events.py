@@ -30,7 +30,7 @@ EVENTS: Mapping[EventKind, tuple[str, str]] = {
             "The overall verdict on the credentials of instance @ROLEWATCH_INSTANCE_ID@ is now @ROLEWATCH_STATE@. "
             f"The states: {_STATES}. "
             "Faults have their own entries.\n"
-            "To see the active faults: rolewatch check"
+            "To see the active faults: rolewatch status"
         ),
     ),
     EventKind.FAULT_CLEARED: (

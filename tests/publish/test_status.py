@@ -142,6 +142,7 @@ def test_what_is_known_of_the_instance_is_shown() -> None:
         "hop_limit": 2,
         "imds_address": None,
         "polled": "2026-03-01T12:00:00Z",
+        "confirmed": None,
         "version": "1.2.3",
     }
 
@@ -165,6 +166,7 @@ def test_what_is_not_known_is_null() -> None:
         "account_id",
         "hop_limit",
         "imds_address",
+        "confirmed",
     ]
 
 

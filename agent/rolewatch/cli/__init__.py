@@ -21,10 +21,11 @@ EX_UNAVAILABLE = 69
 EX_IOERR = 74
 EX_CONFIG = 78
 EX_INTERRUPTED = 130
-"""Of sysexits.h. 1, 2 and 3 are verdicts of ``check``, so that no mistake of the caller's may look like one."""
+"""Of sysexits.h. 1, 2 and 3 are verdicts, as of ``check``, so that no mistake of the caller's may look like one."""
 
 COMMANDS = {
     "run": "run the daemon",
+    "status": "show what the running daemon says",
     "check": "poll once, and say what is wrong and how to fix it",
     "diagnose": "find the root cause, with the AWS API, and its fix",
     "preflight": "see whether a launch or a role would work, before it is tried",

@@ -286,6 +286,7 @@ def snapshot_of(memory: Memory, settings: Settings, now: Moment, *, duration: fl
         ),
         polls=PollSummary(polls.ended, polls.failures, polls.last_success, duration, settings.poll.interval),
         hop_limit=memory.hop_limit.measured,
+        confirmed=memory.confirmed_at,
         dropped_packets=memory.dropped_packets,
     )
 

@@ -93,6 +93,8 @@ class Snapshot:
     polls: PollSummary = field(default_factory=PollSummary)
     hop_limit: int | None = None
     """The measured hop limit of IMDS's token answer, up to what containers need. None: not measured."""
+    confirmed: datetime | None = None
+    """When the last confirmation was made, by the local clock. None: nobody confirms."""
     dropped_packets: int | None = None
     """Packets to link-local addresses that EC2 has dropped; None if nothing counts them."""
 

@@ -1,4 +1,4 @@
-"""The status document: what ``/status.json`` serves and ``rolewatch check --json`` prints. docs/status.md describes it.
+"""The status document: `/status.json`, and what the commands print with ``--json``. docs/status.md describes it.
 
 Version 1 of its schema is the contract: keys may be added, none is renamed or removed.
 """
@@ -45,6 +45,7 @@ def status_document(snapshot: Snapshot, *, version: str, uid: int | None = None)
         "hop_limit": snapshot.hop_limit,
         "imds_address": snapshot.imds_address or None,
         "polled": rfc3339(snapshot.moment.utc),
+        "confirmed": _time(snapshot.confirmed),
         "version": version,
     }
 
