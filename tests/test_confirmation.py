@@ -206,6 +206,18 @@ def test_one_confirmation_raises_what_needs_one(stage: Stage) -> None:
     assert snapshot.state is State.DEGRADED
 
 
+def test_the_last_confirmation_is_published_while_there_is_one(stage: Stage) -> None:
+    """None before it, and none once its evidence is removed."""
+    file = stage.confirmation
+    assert file is not None
+    stage.run(stage.watch(), 10 * 60, (60, lambda: evidence(stage)), (300, file.path.unlink))
+
+    seen = [report.snapshot.confirmed for report in stage.recorder.reports]
+    (at,) = {each for each in seen if each}
+    assert START + timedelta(seconds=60) <= at < START + timedelta(seconds=120)
+    assert (seen[0], seen[-1]) == (None, None)
+
+
 def test_a_rejection_needs_two_confirmations_however_many_polls_pass(stage: Stage) -> None:
     """IAM is eventually consistent: one refusal may be early. The polls in between count for nothing."""
     stage.run(

@@ -7,7 +7,6 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ from wire import HOLD, Wire
 REJECTED = with_changes(
     DEGRADED,
     faults=(active(Fault.CREDENTIALS_REJECTED, role="web-role", code="InvalidClientTokenId"),),
-    confirmed=DEGRADED.moment.utc - timedelta(hours=2),
 )
 
 
@@ -78,7 +76,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN401 - a func
 @pytest.mark.parametrize(
     ("snapshot", "status", "words"),
     [
-        (OK, 0, ("OK: nothing is wrong", "web-role, instance profile web", ", in 5 h ", "confirmation off")),
+        (OK, 0, ("OK: nothing is wrong", "web-role, instance profile web", ", in 5 h ", "2 h ago")),
         (
             REJECTED,
             1,
@@ -99,7 +97,11 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN401 - a func
                 "imds_unreachable --reason=refused",
             ),
         ),
-        (with_changes(OK, state=State.FAILED, role=None, expiration=None), 2, ("role         none is served",)),
+        (
+            with_changes(OK, state=State.FAILED, role=None, expiration=None, confirmed=None),
+            2,
+            ("role         none is served", "confirmation off"),
+        ),
         (None, 3, ("STARTING: no poll has ended yet",)),
     ],
     ids=["ok", "confirmed", "degraded", "unknown", "failed", "first poll"],
@@ -205,7 +207,7 @@ def test_a_fault_of_a_newer_version_is_named(printed: Any) -> None:  # noqa: ANN
     """After an upgrade the old daemon, or the old command, may still run."""
     with endpoint(of_now(UNKNOWN)) as address:
         _, out = printed("--json", "--listen", address)
-    body = out.replace('"imds_unreachable"', '"imds_on_strike"').replace('"confirmed": null,', "").encode()
+    body = out.replace('"imds_unreachable"', '"imds_on_strike"').replace('  "confirmed"', '  "sworn"').encode()
     with Wire([b"HTTP/1.1 200 OK\r\n\r\n" + body]) as wire:
         status, out = printed("--listen", f"127.0.0.1:{wire.port}")
 

@@ -53,6 +53,7 @@ OK = with_changes(
     rotation_interval=3600.0,
     clock_offset=0.25,
     hop_limit=2,
+    confirmed=NOON - timedelta(hours=2),
     dropped_packets=12,
     identity=Identity("i-0123456789abcdef0", "eu-central-1", "123456789012", NOON - timedelta(days=3)),
     ended=360,

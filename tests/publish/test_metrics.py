@@ -135,9 +135,9 @@ def test_every_metric_of_the_table_can_be_seen() -> None:
 
 @pytest.mark.parametrize("role_info", [True, False])
 def test_the_number_of_series_is_bounded_by_a_rule(role_info: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Ten thousand instances are a load: one series for each fault, one more while it is active, and 47 beside."""
+    """Ten thousand instances are a load: one series for each fault, one more while it is active, and 49 beside."""
     page = text(metrics(EVERYTHING, role_info=role_info))
-    beside = 47 - (not role_info)
+    beside = 49 - (not role_info)
 
     assert len(series(page)) == 2 * len(DAEMON_FAULTS) + beside
     assert len(series(text(metrics(OK, role_info=role_info)))) == len(DAEMON_FAULTS) + beside
@@ -176,6 +176,22 @@ def test_an_active_fault_has_a_since_and_an_inactive_one_has_none() -> None:
     assert since == DEGRADED.faults[2].since.timestamp()
     assert of(page, "rolewatch_fault_active", fault="clock_skew") == 0.0
     assert of(page, "rolewatch_fault_active_since_timestamp_seconds", fault="clock_skew") is None
+
+
+def test_a_fault_that_nobody_confirms_differs_from_one_that_is_not_active() -> None:
+    """Both are 0. Where nobody confirms there is no time of a confirmation, and 0 would mean 1970."""
+    confirmed, never = text(metrics(OK)), text(metrics(with_changes(OK, confirmed=None)))
+
+    assert of(confirmed, "rolewatch_fault_active", fault="credentials_rejected") == 0.0
+    assert of(never, "rolewatch_fault_active", fault="credentials_rejected") == 0.0
+    assert of(confirmed, "rolewatch_confirmation_last_timestamp_seconds") == 1772359200.0
+    assert of(never, "rolewatch_confirmation_last_timestamp_seconds") is None
+
+
+def test_the_state_has_a_since_once_there_is_a_verdict() -> None:
+    """For how long an instance is failed is a question to a dashboard."""
+    assert of(text(metrics(OK)), "rolewatch_state_since_timestamp_seconds") == OK.state_since.timestamp()
+    assert of(text(metrics(None)), "rolewatch_state_since_timestamp_seconds") is None
 
 
 def test_withdrawn_credentials_take_their_series_with_them() -> None:

@@ -142,7 +142,7 @@ def test_what_is_known_of_the_instance_is_shown() -> None:
         "hop_limit": 2,
         "imds_address": None,
         "polled": "2026-03-01T12:00:00Z",
-        "confirmed": None,
+        "confirmed": "2026-03-01T10:00:00Z",
         "version": "1.2.3",
     }
 

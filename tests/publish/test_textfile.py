@@ -212,6 +212,7 @@ def test_a_single_poll_writes_the_families_it_can(snapshot: Snapshot) -> None:
         "rolewatch_poll_last_success_timestamp_seconds",
         "rolewatch_clock_offset_seconds",
         "rolewatch_imds_hop_limit",
+        "rolewatch_confirmation_last_timestamp_seconds",
     }
 
     assert set(families) <= expected

@@ -47,6 +47,12 @@ FAMILIES = (
         ("state",),
     ),
     Family(
+        "rolewatch_state_since_timestamp_seconds",
+        "gauge",
+        "Unix time at which the state became this one, by the clock of IMDS where that is believed.",
+        absent=_UNPOLLED,
+    ),
+    Family(
         "rolewatch_fault_active",
         "gauge",
         "Whether a fault is active (1) or not (0), after debouncing; several may be active at once.",
@@ -121,6 +127,12 @@ FAMILIES = (
         "gauge",
         "Unix time at which the last poll ended that yielded a credentials document.",
         absent="Until a poll has yielded one.",
+    ),
+    Family(
+        "rolewatch_confirmation_last_timestamp_seconds",
+        "gauge",
+        "Unix time at which the last confirmation through the AWS API was made that rolewatch has read.",
+        absent="Where there is none, as where nobody confirms (`rolewatch-confirm.timer` is off).",
     ),
     Family(
         "rolewatch_clock_offset_seconds",

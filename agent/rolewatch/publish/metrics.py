@@ -92,7 +92,11 @@ def build_info(version: str) -> Samples:
     return {"rolewatch_build_info": [({"version": version, "python_version": platform.python_version()}, 1.0)]}
 
 
-_NOT_OF_A_SINGLE_POLL = ("rolewatch_fault_active_since_timestamp_seconds", "rolewatch_poll_interval_seconds")
+_NOT_OF_A_SINGLE_POLL = (
+    "rolewatch_state_since_timestamp_seconds",
+    "rolewatch_fault_active_since_timestamp_seconds",
+    "rolewatch_poll_interval_seconds",
+)
 _NONE_WITHIN = (0,) * len(BUCKETS)
 
 
@@ -111,6 +115,7 @@ def _of_verdict(snapshot: Snapshot | None) -> Samples:
     since: list[Sample] = [({"fault": fault.value}, active[fault]) for fault in DAEMON_FAULTS if fault in active]
     return {
         "rolewatch_state": [({"state": member.value}, float(member is state)) for member in State],
+        **_known(state_since_timestamp_seconds=snapshot.state_since.timestamp() if snapshot else None),
         "rolewatch_fault_active": [({"fault": fault.value}, float(fault in active)) for fault in DAEMON_FAULTS],
         "rolewatch_fault_active_since_timestamp_seconds": since,
     }
@@ -180,6 +185,7 @@ def _of_last_poll(snapshot: Snapshot) -> Samples:
         poll_last_success_timestamp_seconds=snapshot.polls.last_success.timestamp()
         if snapshot.polls.last_success
         else None,
+        confirmation_last_timestamp_seconds=snapshot.confirmed.timestamp() if snapshot.confirmed else None,
     )
 
 
