@@ -534,7 +534,7 @@ def test_a_time_before_the_epoch_means_all_entries(journal: Path, capsys: pytest
 # The table, without a journal
 
 
-def past(hours: float, event: str, fault: str = "", message: str = "It is so.", **facts: str) -> PastEvent:
+def past(hours: float, event: str, fault: str = "", message: str = "It is so.", **facts: str | int) -> PastEvent:
     """Return an event so many hours after noon."""
     return PastEvent(NOON + hours * HOUR, "notice", event, message, fault, facts)
 
@@ -576,6 +576,10 @@ RAISED = past(0, "fault_raised", "f", since=FIRST)
             [RAISED, past(1, "state_changed", state="ok"), past(1, "fault_cleared", "f", since=FIRST)],
             ["f 11:30 13:00 1 h 30 min"],
         ),
+        (
+            [RAISED, past(1, "fault_cleared", "f", since=FIRST, duration_seconds=5399)],
+            ["f 11:30 13:00 1 h 29 min"],
+        ),
         ([RAISED, past(1, "state_changed", state="ok")], ["f 11:30 unknown"]),
         ([RAISED, past(1, "state_changed", state="failed")], ["f 11:30 active 5 h 30 min so far"]),
         (
@@ -596,6 +600,7 @@ RAISED = past(0, "fault_raised", "f", since=FIRST)
         "rolewatch stopped",
         "rolewatch stopped, and the fault persists afterwards",
         "cleared after the state changed",
+        "lasted as long as its event says",
         "the state is ok, without an event of the fault",
         "another state",
         "two at once",

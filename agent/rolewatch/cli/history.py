@@ -59,7 +59,7 @@ def fault_table(events: Sequence[PastEvent], until: datetime) -> Iterator[str]:
     rows = []
     for (fault, since), event in sorted(last.items(), key=lambda item: item[0][1]):
         if event.event == EventKind.FAULT_CLEARED.value:
-            end, lasted = _time(event.at), duration((event.at - since).total_seconds())
+            end, lasted = _time(event.at), _lasted(event) or duration((event.at - since).total_seconds())
         elif active.get(fault) == since:
             end, lasted = "active", f"{duration((until - since).total_seconds())} so far"
         else:
