@@ -232,7 +232,24 @@ def test_a_poll_without_any_data_makes_a_page() -> None:
     root = tree(view_of(FIRST, RecentEvents()))
 
     assert "Starting" in words(root)
-    assert "none" in map(words, every(root, "dd"))
+    assert "not known yet" in map(words, every(root, "dd"))
+    assert "none" not in words(root)
+
+
+def test_what_was_never_heard_is_not_known() -> None:
+    """IMDS has been silent since rolewatch started: that it serves none would be a verdict."""
+    silent = with_changes(FIRST, state=State.UNKNOWN, faults=(active(Fault.IMDS_UNREACHABLE),))
+    known = list(map(words, every(tree(view_of(silent, RecentEvents())), "dd")))
+
+    assert known.count("not known") == 3
+    assert "none" not in " ".join(known[-3:])
+
+
+def test_what_an_earlier_process_knew_is_dated() -> None:
+    """The state file has it; no poll of this process has."""
+    restored = with_changes(FIRST, state=State.UNKNOWN, expiration=OK.credentials.expiration)
+
+    assert "The details below are from before rolewatch started." in words(tree(view_of(restored, RecentEvents())))
 
 
 HOSTILE = (

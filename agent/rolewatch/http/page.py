@@ -298,6 +298,8 @@ def _since(view: View, snapshot: Snapshot) -> Iterable[object]:
             last=clock(last, now),
             ago=ago(last, now),
         )
+    elif snapshot.state is State.UNKNOWN and ends:
+        yield "The details below are from before rolewatch started."
 
 
 def _sections(view: View) -> Iterable[Html]:
@@ -411,17 +413,24 @@ def _article(view: View, active: ActiveFault, explained: Explained, now: datetim
     )
 
 
+_UNHEARD = {State.STARTING: "not known yet", State.UNKNOWN: "not known"}
+"""What a value is that was not heard, in the states that have no verdict: "none" is one."""
+
+
 def _instance(snapshot: Snapshot, now: datetime, *, with_expiry: bool) -> Mapping[str, object]:
     """Return what is known of the instance, by label; *with_expiry* that of the credentials, too."""
     identity, offset, binding = snapshot.identity, snapshot.clock_offset, snapshot.binding
+    unheard = _UNHEARD.get(snapshot.state)
     return {
-        "Credentials": _expiry(snapshot.credentials.expiration, now) if with_expiry else None,
+        "Credentials": _expiry(snapshot.credentials.expiration, now, unheard or "IMDS serves none")
+        if with_expiry
+        else None,
         "IMDS": messages.OVER_IPV6.format(snapshot.imds_address) if ":" in snapshot.imds_address else None,
-        "Role": code(binding.role) if binding.role else "none",
+        "Role": code(binding.role) if binding.role else unheard or "none",
         "Expected role": "none" if snapshot.expected.none else codes(snapshot.expected.role),
         "Instance profile": fill(
             "$name$id",
-            name=code(binding.instance_profile) if binding.instance_profile else "none",
+            name=code(binding.instance_profile) if binding.instance_profile else unheard or "none",
             id=fill(" ($id)", id=code(binding.instance_profile_id)) if binding.instance_profile_id else "",
         ),
         "Expected profile": codes(snapshot.expected.instance_profile),
@@ -430,9 +439,9 @@ def _instance(snapshot: Snapshot, now: datetime, *, with_expiry: bool) -> Mappin
     }
 
 
-def _expiry(ends: datetime | None, now: datetime) -> object:
+def _expiry(ends: datetime | None, now: datetime, without: str) -> object:
     if ends is None:
-        return "IMDS serves none"
+        return without
     return fill(
         "$verb $ends, $ago", verb="expired" if ends <= now else "expire", ends=clock(ends, now), ago=ago(ends, now)
     )
