@@ -266,6 +266,33 @@ def test_the_first_healthy_poll_is_ok() -> None:
     assert (event.fields["previous_state"], event.fields["state"]) == ("starting", "ok")
 
 
+def test_the_first_state_waits_for_a_fault_that_the_first_poll_saw() -> None:
+    """Not "ok: nothing is wrong" two seconds before a fault; a flicker is over after another poll."""
+    other_role = SHOWN[Fault.ROLE_MISMATCH]
+    lookout = Lookout(EXPECTING)
+    lookout.see(other_role)
+
+    assert (lookout.snapshot().state, lookout.events(EventKind.STATE_CHANGED)) == (State.STARTING, [])
+    assert lookout.snapshot().credentials.usable
+
+    lookout.see(other_role)
+    (event,) = lookout.events(EventKind.STATE_CHANGED)
+    assert (event.fields["previous_state"], event.fields["state"]) == ("starting", "degraded")
+
+    flicker = Lookout(EXPECTING)
+    flicker.see_all(other_role, answered())
+    assert flicker.snapshot().state is State.OK
+
+
+def test_that_the_credentials_are_lost_is_an_error() -> None:
+    """Who reads only errors reads it; the way back is a notice."""
+    lookout = healthy_lookout()
+    lookout.see_all(WITHOUT_ROLE, WITHOUT_ROLE, answered(), answered())
+    levels = [(event.fields["state"], event.level) for event in lookout.events(EventKind.STATE_CHANGED)]
+
+    assert levels == [("ok", Level.NOTICE), ("failed", Level.ERROR), ("degraded", Level.NOTICE), ("ok", Level.NOTICE)]
+
+
 @EACH
 def test_the_state_follows_from_the_fault(fault: Fault) -> None:
     """`unknown` where IMDS gives no usable answer, `failed` without usable credentials, `degraded` with them."""

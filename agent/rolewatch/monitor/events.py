@@ -12,7 +12,7 @@ from rolewatch.monitor.memory import FaultState, Memory
 from rolewatch.observation import Moment
 from rolewatch.publish import Event, Snapshot, facts_of, messages
 from rolewatch.text import rfc3339
-from rolewatch.vocabulary import EventKind, FailureLabel, Level, Scalar
+from rolewatch.vocabulary import EventKind, FailureLabel, Level, Scalar, State
 
 
 def change_events(before: Memory, after: Memory) -> list[Event]:
@@ -79,7 +79,8 @@ def state_events(before: Memory, after: Memory, snapshot: Snapshot) -> list[Even
     if old is new:
         return []
     message = messages.state_changed(old, new, [active.fault for active in snapshot.faults])
-    return [Event(EventKind.STATE_CHANGED, Level.NOTICE, message, fields={"previous_state": old.value})]
+    level = Level.ERROR if new is State.FAILED else Level.NOTICE
+    return [Event(EventKind.STATE_CHANGED, level, message, fields={"previous_state": old.value})]
 
 
 def poll_events(before: Memory, after: Memory, verdict: Verdict) -> list[Event]:

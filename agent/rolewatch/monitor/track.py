@@ -194,7 +194,7 @@ def update_status(memory: Memory, verdict: Verdict, now: Moment) -> Status:
     """Return the state that follows from the active faults of *memory* and from the credentials in *verdict*.
 
     While the credentials are undetermined, or their loss is not confirmed, the last verdict on them stays in force.
-    Other faults count.
+    Other faults count. The first state waits for a fault that was seen and is not confirmed yet: "ok" may be wrong.
     """
     status, found = memory.status, verdict.credentials
     if found is not CredentialStatus.UNDETERMINED:
@@ -208,7 +208,8 @@ def update_status(memory: Memory, verdict: Verdict, now: Moment) -> Status:
     if found is CredentialStatus.USABLE and Fault.CREDENTIALS_REJECTED in active:
         usable, state = False, State.FAILED
     elif found in _GOOD:
-        usable, state = _GOOD[found], State.DEGRADED if active else State.OK
+        good = State.STARTING if state is State.STARTING and verdict.findings else State.OK
+        usable, state = _GOOD[found], State.DEGRADED if active else good
     elif found is CredentialStatus.UNUSABLE and _is_confirmed(status, active):
         usable, state = False, State.FAILED
     elif undetermined and blind:
