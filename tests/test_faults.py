@@ -171,6 +171,17 @@ def test_a_fix_says_once_that_its_own_credentials_will_not_do(entry: Entry) -> N
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
+def test_a_step_that_would_overwrite_an_earlier_one_is_another_way(entry: Entry) -> None:
+    """Who pastes the steps in order does not lose with the third what the second one wrote."""
+    for remedy in remedies(entry):
+        written: set[str] = set()
+        for step in remedy.fix:
+            writes = set(re.findall(r"aws \S+ (?:update|put|modify)-\S+", step.command))
+            assert not writes & written or step.text.startswith("Or, ")
+            written |= writes
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
 def test_a_step_is_found_by_its_id(entry: Entry) -> None:
     """Every step of a remedy has an id of words and hyphens, and no other step of it has the same."""
     for remedy in remedies(entry):

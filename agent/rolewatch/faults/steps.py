@@ -120,7 +120,8 @@ TRUST_STEPS = (
         permissions=("iam:UpdateAssumeRolePolicy",),
     ),
     Step(
-        "If only EC2 may assume the role, set this policy instead {needs}.",
+        "Or, instead of the step before, if only EC2 may assume the role: set this policy {needs}. It replaces the "
+        "whole policy, and every other principal loses access.",
         "aws iam update-assume-role-policy --role-name={role} --policy-document \\\n"
         '  \'{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",\n'
         '    "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}\'',
@@ -161,7 +162,7 @@ ASSOCIATE_NOW = Step(
 """`ASSOCIATE` where EC2 has none attached."""
 
 CORRECT_EXPECTATION = Step(
-    "If the served role is right, correct the expectation: [expect] in /etc/rolewatch/rolewatch.toml, or the "
+    "Or, if the served role is right, correct the expectation: [expect] in /etc/rolewatch/rolewatch.toml, or the "
     "instance's tag.",
     "sudo systemctl reload rolewatch.service",
     id="correct-expectation",

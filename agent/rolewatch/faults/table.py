@@ -639,7 +639,7 @@ ENTRIES: tuple[Entry, ...] = (
                     permissions=("ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
                 ),
                 Step(
-                    "If the instance profile is right and has the wrong role, change the role in it {needs}. This "
+                    "Or, if the instance profile is right and has the wrong role, change the role in it {needs}. This "
                     "changes every instance that has this instance profile.",
                     "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --role-name={role}\n"
@@ -854,7 +854,7 @@ ENTRIES: tuple[Entry, ...] = (
                 Step("If the new role is right, wait for the next refresh.", id="wait"),
                 FORCE,
                 Step(
-                    "If it is wrong, restore the old one before the refresh {needs}.",
+                    "Or, if it is wrong, restore the old one before the refresh {needs}.",
                     "NEW=$(aws iam get-instance-profile --instance-profile-name={instance_profile} \\\n"
                     "  --query 'InstanceProfile.Roles[0].RoleName' --output text)\n"
                     "aws iam remove-role-from-instance-profile --instance-profile-name={instance_profile} \\\n"
