@@ -7,22 +7,31 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from builders import diagnosis
 from certificates import Authority
+from daemon_process import config
 from harness import utc_now
 from publish.snapshots import DEGRADED, OK, STATUS, UNKNOWN, active, report, with_changes
 from rolewatch.cli import main
 from rolewatch.cli.ask_daemon import ask
+from rolewatch.cli.poll_once import boot_id
 from rolewatch.errors import UnavailableError
 from rolewatch.faults import Fault
 from rolewatch.http import Endpoint, tls
+from rolewatch.monitor.loop import clock
+from rolewatch.monitor.memory import FaultState, Memory
+from rolewatch.monitor.state_file import StateFile
 from rolewatch.publish import Snapshot
 from rolewatch.publish.metrics import Metrics
 from rolewatch.settings import MetricsSettings, TlsSettings
+from rolewatch.simulator import Simulator
+from rolewatch.text import rfc3339
 from rolewatch.vocabulary import State
 from wire import HOLD, Wire
 
@@ -30,6 +39,10 @@ REJECTED = with_changes(
     DEGRADED,
     faults=(active(Fault.CREDENTIALS_REJECTED, role="web-role", code="InvalidClientTokenId"),),
 )
+
+
+KNOWN = FaultState(utc_now(), {}, active=True)
+"""A fault that is active in the daemon."""
 
 
 def of_now(snapshot: Snapshot) -> Snapshot:
@@ -233,6 +246,66 @@ def test_address_and_tls_are_those_of_the_settings(printed: Any, tmp_path: Path)
 
     assert status == 3
     assert "it requires a client certificate" in out
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "said"),
+    [
+        (REJECTED, "credentials_rejected (by confirmation). See: rolewatch status"),
+        (with_changes(OK, state=State.UNKNOWN), "The daemon says unknown since"),
+        (OK, ""),
+        (None, ""),
+    ],
+    ids=["confirmed", "other state", "agreed", "no poll yet"],
+)
+def test_check_says_where_the_daemon_has_another_verdict(
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], snapshot: Snapshot | None, said: str
+) -> None:
+    """In the last line; the exit status is that of its own poll."""
+    with endpoint(snapshot and of_now(snapshot)) as address:
+        file = config(tmp_path, simulator)
+        file.write_text(file.read_text().replace("127.0.0.1:0", address))
+        status = main(["check", "--config", str(file)])
+        of_another = main(["check", "--endpoint", simulator.endpoint])
+
+    own, others = capsys.readouterr().out.split("rolewatch explain credentials_overridden")[:2]
+    assert (status, of_another) == (0, 0)
+    assert said in others if said else "The daemon says" not in own + others
+
+
+@pytest.mark.parametrize(
+    ("fault", "age", "known", "status"),
+    [
+        (Fault.ROLE_SWAP_PENDING, 0, None, 1),
+        (Fault.ROLE_SWAP_PENDING, 43_300, None, 0),
+        (Fault.CREDENTIALS_REJECTED, 0, None, 0),
+        (Fault.CREDENTIALS_REJECTED, 0, KNOWN, 2),
+    ],
+    ids=["once is enough", "too old", "once is not enough", "active in the daemon"],
+)
+def test_check_reads_the_evidence_that_the_daemon_reads(  # noqa: PLR0913, PLR0917 - a row of the table
+    simulator: Simulator, tmp_path: Path, fault: Fault, age: int, known: FaultState | None, status: int
+) -> None:
+    """As long as the daemon does, and so both have one verdict: one rejection may be early, and two are none."""
+    at = rfc3339(utc_now() - timedelta(seconds=age))
+    evidence = tmp_path / "evidence.json"
+    evidence.write_text(diagnosis(fault, instance_id="i-0123456789abcdef0", polled=at))
+    faults = {fault: known} if known else {}
+    StateFile(tmp_path, simulator.endpoint).save(Memory(boot_id=boot_id(), faults=faults), clock())
+    tables = f'[confirm]\nfile = "{evidence}"\n[state]\ndirectory = "{tmp_path}"\n'
+
+    assert main(["check", "--config", str(config(tmp_path, simulator, tables))]) == status
+
+
+def test_check_goes_on_without_evidence_that_is_none(
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so on standard error."""
+    (tmp_path / "evidence.json").write_text("{}")
+    file = config(tmp_path, simulator, f'[confirm]\nfile = "{tmp_path}/evidence.json"\n')
+
+    assert main(["check", "--json", "--config", str(file)]) == 0
+    assert "the last confirmation is ignored: the file is not a diagnosis" in capsys.readouterr().err
 
 
 def test_a_daemon_that_hangs_is_not_waited_for() -> None:

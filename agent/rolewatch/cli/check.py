@@ -14,16 +14,19 @@ from typing import Any
 import rolewatch
 from rolewatch import config
 from rolewatch.cli import COMMANDS, options, output, poll_once, render
+from rolewatch.cli.ask_daemon import ask
 from rolewatch.config import resolve_endpoint
-from rolewatch.errors import UsageError
-from rolewatch.faults import Fault
+from rolewatch.errors import ConfirmationError, UnavailableError, UsageError
+from rolewatch.faults import CONFIRMED_FAULTS, Fault
 from rolewatch.faults.explain import explain
 from rolewatch.imds.client import Client
 from rolewatch.imds.host import vendor
+from rolewatch.monitor.confirmation import Confirmation, ConfirmationFile
+from rolewatch.monitor.loop import clock
 from rolewatch.publish import Snapshot, facts_of, messages
 from rolewatch.publish.messages import duration
 from rolewatch.publish.status import status_document
-from rolewatch.settings import ImdsSettings, Settings
+from rolewatch.settings import ImdsSettings, MetricsSettings, Settings
 from rolewatch.text import printable
 from rolewatch.vocabulary import State
 
@@ -71,15 +74,26 @@ def run(arguments: argparse.Namespace) -> int:
         print(nagios(snapshot))
     else:
         styled, columns = render.is_styled(sys.stdout, os.environ), render.width(sys.stdout)
-        for line in (*not_ec2(loaded.settings.imds, vendor()), *text(snapshot, styled=styled, columns=columns)):
-            print(line)
+        # With --endpoint the daemon polls another IMDS.
+        other = () if arguments.endpoint else other_verdict(snapshot, loaded.settings.metrics)
+        lines = text(snapshot, styled=styled, columns=columns)
+        print("\n".join((*not_ec2(loaded.settings.imds, vendor()), *lines, *other)))
     return snapshot.state.exit_code
 
 
 def poll(settings: Settings) -> Snapshot:
     """Return the snapshot of one poll."""
     client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
-    return poll_once.poll(client, settings).snapshot
+    return poll_once.poll(client, settings, confirmation=_confirmation(settings)).snapshot
+
+
+def _confirmation(settings: Settings) -> Confirmation | None:
+    """Return the last confirmation, which the daemon reads, too; None if there is none that this user may read."""
+    try:
+        return ConfirmationFile(Path(settings.confirm.file)).read(clock().utc) if settings.confirm.file else None
+    except ConfirmationError as error:
+        output.complain(f"the last confirmation is ignored: {error}")
+        return None
 
 
 def _write(path: Path, snapshot: Snapshot, *, role_info: bool) -> None:
@@ -105,6 +119,21 @@ def nagios(snapshot: Snapshot) -> str:
     left = round((snapshot.credentials.expiration - (snapshot.time or snapshot.moment.utc)).total_seconds())
     when = f"expire in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
     return f"{line}, credentials {when} | expires_in={left}s"
+
+
+def other_verdict(snapshot: Snapshot, metrics: MetricsSettings) -> Iterator[str]:
+    """Yield the verdict of the running daemon if it differs from that of *snapshot*; nothing if no daemon answers."""
+    try:
+        seen = ask(metrics, timeout=1.0)
+    except UnavailableError:
+        return
+    names = {each.name for each in seen.faults}
+    if seen.since and (seen.state, names) != (snapshot.state, {each.fault.value for each in snapshot.faults}):
+        confirmed = {fault.value: f"{fault.value} (by confirmation)" for fault in CONFIRMED_FAULTS}
+        faults = ", ".join(confirmed.get(each.name, each.name) for each in seen.faults) or "no fault"
+        yield ""
+        since = f"{seen.since:%Y-%m-%d %H:%M} UTC"
+        yield f"The daemon says {seen.state.value} since {since}: {faults}. See: rolewatch status"
 
 
 def not_ec2(imds: ImdsSettings, made_by: str) -> Iterator[str]:

@@ -10,11 +10,13 @@ from pathlib import Path
 from rolewatch import monitor
 from rolewatch.config import resolve_endpoint
 from rolewatch.errors import ImdsError, StateFileError
+from rolewatch.faults import FAULTS
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
 from rolewatch.imds.host import host_of_url, instance_id_for
 from rolewatch.monitor.classify import Verdict, classify
 from rolewatch.monitor.clock import keep_time
+from rolewatch.monitor.confirmation import Confirmation
 from rolewatch.monitor.loop import clock
 from rolewatch.monitor.memory import Memory
 from rolewatch.monitor.state_file import StateFile
@@ -77,9 +79,13 @@ class SinglePoll:
     snapshot: Snapshot
 
 
-def poll(client: Client, settings: Settings, *, measure: bool = False) -> SinglePoll:
+def poll(
+    client: Client, settings: Settings, *, measure: bool = False, confirmation: Confirmation | None = None
+) -> SinglePoll:
     """Poll IMDS once through *client*, without debouncing. What the daemon has learned of this instance counts.
 
+    So does the last *confirmation*, but what needs two of them only where it is active in the daemon. `diagnose`, which
+    makes the next one, has none.
     Then measure the hop limit, with *measure* or where containers are expected: if it is low, that takes the time-out.
     """
     memory = load_memory(settings)
@@ -93,7 +99,13 @@ def poll(client: Client, settings: Settings, *, measure: bool = False) -> Single
     if isinstance(observation, Answered) and (measure or settings.expect.containers):
         measured = client.measure_hop_limit(settings.expect.container_hop_limit).result()
         memory = monitor.update_hop_limit(memory, observation, measured)
-    verdict = classify(observation, monitor.prior(memory, observation, settings, now), settings.limits, now)
+    if confirmation:
+        found, active = confirmation.findings, memory.faults
+        believed = (each for each in found if FAULTS[each.fault].debounce == 1 or each.fault in active)
+        confirmation = replace(confirmation, findings=tuple(believed))
+    prior = monitor.prior(memory, observation, settings, now, confirmation)
+    verdict = classify(observation, prior, settings.limits, now)
+    memory = replace(memory, confirmed_at=confirmation.at if confirmation else None)
     return SinglePoll(observation, verdict, monitor.single_poll(memory, observation, verdict, settings, now))
 
 

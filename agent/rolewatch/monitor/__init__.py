@@ -305,8 +305,12 @@ def single_poll(
 ) -> Snapshot:
     """Return the snapshot of a single poll, which cannot debounce: every finding is active at once."""
     time = judging_time(memory, observation, now)
+    memory = _with_observation(memory, observation, verdict, settings, now)
+    rejected = any(finding.fault is Fault.CREDENTIALS_REJECTED for finding in verdict.findings)
+    if rejected and verdict.credentials is CredentialStatus.USABLE:
+        verdict = replace(verdict, credentials=CredentialStatus.UNUSABLE)
     memory = replace(
-        _with_observation(memory, observation, verdict, settings, now),
+        memory,
         faults={finding.fault: FaultState(time, finding.evidence, active=True) for finding in verdict.findings},
         clock=replace(memory.clock, offset=verdict.clock_offset),
         status=Status(_single_poll_state(verdict), usable=_USABLE.get(verdict.credentials)),
