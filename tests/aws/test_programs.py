@@ -167,6 +167,39 @@ def test_all_units_are_rows_of_one_table() -> None:
     assert faults(found) == [Fault.CREDENTIALS_OVERRIDDEN]
 
 
+@pytest.mark.parametrize(
+    ("limits", "request_failed"),
+    [
+        ({"RestrictAddressFamilies": ("AF_UNIX", "AF_NETLINK"), "PrivateNetwork": ("no",)}, {}),
+        ({"IPAddressDeny": ("::/0", "0.0.0.0/0")}, {}),
+        ({"PrivateNetwork": ("yes",)}, {"reason": "no_route"}),
+        ({"PrivateNetwork": ("yes",)}, None),
+    ],
+)
+def test_a_sandbox_without_imds_is_no_fault_of_all_units(
+    limits: Mapping[str, tuple[str, ...]], request_failed: Mapping[str, str] | None
+) -> None:
+    """As that of systemd-journald and systemd-logind; one that has a proxy, too, is still a fault."""
+    closed = local(program=replace(AGENT, limits=limits), request=request_failed)
+    proxied = replace(closed, overrides=Overrides(proxies={"Go": "HTTP_PROXY"}))
+    found = diagnose(context(units=(closed,)))
+    row = next(result for result in found.results if result.id.startswith("unit."))
+
+    assert (row.outcome.status, row.outcome.note) == (Status.PASS, "Its unit allows no request for IMDS.")
+    assert faults(found) == []
+    assert faults(diagnose(context(units=(proxied,)))) == [Fault.CREDENTIALS_OVERRIDDEN]
+
+
+def test_a_private_network_that_reaches_imds_is_judged_as_any() -> None:
+    """And one that does not, of which the unit says nothing, is a fault."""
+    private = replace(AGENT, limits={"PrivateNetwork": ("yes",)})
+    reached = diagnose(context(units=(local(program=private, request={}),)))
+    unreached = diagnose(context(units=(local(program=AGENT, request={"reason": "no_route"}),)))
+
+    assert "Nothing keeps it" in outcome(reached, f"unit.{AGENT.name}").note
+    assert faults(unreached) == [Fault.CREDENTIALS_OVERRIDDEN]
+
+
 def test_the_units_that_run_are_listed() -> None:
     """By systemd; without it, that is a wrong usage."""
     listed = "agent.service loaded active running An agent\nssh.service loaded active running SSH\n"

@@ -118,21 +118,27 @@ def _overridden(local: LocalFindings, overrides: tuple[Override, ...], kind: str
     return passed(f"{note} Its variables are not known, and may name other files." if unknown_variables else note)
 
 
-_OF_A_UNIT = (proxy, network, limits, environment, files, container)
+_OVERRIDING = (proxy, environment, files, container)
 
 
 def units(each: Sequence[LocalFindings]) -> list[Result]:
     """Return a result for the named program of each of *each*: first those that do not use the role."""
-    results = [Result(f"unit.{one.whose}", one.whose, _joined([judge(one) for judge in _OF_A_UNIT])) for one in each]
+    results = [Result(f"unit.{one.whose}", one.whose, _of_unit(one)) for one in each]
     order = (Status.FAIL, Status.UNKNOWN, Status.SKIPPED, Status.PASS)
     return sorted(results, key=lambda result: order.index(result.outcome.status))
 
 
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
-    """Return one outcome for all *outcomes* of a program."""
+def _of_unit(local: LocalFindings) -> Outcome:
+    """Return one outcome for a service. A sandbox that excludes IMDS is no fault: systemd's own services have one."""
+    reached = network(local)
+    is_private = bool(local.program and local.program.limits.get("PrivateNetwork") == ("yes",))
+    is_closed = limits(local).status is Status.FAIL or (is_private and reached.status is not Status.PASS)
+    outcomes = [judge(local) for judge in _OVERRIDING] + ([] if is_private else [reached])
     wrong = [outcome for outcome in outcomes if outcome.status is Status.FAIL]
     if wrong:
         return replace(wrong[0], note=" ".join(outcome.note for outcome in wrong))
+    if is_closed:
+        return passed("Its unit allows no request for IMDS.")
     undecided = [outcome for outcome in outcomes if outcome.status is not Status.PASS]
     if undecided:
         return skipped("Some of it cannot be read: its variables, its files or its network.", undecided[0].who)

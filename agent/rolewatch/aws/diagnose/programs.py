@@ -35,7 +35,7 @@ _KEPT = re.compile(
 _SERVICE = re.compile(r"/([^/\n]{1,255}\.service)(?=[/\n])")
 """A unit in the path of a control group, which ends with a line."""
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,254}")
-LIMITS = ("RestrictAddressFamilies", "IPAddressAllow", "IPAddressDeny")
+LIMITS = ("RestrictAddressFamilies", "IPAddressAllow", "IPAddressDeny", "PrivateNetwork")
 """The settings of a unit that may keep it from IMDS (systemd.exec(5), systemd.resource-control(5))."""
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"']|["'])+""")
 """An assignment as systemctl quotes it."""
