@@ -145,6 +145,32 @@ def test_the_commands_agree_with_the_daemon(guest: Guest, machine: Machine) -> N
     assert machine.run("man --pager=cat rolewatch | head -n 5").out
 
 
+def test_diagnose_judges_as_the_services_that_run(machine: Machine) -> None:
+    """With the real systemctl: of one unit by its name, whose variables send its requests to a proxy, and of all."""
+    unit = "/run/systemd/system/app.service"
+    machine.write(
+        unit,
+        "[Service]\nUser=nobody\nExecStart=/usr/bin/sleep infinity\n"
+        'Environment="HTTP_PROXY=http://10.9.9.9:3128" "NO_PROXY=localhost"\n',
+    )
+    machine.run("systemctl daemon-reload; systemctl start app.service")
+    try:
+        one = machine.run("rolewatch diagnose --unit app --json", check=False, timeout=300)
+        own = machine.run("rolewatch diagnose --unit rolewatch.service --json", check=False, timeout=300)
+        every = machine.run("rolewatch diagnose --all-units", check=False, timeout=300)
+    finally:
+        machine.run(f"systemctl stop app.service; rm {unit}; systemctl daemon-reload")
+    faults = {each["fault"] for each in json.loads(one.out)["faults"]}
+
+    assert "credentials_overridden" in faults
+    assert one.status == 1
+    assert "HTTP_PROXY" in one.out
+    assert "10.9.9.9" not in one.out
+    assert "credentials_overridden" not in {each["fault"] for each in json.loads(own.out)["faults"]}
+    assert "app.service" in every.out
+    assert "rolewatch.service" in every.out
+
+
 # The sandbox, tried from inside
 
 
