@@ -139,13 +139,20 @@ def test_a_late_answer_is_no_hop_limit_for_the_daemon_either(stage: Stage) -> No
     assert (raised.fault, raised.fields["reason"]) == (Fault.IMDS_ERROR, "slow")
 
 
+def test_a_limit_that_cannot_be_measured_keeps_no_other_finding() -> None:
+    """The fault of a silent IMDS ends with its answers; one that was measured stands until it is measured again."""
+    unknown = Prior(needed_hop_limit=2)
+
+    assert Fault.IMDS_HOP_LIMIT not in judge(answered(), unknown).undetermined
+    assert Fault.IMDS_HOP_LIMIT in judge(answered(), replace(unknown, hop_limit_was_low=True)).undetermined
+
+
 def test_a_silent_imds_has_no_hop_limit() -> None:
     """What was measured counts if the poll after it is answered; a poll that is not leaves the fault as it was."""
     assert monitor.update_hop_limit(memory_with(), unanswered(), 1).hop_limit.measured is None
     assert monitor.update_hop_limit(memory_with(), answered(), 1).hop_limit.measured == 1
     low = Prior(hop_limit=1, needed_hop_limit=2)
     assert Fault.IMDS_HOP_LIMIT in judge(unanswered(), low).undetermined
-    assert Fault.IMDS_HOP_LIMIT in judge(answered(), Prior(needed_hop_limit=2)).undetermined
     assert faults(judge(answered(), low)) == (Fault.IMDS_HOP_LIMIT,)
     assert faults(judge(answered(), Prior(hop_limit=1))) == ()
 

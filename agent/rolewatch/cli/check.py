@@ -153,7 +153,7 @@ def text(snapshot: Snapshot, *, styled: bool, columns: int) -> Iterator[str]:
     yield ""
     for label, value in _table(snapshot):
         yield f"  {label:<17} {printable(value)}"
-    if snapshot.state is State.OK:
+    if snapshot.state is State.OK and not snapshot.expected.none:
         yield ""
         yield f"If a program has no credentials all the same: rolewatch explain {Fault.CREDENTIALS_OVERRIDDEN.value}"
     facts = facts_of(snapshot, uid=os.getuid())

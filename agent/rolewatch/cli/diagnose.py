@@ -102,18 +102,17 @@ def run(arguments: argparse.Namespace, *, pause: Pause = time.sleep, environ: Ma
 
 def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, environ: Mapping[str, str]) -> Context:
     """Return what IMDS, this host and AWS say; without IMDS and this host if another instance is named."""
-    endpoint = config.resolve_endpoint(settings.imds)
-    client = Client(endpoint, settings.imds, monotonic=time.monotonic)
+    client = Client(config.resolve_endpoint(settings.imds), settings.imds, monotonic=time.monotonic)
     program = _program(arguments)
-    local = None if arguments.instance_id else _local(client, settings, endpoint, environ)
+    local = None if arguments.instance_id else _local(client, settings, environ)
     if local and program:
-        local = _as(local, program, client, endpoint, {})
+        local = _as(local, program, client, {})
     subject = _subject(local) if local else _named(arguments.instance_id, settings)
 
     def fetch() -> credentials.Keys | None:
         return credentials.fetch(client) if local is None or local.answered else None
 
-    connection = credentials.connect(profile=arguments.profile, endpoint=endpoint, fetch=fetch)
+    connection = credentials.connect(profile=arguments.profile, endpoint=client.in_use, fetch=fetch)
     region = arguments.region or subject.region or connection.region
     budget = Budget(CONFIRM_BUDGET if arguments.output else AWS_BUDGET, time.monotonic)
     proof = credentials.verify(fetch, region, budget) if local else None
@@ -124,7 +123,7 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
         instance_id=subject.instance_id,
         region=region,
         expected_role=local.snapshot.expected.role if local else settings.expect.role,
-        units=tuple(_units(local, client, endpoint)) if local and arguments.all_units else (),
+        units=tuple(_units(local, client)) if local and arguments.all_units else (),
         now=clock().utc,
     )
 
@@ -143,7 +142,7 @@ def _program(arguments: argparse.Namespace) -> Program | None:
     return None if arguments.user is None else programs.user(arguments.user)
 
 
-def _as(local: LocalFindings, program: Program, client: Client, endpoint: str, answers: Answers) -> LocalFindings:
+def _as(local: LocalFindings, program: Program, client: Client, answers: Answers) -> LocalFindings:
     """Return *local* for *program*. *answers* has the requests that were made already, by user and network."""
     who = (program.uid, program.own_network and program.pid)
     if who not in answers:
@@ -151,12 +150,12 @@ def _as(local: LocalFindings, program: Program, client: Client, endpoint: str, a
     return replace(
         local,
         program=program,
-        overrides=find_overrides(program.environ or {}, program.home, endpoint, root=program.root),
+        overrides=find_overrides(program.environ or {}, program.home, client.in_use, root=program.root),
         request=answers[who],
     )
 
 
-def _units(local: LocalFindings, client: Client, endpoint: str) -> Iterator[LocalFindings]:
+def _units(local: LocalFindings, client: Client) -> Iterator[LocalFindings]:
     """Yield *local* for each service that runs. After 20 seconds no request is made as another user."""
     answers: Answers = {}
     until = time.monotonic() + 20
@@ -165,18 +164,18 @@ def _units(local: LocalFindings, client: Client, endpoint: str) -> Iterator[Loca
             program = programs.unit(name)
             if time.monotonic() > until:
                 answers.setdefault((program.uid, program.own_network and program.pid), None)
-            yield _as(local, replace(program, name=name), client, endpoint, answers)
+            yield _as(local, replace(program, name=name), client, answers)
 
 
-def _local(client: Client, settings: Settings, endpoint: str, environ: Mapping[str, str]) -> LocalFindings:
-    """Poll IMDS once, and inspect this host."""
+def _local(client: Client, settings: Settings, environ: Mapping[str, str]) -> LocalFindings:
+    """Poll IMDS once, and inspect this host: its way to the address that was used."""
     polled = poll_once.poll(client, settings, measure=True)
     return LocalFindings(
         observation=polled.observation,
         verdict=polled.verdict,
         snapshot=polled.snapshot,
-        host=host.inspect(endpoint),
-        overrides=find_overrides(environ, _home(), endpoint),
+        host=host.inspect(client.in_use),
+        overrides=find_overrides(environ, _home(), client.in_use),
         user=_user(),
         accepted=settings.imds.accept_responder,
     )

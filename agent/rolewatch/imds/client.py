@@ -85,14 +85,14 @@ class Client:
         self._dropped = DriverCounter(DROPPED_PACKETS)
 
     def _use(self, endpoint: str) -> None:
-        self._in_use = endpoint
+        self.in_use = endpoint
         self._base = endpoint.rstrip("/") + "/latest/"
         self.host = host_of_url(endpoint)
 
     def session(self) -> Session:
         """Start a poll and its deadline: PUT for a token. Raise `ImdsError` if there is none.
 
-        On a host without IPv4 IMDS's IPv6 address is used, unless the settings name an address. `host` is the one used.
+        On a host without IPv4 IMDS's IPv6 address is used, unless the settings name an address: see `in_use`.
         """
         if self._settings.disabled:
             raise ImdsError(Failure(Phase.CONNECT, Reason.SWITCHED_OFF))
@@ -131,7 +131,7 @@ class Client:
         return self._token_requests([1])
 
     def _token_requests(self, limits: Sequence[int]) -> Measurement:
-        return Measurement(self._in_use, limits, timeout=self._settings.timeout, monotonic=self._monotonic)
+        return Measurement(self.in_use, limits, timeout=self._settings.timeout, monotonic=self._monotonic)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], shown_path: str) -> Answer:
         """Send one request, with as many attempts as the settings allow, and return the answer with its bounded body.

@@ -141,6 +141,7 @@ def prior(
     time = judging_time(memory, observation, now)
     expected = expectation(memory, settings.expect)
     binding, clock = memory.binding, memory.clock
+    low = memory.faults.get(Fault.IMDS_HOP_LIMIT)
     return Prior(
         expected_role=expected.role,
         expected_instance_profile=expected.instance_profile,
@@ -152,6 +153,7 @@ def prior(
         accepted=settings.imds.accept_responder,
         profile_name=binding.current.instance_profile or binding.confirmed.instance_profile,
         hop_limit=memory.hop_limit.measured,
+        hop_limit_was_low=low is not None and "hop_limit" in low.evidence,
         needed_hop_limit=settings.expect.container_hop_limit if settings.expect.containers else None,
         confirmed=_confirmed(memory, confirmation, settings.confirm, now),
         time=time,

@@ -108,7 +108,9 @@ class Prior:
     profile_name: str | None = None
     """The last known name of the instance profile: an error document does not repeat it."""
     hop_limit: int | None = None
-    """The measured hop limit; None: not measured yet."""
+    """The measured hop limit; None: not measured yet, or not measurable."""
+    hop_limit_was_low: bool = False
+    """`imds_hop_limit` was found by a measurement, and stands until another one denies it."""
     needed_hop_limit: int | None = None
     """What the containers of this host need; None where none are expected."""
     confirmed: Confirmed | None = None
@@ -235,9 +237,9 @@ def _judge_hop_limit(verdict: _Judgement, observation: Observation, prior: Prior
     needed = prior.needed_hop_limit
     if needed is None:
         return
-    if isinstance(observation, Unanswered) or prior.hop_limit is None:
+    if isinstance(observation, Unanswered) or (prior.hop_limit is None and prior.hop_limit_was_low):
         verdict.mark_undetermined({Fault.IMDS_HOP_LIMIT})
-    elif prior.hop_limit < needed:
+    elif prior.hop_limit is not None and prior.hop_limit < needed:
         verdict.add(Fault.IMDS_HOP_LIMIT, {"hop_limit": prior.hop_limit, "needed_hop_limit": needed})
 
 

@@ -234,7 +234,9 @@ def listing(local: LocalFindings, answered: Answered) -> Outcome:
     if finding is not None:
         return _found(finding, "IMDS lists no role, though there is an instance profile.")
     if local.snapshot.state not in (State.STARTING, State.UNKNOWN):
-        return failed("IMDS lists no role, for the reason that the checks before this one name.")
+        as_expected = local.snapshot.expected.none
+        why = "as expected" if as_expected else "for the reason that the checks before this one name"
+        return (passed if as_expected else failed)(f"IMDS lists no role, {why}.")
     return unknown("IMDS lists no role yet. That is normal shortly after boot.")
 
 
