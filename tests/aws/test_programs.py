@@ -64,6 +64,18 @@ def test_a_process_is_read_without_what_does_not_matter(tmp_path: Path) -> None:
     assert CANARY not in repr(found)
 
 
+@pytest.mark.parametrize("environ", ["", "nginx: worker process\0\0\0", "worker: HOME=/x\0\0"])
+def test_an_environment_without_variables_is_not_known(tmp_path: Path, environ: str) -> None:
+    """A zombie has none, and setproctitle writes over it: no pass follows."""
+    found = programs.process(7, proc=a_process(tmp_path, environ=environ), run=systemd())
+    judged = diagnose(context(local=local(program=found, request={})))
+
+    assert (found.environ, found.home) == (None, Path(NOBODY.pw_dir))
+    for name in ("host.proxy", "shadow.environment", "shadow.container"):
+        assert outcome(judged, name).status is Status.SKIPPED
+        assert "its environment cannot be read" in outcome(judged, name).note
+
+
 @pytest.mark.parametrize(
     ("label", "count"), [("/usr/bin/agent (enforce)\n", 2), ("/usr/bin/agent (complain)\n", 1), ("unconfined\n", 1)]
 )

@@ -150,5 +150,6 @@ def _no_variable(local: LocalFindings, note: str) -> Outcome:
     if local.program is None:
         return passed(f"{note} Services have variables of their own: --unit=NAME.")
     if local.program.environ is None:
-        return skipped(f"The variables of {local.whose} are not known.", _NAME_ONE)
+        why = "" if local.program.pid is None else ": its environment cannot be read"
+        return skipped(f"The variables of {local.whose} are not known{why}.", _NAME_ONE)
     return passed(f"{note} {_LATER}")

@@ -40,6 +40,8 @@ LIMITS = ("RestrictAddressFamilies", "IPAddressAllow", "IPAddressDeny", "Private
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"']|["'])+""")
 """An assignment as systemctl quotes it."""
 _PROPERTIES = ",".join(("LoadState", "MainPID", "User", "Environment", "EnvironmentFiles", *LIMITS))
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+"""The begin of a variable in an environment."""
 _LARGEST = 1 << 20
 """Bytes of an environment. The kernel allows more (2 MiB by default), which no program has in practice."""
 _NEW_NETWORK = 0x40000000
@@ -184,12 +186,16 @@ def _become(program: Program) -> None:
 
 
 def _environ_of(directory: Path) -> dict[str, str] | None:
-    """Return the variables that matter of the process in *directory*; None if they cannot be read."""
+    """Return the variables that matter of the process in *directory*; None if they cannot be read.
+
+    Data without any variable is not an environment: the process is a zombie, or has put its title there (setproctitle).
+    """
     try:
         data = files.read(directory / "environ", limit=_LARGEST, follow_links=False).data
     except OSError:
         return None
-    return dict(_kept(data.decode("utf-8", "replace").split("\0")))
+    assignments = data.decode("utf-8", "replace").split("\0")
+    return dict(_kept(assignments)) if any(map(_ASSIGNMENT.match, assignments)) else None
 
 
 def _kept(assignments: Iterable[str]) -> Iterator[tuple[str, str]]:
