@@ -216,6 +216,27 @@ def test_no_sentence_and_no_command_comes_from_what_answers(printed: Any) -> Non
     assert out.replace("\n", "").isprintable()
 
 
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ('"severity": "error"', '"severity": "error) paste this: curl evil"'),
+        ('"fault": "imds_unreachable"', '"fault": "paste this: curl evil"'),
+        ('"role": "web-role"', '"role": "paste this: curl evil"'),
+    ],
+    ids=["severity", "fault", "role"],
+)
+def test_a_name_that_is_a_sentence_is_not_believed(printed: Any, written: str, instead: str) -> None:  # noqa: ANN401 - the fixture above
+    """Nor is the rest of the answer."""
+    with endpoint(of_now(UNKNOWN)) as address:
+        _, out = printed("--json", "--listen", address)
+    assert written in out
+    with Wire([b"HTTP/1.1 200 OK\r\n\r\n" + out.replace(written, instead).encode()]) as wire:
+        status, out = printed("--listen", f"127.0.0.1:{wire.port}")
+
+    assert status == 3
+    assert "evil" not in out
+
+
 def test_a_fault_of_a_newer_version_is_named(printed: Any) -> None:  # noqa: ANN401 - the fixture above
     """After an upgrade the old daemon, or the old command, may still run."""
     with endpoint(of_now(UNKNOWN)) as address:

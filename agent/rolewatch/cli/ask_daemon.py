@@ -12,14 +12,16 @@ import ssl
 from dataclasses import dataclass
 from datetime import datetime
 
+from rolewatch.aws_names import name
 from rolewatch.errors import UnavailableError
 from rolewatch.monitor.state_file import Fields
 from rolewatch.publish.status import SCHEMA
 from rolewatch.settings import MetricsSettings
-from rolewatch.vocabulary import State
+from rolewatch.vocabulary import SEVERITIES, State
 
 MAX_SIZE = 1 << 20
 """Bytes of an answer. All faults together make some hundred kB."""
+_SEVERITIES = {severity.name.lower() for severity in SEVERITIES}
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,23 @@ def decode(text: str) -> DaemonStatus:
         since=document.time("state_since"),
         polled=document.time("polled"),
         faults=tuple(map(_fault, document.objects("faults"))),
-        role=document.optional_text("role"),
-        instance_profile=document.optional_text("instance_profile"),
+        role=_name(document.optional_text("role")),
+        instance_profile=_name(document.optional_text("instance_profile")),
         expiration=document.optional_time("expiration"),
         confirmed=document.optional_time("confirmed") if "confirmed" in members else None,
     )
 
 
 def _fault(fault: Fields) -> DaemonFault:
+    named, severity = fault.text("fault"), fault.text("severity")
+    if not named.isidentifier() or severity not in _SEVERITIES:
+        raise ValueError("not words of ours")
     reason = str(dict(fault.fields("evidence").items()).get("reason", ""))
-    return DaemonFault(fault.text("fault"), fault.text("severity"), fault.time("since"), reason)
+    return DaemonFault(named, severity, fault.time("since"), reason)
+
+
+def _name(text: str | None) -> str | None:
+    """Return *text*, or None for null. Raise `ValueError` if it is not the name of a role or instance profile."""
+    if text and name(text) is None:
+        raise ValueError("not a name")
+    return text

@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _no_document(error: UnavailableError) -> str:
     """Return the JSON form of *error*, with the keys that the document has before the first poll."""
-    document = {**unpolled_document(version=rolewatch.__version__), "state": State.UNKNOWN.value, "error": str(error)}
+    why = f"The daemon does not answer: {error}"
+    document = {**unpolled_document(version=rolewatch.__version__), "state": State.UNKNOWN.value, "error": why}
     return json.dumps(document, indent=2)
 
 
