@@ -291,10 +291,10 @@ class Budget:
         self._monotonic = monotonic
         self._end = monotonic() + seconds
 
-    def run(self, work: Callable[[], T]) -> T:
+    def run(self, work: Callable[[], T], perhaps: str = "the name servers are silent") -> T:
         """Return what *work*, which must not raise, returns. Raise `TimeoutError`, with the reason, if it is too slow.
 
-        Then its thread goes on, and ends with the process.
+        Then its thread goes on, and ends with the process. *perhaps* is a probable cause.
         """
         allowed = (self._end - self._monotonic()) / 2
         if allowed < _LEAST:
@@ -305,7 +305,7 @@ class Budget:
         thread.start()
         thread.join(allowed)
         if not results:
-            message = f"no answer within {allowed:.0f} s; perhaps the name servers are silent"
+            message = f"no answer within {allowed:.0f} s; perhaps {perhaps}"
             raise TimeoutError(message)
         return results[0]
 

@@ -112,28 +112,64 @@ class Connection:
     """The Region of its configuration."""
 
 
-def connect(*, profile: str | None, endpoint: str, fetch: Fetch) -> Connection:
+def connect(*, profile: str | None, endpoint: str, fetch: Fetch, budget: Budget | None = None) -> Connection:
     """Return a session with the credentials of *profile*, or else of the SDK's chain, which *fetch* ends. Total.
 
     *endpoint* is the URL of IMDS: a profile with ``credential_source = Ec2InstanceMetadata`` uses the same one.
+    *budget* bounds the chain, except where it asks a person for an MFA code.
     """
     with no_output():
         try:
             session = _session(profile=profile, endpoint=endpoint)
             _replace_imds_provider(session, fetch)
+            bound = None if _asks_for_code(session) else budget
+        except Exception as error:  # noqa: BLE001 - see `_no_credentials`
+            return Connection(_no_credentials(error))
+    if bound is None:
+        return _with_credentials(session)
+    try:
+        perhaps = "a credential_process does not end, or the name servers are silent"
+        return bound.run(lambda: _with_credentials(session), perhaps=perhaps)
+    except TimeoutError as error:
+        return Connection(Refused(Trouble.NO_CREDENTIALS, "", detail=str(error)), region=session.region_name)
+
+
+def _with_credentials(session: Any) -> Connection:  # noqa: ANN401 - boto3 has no types
+    """Return the connection of *session* after its chain has found credentials, or has found none. Total."""
+    with no_output():
+        try:
             credentials = session.get_credentials()
             if credentials is not None and credentials.method == "assume-role":
-                credentials.get_frozen_credentials()  # may ask a person for an MFA code, which no budget may bound
-        except ImportError:
-            return Connection(Refused(Trouble.NO_SDK, ""))
-        # The chain runs what the user has configured: processes, SSO, files. Any error of it means: no credentials.
-        except Exception as error:  # noqa: BLE001 - see above
-            answer = refusal(error, "")
-            detail = (answer.detail or answer.code) if isinstance(answer, Refused) else ""
-            return Connection(Refused(Trouble.NO_CREDENTIALS, "", detail=detail or type(error).__name__))
+                credentials.get_frozen_credentials()  # else the first call would ask a person for an MFA code
+        except Exception as error:  # noqa: BLE001 - see `_no_credentials`
+            return Connection(_no_credentials(error))
         if credentials is None:
             return Connection(Refused(Trouble.NO_CREDENTIALS, ""), region=session.region_name)
         return Connection(session, str(credentials.method or ""), session.region_name)
+
+
+def _no_credentials(error: Exception) -> Refused:
+    """Return what *error* of the chain means.
+
+    The chain runs what the user has configured: processes, SSO, files. Any error of it means: no credentials.
+    """
+    if isinstance(error, ImportError):
+        return Refused(Trouble.NO_SDK, "")
+    answer = refusal(error, "")
+    detail = (answer.detail or answer.code) if isinstance(answer, Refused) else ""
+    return Refused(Trouble.NO_CREDENTIALS, "", detail=detail or type(error).__name__)
+
+
+def _asks_for_code(session: Any) -> bool:  # noqa: ANN401 - boto3 has no types
+    """Return whether a role is assumed with an MFA code, by the profile of *session* or by one of its sources."""
+    profiles = session._session.full_config["profiles"]  # noqa: SLF001 - boto3 has no other way
+    name = session.profile_name
+    for _ in profiles:  # a longer chain of sources is a loop
+        profile = profiles.get(name, {})
+        if "role_arn" in profile and "mfa_serial" in profile:
+            return True
+        name = profile.get("source_profile")
+    return False
 
 
 def without_credentials() -> Session | Refused:

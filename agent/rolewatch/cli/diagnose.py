@@ -41,7 +41,7 @@ Answers = dict[tuple[int, Optional[int]], Optional[Evidence]]
 MODE = 0o640
 """Of the file that ``--output`` writes: the daemon reads it as its group."""
 AWS_BUDGET = 10.0
-"""Seconds that all calls to AWS may take together. With what IMDS may take, `diagnose` ends within 20 s."""
+"""Seconds that the chain of credentials and all calls to AWS share. With IMDS, `diagnose` ends within 20 s."""
 CONFIRM_BUDGET = 60.0
 """The same with ``--output``, where nobody waits: botocore's retries, where AWS throttles a fleet, get their time."""
 
@@ -112,9 +112,9 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
     def fetch() -> credentials.Keys | None:
         return credentials.fetch(client) if local is None or local.answered else None
 
-    connection = credentials.connect(profile=arguments.profile, endpoint=client.in_use, fetch=fetch)
-    region = arguments.region or subject.region or connection.region
     budget = Budget(CONFIRM_BUDGET if arguments.output else AWS_BUDGET, time.monotonic)
+    connection = credentials.connect(profile=arguments.profile, endpoint=client.in_use, fetch=fetch, budget=budget)
+    region = arguments.region or subject.region or connection.region
     proof = credentials.verify(fetch, region, budget) if local else None
     api = Api(connection.session, region=region, budget=budget)
     return Context(
