@@ -66,7 +66,7 @@ def test_output_that_is_no_file_is_refused_before_anybody_is_asked(
         (["--instance-id", "web-1"], 64),
         (["--instance-id", "i-0123; rm -rf /"], 64),
         (["--nonsense"], 64),
-        (["--endpoint", "http://203.0.113.1"], 78),
+        (["--endpoint", "http://203.0.113.1"], 64),
         (["--config", "/nonexistent/rolewatch.toml"], 78),
     ],
 )
