@@ -591,8 +591,8 @@ def test_a_set_near_its_end_is_critical_and_an_older_one_is_not() -> None:
         (finding,) = judge(aged(age)).findings
         return finding
 
-    assert entry.severity_with(overdue(LIFE - 6 * MINUTE).evidence) is Level.WARNING
-    assert entry.severity_with(overdue(LIFE - 4 * MINUTE).evidence) is Level.CRITICAL
+    assert entry.severity_with(overdue(LIFE - 6 * MINUTE).evidence, usable=True) is Level.WARNING
+    assert entry.severity_with(overdue(LIFE - 4 * MINUTE).evidence, usable=True) is Level.CRITICAL
     assert overdue(LIFE - 4 * MINUTE).evidence["remaining_seconds"] == 240
 
 

@@ -98,7 +98,8 @@ def test_a_fault_is_raised_after_as_many_polls_as_the_table_says(fault: Fault) -
     now = lookout.now.utc - timedelta(seconds=lookout.memory.clock.offset or 0.0)
     assert (now - active.since).total_seconds() == 30 * (FAULTS[fault].debounce - 1)
     (event,) = lookout.events(EventKind.FAULT_RAISED)
-    assert (event.fault, event.level.value) == (fault, FAULTS[fault].severity.value)
+    usable = lookout.snapshot().credentials.usable
+    assert (event.fault, event.level) == (fault, FAULTS[fault].severity_with(active.evidence, usable=usable))
 
 
 @EACH
@@ -925,6 +926,19 @@ def test_the_published_overdue_moment_is_when_the_fault_is_raised(intervals: tup
 def test_nothing_is_overdue_where_nothing_is_served() -> None:
     """Withdrawn credentials are not waited for."""
     assert healthy_lookout().see_all(detached(), detached()).credentials.overdue is None
+
+
+def test_a_fault_of_the_profile_is_critical_once_the_credentials_are_gone() -> None:
+    """As its alert: a warning while the old credentials work, and at once another event when they do not."""
+    lookout = healthy_lookout()
+    still_served = answered(info=not_found())
+    lookout.see_all(*[still_served] * 3, *[replace(still_served, listing=Absent(), credentials=None)] * 3)
+    events = [event for _, event in lookout.published if event.fault is Fault.INSTANCE_PROFILE_NOT_FOUND]
+
+    assert [(each.kind, each.level) for each in events] == [
+        (EventKind.FAULT_RAISED, Level.WARNING),
+        (EventKind.FAULT_PERSISTS, Level.CRITICAL),
+    ]
 
 
 def test_a_set_that_nears_its_end_is_an_event_of_its_own() -> None:

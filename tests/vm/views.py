@@ -13,7 +13,7 @@ from harness import sample_of
 from rolewatch.faults import FAULTS
 from rolewatch.publish.journal import MESSAGE_IDS
 from rolewatch.simulator.scenarios import SCENARIOS, Scenario
-from rolewatch.vocabulary import EventKind
+from rolewatch.vocabulary import EventKind, State
 from vm.guests import Guest
 from vm.machine import Machine
 
@@ -160,7 +160,8 @@ def assert_told(seen: Views, scenario: Scenario) -> None:
     for fault in expected.faults:
         entry = raised[fault.value]
         assert entry["MESSAGE_ID"] == FAULTS[fault].message_id
-        assert entry["PRIORITY"] == str(FAULTS[fault].severity.value)
+        severity = FAULTS[fault].severity_with({}, usable=expected.state is State.DEGRADED)
+        assert entry["PRIORITY"] == str(severity.value)
         assert entry["SYSLOG_IDENTIFIER"] == "rolewatch"
         assert entry["MESSAGE"].startswith(f"{fault.value}: {FAULTS[fault].title}")
         assert re.search(subject(FAULTS[fault].message_id), seen.explained)

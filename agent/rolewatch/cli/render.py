@@ -107,7 +107,8 @@ def section(entry: Entry, reason: str | None = None) -> Iterator[str]:
     yield ""
     yield f"**{entry.title[0].upper()}{entry.title[1:]}.** {general.meaning}"
     yield ""
-    yield f"Severity: {entry.severity.name.lower()}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
+    lighter = ", or warning while the last credentials work" if entry.warns_while_usable else ""
+    yield f"Severity: {entry.severity.name.lower()}{lighter}. Raised {raised_when(entry)}. AWS: <{entry.page}>."
     if entry.message_id:
         yield f"In the journal: `journalctl -u rolewatch MESSAGE_ID={entry.message_id}`."
     yield f"Runbook: [{entry.fault.value}](runbooks/{entry.fault.value}.md)."

@@ -83,7 +83,7 @@ def explain(fault: Fault, evidence: Evidence, facts: Mapping[str, str], fix: Ite
         takes_effect=_fill(remedy.takes_effect, values, _plain),
         who=remedy.who.value,
         page=entry.page,
-        severity=entry.severity_with(evidence),
+        severity=entry.severity_with(evidence, usable="expiration" in facts),
     )
 
 

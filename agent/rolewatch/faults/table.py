@@ -128,14 +128,16 @@ class Entry:
     others_with: str = ""
     """The key of the evidence with which only other programs have it: rolewatch's own poll is answered."""
     warns_while_usable: bool = False
-    """Whether its alert is only a warning while the last credentials are still served and usable."""
+    """Whether it is only a warning while the last credentials are still served and usable."""
     example: Evidence = field(default_factory=dict)
     """Evidence as a poll would give it, for the sample journal line in the runbook."""
     variants: Mapping[str, Remedy] = field(default_factory=dict)
     """Remedies for single reasons, by `Reason` value (or by AWS's Code), where they differ from the remedy."""
 
-    def severity_with(self, evidence: Evidence) -> Level:
-        """Return how severe the fault is with *evidence*."""
+    def severity_with(self, evidence: Evidence, *, usable: bool | None) -> Level:
+        """Return how severe the fault is with *evidence*, while credentials are *usable* or not."""
+        if self.warns_while_usable and usable:
+            return Level.WARNING
         return Level.CRITICAL if self.critical_with in evidence else self.severity
 
     def spares_the_poll(self, evidence: Evidence) -> bool:

@@ -50,8 +50,9 @@ def fault_events(
     for fault, state in after.faults.items():
         old = before.faults.get(fault)
         raised = state.active and not (old and old.active)
-        severity = FAULTS[fault].severity_with(state.evidence)
-        worse = old is not None and severity.value < FAULTS[fault].severity_with(old.evidence).value
+        severity = FAULTS[fault].severity_with(state.evidence, usable=after.status.usable)
+        was = FAULTS[fault].severity_with((old or state).evidence, usable=before.status.usable)
+        worse = old is not None and severity.value < was.value
         due = worse or state.logged_at is None or now.uptime - state.logged_at >= reminder
         if not state.active or not (raised or due):
             continue
