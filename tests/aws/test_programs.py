@@ -112,6 +112,45 @@ def test_a_file_of_variables_that_cannot_be_read_is_not_a_pass(tmp_path: Path) -
     assert (gone.environ, unread.environ) == ({}, None)
 
 
+def test_files_of_variables_are_found_by_their_pattern(tmp_path: Path) -> None:
+    """In the order of their names, as systemd reads them: the last value of a variable is in force."""
+    for name, text in {
+        "b.conf": "HTTP_PROXY=b\n",
+        "a.conf": "HTTP_PROXY=a\nNO_PROXY=a\n",
+        "c.txt": "NO_PROXY=c",
+    }.items():
+        (tmp_path / name).write_text(text)
+    found = programs.unit("a.service", run=systemd(EnvironmentFiles=f"{tmp_path}/*.conf (ignore_errors=no)"))
+
+    assert found.environ == {"HTTP_PROXY": "b", "NO_PROXY": "a"}
+
+
+def test_the_user_of_a_unit_may_be_a_number() -> None:
+    """As systemd takes it."""
+    found = programs.unit("a.service", run=systemd(User=str(NOBODY.pw_uid)))
+
+    assert (found.uid, found.gid, found.home) == (NOBODY.pw_uid, NOBODY.pw_gid, Path(NOBODY.pw_dir))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # pytest-xdist, not the command
+@pytest.mark.parametrize("name", ["dynamic", "4294967200"])
+def test_a_unit_without_its_user_is_judged_by_its_variables(name: str) -> None:
+    """DynamicUser: systemd makes the user when it starts the unit. No request is made as another user."""
+    found = programs.unit("a.service", run=systemd(User=name, Environment="AWS_PROFILE=x"))
+    judged = diagnose(context(local=local(program=found)))
+
+    assert (found.uid, found.home, found.environ) == (None, None, {"AWS_PROFILE": "x"})
+    assert request_as(found, Client("http://127.0.0.1:9", ImdsSettings(), monotonic=time.monotonic)) is None
+    assert outcome(judged, "program.network").status is Status.SKIPPED
+    assert outcome(judged, "shadow.files").status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("state", ["not-found", "masked"])
+def test_a_unit_that_runs_is_found_without_its_file(tmp_path: Path, state: str) -> None:
+    """Its process runs, and systemd lists it."""
+    assert programs.unit("a.service", proc=a_process(tmp_path), run=systemd(LoadState=state, MainPID="7")).pid == 7
+
+
 def test_what_is_not_there_is_a_wrong_usage(tmp_path: Path) -> None:
     """No process, no unit, no user."""
     with pytest.raises(UsageError, match="no process 8"):

@@ -36,7 +36,7 @@ from rolewatch.settings import Settings
 from rolewatch.text import printable
 from rolewatch.vocabulary import Evidence, State
 
-Answers = dict[tuple[int, Optional[int]], Optional[Evidence]]
+Answers = dict[tuple[Optional[int], Optional[int]], Optional[Evidence]]
 """What a request by a user, in the network of a process if it has its own, failed with; see `request_as`."""
 MODE = 0o640
 """Of the file that ``--output`` writes: the daemon reads it as its group."""

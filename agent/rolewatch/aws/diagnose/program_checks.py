@@ -39,6 +39,8 @@ def network(local: LocalFindings) -> Outcome:
     program, request = local.program, local.request
     if program is None:
         return skipped("No program is named.", _NAME_ONE)
+    if program.uid is None:
+        return skipped(f"The uid of {program.name} is not known before it runs.", _NAME_ONE)
     if request is None:
         return skipped(f"Only root can send a request as {program.name}.", _NAME_ONE)
     where = " in its network namespace" if program.own_network else ""

@@ -6,6 +6,7 @@ It reads /proc and asks systemctl. Of the variables only those are kept that dec
 from __future__ import annotations
 
 import ctypes
+import glob
 import json
 import os
 import pwd
@@ -35,6 +36,7 @@ _KEPT = re.compile(
 _SERVICE = re.compile(r"/([^/\n]{1,255}\.service)(?=[/\n])")
 """A unit in the path of a control group, which ends with a line."""
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,254}")
+_UID = re.compile("[0-9]{1,10}")
 LIMITS = ("RestrictAddressFamilies", "IPAddressAllow", "IPAddressDeny", "PrivateNetwork")
 """The settings of a unit that may keep it from IMDS (systemd.exec(5), systemd.resource-control(5))."""
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"']|["'])+""")
@@ -65,8 +67,9 @@ class Program:
 
     name: str
     """For the middle of a sentence: ``the process 4711 (agent)``."""
-    uid: int
-    gid: int
+    uid: int | None
+    """None if it has a user only while it runs (DynamicUser=). Likewise `gid`."""
+    gid: int | None
     pid: int | None = None
     environ: Mapping[str, str] | None = field(default=None, repr=False)
     """The variables that matter, with which it was started; None if they are not known. Values may be secret."""
@@ -112,14 +115,17 @@ def unit(name: str, *, proc: Path = Path("/proc"), run: Runner = execute) -> Pro
     Raise `UsageError` if there is no such unit.
     """
     shown = _show(name, run) if _UNIT.fullmatch(name) else {}
+    pid = int(shown.get("MainPID", ["0"])[-1])
+    if pid:  # whatever its LoadState: the file of a unit that runs may be gone or masked
+        found = process(pid, proc=proc, run=run)
+        return replace(found, name=f"the unit {name} (process {pid})")
     if shown.get("LoadState") != ["loaded"]:
         message = f"systemd has no unit {name[:80]!r} here."
         raise UsageError(message)
-    pid = int(shown.get("MainPID", ["0"])[-1])
-    if pid:
-        found = process(pid, proc=proc, run=run)
-        return replace(found, name=f"the unit {name} (process {pid})")
-    found = user(shown.get("User", [""])[-1] or "root")
+    try:
+        found = user(shown.get("User", [""])[-1] or "root")
+    except UsageError:  # systemd makes the user when it starts the unit
+        found = Program(name, None, None)
     environ = _environ_to_be(shown)
     home = Path(environ["HOME"]) if environ and environ.get("HOME") else found.home
     return replace(
@@ -137,9 +143,12 @@ def running_units(*, run: Runner = execute) -> list[str]:
 
 
 def user(name: str) -> Program:
-    """Return the programs of the user *name*, whose variables are not known. Raise `UsageError` if there is none."""
+    """Return the programs of the user *name*, which may be a uid. Their variables are not known.
+
+    Raise `UsageError` if there is no such user.
+    """
     try:
-        found = pwd.getpwnam(name)
+        found = pwd.getpwuid(int(name)) if _UID.fullmatch(name) else pwd.getpwnam(name)
     except (KeyError, ValueError):
         message = f"There is no user {name[:80]!r} here."
         raise UsageError(message) from None
@@ -172,7 +181,7 @@ def request_as(program: Program, client: Client) -> Evidence | None:
 
 def _become(program: Program) -> None:
     """Change this process to the network namespace, then to the user of *program*. Raise `OSError`."""
-    if program.own_network is None:
+    if program.own_network is None or program.uid is None or program.gid is None:
         raise PermissionError
     if program.own_network:
         descriptor = os.open(f"/proc/{program.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -246,13 +255,15 @@ def _environ_to_be(shown: Mapping[str, list[str]]) -> dict[str, str] | None:
     """Return the variables that matter in the settings *shown* of a unit; None if one of its files cannot be read."""
     assignments = [word for text in shown.get("Environment", ()) for word in _WORD.findall(text)]
     for text in shown.get("EnvironmentFiles", ()):
-        try:
-            data = files.read(Path(text.partition(" (")[0]), limit=_LARGEST, follow_links=True).data
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError):
-            return None
-        assignments += data.decode("utf-8", "replace").splitlines()
+        pattern = text.partition(" (")[0]
+        for name in sorted(glob.glob(pattern)) or [pattern]:  # noqa: PTH207 - there, ** searches whole trees
+            try:
+                data = files.read(Path(name), limit=_LARGEST, follow_links=True).data
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):
+                return None
+            assignments += data.decode("utf-8", "replace").splitlines()
     return dict(_kept(_unquoted(each.strip()) for each in assignments))
 
 
