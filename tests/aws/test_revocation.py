@@ -29,7 +29,12 @@ def before(text: object, operator: str = "DateLessThan", key: str = "aws:TokenIs
         before(1796047200),
         before(["2026-11-30T14:00:00Z"]),
         before("2026-11-30T14:00:00Z", "DateLessThanEquals", "AWS:tokenissuetime"),
+        before("2026-11-30T14:00:00Z", "DateLessThanIfExists"),
+        before("2026-11-30T14:00:00Z", "datelessthanequalsifexists"),
+        before("2026-11-30T14:00:00Z", "ForAnyValue:DateLessThan"),
+        before("2026-11-30T14:00:00Z", "ForAllValues:DateLessThanIfExists"),
         {**before("2026-11-30T14:00:00Z"), "Action": ["*"], "Resource": ["*"]},
+        {**before("2026-11-30T14:00:00Z"), "Action": "*:*"},
     ],
 )
 def test_a_statement_that_revokes_is_found(statement: dict[str, Any]) -> None:
@@ -58,6 +63,7 @@ def test_a_statement_that_denies_less_is_told_apart(statement: dict[str, Any]) -
         {},
         {"Statement": [{**before("2026-11-30T14:00:00Z"), "Effect": "Allow"}]},
         {"Statement": before("2026-11-30T14:00:00Z", "DateGreaterThan")},
+        {"Statement": before("2026-11-30T14:00:00Z", "ForSomeValue:DateLessThan")},
         {"Statement": before("2026-11-30T14:00:00Z", key="aws:CurrentTime")},
         {"Statement": before("soon")},
         {"Statement": {**ALL, "Condition": "x"}},

@@ -15,7 +15,9 @@ from typing import Any
 from rolewatch.aws.trust_policy import each_condition, statements_of, texts
 from rolewatch.text import shift, timestamp
 
-_OPERATORS = frozenset({"datelessthan", "datelessthanequals"})
+_OPERATOR = re.compile(r"(?:for(?:anyvalue|allvalues):)?datelessthan(?:equals)?(?:ifexists)?")
+"""In lower case. The sessions of a role always have the key, with one value: the forms mean the same."""
+_EVERY_ACTION = frozenset({"*", "*:*"})
 _SECONDS = re.compile(r"\d{1,11}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -43,8 +45,9 @@ def _revocations(name: str, document: Any) -> Iterator[Revocation]:  # noqa: ANN
             continue
         conditions = tuple(each_condition(condition))
         for operator, key, values in conditions:
-            if operator.lower() in _OPERATORS and key.lower() == "aws:tokenissuetime":
-                everything = "*" in texts(statement.get("Action")) and "*" in texts(statement.get("Resource"))
+            if _OPERATOR.fullmatch(operator.lower()) and key.lower() == "aws:tokenissuetime":
+                every_action = not _EVERY_ACTION.isdisjoint(texts(statement.get("Action")))
+                everything = every_action and "*" in texts(statement.get("Resource"))
                 for moment in filter(None, map(_moment, values)):
                     yield Revocation(name, moment, everything and len(conditions) == 1)
 
