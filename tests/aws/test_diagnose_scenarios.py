@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,16 +33,16 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", CLOSED)
 
 
-def run(directory: Path, scenario: Scenario) -> cloud.Run:
+def run(directory: Path, scenario: Scenario, *words: str) -> cloud.Run:
     """Diagnose an instance that is in *scenario*."""
     settings = directory / "rolewatch.toml"
     bounds = IN_TURN if timeouts_for(scenario) is QUICK else PATIENT
     settings.write_text(f"[imds]\ndisabled = false\ntimeout = {bounds.timeout}\ndeadline = {bounds.deadline}\n")
     with Simulator(now=cloud.now, scenario_name=scenario.name) as simulator:
-        expected: list[str] = []
+        more = [*words, "--json"]
         for pattern in scenario.expect.expect_role:
-            expected += ["--expect-role", pattern]
-        return cloud.run_diagnose(["--config", str(settings), "--endpoint", simulator.endpoint, *expected, "--json"])
+            more += ["--expect-role", pattern]
+        return cloud.run_diagnose(["--config", str(settings), "--endpoint", simulator.endpoint, *more])
 
 
 @BY_FAULT
@@ -69,3 +70,16 @@ def test_a_scenario_is_diagnosed_by_imds_alone(scenario: Scenario, tmp_path: Pat
     assert [check for check in result.document["checks"] if check.get("fault") == first.value]
     if scenario.expect.reason:
         assert result.document["faults"][0]["evidence"]["reason"] == scenario.expect.reason.value
+
+
+def test_units_are_judged_before_aws_is_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A child process makes a unit's request: it is not forked beside a call to AWS that was given up and goes on."""
+    log, systemctl, config = (tmp_path / name for name in ("log", "systemctl", "config"))
+    systemctl.write_text(f"#!/bin/sh\necho units >> {log}\n")
+    systemctl.chmod(0o755)
+    config.write_text(f"[default]\ncredential_process = sh -c 'echo aws >> {log}; exit 1'\n")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    run(tmp_path, next(each for each in SCENARIOS if each.name == "healthy"), "--all-units")
+
+    assert log.read_text().split() == ["units", "aws"]

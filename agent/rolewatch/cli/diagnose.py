@@ -107,6 +107,8 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
     local = None if arguments.instance_id else _local(client, settings, environ)
     if local and program:
         local = _as(local, program, client, {})
+    # Before AWS is called: this forks, and the thread of a call that was given up goes on.
+    units = tuple(_units(local, client)) if local and arguments.all_units else ()
     subject = _subject(local) if local else _named(arguments.instance_id, settings)
 
     def fetch() -> credentials.Keys | None:
@@ -123,7 +125,7 @@ def _context(arguments: argparse.Namespace, settings: Settings, pause: Pause, en
         instance_id=subject.instance_id,
         region=region,
         expected_role=local.snapshot.expected.role if local else settings.expect.role,
-        units=tuple(_units(local, client)) if local and arguments.all_units else (),
+        units=units,
         now=clock().utc,
     )
 
