@@ -218,7 +218,7 @@ def _shadows(text: str, place: Place) -> None:
     place.written("home/.aws/config", text)
     endpoint = "http://169.254.169.254"
     environ = {"http_proxy": "p", "no_proxy": text.replace("\0", "")}
-    overrides.find_overrides(environ, Path("/home"), endpoint, root=place.directory)
+    overrides.find_overrides(environ, Path("/home"), endpoint, view=overrides.View(place.directory))
 
 
 def _program(text: str, place: Place) -> None:

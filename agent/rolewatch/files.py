@@ -16,7 +16,7 @@ import contextlib
 import os
 import re
 import stat
-from errno import EFBIG, EINVAL
+from errno import EFBIG, EINVAL, ELOOP
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -83,6 +83,22 @@ def read(path: Path, *, limit: int, follow_links: bool) -> Content:
     if len(data) > limit:
         raise TooLargeError(path, limit)
     return Content(data, status)
+
+
+def read_below(directory: Path, name: Path, *, limit: int) -> Content:
+    """Return the content of the file *name* below *directory* as `read` does, and follow no link below *directory*.
+
+    Nor go up with ``..``: it and a link raise `OSError`, also where another process exchanges a part meanwhile.
+    """
+    with contextlib.ExitStack() as stack:
+        descriptor = os.open(directory, os.O_PATH | os.O_CLOEXEC)
+        stack.callback(os.close, descriptor)
+        for part in name.parts[:-1]:
+            descriptor = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+            stack.callback(os.close, descriptor)
+            if part == ".." or stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                raise OSError(ELOOP, "it may lead out of the directory", part)
+        return read(Path(f"/proc/self/fd/{descriptor}", name.name), limit=limit, follow_links=False)
 
 
 def replace(path: Path, data: bytes, *, mode: int, sync: bool = False) -> None:

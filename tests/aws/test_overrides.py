@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewatch.aws.diagnose.overrides import Overrides, find_overrides
+from rolewatch.aws.diagnose.overrides import Overrides, View, find_overrides
 
 ENDPOINT = "http://169.254.169.254"
 CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARY"
@@ -18,7 +18,7 @@ def overrides(tmp_path: Path, environ: dict[str, str], files: dict[str, str]) ->
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return find_overrides(environ, Path("/home"), ENDPOINT, root=tmp_path)
+    return find_overrides(environ, Path("/home"), ENDPOINT, view=View(tmp_path))
 
 
 def test_a_clean_host_has_none(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     target = tmp_path / "home" / ".aws"
     target.mkdir(parents=True)
     (target / "credentials").symlink_to("/proc/self/mem")
-    found = find_overrides({}, Path("/home"), ENDPOINT, root=tmp_path)
+    found = find_overrides({}, Path("/home"), ENDPOINT, view=View(tmp_path))
 
     assert found.unreadable == ("/home/.aws/credentials",)
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(1 << 34)
 
-    assert find_overrides({}, Path("/home"), ENDPOINT, root=tmp_path).unreadable == ("/home/.aws/config",)
+    assert find_overrides({}, Path("/home"), ENDPOINT, view=View(tmp_path)).unreadable == ("/home/.aws/config",)
 
 
 @pytest.mark.parametrize(
@@ -171,4 +171,46 @@ def test_a_header_is_read_as_the_sdks_read_it(tmp_path: Path, header: str, count
 
 def test_without_a_home_the_rest_is_read(tmp_path: Path) -> None:
     """A service may have none."""
-    assert find_overrides({"AWS_ACCESS_KEY_ID": "x"}, None, ENDPOINT, root=tmp_path).environment
+    assert find_overrides({"AWS_ACCESS_KEY_ID": "x"}, None, ENDPOINT, view=View(tmp_path)).environment
+
+
+@pytest.mark.parametrize("link", ["home", "home/.aws", "home/.aws/config"])
+def test_a_link_below_another_root_is_not_followed(tmp_path: Path, link: str) -> None:
+    """It would lead to a file of this host: a container could point anywhere."""
+    root, host = tmp_path / "root", tmp_path / "host"
+    target = host / link
+    for place in (target.parent, (root / link).parent, host / "home/.aws"):
+        place.mkdir(parents=True, exist_ok=True)
+    (host / "home/.aws/config").write_text("[default]\nrole_arn = x\n")
+    (root / link).symlink_to(target)
+    found = find_overrides({}, Path("/home"), ENDPOINT, view=View(root))
+
+    assert found.files == ()
+    assert "/home/.aws/config" in found.unreadable
+
+
+def test_a_path_does_not_climb_out_of_another_root(tmp_path: Path) -> None:
+    """Nor by two dots."""
+    (tmp_path / "host").write_text("[default]\nrole_arn = x\n")
+    (tmp_path / "root").mkdir()
+    found = find_overrides({"AWS_CONFIG_FILE": "/../host"}, None, ENDPOINT, view=View(tmp_path / "root"))
+
+    assert (found.files, found.unreadable) == ((), ("/../host",))
+
+
+def test_a_link_on_this_host_is_followed(tmp_path: Path) -> None:
+    """Configuration management puts links there."""
+    (tmp_path / "real").write_text("[default]\nrole_arn = x\n")
+    (tmp_path / "config").symlink_to(tmp_path / "real")
+
+    assert find_overrides({"AWS_CONFIG_FILE": str(tmp_path / "config")}, None, ENDPOINT).files
+
+
+@pytest.mark.parametrize("root", ["/", "root"])
+def test_a_relative_path_is_below_the_program_s_directory(tmp_path: Path, root: str) -> None:
+    """Not below that of this command."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "mine").write_text("[default]\nrole_arn = x\n")
+    found = find_overrides({"AWS_CONFIG_FILE": "mine"}, None, ENDPOINT, view=View(tmp_path / root, tmp_path))
+
+    assert [each.where for each in found.files] == ["mine:2"]

@@ -295,4 +295,4 @@ def test_this_machine_s_own_process_is_read() -> None:
         popen.kill()
 
     assert found.environ == {"HTTP_PROXY": "p", "HOME": "/srv"}
-    assert (found.uid, found.own_network, found.root) == (os.geteuid(), False, Path("/"))
+    assert (found.uid, found.own_network, found.view.root) == (os.geteuid(), False, Path("/"))

@@ -152,7 +152,7 @@ def _as(local: LocalFindings, program: Program, client: Client, answers: Answers
     return replace(
         local,
         program=program,
-        overrides=find_overrides(program.environ or {}, program.home, client.in_use, root=program.root),
+        overrides=find_overrides(program.environ or {}, program.home, client.in_use, view=program.view),
         request=answers[who],
     )
 

@@ -58,21 +58,40 @@ class Overrides:
     files: tuple[Override, ...] = ()
     container: tuple[Override, ...] = ()
     unreadable: tuple[str, ...] = ()
-    """Files that exist and could not be read."""
+    """Files that may exist and could not be read."""
     proxies: Mapping[str, str] = field(default_factory=dict)
     """The variable that sends requests for IMDS to a proxy, by the client that obeys it."""
 
 
-def find_overrides(
-    environ: Mapping[str, str], home: Path | None, endpoint: str, *, root: Path = Path("/")
-) -> Overrides:
+@dataclass(frozen=True)
+class View:
+    """The directories from which a program sees its files."""
+
+    root: Path = Path("/")
+    """Its root directory, as this process reaches it."""
+    working: Path = Path()
+    """Its working directory, likewise."""
+
+    def read(self, path: Path) -> bytes:
+        """Return the content of the program's file *path*. Raise `OSError` or `ValueError`.
+
+        The kernel resolves a link with the root of this process. So below another root no link is followed: it would
+        lead to a file of this host, which the program does not see.
+        """
+        begin, name = (self.root, path.relative_to("/")) if path.is_absolute() else (self.working, path)
+        if self.root.samefile("/"):
+            return files.read(begin / name, limit=_LARGEST, follow_links=True).data
+        return files.read_below(begin, name, limit=_LARGEST).data
+
+
+def find_overrides(environ: Mapping[str, str], home: Path | None, endpoint: str, *, view: View = View()) -> Overrides:
     """Return what overrides the role at *endpoint*, the URL of IMDS, in *environ* and in files below *home*. Total.
 
-    *root* is the root directory of the program: paths are those that it sees.
+    *view* is that of the program: paths are those that it sees.
     """
     unreadable: list[str] = []
     profiles: set[str] = set()
-    found = tuple(_files(environ, home, root, unreadable, profiles))
+    found = tuple(_files(environ, home, view, unreadable, profiles))
     return Overrides(
         environment=tuple(_environment(environ, endpoint, profiles)),
         files=found,
@@ -176,21 +195,21 @@ def _container(environ: Mapping[str, str]) -> Iterator[Override]:
 
 
 def _files(
-    environ: Mapping[str, str], home: Path | None, root: Path, unreadable: list[str], profiles: set[str]
+    environ: Mapping[str, str], home: Path | None, view: View, unreadable: list[str], profiles: set[str]
 ) -> Iterator[Override]:
     """Yield what the files override; add the names of their profiles to *profiles*."""
     wanted = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
     for variable, name in (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")):
         path = _expanded(environ.get(variable, ""), home) or (home / ".aws" / name if home else None)
         if path is not None:
-            for line in _lines(path, root, unreadable):
+            for line in _lines(path, view, unreadable):
                 profiles.add(line.section)
                 if line.section == wanted and line.key in GIVING:
                     kind = f": {_key_of(_TEMPORARY)}" if line.is_temporary else ""
                     yield Override(f"{path}:{line.number}", f"{line.key} in the profile {printable(wanted)}{kind}")
     # botocore reads these last before IMDS, as boto 2 did (botocore/credentials.py, BotoProvider).
     for path in (Path("/etc/boto.cfg"), *([home / ".boto"] if home else [])):
-        for line in _lines(path, root, unreadable):
+        for line in _lines(path, view, unreadable):
             if line.section == "Credentials" and line.key == "aws_access_key_id":
                 yield Override(f"{path}:{line.number}", "aws_access_key_id for boto")
 
@@ -213,11 +232,10 @@ class _Line:
     """Whether the value begins like the id of a temporary access key."""
 
 
-def _lines(path: Path, root: Path, unreadable: list[str]) -> Iterator[_Line]:
-    """Yield the headers and settings in *path* below *root*. If it cannot be read, add it to *unreadable*."""
+def _lines(path: Path, view: View, unreadable: list[str]) -> Iterator[_Line]:
+    """Yield the headers and settings in *path* in *view*. If it cannot be read, add it to *unreadable*."""
     try:
-        there = root / path.relative_to("/") if path.is_absolute() else path
-        data = files.read(there, limit=_LARGEST, follow_links=True).data
+        data = view.read(path)
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError):

@@ -93,7 +93,7 @@ def files(local: LocalFindings) -> Outcome:
     """Check the shared configuration files."""
     found = local.overrides
     if found.unreadable and not found.files:
-        return unknown(f"{', '.join(found.unreadable)} cannot be read by this user.")
+        return unknown(f"{', '.join(found.unreadable)} cannot be read from here.")
     if not found.files and local.program and local.program.home is None:
         return unknown(f"The home directory of {local.whose} is not known.")
     return _overridden(local, found.files, "configuration file")

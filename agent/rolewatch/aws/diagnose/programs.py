@@ -5,6 +5,7 @@ It reads /proc and asks systemctl. Of the variables only those are kept that dec
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import glob
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from rolewatch import files
+from rolewatch.aws.diagnose.overrides import View
 from rolewatch.errors import UsageError
 from rolewatch.imds import Questions, observe
 from rolewatch.imds.client import Client
@@ -74,8 +76,7 @@ class Program:
     environ: Mapping[str, str] | None = field(default=None, repr=False)
     """The variables that matter, with which it was started; None if they are not known. Values may be secret."""
     home: Path | None = None
-    root: Path = Path("/")
-    """Its root directory, as this process reaches it."""
+    view: View = field(default_factory=lambda: View(working=Path("/")))
     own_network: bool | None = False
     """Whether its network namespace is not that of this process; None if that is not known."""
     confined_by: tuple[str, ...] = ()
@@ -102,7 +103,7 @@ def process(pid: int, *, proc: Path = Path("/proc"), run: Runner = execute) -> P
         pid=pid,
         environ=environ,
         home=Path(home) if home else None,
-        root=directory / "root" if _differs(directory, proc, "mnt") else Path("/"),
+        view=View(_root_of(directory, proc), directory / "cwd"),
         own_network=_differs(directory, proc, "net"),
         confined_by=tuple(_confinement(directory, status)),
         limits=_limits(_show(unit.group(1), run)) if unit else {},
@@ -220,6 +221,15 @@ def _differs(directory: Path, proc: Path, kind: str) -> bool | None:
         return (directory / "ns" / kind).readlink() != (proc / "self/ns" / kind).readlink()
     except OSError:
         return None
+
+
+def _root_of(directory: Path, proc: Path) -> Path:
+    """Return the root directory of the process in *directory*; that of this process if it is the same or not known."""
+    root = directory / "root"
+    with contextlib.suppress(OSError):
+        if _differs(directory, proc, "mnt") or not root.samefile("/"):
+            return root
+    return Path("/")
 
 
 def _home_of(uid: int) -> str:
