@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from aws.test_diagnosis import context, faults, local, outcome
+from rolewatch.aws.diagnose import diagnose
 from rolewatch.aws.diagnose.overrides import Overrides, View, find_overrides
+from rolewatch.faults import Fault
 
 ENDPOINT = "http://169.254.169.254"
 CANARY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARY"
@@ -214,3 +217,33 @@ def test_a_relative_path_is_below_the_program_s_directory(tmp_path: Path, root: 
     found = find_overrides({"AWS_CONFIG_FILE": "mine"}, None, ENDPOINT, view=View(tmp_path / root, tmp_path))
 
     assert [each.where for each in found.files] == ["mine:2"]
+
+
+@pytest.mark.parametrize(
+    ("source", "count"), [("Ec2InstanceMetadata", 1), ("Ec2InstanceMetadataX", 0), ("EcsContainer", 0)]
+)
+@pytest.mark.parametrize("file", ["config", "credentials"])
+def test_a_role_that_is_assumed_with_the_instance_s_role_is_no_override(
+    tmp_path: Path, source: str, count: int, file: str
+) -> None:
+    """It needs the role. SDKs read both files as one profile."""
+    files = {"home/.aws/config": "[default]\nrole_arn = arn:aws:iam::111122223333:role/x\n"}
+    setting = f"credential_source = {source} \n"
+    if file == "config":
+        files["home/.aws/config"] += setting
+    else:
+        files["home/.aws/credentials"] = f"[default]\n{setting}"
+    found = overrides(tmp_path, {}, files)
+    judged = diagnose(context(local=local(overrides=found)))
+
+    assert [each.where for each in found.built_on_role] == ["/home/.aws/config:2"] * count
+    assert faults(judged) == ([] if count else [Fault.CREDENTIALS_OVERRIDDEN])
+    assert "/home/.aws/config:2 (role_arn in the profile default)" in outcome(judged, "shadow.files").note
+
+
+def test_a_key_beside_the_instance_s_role_still_overrides_it(tmp_path: Path) -> None:
+    """The key is used."""
+    text = "[default]\ncredential_source=Ec2InstanceMetadata\naws_access_key_id = x\nrole_arn = y\n"
+    found = overrides(tmp_path, {}, {"home/.aws/config": text})
+
+    assert [each.where for each in found.files] == ["/home/.aws/config:3"]

@@ -18,9 +18,11 @@ from rolewatch.authority import is_loopback
 from rolewatch.imds.host import host_of_url
 from rolewatch.text import printable
 
-_KEY = re.compile(r"([A-Za-z_]{1,40})\s*[=:]\s*(ASIA|\S)")
+_KEY = re.compile(r"([A-Za-z_]{1,40})\s*[=:]\s*(ASIA|Ec2InstanceMetadata(?!\S)|\S)")
 _TEMPORARY = "ASIA"
 """How the id of a temporary access key begins (IAM user guide, reference_identifiers, 2026)."""
+_OWN_ROLE = "Ec2InstanceMetadata"
+"""The ``credential_source`` that is the instance's role. ``role_arn`` is the role that is assumed with it."""
 _LONGEST_SECTION = 128
 _LARGEST = 1 << 18
 """Bytes of a file; one of a thousand profiles has 200 kB."""
@@ -48,6 +50,8 @@ class Override:
     """A variable's name, or ``FILE:LINE``."""
     what: str
     """What it gives, in a few words; never a value."""
+    builds_on_role: bool = False
+    """Whether it needs the instance's role: a profile that assumes another role with it. That is no fault."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Overrides:
     environment: tuple[Override, ...] = ()
     files: tuple[Override, ...] = ()
     container: tuple[Override, ...] = ()
+    built_on_role: tuple[Override, ...] = ()
+    """Those of the files that need the instance's role."""
     unreadable: tuple[str, ...] = ()
     """Files that may exist and could not be read."""
     proxies: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +100,8 @@ def find_overrides(environ: Mapping[str, str], home: Path | None, endpoint: str,
     found = tuple(_files(environ, home, view, unreadable, profiles))
     return Overrides(
         environment=tuple(_environment(environ, endpoint, profiles)),
-        files=found,
+        files=tuple(each for each in found if not each.builds_on_role),
+        built_on_role=tuple(each for each in found if each.builds_on_role),
         container=tuple(_container(environ)),
         unreadable=tuple(unreadable),
         proxies=proxies(endpoint, environ),
@@ -199,14 +206,20 @@ def _files(
 ) -> Iterator[Override]:
     """Yield what the files override; add the names of their profiles to *profiles*."""
     wanted = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
+    giving: list[tuple[Path, _Line]] = []
     for variable, name in (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")):
         path = _expanded(environ.get(variable, ""), home) or (home / ".aws" / name if home else None)
         if path is not None:
             for line in _lines(path, view, unreadable):
                 profiles.add(line.section)
                 if line.section == wanted and line.key in GIVING:
-                    kind = f": {_key_of(_TEMPORARY)}" if line.is_temporary else ""
-                    yield Override(f"{path}:{line.number}", f"{line.key} in the profile {printable(wanted)}{kind}")
+                    giving.append((path, line))
+    builds_on_role = any(line.is_own_role and line.key == "credential_source" for _, line in giving)
+    for path, line in giving:
+        if line.key != "credential_source" or not builds_on_role:
+            kind = f": {_key_of(_TEMPORARY)}" if line.is_temporary else ""
+            what = f"{line.key} in the profile {printable(wanted)}{kind}"
+            yield Override(f"{path}:{line.number}", what, builds_on_role and line.key == "role_arn")
     # botocore reads these last before IMDS, as boto 2 did (botocore/credentials.py, BotoProvider).
     for path in (Path("/etc/boto.cfg"), *([home / ".boto"] if home else [])):
         for line in _lines(path, view, unreadable):
@@ -230,6 +243,8 @@ class _Line:
     """Empty for a header."""
     is_temporary: bool = False
     """Whether the value begins like the id of a temporary access key."""
+    is_own_role: bool = False
+    """Whether the value is `_OWN_ROLE`."""
 
 
 def _lines(path: Path, view: View, unreadable: list[str]) -> Iterator[_Line]:
@@ -250,7 +265,8 @@ def _lines(path: Path, view: View, unreadable: list[str]) -> Iterator[_Line]:
             continue
         key = _KEY.match(line)  # an indented line belongs to the one above it
         if key:
-            yield _Line(number, section, key.group(1).lower(), key.group(2) == _TEMPORARY)
+            value = key.group(2)
+            yield _Line(number, section, key.group(1).lower(), value == _TEMPORARY, value == _OWN_ROLE)
 
 
 def _section(line: str) -> str | None:

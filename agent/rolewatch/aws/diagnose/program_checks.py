@@ -96,7 +96,11 @@ def files(local: LocalFindings) -> Outcome:
         return unknown(f"{', '.join(found.unreadable)} cannot be read from here.")
     if not found.files and local.program and local.program.home is None:
         return unknown(f"The home directory of {local.whose} is not known.")
-    return _overridden(local, found.files, "configuration file")
+    outcome = _overridden(local, found.files, "configuration file")
+    if outcome.status is Status.FAIL or not found.built_on_role:
+        return outcome
+    named = "; ".join(f"{each.where} ({each.what})" for each in found.built_on_role)
+    return replace(outcome, note=f"{outcome.note} SDKs assume another role with the instance's role: {named}.")
 
 
 def container(local: LocalFindings) -> Outcome:
