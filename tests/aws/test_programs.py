@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -284,6 +285,17 @@ def test_a_request_without_a_change_of_user_needs_no_root() -> None:
 
     assert evidence is not None
     assert evidence["reason"] == "refused"
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # likewise
+def test_a_request_that_does_not_end_is_given_up() -> None:
+    """Its process is ended: the command does not wait for it."""
+    me = Program("me", os.geteuid(), os.getegid())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        client = Client(endpoint, ImdsSettings(timeout=60, deadline=60), monotonic=time.monotonic)
+
+        assert request_as(me, client, longest=0.1) is None
 
 
 def test_this_machine_s_own_process_is_read() -> None:

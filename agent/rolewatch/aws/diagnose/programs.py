@@ -12,6 +12,8 @@ import json
 import os
 import pwd
 import re
+import select
+import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -156,10 +158,11 @@ def user(name: str) -> Program:
     return Program(f"the user {name}", found.pw_uid, found.pw_gid, home=Path(found.pw_dir))
 
 
-def request_as(program: Program, client: Client) -> Evidence | None:
+def request_as(program: Program, client: Client, *, longest: float = 30.0) -> Evidence | None:
     """Poll with *client* as the user of *program* and in its network; return the failure's evidence, empty if it works.
 
-    None if this process may not do so. A child process does it: only there are user and network namespace changed.
+    None if this process may not do so, or if it takes more than *longest* seconds. A child process does it: only there
+    are user and network namespace changed.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -174,6 +177,8 @@ def request_as(program: Program, client: Client) -> Evidence | None:
             os._exit(0)  # no handler and no buffer of the parent runs twice
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
+        if not select.select([file], [], [], longest)[0]:
+            os.kill(child, signal.SIGKILL)
         written = file.read()
     os.waitpid(child, 0)
     evidence: Evidence | None = json.loads(written) if written else None
