@@ -312,7 +312,8 @@ class History:
             if confirmed:
                 assert active_faults[fault] == self._begun[fault], f"{fault.value} began at {self._begun[fault]}"
         if not active_faults and CONDITIONS[self.instance.condition].serves:
-            assert state is State.OK
+            # The first state waits for a fault that is being confirmed.
+            assert state is State.OK or (state is State.STARTING and any(self._streak.values()))
 
     def _check_overdue(self, *, active: bool) -> None:
         """Check that a late rotation is a fault in time, and that one which may still come is none."""
