@@ -51,12 +51,11 @@ def fault_events(
         old = before.faults.get(fault)
         raised = state.active and not (old and old.active)
         severity = FAULTS[fault].severity_with(state.evidence, usable=after.status.usable)
-        was = FAULTS[fault].severity_with((old or state).evidence, usable=before.status.usable)
-        worse = old is not None and severity.value < was.value
+        worse = state.logged is not None and severity.value < state.logged.value
         due = worse or state.logged_at is None or now.uptime - state.logged_at >= reminder
         if not state.active or not (raised or due):
             continue
-        faults[fault] = replace(state, logged_at=now.uptime)
+        faults[fault] = replace(state, logged_at=now.uptime, logged=severity)
         kind = EventKind.FAULT_RAISED if raised else EventKind.FAULT_PERSISTS
         message = (
             messages.raised(fault, state.evidence, facts)

@@ -9,7 +9,7 @@ from datetime import datetime
 from rolewatch.faults import Fault
 from rolewatch.observation import Identity, Moment, RoleBinding, Signs, Tags
 from rolewatch.text import shift
-from rolewatch.vocabulary import Evidence, FailureLabel, Reason, State
+from rolewatch.vocabulary import Evidence, FailureLabel, Level, Reason, State
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class FaultState:
     """`since` as uptime, which no step of a clock moves; None if an earlier process saw the fault first."""
     logged_at: float | None = None
     """Uptime of the last event about it; None if this process has published none."""
+    logged: Level | None = None
+    """The severity in that event."""
 
 
 @dataclass(frozen=True)
