@@ -44,8 +44,9 @@ NAMES = {
     "threads": ("threads", ""),
     "state_file": ("state file", "bytes"),
 }
-GROWTH = {"anonymous": 1.0, "fds": 0.0, "threads": 0.0}
-"""How much more of each there may be in the end than before."""
+GROWTH = {"anonymous": 1.0, "fds": 2.0, "threads": 0.0}
+"""How much more of each there may be in the end than before. Between two polls two requests may wait for their answers:
+the one that measures the hop limit, and the one whose answer may be late."""
 STATE_FILE = 4096.0
 """Bytes that the state file may have at most, with every fault at once."""
 NONE = ("missed", "dropped", "scrapes_failed", "publisher_failures")
