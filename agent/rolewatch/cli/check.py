@@ -169,8 +169,9 @@ def _table(snapshot: Snapshot) -> Iterator[list[str]]:
     identity = snapshot.identity
     if identity:
         yield ["instance", f"{identity.instance_id} in {identity.region or 'an unknown Region'}"]
-    if ":" in snapshot.imds_address:
-        yield ["IMDS", messages.OVER_IPV6.format(snapshot.imds_address)]
+    over_ipv6 = messages.over_ipv6(snapshot.imds_address)
+    if over_ipv6:
+        yield ["IMDS", over_ipv6]
     yield ["role", snapshot.binding.role or ("unknown" if snapshot.state is State.UNKNOWN else "none is served")]
     if snapshot.expected.role or snapshot.expected.none:
         yield ["expected role", ", ".join(snapshot.expected.role) or "none"]

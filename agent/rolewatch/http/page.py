@@ -425,7 +425,7 @@ def _instance(snapshot: Snapshot, now: datetime, *, with_expiry: bool) -> Mappin
         "Credentials": _expiry(snapshot.credentials.expiration, now, unheard or "IMDS serves none")
         if with_expiry
         else None,
-        "IMDS": messages.OVER_IPV6.format(snapshot.imds_address) if ":" in snapshot.imds_address else None,
+        "IMDS": messages.over_ipv6(snapshot.imds_address),
         "Role": code(binding.role) if binding.role else unheard or "none",
         "Expected role": "none" if snapshot.expected.none else codes(snapshot.expected.role),
         "Instance profile": fill(

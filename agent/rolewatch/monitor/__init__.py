@@ -199,8 +199,8 @@ def identity_due(memory: Memory, expect: ExpectSettings, now: Moment) -> bool:
     """Return whether this poll should request the instance identity document.
 
     Until it was read once, hourly from then on, and in the next poll if it contradicts what is remembered or if
-    something else than this instance's IMDS seems to answer. An hourly
-    request waits for a poll that does not request the tags.
+    something else than this instance's IMDS seems to answer. An hourly request waits for a poll that does not request
+    the tags.
     """
     instance = memory.instance
     if instance.rival is not None or Fault.IMDS_INTERCEPTED in memory.faults:

@@ -436,10 +436,10 @@ def _judge_expectations(verdict: _Judgement, observation: Answered, prior: Prior
     """Compare role and instance profile with the expected ones."""
     role = observation.listing.role if isinstance(observation.listing, RoleListing) else None
     profile = observation.info.name if isinstance(observation.info, ProfileInfo) else None
-    wrong_role = role is not None and (prior.expected_none or not matches(role, prior.expected_role))
+    wrong_role = role is not None and not matches(role, prior.expected_role)
     wrong_profile = profile is not None and not matches(profile, prior.expected_instance_profile)
-    if prior.expected_none and isinstance(observation.info, ProfileInfo):
-        wrong_role = True
+    if prior.expected_none:
+        wrong_role = role is not None or isinstance(observation.info, ProfileInfo)
     if profile is None and prior.expected_instance_profile and isinstance(observation.info, ProfileInfo):
         verdict.mark_undetermined({Fault.ROLE_MISMATCH})  # an error document does not name the profile
     if wrong_role or wrong_profile:

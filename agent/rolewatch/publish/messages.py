@@ -54,8 +54,14 @@ def hop_limit(measured: int) -> str:
     return "1: too low for containers behind a bridge" if measured == 1 else f"at least {measured}"
 
 
-OVER_IPV6 = "{}, over IPv6: SDKs need AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv6"
-"""Of an address of IMDS. SDKs use IPv4 by default (AWS SDKs and Tools reference, "IMDS credential provider", 2026)."""
+def over_ipv6(imds_address: str) -> str | None:
+    """Return what it means that IMDS is polled at *imds_address*; None for IPv4, which is usual.
+
+    SDKs use IPv4 by default (AWS SDKs and Tools reference, "IMDS credential provider", 2026).
+    """
+    if ":" not in imds_address:
+        return None
+    return f"{imds_address}, over IPv6: SDKs need AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv6"
 
 
 def rotated(role: str, expiration: datetime | None, rotation_interval: float | None) -> str:
